@@ -1,0 +1,2 @@
+//! The `c13` program.
+fn main() {}
