@@ -1,1 +1,19 @@
 //! Keeps a service's calls succeeding while the things it depends on fail.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`time`] | [`Tick`](time::Tick), the one [`Clock`](time::Clock), sleeping and time limits; with `test-util` the virtual clock and executor |
+//! | [`sync`] | striped counters, the log-linear histogram, a seedable source of random numbers |
+//! | [`window`] | the last N calls and the last T of time, both O(1) and truly sliding |
+//! | [`patterns`] | the patterns themselves, one module each |
+//! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`error`] | what every part shares: a refused setting, a refused call |
+
+pub mod error;
+pub mod gate;
+pub mod patterns;
+pub mod sync;
+pub mod time;
+pub mod window;
+
+pub use error::{ConfigError, Layer, Rejected};

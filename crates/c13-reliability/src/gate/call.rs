@@ -1,0 +1,271 @@
+//! Admission and run in one future.
+
+use super::{Gate, Outcome, Run};
+use pin_project_lite::pin_project;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Runs `future` if `gate` admits it at once, and records what `classify` says of its result.
+///
+/// The gate is asked at the first poll. For a gate that lets callers wait, await [`Gate::admit`] and use [`Run`].
+///
+/// # Errors
+///
+/// [`Refusal::Rejected`] if the gate refuses; the future is then dropped unpolled. [`Refusal::Failed`] with the
+/// future's own error.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the future inside and takes the call for abandoned.
+pub fn call<G, F, C, T, E>(gate: &G, future: F, classify: C) -> Call<'_, G, F, C>
+where
+    G: Gate,
+    F: Future<Output = Result<T, E>>,
+    C: FnOnce(&Result<T, E>) -> Outcome,
+{
+    Call {
+        gate,
+        state: State::Asking {
+            work: Some((future, classify)),
+        },
+    }
+}
+
+pin_project! {
+    /// A call through a gate; made by [`call`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Call<'a, G, F, C>
+    where
+        G: Gate,
+        G: 'a,
+    {
+        gate: &'a G,
+        #[pin]
+        state: State<'a, G, F, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<'a, G, F, C>
+    where
+        G: Gate,
+        G: 'a,
+    {
+        Asking { work: Option<(F, C)> },
+        Running { #[pin] run: Run<G::Permit<'a>, F, C> },
+    }
+}
+
+impl<'a, G, F, C, T, E> Future for Call<'a, G, F, C>
+where
+    G: Gate,
+    F: Future<Output = Result<T, E>>,
+    C: FnOnce(&Result<T, E>) -> Outcome,
+{
+    type Output = Result<T, Refusal<G::Rejection, E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProjection::Asking { work } => {
+                    let Some((future, classify)) = work.take() else {
+                        panic!("a call was polled after it was refused");
+                    };
+                    match this.gate.try_admit() {
+                        Ok(permit) => this.state.set(State::Running {
+                            run: Run::new(permit, future, classify),
+                        }),
+                        Err(rejection) => return Poll::Ready(Err(Refusal::Rejected(rejection))),
+                    }
+                }
+                StateProjection::Running { run } => {
+                    return run.poll(cx).map(|result| result.map_err(Refusal::Failed));
+                }
+            }
+        }
+    }
+}
+
+impl<G: Gate, F, C> fmt::Debug for Call<'_, G, F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// Why a call through a gate gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal<R, E> {
+    /// The gate refused; the call did not run.
+    Rejected(R),
+    /// The call ran and failed with its own error.
+    Failed(E),
+}
+
+impl<R: fmt::Display, E: fmt::Display> fmt::Display for Refusal<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejection) => rejection.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<R: Error + 'static, E: Error + 'static> Error for Refusal<R, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(rejection) => rejection.source(),
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
+
+#[cfg(all(test, not(c13_loom)))]
+mod tests {
+    use super::super::Permit;
+    use super::*;
+    use std::cell::RefCell;
+    use std::future::{pending, poll_fn, ready};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::sync::Mutex;
+    use std::task::Waker;
+
+    /// A gate that admits while it is open and keeps what its permits were told.
+    struct Notebook {
+        open: bool,
+        told: Mutex<Vec<Outcome>>,
+    }
+
+    impl Notebook {
+        fn told(&self, outcome: Outcome) {
+            self.told.lock().expect("no test panics under this lock").push(outcome);
+        }
+    }
+
+    struct Page<'a>(Option<&'a Notebook>);
+
+    impl Permit for Page<'_> {
+        fn record(mut self, outcome: Outcome) {
+            if let Some(book) = self.0.take() {
+                book.told(outcome);
+            }
+        }
+    }
+
+    impl Drop for Page<'_> {
+        fn drop(&mut self) {
+            if let Some(book) = self.0.take() {
+                let outcome = if std::thread::panicking() {
+                    Outcome::FAILURE
+                } else {
+                    Outcome::Abandoned
+                };
+                book.told(outcome);
+            }
+        }
+    }
+
+    impl Gate for Notebook {
+        type Permit<'a> = Page<'a>;
+        type Rejection = &'static str;
+
+        fn try_admit(&self) -> Result<Page<'_>, &'static str> {
+            if self.open { Ok(Page(Some(self))) } else { Err("closed") }
+        }
+
+        async fn admit(&self) -> Result<Page<'_>, &'static str> {
+            self.try_admit()
+        }
+    }
+
+    fn open() -> Notebook {
+        Notebook {
+            open: true,
+            told: Mutex::default(),
+        }
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_result_is_recorded_once_and_as_the_classifier_says() {
+        let book = open();
+        let error: Result<u32, &str> = Err("not found");
+        assert_eq!(
+            poll(pin!(call(&book, ready(Ok::<_, &str>(1)), Outcome::of))),
+            Poll::Ready(Ok(1))
+        );
+        assert_eq!(
+            poll(pin!(call(&book, ready(error), |_| Outcome::Ignored))),
+            Poll::Ready(Err(Refusal::Failed("not found")))
+        );
+        assert_eq!(*book.told.lock().unwrap(), [Outcome::Success, Outcome::Ignored]);
+    }
+
+    #[test]
+    fn a_refused_call_never_runs() {
+        let book = Notebook {
+            open: false,
+            told: Mutex::default(),
+        };
+        let ran = RefCell::new(false);
+        let future = poll_fn(|_| {
+            *ran.borrow_mut() = true;
+            Poll::Ready(Ok::<(), &str>(()))
+        });
+        assert_eq!(
+            poll(pin!(call(&book, future, Outcome::of))),
+            Poll::Ready(Err(Refusal::Rejected("closed")))
+        );
+        assert!(!*ran.borrow() && book.told.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_call_dropped_while_it_waits_is_abandoned() {
+        let book = open();
+        {
+            let mut waiting = pin!(call(&book, pending::<Result<(), ()>>(), Outcome::of));
+            assert!(poll(waiting.as_mut()).is_pending());
+        }
+        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+    }
+
+    #[test]
+    fn a_call_dropped_before_its_first_poll_was_never_admitted() {
+        let book = open();
+        drop(call(&book, pending::<Result<(), ()>>(), Outcome::of));
+        assert!(book.told.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_panic_in_the_call_is_a_failure_and_goes_on() {
+        let book = open();
+        let mut future = Box::pin(call(
+            &book,
+            poll_fn(|_| -> Poll<Result<(), ()>> { panic!("boom") }),
+            Outcome::of,
+        ));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()))).is_err());
+        drop(future);
+        assert_eq!(*book.told.lock().unwrap(), [Outcome::FAILURE]);
+    }
+
+    #[test]
+    fn somebody_elses_panic_makes_a_waiting_call_abandoned_and_not_failed() {
+        let book = open();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let mut waiting = pin!(call(&book, pending::<Result<(), ()>>(), Outcome::of));
+            assert!(poll(waiting.as_mut()).is_pending());
+            panic!("not the call's fault");
+        }));
+        assert!(caught.is_err());
+        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+    }
+}

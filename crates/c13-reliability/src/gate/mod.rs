@@ -1,0 +1,54 @@
+//! What breaker, limiter and bulkhead have in common: they admit a call, it runs, and what came of it is recorded, once.
+//!
+//! - [`Gate`]: decides whether a call may run, and hands out a [`Permit`].
+//! - [`Permit`]: the right to run one call. It is told the call's [`Outcome`], or, dropped untold, takes the call for
+//!   abandoned.
+//! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
+//!   abandoned.
+//! - [`call`]: all of it in one future.
+
+mod call;
+mod outcome;
+mod run;
+
+use std::future::Future;
+
+pub use call::{Call, Refusal, call};
+pub use outcome::Outcome;
+pub use run::Run;
+
+/// Decides whether a call may run.
+pub trait Gate: Send + Sync {
+    /// The right to run one call.
+    type Permit<'a>: Permit + Send
+    where
+        Self: 'a;
+    /// Why a call may not run, and when to try again.
+    type Rejection: Send;
+
+    /// Admits a call at once or refuses it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// Why the call may not run.
+    fn try_admit(&self) -> Result<Self::Permit<'_>, Self::Rejection>;
+
+    /// Admits a call, and may wait for its turn as long as the gate's settings say.
+    ///
+    /// # Errors
+    ///
+    /// Why the call may not run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives back whatever it held: a place in the queue, or a permit nobody took.
+    fn admit(&self) -> impl Future<Output = Result<Self::Permit<'_>, Self::Rejection>> + Send;
+}
+
+/// The right to run one call.
+///
+/// Dropping it without a word means that the call was abandoned, or, if the thread is panicking, that it failed.
+pub trait Permit: Sized {
+    /// Says what came of the call.
+    fn record(self, outcome: Outcome);
+}

@@ -1,0 +1,29 @@
+//! What came of a call, as far as a gate needs to know.
+
+use std::time::Duration;
+
+/// What came of a call, as far as a gate needs to know. A classifier answers with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The call did what it should.
+    Success,
+    /// The dependency failed the call.
+    Failure {
+        /// How long the dependency asked to be left alone, where it did: a breaker opens at once and for that long.
+        open_for: Option<Duration>,
+    },
+    /// The result says nothing about the dependency's health, such as a request that was wrong in itself.
+    Ignored,
+    /// Nobody waited for the result: the future was dropped before it was done.
+    Abandoned,
+}
+
+impl Outcome {
+    /// A failure like any other.
+    pub const FAILURE: Self = Self::Failure { open_for: None };
+
+    /// The classifier used where no other is given: `Ok` is a success, `Err` a failure.
+    pub fn of<T, E>(result: &Result<T, E>) -> Self {
+        if result.is_ok() { Self::Success } else { Self::FAILURE }
+    }
+}

@@ -1,0 +1,1 @@
+//! The local patterns, one folder each; none of them imports another.

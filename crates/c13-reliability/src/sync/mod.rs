@@ -1,0 +1,19 @@
+//! What the parts count with, and the source of their random numbers.
+//!
+//! - [`StripedCounter`]: counters that threads do not fight over; a count is one load and one store on a line of the
+//!   thread's own.
+//! - [`Histogram`] and [`HistogramSnapshot`]: log-linear histograms of the whole `u64` range, shared and plain.
+//! - [`Random`]: a small seedable source of random numbers, usable from many threads.
+//! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
+
+mod histogram;
+#[cfg(all(test, c13_loom))]
+mod loom;
+pub(crate) mod primitive;
+mod random;
+mod slot;
+mod striped_counter;
+
+pub use histogram::{Histogram, HistogramSnapshot};
+pub use random::Random;
+pub use striped_counter::StripedCounter;

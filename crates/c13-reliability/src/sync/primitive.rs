@@ -1,0 +1,30 @@
+//! The atomics and the lock that every shared state is made of: std's, or loom's under `--cfg c13_loom`.
+
+#[cfg(c13_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(c13_loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(c13_loom)]
+use loom::sync as imp;
+#[cfg(not(c13_loom))]
+use std::sync as imp;
+
+use std::sync::PoisonError;
+
+/// A lock whose guard comes without a `Result`: no user code ever runs under it, so what it protects is whole even
+/// after a panic.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+pub(crate) type MutexGuard<'a, T> = imp::MutexGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

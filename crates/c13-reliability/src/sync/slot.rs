@@ -1,0 +1,154 @@
+//! A number of its own for each thread, given back when the thread ends.
+
+use super::primitive::{AtomicU64, Ordering};
+
+/// How many threads have a slot of their own at one time.
+pub(crate) const OWNED: usize = 64;
+/// The slot of all further threads.
+pub(crate) const SHARED: usize = OWNED;
+
+/// Which of the 64 slots are taken, a bit each.
+pub(super) struct Pool {
+    taken: AtomicU64,
+}
+
+impl Pool {
+    #[cfg(not(c13_loom))]
+    const fn new() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    #[cfg(all(test, c13_loom))]
+    pub(super) fn new() -> Self {
+        Self {
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the lowest free slot.
+    pub(super) fn claim(&self) -> Option<usize> {
+        // Relaxed: a first guess; the exchange below decides.
+        let mut taken = self.taken.load(Ordering::Relaxed);
+        loop {
+            let slot = taken.trailing_ones() as usize;
+            if slot == OWNED {
+                return None;
+            }
+            // Acquire: what the slot's last owner counted, published by its `release`, is seen by this owner, who goes
+            // on from there with plain loads and stores. Relaxed on failure: only another guess.
+            match self
+                .taken
+                .compare_exchange_weak(taken, taken | 1 << slot, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(slot),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    /// Gives a slot back.
+    pub(super) fn release(&self, slot: usize) {
+        // Release: publishes this owner's counts to the next `claim` of the slot.
+        self.taken.fetch_and(!(1 << slot), Ordering::Release);
+    }
+}
+
+#[cfg(not(c13_loom))]
+mod current {
+    use super::{OWNED, Pool, SHARED};
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static POOL: Pool = Pool::new();
+    /// One more than the highest slot that was ever taken.
+    static HIGHEST: AtomicUsize = AtomicUsize::new(0);
+
+    const UNSET: usize = usize::MAX;
+
+    thread_local! {
+        static SLOT: Cell<usize> = const { Cell::new(UNSET) };
+        static HELD: Held = const { Held };
+    }
+
+    /// Gives the thread's slot back when the thread ends.
+    struct Held;
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // What other thread-locals count while they are dropped goes to the shared slot.
+            let slot = SLOT.replace(SHARED);
+            if slot < OWNED {
+                POOL.release(slot);
+            }
+        }
+    }
+
+    /// This thread's slot, [`SHARED`] if all others are taken.
+    #[inline]
+    pub(crate) fn current() -> usize {
+        let slot = SLOT.get();
+        if slot == UNSET { claim() } else { slot }
+    }
+
+    #[cold]
+    fn claim() -> usize {
+        // Where the thread is ending already, nothing would give the slot back.
+        let slot = match HELD.try_with(|_| POOL.claim()) {
+            Ok(Some(slot)) => slot,
+            Ok(None) | Err(_) => SHARED,
+        };
+        if slot < OWNED {
+            // Relaxed: who sees a count of this thread sees this too, because it happened before the count.
+            HIGHEST.fetch_max(slot + 1, Ordering::Relaxed);
+        }
+        SLOT.set(slot);
+        slot
+    }
+
+    /// One more than the highest slot that any thread ever had: slots from here on have never been written.
+    #[inline]
+    pub(crate) fn used() -> usize {
+        // Relaxed: as in `claim`.
+        HIGHEST.load(Ordering::Relaxed)
+    }
+}
+
+/// Under loom there are no thread slots: models name theirs, and everything else shares one.
+#[cfg(c13_loom)]
+mod current {
+    pub(crate) fn current() -> usize {
+        super::SHARED
+    }
+
+    pub(crate) fn used() -> usize {
+        super::OWNED
+    }
+}
+
+pub(crate) use current::{current, used};
+
+#[cfg(all(test, not(c13_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_its_slot_and_a_later_thread_may_have_it() {
+        let first = std::thread::spawn(|| (current(), current())).join().unwrap();
+        assert_eq!(first.0, first.1);
+        let distinct: std::collections::HashSet<usize> =
+            (0..200).map(|_| std::thread::spawn(current).join().unwrap()).collect();
+        assert!(distinct.len() <= OWNED, "slots are given back: {distinct:?}");
+    }
+
+    #[test]
+    fn a_pool_gives_each_slot_once_and_then_none() {
+        let pool = Pool::new();
+        let slots: Vec<_> = (0..OWNED).map(|_| pool.claim().unwrap()).collect();
+        assert_eq!(slots, (0..OWNED).collect::<Vec<_>>());
+        assert_eq!(pool.claim(), None);
+        pool.release(17);
+        assert_eq!(pool.claim(), Some(17));
+    }
+}

@@ -1,0 +1,257 @@
+//! The one concrete clock: where it reads the time, and how it waits.
+
+#[cfg(any(test, feature = "test-util"))]
+use super::VirtualTime;
+#[cfg(feature = "tokio")]
+use super::tick::nanos;
+use super::{Sleep, Tick, Timeout};
+use std::fmt;
+use std::future::Future;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Where every part reads the time, and what it waits on.
+///
+/// A clock is a plain value, cheap to clone, and never a type parameter. Clones show the same time, and so do all
+/// [system](Clock::system) clocks of a process.
+///
+/// ```
+/// use c13_reliability::time::Clock;
+///
+/// let clock = Clock::system();
+/// let before = clock.now();
+/// assert!(clock.now() >= before);
+/// ```
+#[derive(Clone)]
+pub struct Clock {
+    pub(super) source: Source,
+}
+
+/// What a clock reads. Waiting goes by the same source.
+#[derive(Clone)]
+pub(super) enum Source {
+    System(SystemSource),
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::time::Instant),
+    #[cfg(any(test, feature = "test-util"))]
+    Virtual(VirtualTime),
+}
+
+/// The processor's time-stamp counter, scaled to nanoseconds, or the kernel's monotonic clock where the counter does
+/// not run evenly.
+#[derive(Clone)]
+pub(super) struct SystemSource {
+    counter: quanta::Clock,
+    origin: u64,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux has the coarse clock")
+    )]
+    coarse_origin: u64,
+}
+
+impl SystemSource {
+    /// The process's one source; its first use calibrates the counter against the kernel's clock.
+    fn shared() -> &'static Self {
+        static SHARED: OnceLock<SystemSource> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let counter = quanta::Clock::new();
+            let origin = counter.raw();
+            Self {
+                counter,
+                origin,
+                coarse_origin: kernel_coarse_nanos(),
+            }
+        })
+    }
+
+    fn now(&self) -> Tick {
+        Tick::from_nanos(self.counter.delta_as_nanos(self.origin, self.counter.raw()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn coarse(&self) -> Tick {
+        Tick::from_nanos(kernel_coarse_nanos().saturating_sub(self.coarse_origin))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn coarse(&self) -> Tick {
+        self.now()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn kernel_coarse_nanos() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    // The kernel's monotonic clock starts near zero and is never negative.
+    (time.tv_sec as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as u64)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kernel_coarse_nanos() -> u64 {
+    0
+}
+
+impl Clock {
+    /// The machine's own time, read from the processor's time-stamp counter (about 10 ns a reading).
+    ///
+    /// It is monotonic and stands still while the machine is suspended. The first system clock of a process calibrates
+    /// the counter against the kernel's clock, which takes from 1 ms to 200 ms once. Inside a tokio runtime it waits on
+    /// tokio's timer (the runtime must have time enabled), elsewhere on one timer thread of its own.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            source: Source::System(SystemSource::shared().clone()),
+        }
+    }
+
+    /// A clock that follows tokio's time: it stands still under `tokio::time::pause` and moves with
+    /// `tokio::time::advance`. Its origin is now.
+    ///
+    /// For tests that use tokio's paused time. Waiting is as coarse as tokio's timer, 1 ms.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn tokio() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that follows tokio's time")]
+        Self {
+            source: Source::Tokio(tokio::time::Instant::now()),
+        }
+    }
+
+    /// The time, to the nanosecond where the source has it.
+    #[must_use]
+    #[inline]
+    pub fn now(&self) -> Tick {
+        match &self.source {
+            Source::System(system) => system.now(),
+            #[cfg(feature = "tokio")]
+            #[expect(clippy::disallowed_methods, reason = "this is the clock that follows tokio's time")]
+            Source::Tokio(origin) => {
+                Tick::from_nanos(nanos(tokio::time::Instant::now().saturating_duration_since(*origin)))
+            }
+            #[cfg(any(test, feature = "test-util"))]
+            Source::Virtual(time) => time.now(),
+        }
+    }
+
+    /// A cheaper reading (about 6 ns) that on Linux lags by up to one kernel tick, 1 to 10 ms; the same as
+    /// [`now`](Clock::now) elsewhere and on other sources.
+    ///
+    /// For windows only: on the system source this is another clock, so its ticks must never be compared with those of
+    /// [`now`](Clock::now).
+    #[must_use]
+    #[inline]
+    pub fn coarse(&self) -> Tick {
+        match &self.source {
+            Source::System(system) => system.coarse(),
+            #[cfg(any(test, feature = "tokio", feature = "test-util"))]
+            _ => self.now(),
+        }
+    }
+
+    /// Waits for `duration`. Nothing is registered before the first poll, but the time runs from now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the wait and frees its timer.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_until(self.now() + duration)
+    }
+
+    /// Waits until `deadline`, and not a moment less by this clock. A deadline that has passed is ready at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the wait and frees its timer.
+    pub fn sleep_until(&self, deadline: Tick) -> Sleep {
+        Sleep::new(self.clone(), deadline)
+    }
+
+    /// Runs `future` for at most `limit`, counted from the first time it has to wait.
+    ///
+    /// A future that is ready at its first poll costs no clock reading and no timer. See [`Timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`](super::Elapsed) once the limit is over; the future is dropped with the `Timeout`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside.
+    pub fn timeout<F: Future>(&self, limit: Duration, future: F) -> Timeout<F> {
+        Timeout::after(self.clone(), limit, future)
+    }
+
+    /// Runs `future` until `deadline` at the latest. See [`Timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`](super::Elapsed) once the deadline is reached; the future is dropped with the `Timeout`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside.
+    pub fn timeout_at<F: Future>(&self, deadline: Tick, future: F) -> Timeout<F> {
+        Timeout::at(self.clone(), deadline, future)
+    }
+}
+
+impl Default for Clock {
+    /// The [system](Clock::system) clock.
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            Source::System(_) => "system",
+            #[cfg(feature = "tokio")]
+            Source::Tokio(_) => "tokio",
+            #[cfg(any(test, feature = "test-util"))]
+            Source::Virtual(_) => "virtual",
+        };
+        write!(f, "Clock({source}, {:?})", self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_never_goes_back_and_is_shared_by_the_process() {
+        let (one, other) = (Clock::system(), Clock::system());
+        let mut last = one.now();
+        for _ in 0..10_000 {
+            let next = other.now();
+            assert!(next >= last, "{next:?} after {last:?}");
+            last = one.now().max(next);
+        }
+    }
+
+    #[test]
+    fn the_coarse_reading_never_goes_back() {
+        let clock = Clock::system();
+        let mut last = clock.coarse();
+        for _ in 0..10_000 {
+            let next = clock.coarse();
+            assert!(next >= last);
+            last = next;
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn the_tokio_clock_follows_paused_time() {
+        let clock = Clock::tokio();
+        let start = clock.now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(clock.now() - start, Duration::from_secs(3));
+        clock.sleep(Duration::from_secs(60)).await;
+        assert!(clock.now() - start >= Duration::from_secs(63));
+    }
+}

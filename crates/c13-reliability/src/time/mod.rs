@@ -1,0 +1,37 @@
+//! Time: one clock for every part, real or virtual.
+//!
+//! Every part of the library reads the time from a [`Clock`] and waits through it. A clock is a plain value without
+//! type parameters: the machine's own time ([`Clock::system`]), a clock that follows tokio's pausable time
+//! (`Clock::tokio`, feature `tokio`), or a virtual one (`VirtualTime`, feature `test-util`). What runs on a virtual
+//! clock is the very code that runs in production.
+//!
+//! With the feature `test-util`, `Executor` runs futures in virtual time: single-threaded, deterministic, to the
+//! nanosecond, an hour in a second.
+//!
+//! | want | use |
+//! |---|---|
+//! | a point in time | [`Tick`] |
+//! | the time | [`Clock::now`], [`Clock::coarse`] for windows |
+//! | to wait | [`Clock::sleep`], [`Clock::sleep_until`] |
+//! | a time limit | [`Clock::timeout`], [`Clock::timeout_at`] |
+//! | to turn the clock by hand | `VirtualTime` |
+//! | to run futures in virtual time | `Executor` |
+
+mod clock;
+#[cfg(any(test, feature = "test-util"))]
+mod executor;
+mod sleep;
+mod thread_timer;
+mod tick;
+mod timeout;
+#[cfg(any(test, feature = "test-util"))]
+mod virtual_time;
+
+pub use clock::Clock;
+#[cfg(any(test, feature = "test-util"))]
+pub use executor::{Executor, JoinHandle, Spawner};
+pub use sleep::Sleep;
+pub use tick::Tick;
+pub use timeout::{Elapsed, Timeout};
+#[cfg(any(test, feature = "test-util"))]
+pub use virtual_time::VirtualTime;

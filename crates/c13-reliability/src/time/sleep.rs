@@ -1,0 +1,137 @@
+//! A wait that ends exactly when its own clock says so, on whatever timer that clock has.
+
+use super::clock::Source;
+use super::thread_timer::ThreadTimer;
+use super::{Clock, Tick};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+#[cfg(any(test, feature = "test-util"))]
+use super::virtual_time::VirtualTimer;
+#[cfg(feature = "tokio")]
+use tokio::time::Sleep as TokioTimer;
+
+// A timer that this build does not have stands as a future that nobody makes: the projection below cannot leave a
+// variant out.
+#[cfg(not(feature = "tokio"))]
+type TokioTimer = std::future::Pending<()>;
+#[cfg(not(any(test, feature = "test-util")))]
+type VirtualTimer = std::future::Pending<()>;
+
+pin_project! {
+    /// A wait until a point in time of one clock; made by [`Clock::sleep`].
+    ///
+    /// It never ends early by its own clock: where the timer underneath is early, it waits on. Nothing is registered
+    /// before the first poll.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives up the wait and frees its timer.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Sleep {
+        clock: Clock,
+        deadline: Tick,
+        #[pin]
+        timer: Timer,
+    }
+}
+
+pin_project! {
+    /// The timer underneath, registered at the first poll.
+    #[project = TimerProjection]
+    enum Timer {
+        Idle,
+        Thread { #[pin] timer: ThreadTimer },
+        Tokio { #[pin] timer: TokioTimer },
+        Virtual { #[pin] timer: VirtualTimer },
+    }
+}
+
+impl Sleep {
+    pub(super) fn new(clock: Clock, deadline: Tick) -> Self {
+        Self {
+            clock,
+            deadline,
+            timer: Timer::Idle,
+        }
+    }
+
+    /// When the wait ends.
+    #[must_use]
+    pub fn deadline(&self) -> Tick {
+        self.deadline
+    }
+
+    /// Moves the end of the wait; the timer is registered anew at the next poll.
+    pub fn reset(self: Pin<&mut Self>, deadline: Tick) {
+        let mut this = self.project();
+        *this.deadline = deadline;
+        this.timer.set(Timer::Idle);
+    }
+}
+
+impl Timer {
+    fn arm(clock: &Clock, now: Tick, deadline: Tick) -> Self {
+        match &clock.source {
+            #[cfg(feature = "tokio")]
+            Source::Tokio(_) => Self::tokio(now, deadline),
+            #[cfg(feature = "tokio")]
+            Source::System(_) if tokio::runtime::Handle::try_current().is_ok() => Self::tokio(now, deadline),
+            Source::System(_) => Self::Thread {
+                timer: ThreadTimer::after(deadline - now),
+            },
+            #[cfg(any(test, feature = "test-util"))]
+            Source::Virtual(time) => Self::Virtual {
+                timer: VirtualTimer::new(time.clone(), deadline),
+            },
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    fn tokio(now: Tick, deadline: Tick) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where the clock waits on tokio's timer"
+        )]
+        Self::Tokio {
+            timer: tokio::time::sleep(deadline - now),
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        loop {
+            match this.timer.as_mut().project() {
+                TimerProjection::Idle => {
+                    let now = this.clock.now();
+                    if now >= *this.deadline {
+                        return Poll::Ready(());
+                    }
+                    let timer = Timer::arm(this.clock, now, *this.deadline);
+                    this.timer.set(timer);
+                    continue;
+                }
+                TimerProjection::Thread { timer } => ready!(timer.poll(cx)),
+                TimerProjection::Tokio { timer } => ready!(timer.poll(cx)),
+                TimerProjection::Virtual { timer } => ready!(timer.poll(cx)),
+            }
+            // The timer underneath is over; whether the wait is, the clock says.
+            this.timer.set(Timer::Idle);
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

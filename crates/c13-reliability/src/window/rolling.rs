@@ -1,0 +1,158 @@
+//! The last T of time: counts in a ring of buckets, whose oldest leave as time goes on.
+
+use crate::time::Tick;
+use std::time::Duration;
+
+/// Counts of `K` kinds over the last `length` of time, to the precision of one bucket.
+///
+/// It holds what was recorded in the current bucket and in the whole buckets before it, so it reaches back at least
+/// `length − length / buckets` and at most `length`. Recording and reading are O(1): each bucket is taken off the totals
+/// once when it leaves, and a pause of any length costs one pass over the ring. A tick earlier than the last one counts
+/// as the last one.
+///
+/// ```
+/// use c13_reliability::{time::Tick, window::RollingWindow};
+/// use std::time::Duration;
+///
+/// let mut calls = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+/// let start = Tick::ZERO;
+/// calls.add(start, 0, 3);
+/// assert_eq!(calls.totals(start + Duration::from_secs(9)), [3]);
+/// assert_eq!(calls.totals(start + Duration::from_secs(10)), [0]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollingWindow<const K: usize> {
+    buckets: Box<[[u64; K]]>,
+    bucket_nanos: u64,
+    /// The number of the current bucket, counted from the clock's origin.
+    current: u64,
+    totals: [u64; K],
+}
+
+impl<const K: usize> RollingWindow<K> {
+    /// An empty window of `length`, cut into `buckets` buckets; of at least one bucket, each at least 1 ns long.
+    #[must_use]
+    pub fn new(length: Duration, buckets: usize) -> Self {
+        let buckets = buckets.max(1);
+        let nanos = Tick::ZERO.plus(length).as_nanos();
+        Self {
+            buckets: vec![[0; K]; buckets].into(),
+            bucket_nanos: nanos.div_ceil(buckets as u64).max(1),
+            current: 0,
+            totals: [0; K],
+        }
+    }
+
+    /// How long one bucket is: the precision of the window.
+    #[must_use]
+    pub fn bucket_length(&self) -> Duration {
+        Duration::from_nanos(self.bucket_nanos)
+    }
+
+    /// Adds `n` to the counts of `kind` at `now`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such kind.
+    pub fn add(&mut self, now: Tick, kind: usize, n: u64) {
+        self.roll(now);
+        let index = self.index(self.current);
+        self.buckets[index][kind] += n;
+        self.totals[kind] += n;
+    }
+
+    /// The counts of all kinds in the window that ends at `now`.
+    pub fn totals(&mut self, now: Tick) -> [u64; K] {
+        self.roll(now);
+        self.totals
+    }
+
+    /// Forgets all counts.
+    pub fn clear(&mut self) {
+        self.buckets.fill([0; K]);
+        self.totals = [0; K];
+    }
+
+    fn index(&self, bucket: u64) -> usize {
+        (bucket % self.buckets.len() as u64) as usize
+    }
+
+    /// Takes off what has left the window by `now`.
+    fn roll(&mut self, now: Tick) {
+        let target = now.as_nanos() / self.bucket_nanos;
+        if target <= self.current {
+            return;
+        }
+        if target - self.current >= self.buckets.len() as u64 {
+            self.clear();
+        } else {
+            for bucket in self.current + 1..=target {
+                let index = self.index(bucket);
+                let left = std::mem::replace(&mut self.buckets[index], [0; K]);
+                for (total, count) in self.totals.iter_mut().zip(left) {
+                    *total -= count;
+                }
+            }
+        }
+        self.current = target;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Random;
+
+    #[test]
+    fn it_agrees_with_a_naive_log_over_random_times() {
+        for seed in 0..200 {
+            let random = Random::new(seed);
+            let (buckets, bucket) = (1 + random.below(12), 1 + random.below(50));
+            let mut window = RollingWindow::<2>::new(Duration::from_nanos(buckets * bucket), buckets as usize);
+            let mut log: Vec<(u64, usize, u64)> = Vec::new();
+            let mut now = random.below(1_000);
+            for step in 0..300 {
+                now += if random.below(20) == 0 {
+                    random.below(2_000)
+                } else {
+                    random.below(bucket)
+                };
+                let (kind, n) = (random.below(2) as usize, random.below(5));
+                window.add(Tick::from_nanos(now), kind, n);
+                log.push((now, kind, n));
+                let oldest = (now / bucket + 1).saturating_sub(buckets) * bucket;
+                let naive = [0, 1].map(|kind| {
+                    log.iter()
+                        .filter(|(at, of, _)| *of == kind && *at >= oldest)
+                        .map(|(_, _, n)| n)
+                        .sum::<u64>()
+                });
+                assert_eq!(window.totals(Tick::from_nanos(now)), naive, "seed {seed}, step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_is_gone_and_what_is_younger_by_a_bucket_is_there() {
+        let mut window = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+        let at = |seconds: f64| Tick::ZERO + Duration::from_secs_f64(seconds);
+        window.add(at(0.5), 0, 1);
+        assert_eq!(window.totals(at(9.999)), [1]);
+        assert_eq!(window.totals(at(10.0)), [0]);
+    }
+
+    #[test]
+    fn time_that_seems_to_go_back_changes_nothing() {
+        let mut window = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+        window.add(Tick::from_nanos(50_000_000_000), 0, 1);
+        window.add(Tick::from_nanos(1), 0, 1);
+        assert_eq!(window.totals(Tick::from_nanos(2)), [2]);
+    }
+
+    #[test]
+    fn the_far_end_of_time_is_a_time_like_any_other() {
+        let mut window = RollingWindow::<1>::new(Duration::MAX, 3);
+        window.add(Tick::MAX, 0, 1);
+        assert_eq!(window.totals(Tick::MAX), [1]);
+    }
+}
