@@ -6,12 +6,14 @@
 //! | [`sync`] | striped counters, the log-linear histogram, a seedable source of random numbers |
 //! | [`window`] | the last N calls and the last T of time, both O(1) and truly sliding |
 //! | [`patterns`] | the patterns themselves, one module each |
+//! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
 pub mod error;
 pub mod gate;
 pub mod patterns;
+pub mod policy;
 pub mod sync;
 pub mod time;
 pub mod window;

@@ -1,0 +1,167 @@
+//! What is wrong, where, by which rule, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Source, Span, render};
+
+/// A place and a few words about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What is to be seen there; may be empty.
+    pub text: String,
+}
+
+/// One error: the rule that is broken, the place, other places that have to do with it, and a way out.
+///
+/// It prints as a snippet of the source with the place marked; see the [module](super) for how that looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "an error that is not reported is lost"]
+pub struct Diagnostic {
+    /// The rule that is broken, in one line.
+    pub message: String,
+    /// Where it is broken.
+    pub primary: Label,
+    /// Other places that have to do with it, such as the other half of a contradiction.
+    pub secondary: Vec<Label>,
+    /// What to do about it, one line each.
+    pub help: Vec<String>,
+    /// Whether the error is that something is not there; such errors are withheld from a text with broken syntax,
+    /// where it may be there after all.
+    pub(super) absence: bool,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            primary: Label {
+                span,
+                text: String::new(),
+            },
+            secondary: Vec::new(),
+            help: Vec::new(),
+            absence: false,
+        }
+    }
+
+    /// Says what is to be seen at the place itself.
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// Shows another place that has to do with it. `None`, the span of something that is not there, shows nothing.
+    pub fn also(mut self, span: impl Into<Option<Span>>, text: impl Into<String>) -> Self {
+        if let Some(span) = span.into() {
+            self.secondary.push(Label {
+                span,
+                text: text.into(),
+            });
+        }
+        self
+    }
+
+    /// Adds a line on what to do.
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    /// Marks the error as one of something that is not there: it is withheld from a text with broken syntax, where it
+    /// may be there after all.
+    pub fn absence(mut self) -> Self {
+        self.absence = true;
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        render::render(self, f)
+    }
+}
+
+impl Error for Diagnostic {}
+
+/// All errors of one reading, in the order of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+/// As many errors are printed; whoever has more starts with these.
+const MOST_PRINTED: usize = 50;
+
+impl Diagnostics {
+    /// Puts the errors in the order of their places: source by source as they first occur, then line by line.
+    pub(super) fn new(mut list: Vec<Diagnostic>) -> Self {
+        let mut sources: Vec<Arc<Source>> = Vec::new();
+        for diagnostic in &list {
+            if !sources
+                .iter()
+                .any(|source| Arc::ptr_eq(source, diagnostic.primary.span.source()))
+            {
+                sources.push(Arc::clone(diagnostic.primary.span.source()));
+            }
+        }
+        list.sort_by_key(|diagnostic| {
+            let span = &diagnostic.primary.span;
+            (
+                sources.iter().position(|source| Arc::ptr_eq(source, span.source())),
+                span.range().start,
+            )
+        });
+        Self { list }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// One after the other, in the order of the text.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.list.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    /// The first 50 errors, an empty line between them, and how many more there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.list.iter().take(MOST_PRINTED).enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        match self.list.len().checked_sub(MOST_PRINTED) {
+            None | Some(0) => Ok(()),
+            Some(more) => writeln!(f, "\n… and {more} more"),
+        }
+    }
+}
+
+impl Error for Diagnostics {}

@@ -1,0 +1,121 @@
+//! The text as a tree in which every key and value knows its place.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Shape, Source, Span, syntax::Damage};
+
+/// A value and its place.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) content: Content,
+    pub(super) span: Span,
+}
+
+/// What a value holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Text(String),
+    /// Numbers beyond 128 bits saturate; every range that is asked for lies well within.
+    Integer(i128),
+    Float(f64),
+    Boolean(bool),
+    Date,
+    List(Vec<Node>),
+    Table(Fields),
+    /// A value on a line with a syntax error: it is there, and nobody knows what it says.
+    Broken,
+}
+
+impl Content {
+    pub(super) fn shape(&self) -> Option<Shape> {
+        Some(match self {
+            Self::Text(_) => Shape::Text,
+            Self::Integer(_) => Shape::Integer,
+            Self::Float(_) => Shape::Float,
+            Self::Boolean(_) => Shape::Boolean,
+            Self::Date => Shape::Date,
+            Self::List(_) => Shape::List,
+            Self::Table(_) => Shape::Table,
+            Self::Broken => return None,
+        })
+    }
+}
+
+/// The keys of a table in the order of the text, and which of them have been asked for.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    pub(super) entries: Vec<Entry>,
+    pub(super) asked: RefCell<Vec<&'static str>>,
+    /// Whether keys that nobody asked for may stand here.
+    pub(super) open: Cell<bool>,
+}
+
+impl Fields {
+    pub(super) fn find(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn ask(&self, key: &'static str) {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
+    }
+}
+
+/// A key, its place and its value.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Span,
+    pub(super) node: Node,
+}
+
+/// Turns the parser's tree into ours.
+pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage) -> Fields {
+    let mut entries: Vec<Entry> = table
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            key_span: Span::new(source, key.span()),
+            node: Node {
+                content: content(source, value.get_ref(), value.span().start, damage),
+                span: Span::new(source, value.span()),
+            },
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.key_span.range().start);
+    Fields {
+        entries,
+        ..Fields::default()
+    }
+}
+
+fn content(source: &Arc<Source>, value: &DeValue<'_>, start: usize, damage: &Damage) -> Content {
+    match value {
+        _ if damage.swallows(start) => Content::Broken,
+        DeValue::Table(table) => Content::Table(fields(source, table, damage)),
+        DeValue::Array(array) => Content::List(
+            array
+                .iter()
+                .map(|item| Node {
+                    content: content(source, item.get_ref(), item.span().start, damage),
+                    span: Span::new(source, item.span()),
+                })
+                .collect(),
+        ),
+        _ if damage.touches(start) => Content::Broken,
+        DeValue::String(text) => Content::Text(text.to_string()),
+        DeValue::Integer(number) => {
+            let (digits, radix) = (number.as_str(), number.radix());
+            let limit = if digits.starts_with('-') { i128::MIN } else { i128::MAX };
+            Content::Integer(i128::from_str_radix(digits, radix).unwrap_or(limit))
+        }
+        DeValue::Float(number) => Content::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(truth) => Content::Boolean(*truth),
+        DeValue::Datetime(_) => Content::Date,
+    }
+}

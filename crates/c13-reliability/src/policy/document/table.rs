@@ -1,0 +1,333 @@
+//! A document and its tables: asking for keys, and hearing at the end of everything that was wrong.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::{
+    Diagnostic, Diagnostics, FromValue, Source, Span, Value,
+    node::{Content, Entry, Fields, Node},
+    suggest::nearest,
+    syntax::{self, Damage},
+};
+
+/// A TOML text being read. It collects every error until [`finish`](Self::finish) hands them over.
+#[derive(Debug)]
+pub struct Document {
+    root: Fields,
+    /// Empty, at the start of the text: it stands for the whole.
+    span: Span,
+    errors: RefCell<Vec<Diagnostic>>,
+    damage: Damage,
+}
+
+impl Document {
+    /// Parses a text. Never fails: syntax errors are noted like all others, and what can be read despite them is read.
+    #[must_use]
+    pub fn parse(source: Source) -> Self {
+        let source = Arc::new(source);
+        let (root, errors, damage) = syntax::parse(&source);
+        Self {
+            root,
+            span: Span::new(&source, 0..0),
+            errors: RefCell::new(errors),
+            damage,
+        }
+    }
+
+    /// The text that is read.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        self.span.source()
+    }
+
+    /// The outermost table.
+    #[must_use]
+    pub fn root(&self) -> Table<'_> {
+        Table {
+            document: self,
+            fields: &self.root,
+            span: &self.span,
+            path: String::new(),
+        }
+    }
+
+    /// Notes an error.
+    pub fn report(&self, error: Diagnostic) {
+        self.errors.borrow_mut().push(error);
+    }
+
+    /// Whether an error was noted up to now. Keys that nobody asked for are only looked for at the end.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    /// Gives the value that was read, or everything that is wrong: what was noted, and every key that nobody asked for.
+    ///
+    /// # Errors
+    ///
+    /// All errors in the order of the text. A `None` without a noted error is an error too.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Diagnostics> {
+        self.report_unknown(&self.root, "");
+        let mut errors = self.errors.into_inner();
+        if self.damage.is_some() {
+            errors.retain(|error| !error.absence);
+        }
+        match value {
+            Some(value) if errors.is_empty() => Ok(value),
+            None if errors.is_empty() => Err(Diagnostics::new(vec![Diagnostic::new(
+                self.span,
+                "this document cannot be read",
+            )])),
+            _ => Err(Diagnostics::new(errors)),
+        }
+    }
+
+    fn report_unknown(&self, fields: &Fields, path: &str) {
+        let asked = fields.asked.borrow();
+        for entry in &fields.entries {
+            let here = join(path, &entry.key);
+            let known = asked.contains(&entry.key.as_str());
+            if known || fields.open.get() {
+                self.report_unknown_below(&entry.node, &here);
+            } else if !self.damage.touches(entry.key_span.range().start) {
+                self.report(unknown(entry, &here, path, &asked));
+            }
+        }
+    }
+
+    fn report_unknown_below(&self, node: &Node, path: &str) {
+        match &node.content {
+            Content::Table(fields) => self.report_unknown(fields, path),
+            Content::List(nodes) => nodes.iter().for_each(|node| self.report_unknown_below(node, path)),
+            _ => {}
+        }
+    }
+}
+
+fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str]) -> Diagnostic {
+    let error = Diagnostic::new(entry.key_span.clone(), format!("unknown key `{path}`"));
+    let error = if table.is_empty() {
+        error
+    } else {
+        error.label(format!("not a key of `{table}`"))
+    };
+    match nearest(&entry.key, asked.iter().copied()) {
+        Some(name) => error.help(format!("did you mean `{name}`?")),
+        None if asked.is_empty() => error,
+        None => error.help(format!("the keys here are {}", asked.join(", "))),
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// A table of a [`Document`]. Asking for a key makes it known; what is missing or wrong is noted in the document.
+///
+/// Keys are asked for by name, and every name that may stand in a table should be asked for even where the rest is
+/// already known to be wrong: otherwise it is reported as unknown. [`known`](Self::known) says so without reading.
+#[derive(Debug, Clone)]
+pub struct Table<'d> {
+    pub(super) document: &'d Document,
+    pub(super) fields: &'d Fields,
+    pub(super) span: &'d Span,
+    pub(super) path: String,
+}
+
+impl<'d> Table<'d> {
+    /// The keys that lead here, joined by points; empty for the root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path of a key of this table.
+    #[must_use]
+    pub fn path_of(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    /// The document that this is a table of.
+    #[must_use]
+    pub fn document(&self) -> &'d Document {
+        self.document
+    }
+
+    /// Where the table stands: its header, or its braces. The root's span is empty and stands at the start.
+    #[must_use]
+    pub fn span(&self) -> &'d Span {
+        self.span
+    }
+
+    /// The value of a key, if it is there, whatever it is.
+    #[must_use]
+    pub fn value(&self, key: &'static str) -> Option<Value<'d>> {
+        self.fields.ask(key);
+        let entry = self.fields.find(key)?;
+        Some(Value {
+            document: self.document,
+            node: &entry.node,
+            path: self.path_of(key),
+        })
+    }
+
+    /// Whether a key is there.
+    #[must_use]
+    pub fn has(&self, key: &'static str) -> bool {
+        self.value(key).is_some()
+    }
+
+    /// Where the value of a key stands, if it is there.
+    #[must_use]
+    pub fn value_span(&self, key: &'static str) -> Option<Span> {
+        self.value(key).map(|value| value.span().clone())
+    }
+
+    /// Where a key itself stands, if it is there.
+    #[must_use]
+    pub fn key_span(&self, key: &'static str) -> Option<Span> {
+        self.fields.ask(key);
+        self.fields.find(key).map(|entry| entry.key_span.clone())
+    }
+
+    /// Reads a value that must be there. Missing or wrong, it is noted as an error.
+    #[must_use]
+    pub fn required<T: FromValue>(&self, key: &'static str) -> Option<T> {
+        match self.value(key) {
+            Some(value) => value.read(),
+            None => {
+                self.report_missing(key, Some(T::EXAMPLE));
+                None
+            }
+        }
+    }
+
+    /// Reads a value that may be left out. `None` stands for a wrong value as well; that one is noted as an error.
+    #[must_use]
+    pub fn optional<T: FromValue>(&self, key: &'static str) -> Option<T> {
+        self.value(key)?.read()
+    }
+
+    /// Reads one of several names, which must be there.
+    #[must_use]
+    pub fn required_choice<T: Copy>(&self, key: &'static str, names: &[(&str, T)]) -> Option<T> {
+        match self.value(key) {
+            Some(value) => value.read_choice(names),
+            None => {
+                let example = names.first().map(|(name, _)| format!("\"{name}\""));
+                self.report_missing(key, example.as_deref());
+                None
+            }
+        }
+    }
+
+    /// Reads one of several names, if it is there.
+    #[must_use]
+    pub fn optional_choice<T: Copy>(&self, key: &'static str, names: &[(&str, T)]) -> Option<T> {
+        self.value(key)?.read_choice(names)
+    }
+
+    /// Opens a table that must be there.
+    #[must_use]
+    pub fn required_table(&self, key: &'static str) -> Option<Self> {
+        match self.value(key) {
+            Some(value) => value.read_table(),
+            None => {
+                self.report_missing(key, None);
+                None
+            }
+        }
+    }
+
+    /// Opens a table, if it is there.
+    #[must_use]
+    pub fn optional_table(&self, key: &'static str) -> Option<Self> {
+        self.value(key)?.read_table()
+    }
+
+    /// Opens every table of a list: those of a repeated `[[key]]`, or of a list of inline tables. None if it is not there.
+    #[must_use]
+    pub fn tables(&self, key: &'static str) -> Vec<Self> {
+        let list = self.value(key).and_then(|value| {
+            if value.as_table().is_some() {
+                let path = value.path();
+                self.document.report(
+                    value
+                        .error(format!("`{path}` must be a list of tables"))
+                        .label("this is one table")
+                        .help(format!("write [[{path}]]")),
+                );
+                return None;
+            }
+            value.read_list()
+        });
+        list.unwrap_or_default().iter().filter_map(Value::read_table).collect()
+    }
+
+    /// Every key of the table with its place and its value; all of them count as known. For tables whose keys are names
+    /// that the user chose.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(&'d str, &'d Span, Value<'d>)> {
+        self.accept_any();
+        let value = |entry: &'d Entry| Value {
+            document: self.document,
+            node: &entry.node,
+            path: self.path_of(&entry.key),
+        };
+        self.fields
+            .entries
+            .iter()
+            .map(|entry| (entry.key.as_str(), &entry.key_span, value(entry)))
+            .collect()
+    }
+
+    /// Makes keys known without reading them.
+    pub fn known(&self, keys: &[&'static str]) {
+        keys.iter().for_each(|key| self.fields.ask(key));
+    }
+
+    /// Lets any key stand in this table, as when it cannot be told which ones belong here.
+    pub fn accept_any(&self) {
+        self.fields.open.set(true);
+    }
+
+    /// Notes an error unless the rule holds. The rule is a sentence that the key's path begins: "must be above zero". A key
+    /// that is not there breaks no rule.
+    pub fn must(&self, key: &'static str, holds: bool, rule: &str) {
+        if let Some(value) = self.value(key).filter(|_| !holds) {
+            self.document.report(value.error(format!("`{}` {rule}", value.path())));
+        }
+    }
+
+    /// An error about the value of a key, or about the table if the key is not there; to be completed and
+    /// [reported](Document::report).
+    pub fn error(&self, key: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(self.value_span(key).unwrap_or_else(|| self.span.clone()), message)
+    }
+
+    /// Notes an error.
+    pub fn report(&self, error: Diagnostic) {
+        self.document.report(error);
+    }
+
+    /// Notes that a key is missing, with an example of its value.
+    pub fn report_missing(&self, key: &'static str, example: Option<&str>) {
+        self.fields.ask(key);
+        let path = self.path_of(key);
+        let error = Diagnostic::new(self.span.clone(), format!("`{path}` is missing")).absence();
+        let error = if self.path.is_empty() {
+            error
+        } else {
+            error.label(format!("`{key}` belongs in this table"))
+        };
+        self.document.report(error.help(match example {
+            Some(example) => format!("add it, for example `{key} = {example}`"),
+            None => format!("add a table `[{path}]`"),
+        }));
+    }
+}

@@ -1,0 +1,4 @@
+//! Policies: the patterns put together under one name.
+
+#[cfg(feature = "toml")]
+pub mod document;
