@@ -1,9 +1,12 @@
-//! Interleavings of the thread slots and of the counters over them.
+//! Interleavings of the thread slots, of the counters over them, and of the queue of waiters.
 
 use super::slot::{Pool, SHARED};
 use super::striped_counter::StripedCounter;
+use super::wait_queue::semaphore::Semaphore;
+use super::wait_queue::{Place, Turn};
 use loom::sync::Arc;
 use loom::thread;
+use std::task::{Context, Wake};
 
 #[test]
 fn a_slot_that_changes_hands_loses_no_count() {
@@ -35,5 +38,63 @@ fn threads_on_the_shared_stripe_lose_no_count() {
         counter.add_at(SHARED, 0, 1);
         handle.join().unwrap();
         assert_eq!(counter.sum(0), 2);
+    });
+}
+
+/// Waits for `place` on a loom thread.
+fn wait(mut place: Place<Arc<Semaphore>>) {
+    struct Unpark(thread::Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = std::sync::Arc::new(Unpark(thread::current())).into();
+    while place.poll(&Context::from_waker(&waker)) != Turn::Granted {
+        thread::park();
+    }
+}
+
+#[test]
+fn a_release_that_races_with_a_newcomer_reaches_it() {
+    loom::model(|| {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let other = semaphore.clone();
+        let handle = thread::spawn(move || other.release(1));
+        wait(Semaphore::acquire(semaphore.clone(), 1, 1).unwrap());
+        handle.join().unwrap();
+        assert!(semaphore.available() == 0 && !semaphore.is_waited_for());
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_while_it_is_served_passes_the_grant_on() {
+    loom::model(|| {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let leaving = Semaphore::acquire(semaphore.clone(), 1, 2).unwrap();
+        let staying = Semaphore::acquire(semaphore.clone(), 1, 2).unwrap();
+        let other = semaphore.clone();
+        let releases = thread::spawn(move || other.release(1));
+        let leaves = thread::spawn(move || drop(leaving));
+        wait(staying);
+        releases.join().unwrap();
+        leaves.join().unwrap();
+        assert!(semaphore.available() == 0 && !semaphore.is_waited_for());
+    });
+}
+
+#[test]
+fn two_waiters_and_two_releases_meet() {
+    loom::model(|| {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let (one, other) = (semaphore.clone(), semaphore.clone());
+        let waits = thread::spawn(move || wait(Semaphore::acquire(one, 1, 2).unwrap()));
+        let releases = thread::spawn(move || other.release(1));
+        semaphore.release(1);
+        waits.join().unwrap();
+        releases.join().unwrap();
+        assert!(semaphore.available() == 1 && !semaphore.is_waited_for());
     });
 }

@@ -4,6 +4,7 @@
 //!   thread's own.
 //! - [`Histogram`] and [`HistogramSnapshot`]: log-linear histograms of the whole `u64` range, shared and plain.
 //! - [`Random`]: a small seedable source of random numbers, usable from many threads.
+//! - `wait_queue`: waiters in line, first come first served, for whatever a limiter or a bulkhead has to give.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
 mod histogram;
@@ -13,6 +14,9 @@ pub(crate) mod primitive;
 mod random;
 mod slot;
 mod striped_counter;
+mod wait_line;
+#[allow(dead_code, reason = "each pattern with waiters uses a part of it")]
+pub(crate) mod wait_queue;
 
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use random::Random;
