@@ -52,19 +52,46 @@ impl<const N: usize> StripedCounter<N> {
         self.add_at(slot::current(), counter, n);
     }
 
-    /// Adds `n` to counter `counter` on a stripe that the caller owns, or on the last one.
+    /// Adds `n` to counter `counter`; returns this thread's stripe and what now stands there.
+    ///
+    /// On a stripe that threads share, two adders may see their values in either order.
     #[inline]
-    pub(crate) fn add_at(&self, slot: usize, counter: usize, n: u64) {
+    pub(crate) fn add_and_read(&self, counter: usize, n: u64) -> (usize, u64) {
+        let stripe = slot::current().min(self.stripes.len() - 1);
+        (stripe, self.add_at(stripe, counter, n))
+    }
+
+    /// Adds `n` to counter `counter` on a stripe that the caller owns, or on the last one; returns what now stands there.
+    #[inline]
+    pub(crate) fn add_at(&self, slot: usize, counter: usize, n: u64) -> u64 {
         let last = self.stripes.len() - 1;
         if slot < last {
             let cell = &self.stripes[slot].0[counter];
             // Relaxed: this thread is the cell's only writer, and a count orders nothing. The next owner of the slot
             // sees it by the pool's release and acquire.
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+            let value = cell.load(Ordering::Relaxed).wrapping_add(n);
+            // Relaxed: as above.
+            cell.store(value, Ordering::Relaxed);
+            value
         } else {
             // Relaxed: a count orders nothing.
-            self.stripes[last].0[counter].fetch_add(n, Ordering::Relaxed);
+            let before = self.stripes[last].0[counter].fetch_add(n, Ordering::Relaxed);
+            before.wrapping_add(n)
         }
+    }
+
+    /// How many stripes there are.
+    pub(crate) fn stripes(&self) -> usize {
+        self.stripes.len()
+    }
+
+    /// What stands on each stripe that was ever used, by its number. Complexity: as [`sum`](StripedCounter::sum).
+    pub(crate) fn values(&self, counter: usize) -> impl Iterator<Item = (usize, u64)> {
+        let last = self.stripes.len() - 1;
+        (0..slot::used().min(last)).chain([last]).map(move |stripe| {
+            // Relaxed: a count orders nothing.
+            (stripe, self.stripes[stripe].0[counter].load(Ordering::Relaxed))
+        })
     }
 
     /// The value of counter `counter`. Complexity: O(threads that ever counted, at most 65).
@@ -74,15 +101,8 @@ impl<const N: usize> StripedCounter<N> {
     /// If there is no such counter.
     #[must_use]
     pub fn sum(&self, counter: usize) -> u64 {
-        let last = self.stripes.len() - 1;
-        let used = slot::used().min(last);
-        self.stripes[..used]
-            .iter()
-            .chain(self.stripes.last())
-            // Relaxed: a sum of counts orders nothing.
-            .fold(0, |sum, stripe| {
-                sum.wrapping_add(stripe.0[counter].load(Ordering::Relaxed))
-            })
+        self.values(counter)
+            .fold(0, |sum, (_, value)| u64::wrapping_add(sum, value))
     }
 }
 
@@ -119,6 +139,17 @@ mod tests {
     #[test]
     fn counts_are_exact_while_hundreds_of_threads_come_and_go() {
         count_from(300, StripedCounter::new());
+    }
+
+    #[test]
+    fn each_stripe_tells_its_own_part_of_the_sum() {
+        for counter in [StripedCounter::<1>::new(), StripedCounter::compact()] {
+            let (stripe, value) = counter.add_and_read(0, 5);
+            assert_eq!((value, counter.add_and_read(0, 2)), (5, (stripe, 7)));
+            counter.add_at(counter.stripes() - 1, 0, 1);
+            assert_eq!(counter.values(0).map(|(_, value)| value).sum::<u64>(), 8);
+            assert!(counter.values(0).any(|(at, value)| at == stripe && value >= 7));
+        }
     }
 
     #[test]

@@ -218,6 +218,29 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Which clock a tick belongs to: ticks may be compared where this is equal, or where both follow tokio's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    System,
+    #[cfg(feature = "tokio")]
+    Tokio(tokio::time::Instant),
+    /// The address of the shared time, which stands for the virtual clocks that show it.
+    #[cfg(any(test, feature = "test-util"))]
+    Virtual(usize),
+}
+
+impl Clock {
+    pub(super) fn origin(&self) -> Origin {
+        match &self.source {
+            Source::System(_) => Origin::System,
+            #[cfg(feature = "tokio")]
+            Source::Tokio(origin) => Origin::Tokio(*origin),
+            #[cfg(any(test, feature = "test-util"))]
+            Source::Virtual(time) => Origin::Virtual(time.address()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

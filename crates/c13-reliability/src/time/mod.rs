@@ -14,10 +14,12 @@
 //! | the time | [`Clock::now`], [`Clock::coarse`] for windows |
 //! | to wait | [`Clock::sleep`], [`Clock::sleep_until`] |
 //! | a time limit | [`Clock::timeout`], [`Clock::timeout_at`] |
+//! | a deadline that travels with the call | [`Deadline`] |
 //! | to turn the clock by hand | `VirtualTime` |
 //! | to run futures in virtual time | `Executor` |
 
 mod clock;
+mod deadline;
 #[cfg(any(test, feature = "test-util"))]
 mod executor;
 mod sleep;
@@ -28,6 +30,8 @@ mod timeout;
 mod virtual_time;
 
 pub use clock::Clock;
+pub(crate) use deadline::Limit;
+pub use deadline::{Deadline, WithDeadline};
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};
 pub use sleep::Sleep;

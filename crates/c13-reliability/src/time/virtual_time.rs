@@ -90,6 +90,11 @@ impl VirtualTime {
         self.timers().live()
     }
 
+    /// What tells this time from other virtual times.
+    pub(super) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     fn set(&self, to: Tick) {
         // Relaxed: as in `now`; `fetch_max` keeps the time from going back when two threads turn it.
         self.shared.now.fetch_max(to.as_nanos(), Ordering::Relaxed);

@@ -1,0 +1,380 @@
+//! A deadline that travels with the call: carried by the task, seen by everything below, shortened but never lengthened.
+
+use super::clock::Origin;
+use super::{Clock, Tick};
+use pin_project_lite::pin_project;
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// When the caller stops waiting.
+///
+/// A deadline that is set around a future with [`scope`](Deadline::scope) is seen by everything that runs inside it:
+/// a retry does not sleep past it, a time limit is cut to it, and work whose deadline has passed is not started. Inside
+/// another deadline the earlier one counts, so a deadline is shortened on the way down and never lengthened.
+///
+/// It belongs to the future, not to the thread: a task that is started inside does not have it, unless what it runs is
+/// wrapped by [`inherit`](Deadline::inherit) first. Parts that run on another [`Clock`] do not see it, because ticks of
+/// two clocks cannot be compared; two clocks that both follow the system's time, or both tokio's, count as one.
+///
+/// ```
+/// use c13_reliability::time::{Deadline, Executor};
+/// use std::time::Duration;
+///
+/// let executor = Executor::new();
+/// let clock = executor.clock();
+/// let left = executor.block_on(Deadline::after(&clock, Duration::from_millis(300)).scope(async {
+///     clock.sleep(Duration::from_millis(100)).await;
+///     Deadline::current(&clock).map(|deadline| deadline.remaining(&clock))
+/// }));
+/// assert_eq!(left, Some(Duration::from_millis(200)));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    at: Tick,
+    origin: Origin,
+}
+
+impl Deadline {
+    /// The deadline at `at` of `clock`.
+    #[must_use]
+    pub fn at(clock: &Clock, at: Tick) -> Self {
+        Self {
+            at,
+            origin: clock.origin(),
+        }
+    }
+
+    /// The deadline `limit` from now.
+    #[must_use]
+    pub fn after(clock: &Clock, limit: Duration) -> Self {
+        Self::at(clock, clock.now() + limit)
+    }
+
+    /// The deadline of the future that is being polled, on `clock`; `None` if it has none there.
+    ///
+    /// Costs one read of a thread-local. Inside the very first poll of a time limit it reads the clock too.
+    #[must_use]
+    pub fn current(clock: &Clock) -> Option<Self> {
+        match CURRENT.get() {
+            Scope::Free => None,
+            Scope::Until(deadline) => deadline.on(clock),
+            Scope::Within { limit, outer } => {
+                let deadline = Self::after(clock, limit).or_earlier(outer);
+                CURRENT.set(Scope::Until(deadline));
+                Some(deadline)
+            }
+        }
+    }
+
+    /// Its tick, on the clock it was made for.
+    #[must_use]
+    pub fn tick(self) -> Tick {
+        self.at
+    }
+
+    /// How long until it passes, by `clock`; zero if it has, or if it belongs to another clock.
+    #[must_use]
+    pub fn remaining(self, clock: &Clock) -> Duration {
+        self.on(clock)
+            .map_or(Duration::ZERO, |deadline| deadline.at - clock.now())
+    }
+
+    /// The same deadline on `clock`; `None` if its ticks cannot be compared with that clock's.
+    #[must_use]
+    pub fn on(self, clock: &Clock) -> Option<Self> {
+        self.from(clock.origin())
+    }
+
+    /// Runs `future` with this deadline, or with the one already set where that is earlier.
+    ///
+    /// It carries the deadline and does not enforce it; a time limit does that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside.
+    pub fn scope<F: Future>(self, future: F) -> WithDeadline<F> {
+        WithDeadline {
+            future,
+            deadline: Some(self),
+        }
+    }
+
+    /// Gives `future` the deadline of the future that is being polled now, so that it keeps it in a task of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside.
+    pub fn inherit<F: Future>(clock: &Clock, future: F) -> WithDeadline<F> {
+        WithDeadline {
+            future,
+            deadline: Self::current(clock),
+        }
+    }
+
+    /// Seen from another origin, where that is possible.
+    fn from(self, origin: Origin) -> Option<Self> {
+        let at = match (self.origin, origin) {
+            (own, other) if own == other => self.at,
+            #[cfg(feature = "tokio")]
+            (Origin::Tokio(own), Origin::Tokio(other)) => {
+                self.at + own.saturating_duration_since(other) - other.saturating_duration_since(own)
+            }
+            #[cfg(any(test, feature = "test-util", feature = "tokio"))]
+            _ => return None,
+            #[cfg(not(any(test, feature = "test-util", feature = "tokio")))]
+            _ => self.at,
+        };
+        Some(Self { at, origin })
+    }
+
+    /// The earlier of the two; itself where they cannot be compared.
+    fn or_earlier(self, other: Option<Self>) -> Self {
+        match other.and_then(|other| other.from(self.origin)) {
+            Some(other) if other.at < self.at => other,
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Deadline").field(&self.at).finish()
+    }
+}
+
+/// What the future that is being polled may take.
+#[derive(Clone, Copy)]
+enum Scope {
+    /// As long as it likes.
+    Free,
+    /// Until then.
+    Until(Deadline),
+    /// A limit that began with this very poll and has not read its clock yet.
+    Within { limit: Duration, outer: Option<Deadline> },
+}
+
+thread_local! {
+    static CURRENT: Cell<Scope> = const { Cell::new(Scope::Free) };
+}
+
+/// A deadline while a future is polled under it; dropping it puts back the one before.
+#[must_use = "the deadline holds while this lives"]
+pub(crate) struct Limit {
+    before: Scope,
+}
+
+impl Limit {
+    /// `deadline`, or the one already set where that is earlier.
+    pub(crate) fn until(deadline: Deadline) -> Self {
+        let before = CURRENT.get();
+        let scope = match before {
+            Scope::Free => Scope::Until(deadline),
+            Scope::Until(outer) => Scope::Until(deadline.or_earlier(Some(outer))),
+            // The limit around this one is read from the clock only if somebody asks.
+            Scope::Within { limit, outer } => Scope::Within {
+                limit,
+                outer: Some(deadline.or_earlier(outer)),
+            },
+        };
+        CURRENT.set(scope);
+        Self { before }
+    }
+
+    /// `limit` from now, without reading a clock unless somebody asks for the deadline.
+    pub(crate) fn within(limit: Duration) -> Self {
+        let before = CURRENT.get();
+        let scope = match before {
+            Scope::Free => Scope::Within { limit, outer: None },
+            Scope::Until(outer) => Scope::Within {
+                limit,
+                outer: Some(outer),
+            },
+            Scope::Within { limit: around, outer } => Scope::Within {
+                limit: limit.min(around),
+                outer,
+            },
+        };
+        CURRENT.set(scope);
+        Self { before }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+pin_project! {
+    /// A future with a deadline; made by [`Deadline::scope`] and [`Deadline::inherit`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct WithDeadline<F> {
+        #[pin]
+        future: F,
+        deadline: Option<Deadline>,
+    }
+}
+
+impl<F: Future> Future for WithDeadline<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _limit = this.deadline.map(Limit::until);
+        this.future.poll(cx)
+    }
+}
+
+impl<F> fmt::Debug for WithDeadline<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithDeadline")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Executor, VirtualTime};
+    use super::*;
+    use std::future::poll_fn;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Waker;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// What a future that asks for its deadline is told, in nanoseconds.
+    async fn seen(clock: &Clock) -> Option<u64> {
+        Deadline::current(clock).map(|deadline| deadline.tick().as_nanos())
+    }
+
+    fn at(clock: &Clock, nanos: u64) -> Deadline {
+        Deadline::at(clock, Tick::from_nanos(nanos))
+    }
+
+    #[test]
+    fn a_deadline_is_shortened_on_the_way_down_and_never_lengthened() {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let told = executor.block_on(at(&clock, 100).scope(async {
+            let longer = at(&clock, 500).scope(seen(&clock)).await;
+            let shorter = at(&clock, 50).scope(seen(&clock)).await;
+            [longer, shorter, seen(&clock).await]
+        }));
+        assert_eq!(told, [Some(100), Some(50), Some(100)]);
+        assert_eq!(executor.block_on(seen(&clock)), None);
+    }
+
+    #[test]
+    fn a_deadline_belongs_to_its_future_and_not_to_the_thread() {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let (mine, inner) = (clock.clone(), clock.clone());
+        let task = executor.spawn(at(&clock, 5_000_000_000).scope(async move {
+            mine.sleep(SECOND).await;
+            seen(&mine).await
+        }));
+        let other = executor.spawn(async move {
+            inner.sleep(SECOND / 2).await;
+            seen(&inner).await
+        });
+        let told = executor.block_on(async { (other.await, task.await) });
+        assert_eq!(told, (None, Some(5_000_000_000)));
+    }
+
+    #[test]
+    fn a_task_of_its_own_keeps_the_deadline_it_inherits() {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let spawner = executor.spawner();
+        let told = executor.block_on(at(&clock, 70).scope(async {
+            let asker = clock.clone();
+            let kept = Deadline::inherit(&clock, async move { seen(&asker).await });
+            let asker = clock.clone();
+            let lost = async move { seen(&asker).await };
+            (spawner.spawn(kept).await, spawner.spawn(lost).await)
+        }));
+        assert_eq!(told, (Some(70), None));
+    }
+
+    #[test]
+    fn a_limit_in_its_first_poll_reads_the_clock_only_if_somebody_asks() {
+        let time = VirtualTime::new();
+        let clock = time.clock();
+        time.advance(SECOND);
+        let _limit = Limit::within(SECOND);
+        assert!(matches!(CURRENT.get(), Scope::Within { .. }));
+        {
+            let _inner = Limit::within(3 * SECOND);
+            assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(2_000_000_000)));
+        }
+        {
+            let _inner = Limit::until(at(&clock, 1_500_000_000));
+            assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(1_500_000_000)));
+        }
+        assert!(matches!(CURRENT.get(), Scope::Within { .. }), "the inner one is gone");
+    }
+
+    #[test]
+    fn a_limit_inside_a_deadline_is_cut_to_it() {
+        let time = VirtualTime::new();
+        let clock = time.clock();
+        let _outer = Limit::until(at(&clock, 10));
+        let _inner = Limit::within(SECOND);
+        assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(10)));
+    }
+
+    #[test]
+    fn a_panic_takes_the_deadline_with_it() {
+        let time = VirtualTime::new();
+        let clock = time.clock();
+        let mut future = pin!(at(&clock, 10).scope(poll_fn(|_| -> Poll<()> { panic!("boom") })));
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()))).is_err());
+        assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(None));
+    }
+
+    #[test]
+    fn another_clock_does_not_see_the_deadline() {
+        let (one, other) = (VirtualTime::new().clock(), VirtualTime::new());
+        let deadline = at(&one, 10);
+        assert_eq!(
+            poll(pin!(deadline.scope(seen(&Clock::system())))),
+            Poll::Ready(None),
+            "a virtual deadline says nothing about real time"
+        );
+        assert_eq!(deadline.on(&other.clock()), None);
+        assert_eq!(deadline.remaining(&other.clock()), Duration::ZERO);
+    }
+
+    #[test]
+    fn all_system_clocks_see_the_same_deadline() {
+        let deadline = Deadline::after(&Clock::system(), 60 * SECOND);
+        let told = poll(pin!(deadline.scope(async { Deadline::current(&Clock::system()) })));
+        assert_eq!(told, Poll::Ready(Some(deadline)));
+        assert!(deadline.remaining(&Clock::system()) > 59 * SECOND);
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn two_clocks_on_tokio_time_count_as_one() {
+        let early = Clock::tokio();
+        tokio::time::advance(3 * SECOND).await;
+        let late = Clock::tokio();
+        let deadline = Deadline::after(&early, SECOND);
+        assert_eq!(deadline.tick(), Tick::ZERO + 4 * SECOND);
+        assert_eq!(deadline.on(&late).map(Deadline::tick), Some(Tick::ZERO + SECOND));
+        assert_eq!(
+            deadline.on(&late).and_then(|deadline| deadline.on(&early)),
+            Some(deadline)
+        );
+    }
+}
