@@ -1,0 +1,3 @@
+//! The integration tests: one binary, one module a pattern, and the rules that the source tree keeps.
+
+mod tidy;

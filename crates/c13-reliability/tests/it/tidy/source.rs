@@ -1,0 +1,438 @@
+//! A file as the rules read it: its text, its code without comments and string contents, and its code without tests.
+
+use super::Violation;
+use std::ops::Range;
+
+/// A file of the tree. `code` and `live` are as long as `text`, byte for byte, so an offset means the same in each.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// From the root of the tree, with slashes.
+    pub(super) path: String,
+    pub(super) text: String,
+    /// `text` with comments and the contents of literals turned into spaces.
+    pub(super) code: String,
+    /// `code` with everything that only tests see turned into spaces.
+    pub(super) live: String,
+}
+
+/// A path such as `crate::time::Tick`, taken out of its `use` group.
+#[derive(Debug, PartialEq)]
+pub(super) struct Import {
+    pub(super) offset: usize,
+    pub(super) segments: Vec<String>,
+}
+
+impl Source {
+    pub(super) fn new(path: &str, text: &str) -> Self {
+        let rust = path.ends_with(".rs");
+        let code = if rust {
+            without_comments_and_literals(text)
+        } else {
+            String::new()
+        };
+        let live = if is_test(path) || code.contains("#![cfg(test)]") {
+            blank(&code, std::iter::once(0..code.len()))
+        } else {
+            blank(&code, test_items(&code))
+        };
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            code,
+            live,
+        }
+    }
+
+    /// The path inside the library's `src`, such as `time/tick.rs`.
+    pub(super) fn in_library(&self) -> Option<&str> {
+        self.path.strip_prefix("crates/c13-reliability/src/")
+    }
+
+    /// The path inside the program's `src`, such as `cmd/drill.rs`.
+    pub(super) fn in_program(&self) -> Option<&str> {
+        self.path.strip_prefix("crates/c13/src/")
+    }
+
+    pub(super) fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    pub(super) fn is_test(&self) -> bool {
+        is_test(&self.path)
+    }
+
+    /// The last part of the path.
+    pub(super) fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// The line, counted from 1, of an offset.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        1 + self.text[..offset].matches('\n').count()
+    }
+
+    pub(super) fn violation(&self, offset: usize, rule: impl Into<String>) -> Violation {
+        Violation {
+            path: self.path.clone(),
+            line: self.line_of(offset),
+            rule: rule.into(),
+        }
+    }
+
+    /// Every path in live code that starts with one of `roots`, groups taken apart.
+    pub(super) fn paths_from(&self, roots: &[&str]) -> Vec<Import> {
+        let mut found = Vec::new();
+        for (offset, word) in words(&self.live) {
+            let inner = self.live[..offset].trim_end().ends_with("::");
+            if roots.contains(&word) && !inner {
+                path_tree(&self.live, offset, &[], &mut found);
+            }
+        }
+        found.retain(|import| import.segments.len() > 1);
+        found
+    }
+
+    /// What an import inside the library means counted from the crate's root, or `None` for a path out of it.
+    pub(super) fn resolve(&self, import: &Import) -> Option<Vec<String>> {
+        let mut at = self.module_at(import.offset);
+        let mut rest = import.segments.iter().peekable();
+        if rest.peek().is_some_and(|first| *first == "crate") {
+            at.clear();
+        }
+        while let Some(step) = rest.next_if(|s| ["crate", "self", "super"].contains(&s.as_str())) {
+            if step == "super" {
+                at.pop()?;
+            }
+        }
+        at.extend(rest.filter(|segment| *segment != "self").cloned());
+        Some(at)
+    }
+
+    /// The module that an offset lies in, counted from the crate's root.
+    fn module_at(&self, offset: usize) -> Vec<String> {
+        let path = self.in_library().unwrap_or(&self.path);
+        let mut module: Vec<String> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+        if module.last().is_some_and(|last| last == "mod" || last == "lib") {
+            module.pop();
+        }
+        for (start, word) in words(&self.live) {
+            let rest = &self.live[start..];
+            let head = rest.split(['{', ';']).next().unwrap_or(rest);
+            if word == "mod"
+                && rest[head.len()..].starts_with('{')
+                && item_range(&self.live, start).contains(&offset)
+                && let Some(name) = head.split_whitespace().nth(1)
+            {
+                module.push(name.to_owned());
+            }
+        }
+        module
+    }
+}
+
+/// The identifiers and keywords of `code` and where they start.
+pub(super) fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + code[at..].find(is_word)?;
+        at = code[start..]
+            .find(|c| !is_word(c))
+            .map_or(code.len(), |length| start + length);
+        Some((start, &code[start..at]))
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn is_test(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    let name = parts.next().unwrap_or(path);
+    name == "tests.rs" || name == "loom.rs" || parts.any(|folder| folder == "tests")
+}
+
+/// Reads `a::b::{c, d::e}` from `at`, adding one import for each leaf; returns where it ends.
+fn path_tree(code: &str, mut at: usize, prefix: &[String], found: &mut Vec<Import>) -> usize {
+    let skip_space = |at: usize| code.len() - code[at..].trim_start().len();
+    let offset = at;
+    let mut segments = prefix.to_vec();
+    loop {
+        at = skip_space(at);
+        let rest = &code[at..];
+        if rest.starts_with('{') {
+            at += 1;
+            loop {
+                at = skip_space(at);
+                if code[at..].starts_with('}') || at == code.len() {
+                    return (at + 1).min(code.len());
+                }
+                at = path_tree(code, at, &segments, found);
+                // A new name (`as x`) says nothing about where things come from.
+                at += code[at..].find([',', '}']).unwrap_or(code.len() - at);
+                if code[at..].starts_with(',') {
+                    at += 1;
+                }
+            }
+        }
+        let length = if rest.starts_with('*') {
+            1
+        } else {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        };
+        if length > 0 {
+            segments.push(rest[..length].to_owned());
+            at += length;
+        }
+        let next = skip_space(at);
+        if length > 0 && code[next..].starts_with("::") {
+            at = next + 2;
+        } else {
+            found.push(Import { offset, segments });
+            return at;
+        }
+    }
+}
+
+/// The ranges of everything under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
+fn test_items(code: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    for (start, _) in code.match_indices("#[cfg(") {
+        let condition = &code[start + "#[cfg(".len()..];
+        let end = condition.find(")]").unwrap_or(condition.len());
+        let condition: String = condition[..end].split_whitespace().collect();
+        let all_with_test = condition.strip_prefix("all(").is_some_and(|inner| {
+            !inner.contains("any(") && !inner.contains("not(test") && words(inner).any(|(_, word)| word == "test")
+        });
+        if condition == "test" || all_with_test {
+            ranges.push(item_range(code, start));
+        }
+    }
+    ranges
+}
+
+/// From `start` to the end of the item there: its `;`, or the brace that closes its body.
+pub(super) fn item_range(code: &str, start: usize) -> Range<usize> {
+    let mut depth = 0_usize;
+    for (at, byte) in code.bytes().enumerate().skip(start) {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            b'}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return start..at + 1;
+                }
+            }
+            b';' if depth == 0 => return start..at + 1,
+            _ => {}
+        }
+    }
+    start..code.len()
+}
+
+/// `code` with the ranges turned into spaces, line ends kept.
+fn blank(code: &str, ranges: impl IntoIterator<Item = Range<usize>>) -> String {
+    let mut bytes = code.as_bytes().to_vec();
+    for range in ranges {
+        for byte in &mut bytes[range] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+    }
+    String::from_utf8(bytes).expect("whole characters became spaces")
+}
+
+/// `text` with comments and the contents of strings and characters turned into spaces.
+fn without_comments_and_literals(text: &str) -> String {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let word = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let length = if rest.starts_with("//") {
+            let length = rest.find('\n').unwrap_or(rest.len());
+            ranges.push(at..at + length);
+            length
+        } else if rest.starts_with("/*") {
+            let length = block_comment(rest);
+            ranges.push(at..at + length);
+            length
+        } else if rest.starts_with('"') {
+            let length = string(rest);
+            ranges.push(at..at + length);
+            length
+        } else if rest.starts_with('\'') {
+            let length = character(rest);
+            if length > 1 {
+                ranges.push(at..at + length);
+            }
+            length
+        } else if ["r", "br", "cr"].contains(&&rest[..word]) && raw_string(&rest[word..]).is_some() {
+            let length = word + raw_string(&rest[word..]).unwrap_or(0);
+            ranges.push(at + word..at + length);
+            length
+        } else if word > 0 {
+            word
+        } else {
+            rest.chars().next().map_or(1, char::len_utf8)
+        };
+        at += length;
+    }
+    blank(text, ranges)
+}
+
+/// The length of the comment at the start of `rest`; comments nest.
+fn block_comment(rest: &str) -> usize {
+    let mut depth = 0;
+    let mut at = 0;
+    while at < rest.len() {
+        if rest[at..].starts_with("/*") {
+            depth += 1;
+            at += 2;
+        } else if rest[at..].starts_with("*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    rest.len()
+}
+
+/// The length of the string at the start of `rest`, quotes included.
+fn string(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// The length of what follows the `r` of a raw string, if it is one.
+fn raw_string(rest: &str) -> Option<usize> {
+    let hashes = rest.find(|c| c != '#')?;
+    let body = rest[hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", &rest[..hashes]);
+    Some(
+        body.find(&end)
+            .map_or(rest.len(), |length| hashes + 1 + length + end.len()),
+    )
+}
+
+/// The length of the character literal at the start of `rest`, or 1 for the quote of a lifetime.
+fn character(rest: &str) -> usize {
+    let mut chars = rest.char_indices().skip(1);
+    match chars.next() {
+        Some((_, '\\')) => {
+            chars.next();
+            chars.find(|(_, c)| *c == '\'').map_or(1, |(at, _)| at + 1)
+        }
+        Some(_) => chars.next().filter(|(_, c)| *c == '\'').map_or(1, |(at, _)| at + 1),
+        None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIBRARY: &str = "crates/c13-reliability/src";
+
+    fn live_words(path: &str, text: &str) -> String {
+        let source = Source::new(path, text);
+        assert_eq!(source.live.len(), text.len());
+        assert_eq!(source.live.matches('\n').count(), text.matches('\n').count());
+        words(&source.live).map(|(_, word)| word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn comments_and_the_contents_of_literals_are_no_code() {
+        for (text, seen) in [
+            ("a // b\nc", "a c"),
+            ("/// b\na", "a"),
+            ("a /* b /* c */ d */ e", "a e"),
+            ("a \"b \\\" c\" d", "a d"),
+            ("a \"ü // b\" d", "a d"),
+            ("a r#\"b \" c\"# d", "a r d"),
+            ("a br\"b\\\" d", "a br d"),
+            ("fn f<'a>(x: &'a u8) { 'b' }", "fn f a x a u8"),
+            ("a '\\'' b '\"' c", "a b c"),
+            ("a '\\u{1F600}' b 'ü' c", "a b c"),
+            ("a b'\\\\' c", "a b c"),
+            ("a \"never closed", "a"),
+            ("a /* never closed", "a"),
+        ] {
+            assert_eq!(live_words("a.rs", text), seen, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_tests_see_is_not_live() {
+        for (text, seen) in [
+            ("a;\n#[cfg(test)]\nmod tests { b; fn c() { d } }\ne", "a e"),
+            ("#[cfg(test)]\nmod tests;\na", "a"),
+            ("#[cfg(test)]\n#[path = \"x\"]\nuse b::{c, d};\na", "a"),
+            ("#[cfg(test)]\nfn f(x: [u8; 2]) -> u8 { 1 }\na", "a"),
+            ("#[cfg(all(test, c13_loom))]\nmod loom { b }\na", "a"),
+            ("#[cfg(all(test, not(c13_loom)))]\nmod tests { b }\na", "a"),
+            (
+                "#[cfg(any(test, feature = \"x\"))]\nmod b;\na",
+                "cfg any test feature mod b a",
+            ),
+            ("#[cfg(not(test))]\nmod b;\na", "cfg not test mod b a"),
+            ("#![cfg(test)]\na", ""),
+        ] {
+            assert_eq!(live_words("a.rs", text), seen, "{text}");
+        }
+        for path in ["src/retry/tests.rs", "src/retry/loom.rs", "src/retry/tests/random.rs"] {
+            assert_eq!(live_words(path, "a"), "", "{path}");
+        }
+        assert_eq!(live_words("src/contests/a.rs", "a"), "a");
+    }
+
+    #[test]
+    fn imports_are_taken_apart_and_counted_from_the_root() {
+        for (file, text, wanted) in [
+            (
+                "gate/run.rs",
+                "use crate::time::{Clock, tick::{Tick as T, nanos}};",
+                "time::Clock time::tick::Tick time::tick::nanos",
+            ),
+            ("gate/run.rs", "use super::{self as g, Gate};", "gate gate::Gate"),
+            ("gate/mod.rs", "use super::time::*;", "time::*"),
+            ("gate/mod.rs", "pub use self::run::Run;", "gate::run::Run"),
+            (
+                "gate/run.rs",
+                "fn f() -> crate::error::Rejected<u8> { super::call(1) }",
+                "error::Rejected gate::call",
+            ),
+            ("a/b/c.rs", "use super::super::d;", "a::d"),
+            (
+                "a/b.rs",
+                "mod inner { use super::X; use super::super::Y; } use super::Z;",
+                "a::b::X a::Y a::Z",
+            ),
+            ("lib.rs", "pub use crate::error::Rejected;", "error::Rejected"),
+            ("a.rs", "use std::time::Duration;", ""),
+        ] {
+            let source = Source::new(&format!("{LIBRARY}/{file}"), text);
+            let imports = source.paths_from(&["crate", "super", "self"]);
+            let found: Vec<_> = imports
+                .iter()
+                .filter_map(|import| source.resolve(import))
+                .map(|s| s.join("::"))
+                .collect();
+            assert_eq!(found.join(" "), wanted, "{text}");
+        }
+    }
+}
