@@ -36,10 +36,10 @@ impl<const BITS: u32> Histogram<BITS> {
     /// What was recorded so far. Complexity: O(buckets).
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot<BITS> {
-        // Relaxed: as in `record`.
         let counts: Box<[u64]> = self
             .buckets
             .iter()
+            // Relaxed: as in `record`.
             .map(|bucket| bucket.load(Ordering::Relaxed))
             .collect();
         HistogramSnapshot {
