@@ -44,13 +44,25 @@ impl Content {
     }
 }
 
+/// What happens to the keys of a table that nobody asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// They are reported.
+    #[default]
+    Unknown,
+    /// They may be any; what they hold is looked at.
+    Named,
+    /// They may be any, and hold anything.
+    Ignored,
+}
+
 /// The keys of a table in the order of the text, and which of them have been asked for.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) entries: Vec<Entry>,
     pub(super) asked: RefCell<Vec<&'static str>>,
-    /// Whether keys that nobody asked for may stand here.
-    pub(super) open: Cell<bool>,
+    /// What happens to keys that nobody asked for.
+    pub(super) rest: Cell<Rest>,
 }
 
 impl Fields {

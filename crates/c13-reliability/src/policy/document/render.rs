@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Diagnostic, Label, Source, Span};
+use super::{Diagnostic, Label, Span};
 
 /// More of a line than this many characters is not shown.
 const WIDEST_LINE: usize = 100;
@@ -86,19 +86,18 @@ fn snippet(mut marks: Vec<Mark<'_>>, gutter: usize, f: &mut fmt::Formatter<'_>) 
     marks.sort_by_key(|mark| mark.line);
     writeln!(f, "{:gutter$} |", "")?;
     let mut above: Option<usize> = None;
-    let mut line: Option<Line> = None;
-    for mark in &marks {
-        if above != Some(mark.line) {
-            if above.is_some_and(|above| mark.line > above + 1) {
-                writeln!(f, "...")?;
-            }
-            above = Some(mark.line);
-            let new = Line::of(mark.span.source(), mark.span.range().start);
-            writeln!(f, "{:gutter$} | {}", mark.line, new.text)?;
-            line = Some(new);
+    for marks in marks.chunk_by(|one, next| one.line == next.line) {
+        let number = marks[0].line;
+        if above.is_some_and(|above| number > above + 1) {
+            writeln!(f, "...")?;
         }
-        if let Some(line) = &line {
-            let (indent, width) = line.columns(&mark.span.range());
+        above = Some(number);
+        let line = Line::of(marks);
+        writeln!(f, "{}", format!("{number:gutter$} | {}", line.text).trim_end())?;
+        for mark in marks {
+            let Some((indent, width)) = line.columns(&mark.span.range()) else {
+                continue;
+            };
             let underline = String::from(mark.underline).repeat(width);
             let row = format!("{:indent$}{underline} {}", "", printable(mark.text));
             writeln!(f, "{:gutter$} | {}", "", row.trim_end())?;
@@ -112,49 +111,72 @@ struct Line {
     text: String,
     /// Byte of the source and column at which it is shown, for each character and the end of the line.
     columns: Vec<(usize, usize)>,
+    /// The first byte that is cut off.
+    hidden_from: usize,
 }
 
 impl Line {
-    /// The line that holds this byte, cut to a readable width around it.
-    fn of(source: &Source, at: usize) -> Self {
-        let (start, end) = (source.line_start(at), source.line_end(at));
-        let whole = &source.text()[start..end];
-        let before = source.text()[start..at.clamp(start, end)].chars().count();
-        let skipped = if whole.chars().count() > WIDEST_LINE && before > LEAD_IN {
-            before - LEAD_IN
+    /// The line of these marks, cut to a readable width around all of them or else around the first.
+    fn of(marks: &[Mark<'_>]) -> Self {
+        let source = marks[0].span.source();
+        let first = marks[0].span.range().start;
+        let (start, end) = (source.line_start(first), source.line_end(first));
+        let characters = |at: usize| source.text()[start..at.clamp(start, end)].chars().count();
+        let leftmost = marks
+            .iter()
+            .map(|mark| characters(mark.span.range().start))
+            .min()
+            .unwrap_or(0);
+        let rightmost = marks
+            .iter()
+            .map(|mark| characters(mark.span.range().end))
+            .max()
+            .unwrap_or(0);
+        let anchor = if rightmost - leftmost + LEAD_IN <= WIDEST_LINE {
+            leftmost
         } else {
-            0
+            characters(first)
         };
+        let skipped = anchor
+            .saturating_sub(LEAD_IN)
+            .min(characters(end).saturating_sub(WIDEST_LINE));
         let (mut text, mut column, mut columns) = (String::new(), 0, Vec::new());
         if skipped > 0 {
             text.push('…');
             column += 1;
         }
+        let whole = &source.text()[start..end];
         for (offset, character) in whole.char_indices().skip(skipped).take(WIDEST_LINE) {
             columns.push((start + offset, column));
             column += push_printable(&mut text, character);
         }
-        let cut = whole.chars().count() > skipped + WIDEST_LINE;
-        if cut {
+        let hidden = whole
+            .char_indices()
+            .nth(skipped + WIDEST_LINE)
+            .map(|(offset, _)| start + offset);
+        if hidden.is_some() {
             text.push('…');
         }
-        columns.push((if cut { usize::MAX } else { end }, column));
-        Self { text, columns }
+        columns.push((hidden.unwrap_or(end), column));
+        Self {
+            text,
+            columns,
+            hidden_from: hidden.unwrap_or(usize::MAX),
+        }
     }
 
-    /// The column and the width at which a range is shown; at least one column wide, and cut off where the line is.
-    fn columns(&self, range: &Range<usize>) -> (usize, usize) {
+    /// The column and the width at which a range is shown, at least one column wide and cut off where the line is; none
+    /// if it begins outside of what is shown.
+    fn columns(&self, range: &Range<usize>) -> Option<(usize, usize)> {
         let column = |at: usize| {
-            let shown = self
-                .columns
+            self.columns
                 .iter()
                 .take_while(|(byte, _)| *byte <= at)
                 .last()
-                .or_else(|| self.columns.first());
-            shown.map_or(0, |(_, column)| *column)
+                .map(|(_, column)| *column)
         };
-        let start = column(range.start);
-        (start, column(range.end).saturating_sub(start).max(1))
+        let start = column(range.start).filter(|_| range.start < self.hidden_from)?;
+        Some((start, column(range.end)?.saturating_sub(start).max(1)))
     }
 }
 

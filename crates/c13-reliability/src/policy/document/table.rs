@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Diagnostic, Diagnostics, FromValue, Source, Span, Value,
-    node::{Content, Entry, Fields, Node},
+    node::{Content, Entry, Fields, Node, Rest},
     suggest::nearest,
     syntax::{self, Damage},
 };
@@ -84,11 +84,14 @@ impl Document {
     }
 
     fn report_unknown(&self, fields: &Fields, path: &str) {
+        if fields.rest.get() == Rest::Ignored {
+            return;
+        }
         let asked = fields.asked.borrow();
         for entry in &fields.entries {
             let here = join(path, &entry.key);
             let known = asked.contains(&entry.key.as_str());
-            if known || fields.open.get() {
+            if known || fields.rest.get() == Rest::Named {
                 self.report_unknown_below(&entry.node, &here);
             } else if !self.damage.touches(entry.key_span.range().start) {
                 self.report(unknown(entry, &here, path, &asked));
@@ -164,6 +167,12 @@ impl<'d> Table<'d> {
         self.span
     }
 
+    /// Whether no key at all stands in the table.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.entries.is_empty()
+    }
+
     /// The value of a key, if it is there, whatever it is.
     #[must_use]
     pub fn value(&self, key: &'static str) -> Option<Value<'d>> {
@@ -180,6 +189,12 @@ impl<'d> Table<'d> {
     #[must_use]
     pub fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()
+    }
+
+    /// Whether a key is there, without making it known.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.fields.find(key).is_some()
     }
 
     /// Where the value of a key stands, if it is there.
@@ -273,7 +288,7 @@ impl<'d> Table<'d> {
     /// that the user chose.
     #[must_use]
     pub fn entries(&self) -> Vec<(&'d str, &'d Span, Value<'d>)> {
-        self.accept_any();
+        self.fields.rest.set(Rest::Named);
         let value = |entry: &'d Entry| Value {
             document: self.document,
             node: &entry.node,
@@ -291,9 +306,10 @@ impl<'d> Table<'d> {
         keys.iter().for_each(|key| self.fields.ask(key));
     }
 
-    /// Lets any key stand in this table, as when it cannot be told which ones belong here.
-    pub fn accept_any(&self) {
-        self.fields.open.set(true);
+    /// Looks no further at this table and the tables in it, as when it cannot be told what belongs here. What was read is
+    /// still checked; what nobody asked for is not reported.
+    pub fn ignore_rest(&self) {
+        self.fields.rest.set(Rest::Ignored);
     }
 
     /// Notes an error unless the rule holds. The rule is a sentence that the key's path begins: "must be above zero". A key

@@ -684,6 +684,38 @@ fn long_lines_are_cut_and_control_characters_shown_as_such() {
 }
 
 #[test]
+fn a_second_place_on_a_long_line_is_shown_if_there_is_room() {
+    let keys = format!(
+        "\"{}\".x = 1, a = 1, b = 2, z = \"{}\", c = 3",
+        "x".repeat(50),
+        "z".repeat(100)
+    );
+    let text = format!("t = {{ {keys} }}");
+    let read = |root: Table<'_>| {
+        let t = root.required_table("t").expect("it is there");
+        t.ignore_rest();
+        t.report(t.error("b", "near").also(t.value_span("a"), "here"));
+        t.report(t.error("c", "far").also(t.value_span("a"), "not shown"));
+        t.report(t.error("a", "far").also(t.value_span("c"), "not shown"));
+    };
+    let printed = errors(&text, read);
+    assert_eq!(printed.matches("here").count(), 1, "{printed}");
+    assert_eq!(printed.matches("not shown").count(), 0, "{printed}");
+    for line in printed.lines().filter(|line| line.contains('^')) {
+        let above = printed
+            .lines()
+            .take_while(|other| !std::ptr::eq(*other, line))
+            .last()
+            .expect("a line above");
+        let column = line.chars().position(|c| c == '^').expect("the mark");
+        assert!(
+            above.chars().nth(column).is_some_and(|c| ('1'..='3').contains(&c)),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
 fn every_read_that_fails_without_a_word_is_still_an_error() {
     let document = Document::parse(Source::new("f.toml", ""));
     let errors = document.finish(None::<()>).expect_err("nothing was read");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    Diagnostic, Document, FromValue, Span, Table,
+    Diagnostic, Document, FromValue, Refusal, Span, Table,
     node::{Content, Node},
     suggest::nearest,
 };
@@ -114,8 +114,14 @@ impl<'d> Value<'d> {
     /// Reads the value as a type. A value that is none is noted as an error.
     #[must_use]
     pub fn read<T: FromValue>(&self) -> Option<T> {
+        self.read_with(T::from_value)
+    }
+
+    /// Reads the value with a function. What the function refuses is noted as an error.
+    #[must_use]
+    pub fn read_with<T>(&self, read: impl FnOnce(&Self) -> Result<T, Refusal>) -> Option<T> {
         self.shape()?;
-        match T::from_value(self) {
+        match read(self) {
             Ok(value) => Some(value),
             Err(refusal) => {
                 let span = refusal
