@@ -1,0 +1,179 @@
+//! A drill's scenario: load, dependency, faults, variants of policy and objectives, read from TOML and checked as a whole.
+//!
+//! Every key that is accepted has an effect, and every contradiction is refused with both places. What the keys mean is said
+//! at the types: [`Load`], [`Dependency`], [`Fault`], [`Variant`], [`Objective`].
+
+pub(crate) mod dependency;
+pub(crate) mod fault;
+pub(crate) mod load;
+pub(crate) mod policy;
+pub(crate) mod slo;
+#[cfg(test)]
+mod tests;
+pub(crate) mod variant;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
+
+pub(crate) use dependency::Dependency;
+pub(crate) use fault::Fault;
+pub(crate) use load::Load;
+pub(crate) use slo::{Measure, Objective};
+pub(crate) use variant::Variant;
+
+/// Goodput is watched in windows of this length. Recovery is seen in one, so the drill goes on for at least one after the
+/// last fault; and at least one comes before the first fault, to say what recovery means.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+
+/// More requests than these are not simulated: at some millions a second it would take minutes for each variant.
+const MOST_REQUESTS: f64 = 1e9;
+
+/// What is rehearsed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scenario {
+    /// What people call it.
+    pub name: String,
+    /// How long it lasts, in simulated time.
+    pub duration: Duration,
+    /// Where the random numbers start; the same seed gives the same drill to the last digit.
+    pub seed: u64,
+    /// How often it is run, each time with the next seed.
+    pub repeat: NonZeroU32,
+    /// What callers ask for.
+    pub load: Load,
+    /// Whom they ask.
+    pub dependency: Dependency,
+    /// What goes wrong, in the order in which it starts.
+    pub faults: Vec<Fault>,
+    /// With which policies the callers protect themselves. The first is always `unprotected`.
+    pub variants: Vec<Variant>,
+    /// What is expected of every variant that is no baseline.
+    pub slo: Vec<Objective>,
+}
+
+impl Scenario {
+    /// The scenario that runs when none is given.
+    pub(crate) const BUILT_IN: &'static str = include_str!("../../scenarios/brownout.toml");
+
+    /// Reads and checks a scenario.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of the text.
+    pub(crate) fn read(source: Source) -> Result<Self, Diagnostics> {
+        let document = Document::parse(source);
+        let scenario = Self::from_table(&document.root());
+        document.finish(scenario)
+    }
+
+    fn from_table(root: &Table<'_>) -> Option<Self> {
+        let name: Option<String> = root.required("name");
+        root.must("name", name.as_deref() != Some(""), "must not be empty");
+        let duration: Option<Duration> = root.required("duration");
+        root.must("duration", duration != Some(Duration::ZERO), "must be longer than zero");
+        let seed = root.optional("seed").unwrap_or(42);
+        let repeat: NonZeroU32 = root.optional("repeat").unwrap_or(NonZeroU32::MIN);
+        let load = root.required_table("load").and_then(|table| Load::read(&table));
+        let dependency = root
+            .required_table("dependency")
+            .and_then(|table| Dependency::read(&table));
+        let faults = fault::read(root, duration, dependency.as_ref());
+        let variants = variant::read(root);
+        let slo = slo::read(root);
+        if let (Some(load), Some(duration)) = (&load, duration) {
+            check_requests(root, load, duration);
+        }
+        if let Some(objectives) = &slo {
+            check_objectives(root, objectives, duration, faults.as_deref(), variants.as_deref());
+        }
+        Some(Self {
+            name: name?,
+            duration: duration?,
+            seed,
+            repeat,
+            load: load?,
+            dependency: dependency?,
+            faults: faults?,
+            variants: variants?,
+            slo: slo?,
+        })
+    }
+
+    /// When the first fault starts.
+    #[must_use]
+    pub(crate) fn first_fault_start(&self) -> Option<Duration> {
+        self.faults.iter().map(|fault| fault.at).min()
+    }
+
+    /// When the last fault is over.
+    #[must_use]
+    pub(crate) fn last_fault_end(&self) -> Option<Duration> {
+        self.faults.iter().map(Fault::end).max()
+    }
+}
+
+fn check_requests(root: &Table<'_>, load: &Load, duration: Duration) {
+    let expected = load.expected_requests(duration);
+    if expected < 1.0 {
+        let error = root.error("load", "the load sends no request in the whole drill");
+        root.report(
+            error
+                .also(root.value_span("duration"), "the drill lasts this long")
+                .help("raise its `rps`"),
+        );
+    } else if expected > MOST_REQUESTS {
+        let message =
+            format!("the load sends some {expected:.1e} requests, and a drill takes at most {MOST_REQUESTS:.0e}");
+        let error = root
+            .error("load", message)
+            .also(root.value_span("duration"), "the drill lasts this long");
+        root.report(error.help("lower its `rps`, or shorten the drill"));
+    }
+}
+
+/// Objectives judge something, and what they judge can be seen within the drill.
+fn check_objectives(
+    root: &Table<'_>,
+    objectives: &[Objective],
+    duration: Option<Duration>,
+    faults: Option<&[Fault]>,
+    variants: Option<&[Variant]>,
+) {
+    if objectives.is_empty() {
+        return;
+    }
+    if variants.is_some_and(|variants| variants.iter().all(|variant| variant.baseline)) {
+        let error = root
+            .error("slo", "the objectives judge no variant: all are baselines")
+            .absence();
+        root.report(error.help("add a [[variant]] without `baseline = true`"));
+    }
+    let recovery = objectives
+        .iter()
+        .find(|objective| objective.measure == Measure::Recovery);
+    let (Some(recovery), Some(faults), Some(duration)) = (recovery, faults, duration) else {
+        return;
+    };
+    let Some(slo) = root.optional_table("slo") else { return };
+    let Some(end) = faults.iter().map(Fault::end).max() else {
+        let error = slo
+            .error("recovery", "`slo.recovery` needs a fault to recover from")
+            .absence();
+        root.report(error.help("add a [[fault]], or remove this objective"));
+        return;
+    };
+    let needed = end + Duration::from_secs_f64(recovery.limit) + WINDOW;
+    if end + WINDOW <= duration && needed > duration {
+        let (end, needed) = (duration_text(end), duration_text(needed));
+        let error = slo
+            .error("recovery", "the drill ends before this objective can be missed")
+            .label(format!("counted from {end}, when the last fault is over"))
+            .also(root.value_span("duration"), "the drill ends here");
+        root.report(error.help(format!(
+            "recovery shows in a window of {}: let the drill last {needed} or longer",
+            duration_text(WINDOW)
+        )));
+    }
+}

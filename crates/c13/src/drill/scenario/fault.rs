@@ -1,0 +1,256 @@
+//! What goes wrong with the dependency, when, and for how long.
+
+use std::time::Duration;
+
+use c13_reliability::policy::document::{Diagnostic, Ratio, Table, duration_text};
+
+use super::{Dependency, WINDOW};
+
+/// `[[fault]]`: from `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and
+/// then all apply; faults of one kind may not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Fault {
+    /// When it starts, from the start of the drill.
+    pub at: Duration,
+    /// How long it lasts (`for` in the file).
+    pub length: Duration,
+    /// What it does.
+    pub kind: FaultKind,
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum FaultKind {
+    /// Calls end in an error more often.
+    ErrorRate {
+        /// The share of errors, in place of the dependency's own.
+        rate: Ratio,
+    },
+    /// Calls take longer.
+    Latency {
+        /// How many times as long; above 1.
+        factor: f64,
+        /// The factor grows from 1 to its full size over this first part of the fault, in a straight line; zero: at once.
+        ramp: Duration,
+    },
+    /// Nothing works.
+    Outage(OutageMode),
+    /// Servers are lost. Calls that they are serving go on; fewer new ones are taken.
+    Capacity {
+        /// The share of the servers that is left.
+        share: Ratio,
+    },
+}
+
+/// How nothing works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutageMode {
+    /// New calls fail at once.
+    Refuse,
+    /// New calls are never answered.
+    Blackhole,
+}
+
+/// The kinds and the keys that belong to each.
+const KINDS: [(&str, &[&str]); 4] = [
+    ("error_rate", &["rate"]),
+    ("latency", &["factor", "ramp"]),
+    ("outage", &["mode"]),
+    ("capacity", &["share"]),
+];
+
+impl Fault {
+    /// When it is over.
+    #[must_use]
+    pub(crate) fn end(&self) -> Duration {
+        self.at.saturating_add(self.length)
+    }
+
+    /// How many times as long calls take at a time, as far as this fault goes; 1 outside of it.
+    #[must_use]
+    pub(crate) fn slowdown_at(&self, at: Duration) -> f64 {
+        let FaultKind::Latency { factor, ramp } = self.kind else {
+            return 1.0;
+        };
+        match at.checked_sub(self.at) {
+            Some(since) if since >= self.length => 1.0,
+            Some(since) if since < ramp => 1.0 + (factor - 1.0) * (since.as_secs_f64() / ramp.as_secs_f64()),
+            Some(_) => factor,
+            None => 1.0,
+        }
+    }
+}
+
+impl FaultKind {
+    /// The kind's name in the file.
+    #[must_use]
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::ErrorRate { .. } => "error_rate",
+            Self::Latency { .. } => "latency",
+            Self::Outage(_) => "outage",
+            Self::Capacity { .. } => "capacity",
+        }
+    }
+}
+
+/// Reads every fault, and puts them in the order in which they start.
+pub(super) fn read(
+    root: &Table<'_>,
+    duration: Option<Duration>,
+    dependency: Option<&Dependency>,
+) -> Option<Vec<Fault>> {
+    let tables = root.tables("fault");
+    let mut faults: Vec<(Fault, &Table<'_>)> = Vec::new();
+    for table in &tables {
+        if let Some(fault) = read_one(table, dependency) {
+            check_time(root, table, &fault, duration);
+            faults.push((fault, table));
+        }
+    }
+    let complete = faults.len() == tables.len();
+    faults.sort_by_key(|(fault, _)| fault.at);
+    for (index, (fault, table)) in faults.iter().enumerate() {
+        let same = |(other, _): &&(Fault, &Table<'_>)| other.kind.name() == fault.kind.name() && other.end() > fault.at;
+        if let Some((_, earlier)) = faults[..index].iter().find(same) {
+            let message = format!("two faults of kind \"{}\" overlap", fault.kind.name());
+            let error = Diagnostic::new(table.span().clone(), message).label("starts before the other is over");
+            root.report(error.also(earlier.span().clone(), "the other"));
+        }
+    }
+    complete.then(|| faults.into_iter().map(|(fault, _)| fault).collect())
+}
+
+fn read_one(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<Fault> {
+    let at = table.required("at");
+    let length: Option<Duration> = table.required("for");
+    table.must("for", length != Some(Duration::ZERO), "must be longer than zero");
+    let kind = table.required_choice("kind", &KINDS.map(|(name, keys)| (name, (name, keys))));
+    let Some((kind, keys)) = kind else {
+        // Which other keys belong here depends on the kind.
+        table.ignore_rest();
+        return None;
+    };
+    refuse_keys_of_other_kinds(table, kind, keys);
+    let kind = match kind {
+        "error_rate" => {
+            let rate = table.required("rate");
+            table.must("rate", rate != Some(Ratio::ZERO), "must be above zero");
+            rate.map(|rate| FaultKind::ErrorRate { rate })
+        }
+        "latency" => {
+            let factor: Option<f64> = table.required("factor");
+            table.must("factor", factor.is_none_or(|factor| factor > 1.0), "must be above 1");
+            let ramp = table.optional("ramp").unwrap_or(Duration::ZERO);
+            if let Some(length) = length.filter(|length| ramp > *length) {
+                let error = table.error("ramp", "`fault.ramp` must not be longer than the fault");
+                table.report(error.also(
+                    table.value_span("for"),
+                    format!("the fault lasts {}", duration_text(length)),
+                ));
+            }
+            factor.map(|factor| FaultKind::Latency { factor, ramp })
+        }
+        "outage" => {
+            let modes = [("refuse", OutageMode::Refuse), ("blackhole", OutageMode::Blackhole)];
+            table.required_choice("mode", &modes).map(FaultKind::Outage)
+        }
+        _ => read_capacity(table, dependency),
+    };
+    Some(Fault {
+        at: at?,
+        length: length?,
+        kind: kind?,
+    })
+}
+
+fn read_capacity(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<FaultKind> {
+    let share: Ratio = table.required("share")?;
+    table.must(
+        "share",
+        share != Ratio::ONE,
+        "must be below 1: it is what is left of the servers",
+    );
+    if dependency.is_some_and(|dependency| dependency.servers_left(share) == 0) {
+        let error = table.error("share", "`fault.share` must leave at least one server");
+        table.report(error.help("for none at all write `kind = \"outage\"` and `mode = \"blackhole\"`"));
+    }
+    Some(FaultKind::Capacity { share })
+}
+
+fn refuse_keys_of_other_kinds(table: &Table<'_>, kind: &str, keys: &[&str]) {
+    for (other, others) in KINDS.iter().filter(|(other, _)| *other != kind) {
+        for &key in others.iter().filter(|key| !keys.contains(key)) {
+            if table.contains(key) {
+                table.known(&[key]);
+                let message = format!("`fault.{key}` belongs to faults of kind \"{other}\"");
+                let error = table
+                    .error(key, message)
+                    .also(table.value_span("kind"), "this is another kind");
+                table.report(error);
+            }
+        }
+    }
+}
+
+/// What comes before the faults is measured, and so is what comes after.
+fn check_time(root: &Table<'_>, table: &Table<'_>, fault: &Fault, duration: Option<Duration>) {
+    let window = duration_text(WINDOW);
+    if fault.at < WINDOW {
+        let error = table.error("at", format!("a fault must not start in the first {window}"));
+        table.report(error.help("recovery is measured by how well calls do before the first fault"));
+    }
+    let Some(duration) = duration else { return };
+    if fault.end().saturating_add(WINDOW) > duration {
+        let end = duration_text(fault.end());
+        let message = match fault.end() > duration {
+            true => "the fault ends after the drill".to_owned(),
+            false => format!("the drill must go on for {window} after the last fault, to see a recovery"),
+        };
+        let error = table.error("for", message).label(format!("the fault ends at {end}"));
+        let error = error.also(root.value_span("duration"), "the drill ends here");
+        let needed = duration_text(fault.end().saturating_add(WINDOW));
+        table.report(error.help(format!(
+            "let the drill last {needed} or longer, or the fault end earlier"
+        )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ramp_rises_in_a_straight_line_from_one_to_the_factor() {
+        let seconds = Duration::from_secs;
+        let fault = Fault {
+            at: seconds(60),
+            length: seconds(100),
+            kind: FaultKind::Latency {
+                factor: 5.0,
+                ramp: seconds(20),
+            },
+        };
+        for (at, slowdown) in [
+            (0, 1.0),
+            (59, 1.0),
+            (60, 1.0),
+            (65, 2.0),
+            (70, 3.0),
+            (80, 5.0),
+            (159, 5.0),
+            (160, 1.0),
+            (999, 1.0),
+        ] {
+            assert_eq!(fault.slowdown_at(seconds(at)), slowdown, "{at}");
+        }
+        let at_once = Fault {
+            kind: FaultKind::Latency {
+                factor: 5.0,
+                ramp: Duration::ZERO,
+            },
+            ..fault
+        };
+        assert_eq!(at_once.slowdown_at(seconds(60)), 5.0);
+    }
+}

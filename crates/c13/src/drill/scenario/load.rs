@@ -1,0 +1,199 @@
+//! What callers ask for: how many requests, when, and how long each caller waits.
+
+use std::time::Duration;
+
+use c13_reliability::policy::document::Table;
+
+/// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency is asked no less.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Load {
+    /// How many requests a second are meant to arrive: straight lines between the points, level after the last. The first
+    /// point is at zero, times increase strictly, and there is at least one point. A constant `rps` is one point.
+    pub shape: Vec<LoadPoint>,
+    /// How the requests are spread.
+    pub arrivals: Arrivals,
+    /// After this time, counted from the intended arrival, the caller gives up: an answer that comes later is no goodput.
+    pub deadline: Duration,
+}
+
+/// A point of the load's curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LoadPoint {
+    /// When, from the start of the drill.
+    pub at: Duration,
+    /// Requests a second.
+    pub rps: f64,
+}
+
+/// How requests are spread over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrivals {
+    /// Independent of one another, as those of many callers are.
+    Poisson,
+    /// Evenly spaced.
+    Constant,
+}
+
+impl Load {
+    pub(super) fn read(table: &Table<'_>) -> Option<Self> {
+        let rps: Option<f64> = table.optional("rps");
+        table.must("rps", rps.is_none_or(|rps| rps > 0.0), "must be above zero");
+        let shape = read_shape(table);
+        let arrivals = [("poisson", Arrivals::Poisson), ("constant", Arrivals::Constant)];
+        let arrivals = table
+            .optional_choice("arrivals", &arrivals)
+            .unwrap_or(Arrivals::Poisson);
+        let deadline: Option<Duration> = table.required("deadline");
+        table.must("deadline", deadline != Some(Duration::ZERO), "must be longer than zero");
+        match (table.has("rps"), table.has("shape")) {
+            (true, true) => {
+                let error = table.error("shape", "`load` has either `rps` or `shape`, not both");
+                table.report(
+                    error
+                        .label("a curve")
+                        .also(table.value_span("rps"), "a constant load")
+                        .help("remove one of the two"),
+                );
+            }
+            (false, false) => {
+                let error = table
+                    .error("shape", "`load` says nothing of how many requests arrive")
+                    .absence();
+                table.report(error.help("add `rps = 500`, or `shape = [{ at = \"0s\", rps = 500 }, …]`"));
+            }
+            _ => {}
+        }
+        let constant = rps.filter(|rps| *rps > 0.0).map(|rps| {
+            vec![LoadPoint {
+                at: Duration::ZERO,
+                rps,
+            }]
+        });
+        Some(Self {
+            shape: shape.or(constant)?,
+            arrivals,
+            deadline: deadline?,
+        })
+    }
+
+    /// Requests a second that are meant to arrive at this time.
+    #[must_use]
+    pub(crate) fn rps_at(&self, at: Duration) -> f64 {
+        let next = self.shape.partition_point(|point| point.at <= at);
+        let before = self.shape[next.saturating_sub(1)];
+        let Some(after) = self.shape.get(next) else {
+            return before.rps;
+        };
+        let share = (at.saturating_sub(before.at)).as_secs_f64() / (after.at - before.at).as_secs_f64();
+        before.rps + (after.rps - before.rps) * share
+    }
+
+    /// The most requests a second that are meant to arrive at any time.
+    #[must_use]
+    pub(crate) fn peak_rps(&self) -> f64 {
+        self.shape.iter().map(|point| point.rps).fold(0.0, f64::max)
+    }
+
+    /// Requests that are meant to arrive in the first `duration` of the drill: the area under the curve.
+    #[must_use]
+    pub(crate) fn expected_requests(&self, duration: Duration) -> f64 {
+        let starts = self.shape.iter().map(|point| point.at.min(duration));
+        let ends = self
+            .shape
+            .iter()
+            .skip(1)
+            .map(|point| point.at.min(duration))
+            .chain([duration]);
+        let area = |(start, end): (Duration, Duration)| {
+            (self.rps_at(start) + self.rps_at(end)) / 2.0 * end.saturating_sub(start).as_secs_f64()
+        };
+        starts.zip(ends).map(area).sum()
+    }
+}
+
+fn read_shape(table: &Table<'_>) -> Option<Vec<LoadPoint>> {
+    let given = table.value("shape")?;
+    let points = table.tables("shape");
+    if points.is_empty() && given.read_list().is_some_and(|list| list.is_empty()) {
+        table.report(given.error("`load.shape` must have at least one point"));
+    }
+    let mut shape: Vec<LoadPoint> = Vec::new();
+    let mut complete = true;
+    for (index, point) in points.iter().enumerate() {
+        let at: Option<Duration> = point.required("at");
+        let rps: Option<f64> = point.required("rps");
+        point.must("rps", rps.is_none_or(|rps| rps >= 0.0), "must not be below zero");
+        point.must(
+            "at",
+            index > 0 || at.is_none_or(|at| at.is_zero()),
+            "must be \"0s\" in the first point",
+        );
+        let Some((at, rps)) = at.zip(rps) else {
+            complete = false;
+            continue;
+        };
+        let last = shape.last().map(|last| last.at);
+        if last.is_some_and(|last| last >= at) {
+            let before = points[..index].iter().rev().find_map(|before| before.value_span("at"));
+            let error = point.error("at", "`load.shape.at` must be later than that of the point before");
+            point.report(error.also(before, "the point before"));
+            complete = false;
+        }
+        shape.push(LoadPoint { at, rps });
+    }
+    (complete && !shape.is_empty()).then_some(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(points: &[(u64, f64)]) -> Load {
+        let shape = points
+            .iter()
+            .map(|&(at, rps)| LoadPoint {
+                at: Duration::from_secs(at),
+                rps,
+            })
+            .collect();
+        Load {
+            shape,
+            arrivals: Arrivals::Poisson,
+            deadline: Duration::from_secs(1),
+        }
+    }
+
+    #[test]
+    fn the_load_is_straight_between_points_and_level_after_the_last() {
+        let load = load(&[(0, 100.0), (10, 300.0), (20, 0.0)]);
+        for (millis, rps) in [
+            (0, 100.0),
+            (5_000, 200.0),
+            (10_000, 300.0),
+            (15_000, 150.0),
+            (20_000, 0.0),
+            (99_000, 0.0),
+        ] {
+            assert_eq!(load.rps_at(Duration::from_millis(millis)), rps, "{millis}");
+        }
+        assert_eq!(load.peak_rps(), 300.0);
+    }
+
+    #[test]
+    fn the_expected_requests_are_the_area_under_the_curve() {
+        for (points, seconds, expected) in [
+            (&[(0, 500.0)][..], 60, 30_000.0),
+            (&[(0, 100.0), (10, 300.0), (20, 0.0)], 20, 3_500.0),
+            (&[(0, 100.0), (10, 300.0), (20, 0.0)], 60, 3_500.0),
+            (&[(0, 100.0), (10, 300.0), (20, 0.0)], 15, 3_125.0),
+            (&[(0, 100.0), (10, 300.0), (20, 10.0)], 5, 750.0),
+            (&[(0, 100.0), (10, 300.0), (20, 10.0)], 30, 2_000.0 + 1_550.0 + 100.0),
+        ] {
+            assert_eq!(
+                load(points).expected_requests(Duration::from_secs(seconds)),
+                expected,
+                "{points:?} {seconds}"
+            );
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! With which policies the callers protect themselves: what a drill compares.
+
+use c13_reliability::policy::document::{Diagnostic, Table};
+
+use super::policy::{PolicySettings, Profile, read_policy};
+
+/// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variant {
+    /// Lower-case letters, digits and dashes; unique within the scenario.
+    pub name: String,
+    /// A baseline is there to compare with: no objective judges it.
+    pub baseline: bool,
+    /// What runs around each call; every part is off that is not set.
+    pub policy: PolicySettings,
+}
+
+/// The variant that every drill has: no policy at all.
+pub(crate) const UNPROTECTED: &str = "unprotected";
+
+/// Names are columns of a table.
+const LONGEST_NAME: usize = 20;
+/// More variants than these are no comparison any more.
+const MOST_VARIANTS: usize = 16;
+
+/// Reads every variant, and puts `unprotected` before them.
+pub(super) fn read(root: &Table<'_>) -> Option<Vec<Variant>> {
+    let tables = root.tables("variant");
+    let mut variants = vec![Variant {
+        name: UNPROTECTED.to_owned(),
+        baseline: true,
+        policy: PolicySettings::default(),
+    }];
+    let mut seen: Vec<(String, &Table<'_>)> = Vec::new();
+    for table in &tables {
+        let name = read_name(table);
+        if let Some(name) = &name {
+            if let Some((_, first)) = seen.iter().find(|(other, _)| other == name) {
+                let error = table.error("name", format!("two variants have the name \"{name}\""));
+                table.report(error.also(first.value_span("name"), "the first"));
+            }
+            seen.push((name.clone(), table));
+        }
+        let baseline = table.optional("baseline").unwrap_or(false);
+        let policy = read_policy_of(table);
+        if let (Some(name), Some(policy)) = (name, policy) {
+            variants.push(Variant { name, baseline, policy });
+        }
+    }
+    if tables.len() > MOST_VARIANTS {
+        let error = Diagnostic::new(
+            tables[MOST_VARIANTS].span().clone(),
+            format!("a drill has at most {MOST_VARIANTS} variants"),
+        );
+        root.report(error.help("make two scenarios of it"));
+    }
+    (variants.len() == tables.len() + 1).then_some(variants)
+}
+
+fn read_name(table: &Table<'_>) -> Option<String> {
+    let name: String = table.required("name")?;
+    let of_columns = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(of_columns) {
+        let error = table.error(
+            "name",
+            "`variant.name` must be of lower-case letters, digits and dashes",
+        );
+        table.report(error.label(format!("1 to {LONGEST_NAME} of them")));
+    } else if name == UNPROTECTED {
+        let error = table.error("name", format!("the name \"{UNPROTECTED}\" is taken"));
+        table.report(
+            error
+                .label("every drill has this variant")
+                .help("remove this one, or give it another name"),
+        );
+    }
+    Some(name)
+}
+
+fn read_policy_of(table: &Table<'_>) -> Option<PolicySettings> {
+    let profile = table.optional_choice("profile", &Profile::ALL.map(|profile| (profile.name(), profile)));
+    let base = profile.map(Profile::settings).unwrap_or_default();
+    if !table.has("policy") {
+        if !table.has("profile") {
+            let error =
+                Diagnostic::new(table.span().clone(), "a variant has a `profile`, a `policy`, or both").absence();
+            let help = format!(
+                "add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already"
+            );
+            table.report(error.label("this one has neither").help(help));
+        }
+        return Some(base);
+    }
+    let policy = table.optional_table("policy")?;
+    if policy.is_empty() {
+        table.report(
+            table
+                .error("policy", "`variant.policy` sets nothing")
+                .help("add a setting, or remove the table"),
+        );
+    }
+    read_policy(&policy, &base)
+}
