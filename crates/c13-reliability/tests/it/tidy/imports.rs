@@ -8,6 +8,7 @@ const ROWS: &[(&str, u8)] = &[
     ("sync", 0),
     ("gate", 1),
     ("window", 1),
+    ("budget", 1),
     ("error", 1),
     ("snapshot", 1),
     ("patterns", 2),
@@ -23,11 +24,18 @@ const EDGE: u8 = 4;
 const EDGES: &[&str] = &["layer", "axum", "otel", "postgres", "redis"];
 
 /// Who may import a neighbour of its own row, and why.
-const NEIGHBOURS: &[(&str, &str, &str)] = &[(
-    "time",
-    "sync",
-    "the executor draws its seeded order from a random source",
-)];
+const NEIGHBOURS: &[(&str, &str, &str)] = &[
+    (
+        "time",
+        "sync",
+        "the executor draws its seeded order from a random source",
+    ),
+    ("budget", "error", "its settings are refused as those of a pattern are"),
+    ("budget", "window", "it counts the calls of the last seconds"),
+];
+
+/// What has the files of a pattern without being one.
+const SHAPED_LIKE_A_PATTERN: &[&str] = &["budget"];
 
 /// The files inside a pattern, from the bottom up. A file may import those left of it. `layer` is an edge.
 const INSIDE: &[&str] = &["config", "snapshot", "state", "handle"];
@@ -116,12 +124,13 @@ pub(super) fn imports_go_down(source: &Source) -> Vec<Violation> {
 }
 
 pub(super) fn a_pattern_is_layered(source: &Source) -> Vec<Violation> {
-    let Some(module) = source
-        .in_library()
-        .and_then(module)
-        .filter(|m| m[0] == "patterns" && m.len() > 2)
-    else {
+    let Some(module) = source.in_library().and_then(module) else {
         return Vec::new();
+    };
+    let depth = match module[0].as_str() {
+        "patterns" => 2,
+        first if SHAPED_LIKE_A_PATTERN.contains(&first) => 1,
+        _ => return Vec::new(),
     };
     let rank = |parts: &[String]| {
         parts
@@ -129,19 +138,17 @@ pub(super) fn a_pattern_is_layered(source: &Source) -> Vec<Violation> {
             .rev()
             .find_map(|part| INSIDE.iter().position(|name| name == part))
     };
-    let Some(own) = rank(&module[2..]) else {
+    let Some(own) = module.get(depth..).and_then(rank) else {
         return Vec::new();
     };
     let mut found = Vec::new();
     for import in source.paths_from(&["crate", "super", "self"]) {
-        let Some(target) = source
-            .resolve(&import)
-            .filter(|target| target.len() > 2 && target[..2] == module[..2])
-        else {
+        let inside = |target: &Vec<String>| target.len() > depth && target[..depth] == module[..depth];
+        let Some(target) = source.resolve(&import).filter(inside) else {
             continue;
         };
-        let (here, there) = (INSIDE[own], target[2..].join("::"));
-        match rank(&target[2..]) {
+        let (here, there) = (INSIDE[own], target[depth..].join("::"));
+        match rank(&target[depth..]) {
             Some(other) if other > own => {
                 let order = INSIDE.join(" ← ");
                 found.push(source.violation(
@@ -150,7 +157,7 @@ pub(super) fn a_pattern_is_layered(source: &Source) -> Vec<Violation> {
                 ));
             }
             // What a `mod.rs` re-exports may come from anywhere above.
-            None if here != "handle" && is_item(&target) && !target.starts_with(&module) => {
+            None if here != "handle" && is_item(&target[depth]) && !target.starts_with(&module) => {
                 let advice = format!("`{here}` takes `{there}` from a `mod.rs`: name the file that defines it");
                 found.push(source.violation(import.offset, advice));
             }
@@ -160,9 +167,9 @@ pub(super) fn a_pattern_is_layered(source: &Source) -> Vec<Violation> {
     found
 }
 
-/// Whether a path goes through modules of the pattern to an item right in a `mod.rs`.
-fn is_item(target: &[String]) -> bool {
-    target[2].starts_with(|c: char| c.is_uppercase() || c == '*')
+/// Whether a name is an item's rather than a module's.
+fn is_item(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_uppercase() || c == '*')
 }
 
 #[cfg(test)]
@@ -248,6 +255,7 @@ mod tests {
             ("policy/mod.rs", "distributed::lock::Lock"),
             ("gate/run.rs", "gate::layer::GateLayer"),
             ("patterns/retry/layer.rs", "gate::layer::GateLayer"),
+            ("budget/handle.rs", "gate::Outcome"),
             ("distributed/lock/handle.rs", "distributed::lock::redis::Connection"),
         ] {
             assert_eq!(bitten(file, &format!("use crate::{up};")), 1, "{file} using {up}");
@@ -255,6 +263,7 @@ mod tests {
         for (file, down) in [
             ("time/executor.rs", "sync::Random"),
             ("window/rolling.rs", "time::Tick"),
+            ("budget/state.rs", "window::RollingWindow"),
             ("patterns/retry/handle.rs", "gate::Gate"),
             ("policy/handle.rs", "patterns::retry::Retry"),
             ("gate/layer.rs", "gate::Gate"),
@@ -298,5 +307,16 @@ mod tests {
         assert_eq!(layered("layer.rs", "use super::handle::Retry;"), 0);
         assert_eq!(layered("tests.rs", "use super::*;"), 0);
         assert_eq!(layered("state.rs", "mod word { use super::Own; }"), 0);
+        let budget = "crates/c13-reliability/src/budget/state.rs";
+        assert_eq!(
+            bites(
+                a_pattern_is_layered,
+                budget,
+                "use super::handle::Budget;\nuse super::Budget;"
+            ),
+            [1, 2]
+        );
+        let policy = "crates/c13-reliability/src/policy/config.rs";
+        assert!(bites(a_pattern_is_layered, policy, "use super::handle::Policy;").is_empty());
     }
 }

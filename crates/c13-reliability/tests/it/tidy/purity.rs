@@ -97,11 +97,9 @@ pub(super) fn pure_files_are_pure(source: &Source) -> Vec<Violation> {
     found
 }
 
-/// Settings are plain values: they can be written in a constant, compared and printed.
+/// Settings, anywhere, are plain values: they can be written in a constant, compared and printed.
 pub(super) fn settings_are_plain(source: &Source) -> Vec<Violation> {
-    let is_settings = source
-        .in_library()
-        .is_some_and(|p| p.starts_with("patterns/") && p.ends_with("/config.rs"));
+    let is_settings = source.in_library().is_some_and(|path| path.ends_with("/config.rs"));
     words(&source.live)
         .filter(|(_, word)| is_settings && ["Arc", "Fn", "FnMut", "FnOnce", "Rc", "dyn"].contains(word))
         .map(|(offset, word)| source.violation(offset, format!("settings are plain values, without {word}")))
