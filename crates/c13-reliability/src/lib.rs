@@ -5,11 +5,13 @@
 //! | [`time`] | [`Tick`](time::Tick), the one [`Clock`](time::Clock), sleeping and time limits; with `test-util` the virtual clock and executor |
 //! | [`sync`] | striped counters, the log-linear histogram, a seedable source of random numbers |
 //! | [`window`] | the last N calls and the last T of time, both O(1) and truly sliding |
+//! | [`budget`] | how many extra attempts all calls together may make; shared by retry and hedge |
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
+pub mod budget;
 pub mod error;
 pub mod gate;
 pub mod patterns;

@@ -1,0 +1,104 @@
+//! What can be set of a retry budget.
+
+use crate::error::{ConfigError, ConfigValue};
+use std::time::Duration;
+
+/// What can be set of a retry budget.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct RetryBudgetConfig {
+    /// Extra attempts granted per call, from 0 to 1. Default: 0.2.
+    pub ratio: f64,
+    /// Extra attempts per second that are granted whatever the number of calls; at least 0. Default: 10.
+    pub min_per_second: f64,
+    /// How long calls and extra attempts are remembered, to a tenth of it; above zero. Default: 10 s.
+    pub window: Duration,
+}
+
+impl RetryBudgetConfig {
+    /// The defaults: 20 % of the calls and 10 per second, over 10 s.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            ratio: 0.2,
+            min_per_second: 10.0,
+            window: Duration::from_secs(10),
+        }
+    }
+
+    /// Sets the extra attempts granted per call, from 0 to 1.
+    #[must_use]
+    pub const fn ratio(mut self, ratio: f64) -> Self {
+        self.ratio = ratio;
+        self
+    }
+
+    /// Sets the extra attempts per second that are always granted; at least 0.
+    #[must_use]
+    pub const fn min_per_second(mut self, min_per_second: f64) -> Self {
+        self.min_per_second = min_per_second;
+        self
+    }
+
+    /// Sets how long calls and extra attempts are remembered; above zero.
+    #[must_use]
+    pub const fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Checks all settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        const PART: &str = "retry budget";
+        if !(self.ratio >= 0.0 && self.ratio <= 1.0) {
+            let value = ConfigValue::Number(self.ratio);
+            return Err(ConfigError::new(PART, "ratio", value, "must be from 0 to 1"));
+        }
+        if !(self.min_per_second >= 0.0 && self.min_per_second.is_finite()) {
+            let value = ConfigValue::Number(self.min_per_second);
+            let rule = "must be at least 0 and finite";
+            return Err(ConfigError::new(PART, "min_per_second", value, rule));
+        }
+        if self.window.is_zero() {
+            let value = ConfigValue::Duration(self.window);
+            return Err(ConfigError::new(PART, "window", value, "must be above zero"));
+        }
+        Ok(())
+    }
+
+    /// The extra attempts granted in one window whatever the number of calls.
+    pub(super) fn floor(&self) -> f64 {
+        self.min_per_second * self.window.as_secs_f64()
+    }
+}
+
+impl Default for RetryBudgetConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        let good = RetryBudgetConfig::new();
+        assert_eq!(good.validate(), Ok(()));
+        for (bad, setting) in [
+            (good.ratio(-0.1), "ratio"),
+            (good.ratio(1.1), "ratio"),
+            (good.ratio(f64::NAN), "ratio"),
+            (good.min_per_second(-1.0), "min_per_second"),
+            (good.min_per_second(f64::INFINITY), "min_per_second"),
+            (good.window(Duration::ZERO), "window"),
+        ] {
+            assert_eq!(bad.validate().map_err(|error| error.setting), Err(setting), "{bad:?}");
+        }
+    }
+}
