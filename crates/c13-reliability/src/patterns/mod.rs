@@ -1,1 +1,3 @@
 //! The local patterns, one folder each; none of them imports another.
+
+pub mod retry;

@@ -1,0 +1,155 @@
+//! Why a call with retries gave no value.
+
+use super::GiveUp;
+use std::error::Error;
+use std::fmt;
+
+/// Why a call with retries gave no value. The last attempt's own error is always there, as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryError<E> {
+    /// All retries were made and the last attempt failed as well.
+    MaxRetriesExceeded {
+        /// How many attempts were made, the first included.
+        attempts: u32,
+        /// The last attempt's error.
+        last_error: E,
+    },
+    /// The error is not worth a retry.
+    NotRetryable {
+        /// How many attempts were made, the first included.
+        attempts: u32,
+        /// The last attempt's error.
+        last_error: E,
+    },
+    /// The retry budget had nothing left.
+    BudgetExhausted {
+        /// How many attempts were made, the first included.
+        attempts: u32,
+        /// The last attempt's error.
+        last_error: E,
+    },
+    /// No further attempt could have begun before the deadline or the total limit.
+    DeadlineExceeded {
+        /// How many attempts were made, the first included.
+        attempts: u32,
+        /// The last attempt's error.
+        last_error: E,
+    },
+}
+
+impl<E> RetryError<E> {
+    /// The error for giving up because of `reason` after `attempts` attempts.
+    #[must_use]
+    pub fn new(reason: GiveUp, attempts: u32, last_error: E) -> Self {
+        match reason {
+            GiveUp::MaxRetries => Self::MaxRetriesExceeded { attempts, last_error },
+            GiveUp::NotRetryable => Self::NotRetryable { attempts, last_error },
+            GiveUp::Budget => Self::BudgetExhausted { attempts, last_error },
+            GiveUp::Deadline => Self::DeadlineExceeded { attempts, last_error },
+        }
+    }
+
+    /// Why no further attempt was made.
+    #[must_use]
+    pub fn reason(&self) -> GiveUp {
+        match self {
+            Self::MaxRetriesExceeded { .. } => GiveUp::MaxRetries,
+            Self::NotRetryable { .. } => GiveUp::NotRetryable,
+            Self::BudgetExhausted { .. } => GiveUp::Budget,
+            Self::DeadlineExceeded { .. } => GiveUp::Deadline,
+        }
+    }
+
+    /// How many attempts were made, the first included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::MaxRetriesExceeded { attempts, .. }
+            | Self::NotRetryable { attempts, .. }
+            | Self::BudgetExhausted { attempts, .. }
+            | Self::DeadlineExceeded { attempts, .. } => *attempts,
+        }
+    }
+
+    /// The last attempt's error.
+    #[must_use]
+    pub fn last_error(&self) -> &E {
+        match self {
+            Self::MaxRetriesExceeded { last_error, .. }
+            | Self::NotRetryable { last_error, .. }
+            | Self::BudgetExhausted { last_error, .. }
+            | Self::DeadlineExceeded { last_error, .. } => last_error,
+        }
+    }
+
+    /// Takes the last attempt's error out.
+    #[must_use]
+    pub fn into_last_error(self) -> E {
+        match self {
+            Self::MaxRetriesExceeded { last_error, .. }
+            | Self::NotRetryable { last_error, .. }
+            | Self::BudgetExhausted { last_error, .. }
+            | Self::DeadlineExceeded { last_error, .. } => last_error,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempts = self.attempts();
+        let plural = if attempts == 1 { "" } else { "s" };
+        let why = match self {
+            Self::MaxRetriesExceeded { .. } => "all retries were made",
+            Self::NotRetryable { .. } => "the error is not worth a retry",
+            Self::BudgetExhausted { .. } => "the retry budget is exhausted",
+            Self::DeadlineExceeded { .. } => "the deadline leaves no time for another",
+        };
+        write!(
+            f,
+            "gave up after {attempts} attempt{plural}, {why}: {}",
+            self.last_error()
+        )
+    }
+}
+
+impl<E: Error + 'static> Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.last_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_how_often_why_and_what_and_keeps_the_callers_own() {
+        let cause = || std::io::Error::other("no route");
+        for (reason, text) in [
+            (
+                GiveUp::MaxRetries,
+                "gave up after 4 attempts, all retries were made: no route",
+            ),
+            (
+                GiveUp::NotRetryable,
+                "gave up after 4 attempts, the error is not worth a retry: no route",
+            ),
+            (
+                GiveUp::Budget,
+                "gave up after 4 attempts, the retry budget is exhausted: no route",
+            ),
+            (
+                GiveUp::Deadline,
+                "gave up after 4 attempts, the deadline leaves no time for another: no route",
+            ),
+        ] {
+            let error = RetryError::new(reason, 4, cause());
+            assert_eq!((error.to_string().as_str(), error.reason()), (text, reason));
+            assert!(error.source().is_some_and(|source| source.is::<std::io::Error>()));
+            assert_eq!(error.into_last_error().to_string(), "no route");
+        }
+        let once = RetryError::new(GiveUp::Budget, 1, "x");
+        assert!(once.to_string().starts_with("gave up after 1 attempt,"));
+    }
+}

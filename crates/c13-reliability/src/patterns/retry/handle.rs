@@ -1,0 +1,279 @@
+//! An executor to hold and to share: settings, clock, random numbers, budget and counts.
+
+use super::execute::Execute;
+use super::{
+    Decision, GiveUp, RetryConfig, RetryError, RetrySnapshot, RetryState, RetryStrategy, Verdict, retry_config,
+};
+use crate::budget::RetryBudget;
+use crate::error::ConfigError;
+use crate::sync::{Random, StripedCounter};
+use crate::time::{Clock, Deadline, Tick};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Makes a call again while it fails, within bounds. Clones share counts, budget and random numbers.
+///
+/// ```
+/// use c13_reliability::patterns::retry::{RetryExecutor, RetryStrategy};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let retry = RetryExecutor::new(3, RetryStrategy::FixedDelay(Duration::from_millis(1)));
+/// let mut answers = [Err("refused"), Err("refused"), Ok(42)].into_iter();
+/// let result = retry
+///     .execute(|| {
+///         let answer = answers.next().unwrap_or(Err("nobody there"));
+///         async move { answer }
+///     })
+///     .await;
+/// assert_eq!(result, Ok(42));
+/// assert_eq!(retry.snapshot().retries, 2);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RetryExecutor {
+    config: RetryConfig,
+    clock: Clock,
+    random: Arc<Random>,
+    budget: Option<RetryBudget>,
+    counters: Arc<StripedCounter<COUNTERS>>,
+}
+
+const COUNTERS: usize = 6;
+const RETRIES: usize = 0;
+const SUCCESSES: usize = 1;
+const MAX_RETRIES: usize = 2;
+const NOT_RETRYABLE: usize = 3;
+const BUDGET: usize = 4;
+const DEADLINE: usize = 5;
+
+impl RetryExecutor {
+    /// An executor that makes up to `max_retries` retries after the first attempt (3 retries are 4 attempts), with the
+    /// delays of `strategy`, on the system clock.
+    ///
+    /// Growing delays have full jitter, a fixed delay has none. All calls of the executor and its clones share a budget
+    /// of retries: 20 % of the calls and 10 per second, over 10 s. [`from_config`](RetryExecutor::from_config) sets
+    /// these otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If the strategy makes no sense, such as a multiplier below 1. For strategies that are not known when writing, use
+    /// [`try_new`](RetryExecutor::try_new).
+    #[must_use]
+    pub fn new(max_retries: u32, strategy: RetryStrategy) -> Self {
+        match Self::try_new(max_retries, strategy) {
+            Ok(executor) => executor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](RetryExecutor::new), for a strategy that is only known at run time.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn try_new(max_retries: u32, strategy: RetryStrategy) -> Result<Self, ConfigError> {
+        Self::from_config(RetryConfig::new(max_retries, strategy))
+    }
+
+    /// An executor with these settings, on the system clock.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn from_config(config: RetryConfig) -> Result<Self, ConfigError> {
+        Self::with_clock(config, Clock::system())
+    }
+
+    /// An executor with these settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_clock(config: RetryConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let budget = match config.budget {
+            Some(budget) => Some(RetryBudget::with_clock(budget, clock.clone())?),
+            None => None,
+        };
+        Ok(Self {
+            config,
+            clock,
+            random: Arc::new(Random::from_entropy()),
+            budget,
+            counters: Arc::new(StripedCounter::compact()),
+        })
+    }
+
+    /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
+    #[must_use]
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
+        self.config.budget = Some(budget.config());
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Takes its random numbers from `seed`, so that a run can be repeated.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.random = Arc::new(Random::new(seed));
+        self
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> RetryConfig {
+        self.config
+    }
+
+    /// Makes attempts until one succeeds or the bounds are reached. Every error is worth a retry.
+    ///
+    /// `attempt` makes the future of each attempt, so nothing has to be cloned.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`] with the number of attempts and the last error, as the caller's own type.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the attempt under way or ends the wait, and no further attempt is made. Retries that
+    /// were decided stay on the budget.
+    pub fn execute<F, Fut, T, E>(&self, attempt: F) -> impl Future<Output = Result<T, RetryError<E>>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Execute::new(self, attempt, Verdict::of)
+    }
+
+    /// Makes attempts until `classify` calls a result final or the bounds are reached.
+    ///
+    /// A value that is still worth a retry at the end is returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`] with the number of attempts and the last error;
+    /// [`NotRetryable`](RetryError::NotRetryable) for an error that `classify` calls final.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`execute`](RetryExecutor::execute).
+    pub fn execute_with<F, Fut, C, T, E>(
+        &self,
+        attempt: F,
+        classify: C,
+    ) -> impl Future<Output = Result<T, RetryError<E>>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        C: FnMut(&Result<T, E>) -> Verdict,
+    {
+        Execute::new(self, attempt, classify)
+    }
+
+    /// Begins a call that a loop of one's own drives: counts it for the budget and returns its state.
+    ///
+    /// Ask [`after_failure`](RetryExecutor::after_failure) after each failed attempt, and say at the end how it went
+    /// with [`finish`](RetryExecutor::finish).
+    #[inline]
+    #[must_use]
+    pub fn begin(&self) -> RetryState {
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        let mut state = RetryState::new();
+        if let Some(limit) = self.config.total_limit {
+            state.stop_at(self.clock.now() + limit);
+        }
+        state
+    }
+
+    /// Decides what to do after a failed attempt that is worth a retry; `hint` is how long the failure itself says to
+    /// wait.
+    ///
+    /// Honours the deadline of the future that is being polled, and asks the budget.
+    pub fn after_failure(&self, state: &mut RetryState, hint: Option<Duration>) -> Decision {
+        if let Some(deadline) = Deadline::current(&self.clock) {
+            state.stop_at(deadline.tick());
+        }
+        let now = if state.has_limit() {
+            self.clock.now()
+        } else {
+            Tick::ZERO
+        };
+        let grant = || self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
+        let decision = state.after_failure(&self.config, now, hint, self.random.unit(), grant);
+        if let Decision::Wait(_) = decision {
+            self.counters.add(RETRIES, 1);
+        }
+        decision
+    }
+
+    /// Counts how a call ended: `None` if it succeeded, else why it gave up. A success without retries is not counted.
+    #[inline]
+    pub fn finish(&self, state: &RetryState, gave_up: Option<GiveUp>) {
+        let counter = match gave_up {
+            None if state.retries() == 0 => return,
+            None => SUCCESSES,
+            Some(GiveUp::MaxRetries) => MAX_RETRIES,
+            Some(GiveUp::NotRetryable) => NOT_RETRYABLE,
+            Some(GiveUp::Budget) => BUDGET,
+            Some(GiveUp::Deadline) => DEADLINE,
+        };
+        self.counters.add(counter, 1);
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn snapshot(&self) -> RetrySnapshot {
+        let count = |counter| self.counters.sum(counter);
+        RetrySnapshot {
+            retries: count(RETRIES),
+            successes: count(SUCCESSES),
+            max_retries_exceeded: count(MAX_RETRIES),
+            not_retryable: count(NOT_RETRYABLE),
+            budget_exhausted: count(BUDGET),
+            deadline_exceeded: count(DEADLINE),
+            budget: self.budget.as_ref().map(RetryBudget::snapshot),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+impl fmt::Debug for RetryExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryExecutor")
+            .field("config", &self.config)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes up to `max_retries` retries after the first attempt (3 retries are 4 attempts), with the delays of
+/// [`retry_config`]: from 100 ms by 2 up to 10 s, with full jitter.
+///
+/// For a single call. Calls that repeat share a budget through a [`RetryExecutor`]; this has none, and nothing but
+/// `max_retries` bounds it.
+///
+/// # Errors
+///
+/// [`RetryError`] with the number of attempts and the last error.
+///
+/// # Cancel safety
+///
+/// As [`RetryExecutor::execute`].
+pub async fn retry_with_exponential_backoff<F, Fut, T, E>(attempt: F, max_retries: u32) -> Result<T, RetryError<E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    let config = RetryConfig::new(max_retries, retry_config::STRATEGY).without_budget();
+    let executor = RetryExecutor::from_config(config).expect("the strategy was checked while compiling");
+    executor.execute(attempt).await
+}

@@ -1,0 +1,93 @@
+//! Retry: makes a call again while it fails, within bounds.
+//!
+//! Use it where a failure is likely to pass and the call may safely be made twice. Retry at one layer only: three layers
+//! of four attempts each are sixty-four.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::retry::{RetryExecutor, RetryStrategy, Verdict};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let retry = RetryExecutor::new(
+//!     3, // retries: four attempts in all
+//!     RetryStrategy::ExponentialBackoff {
+//!         initial: Duration::from_millis(100),
+//!         max: Duration::from_secs(10),
+//!         multiplier: 2.0,
+//!     },
+//! );
+//! let result = retry
+//!     .execute_with(
+//!         || async { Err::<(), _>("no such user") },
+//!         |result| match result {
+//!             Err(error) if error.contains("timed out") => Verdict::Retry,
+//!             _ => Verdict::Final,
+//!         },
+//!     )
+//!     .await;
+//! let error = result.unwrap_err();
+//! assert_eq!((error.attempts(), *error.last_error()), (1, "no such user"));
+//! # }
+//! ```
+//!
+//! # What a failed attempt leads to
+//!
+//! The first that applies:
+//!
+//! | the attempt's result | what happens |
+//! |---|---|
+//! | a classifier calls it [`Final`](Verdict::Final) | it is returned, an error as [`NotRetryable`](RetryError::NotRetryable) |
+//! | all retries were made | [`MaxRetriesExceeded`](RetryError::MaxRetriesExceeded) |
+//! | the wait would end at the deadline, at the total limit, or later | [`DeadlineExceeded`](RetryError::DeadlineExceeded), at once |
+//! | the budget has nothing left | [`BudgetExhausted`](RetryError::BudgetExhausted), at once |
+//! | anything else | the attempt is dropped, the wait passes, the next attempt is made |
+//!
+//! A value that a classifier wants to be retried is returned as it is where an error would be wrapped.
+//!
+//! # What surprises
+//!
+//! - `max_retries` excludes the first attempt.
+//! - Executors have a [budget](crate::budget) unless it is taken away. A test that lets hundreds of calls fail within
+//!   seconds meets it.
+//! - Growing delays have full jitter, so a single delay may be next to nothing; the strategy's delay is the upper end.
+//!
+//! # Settings
+//!
+//! | [`RetryConfig`] | default | |
+//! |---|---|---|
+//! | `max_retries` | 3 | retries after the first attempt |
+//! | `strategy` | exponential, 100 ms by 2 up to 10 s | delay before jitter |
+//! | `jitter` | full; none for a fixed delay | |
+//! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of an executor |
+//! | `total_limit` | none | no retry begins later than this after the call began |
+//! | `max_hint` | 5 min | a failure's own hint is believed up to this, and taken for none beyond |
+//!
+//! # Counts
+//!
+//! [`RetrySnapshot`]: `retries`, `successes` (after retries), `max_retries_exceeded`, `not_retryable`,
+//! `budget_exhausted`, `deadline_exceeded`, and the budget's own.
+
+mod config;
+mod error;
+mod execute;
+mod handle;
+mod jitter;
+mod snapshot;
+mod state;
+mod strategy;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+mod verdict;
+
+pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
+pub use config::{RetryConfig, retry_config};
+pub use error::RetryError;
+pub use handle::{RetryExecutor, retry_with_exponential_backoff};
+pub use jitter::Jitter;
+pub use snapshot::RetrySnapshot;
+pub use state::{Decision, GiveUp, RetryState};
+pub use strategy::RetryStrategy;
+pub use verdict::{Retryable, Verdict};
