@@ -70,6 +70,22 @@ impl Deadline {
         }
     }
 
+    /// Whether the deadline of the future that is being polled has passed, on `clock`: then nobody waits for its work.
+    ///
+    /// Reads the clock only if there is a deadline.
+    #[must_use]
+    pub fn is_over(clock: &Clock) -> bool {
+        let deadline = match CURRENT.get() {
+            Scope::Free => None,
+            Scope::Until(deadline) => Some(deadline),
+            // A limit that began with this poll is not over.
+            Scope::Within { outer, .. } => outer,
+        };
+        deadline
+            .and_then(|deadline| deadline.on(clock))
+            .is_some_and(|deadline| clock.now() >= deadline.at)
+    }
+
     /// Its tick, on the clock it was made for.
     #[must_use]
     pub fn tick(self) -> Tick {
@@ -331,6 +347,20 @@ mod tests {
         let _outer = Limit::until(at(&clock, 10));
         let _inner = Limit::within(SECOND);
         assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(10)));
+    }
+
+    #[test]
+    fn a_deadline_is_over_from_its_instant_on() {
+        let time = VirtualTime::new();
+        let clock = time.clock();
+        assert!(!Deadline::is_over(&clock));
+        let _until = Limit::until(at(&clock, 10));
+        let _within = Limit::within(SECOND);
+        time.advance(Duration::from_nanos(9));
+        assert!(!Deadline::is_over(&clock));
+        time.advance(Duration::from_nanos(1));
+        assert!(Deadline::is_over(&clock));
+        assert!(!Deadline::is_over(&VirtualTime::new().clock()), "not another clock's");
     }
 
     #[test]

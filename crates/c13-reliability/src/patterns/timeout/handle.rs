@@ -1,0 +1,117 @@
+//! A timeout to hold and to share: its limit, its clock and its counts.
+
+use super::call::{Late, TimeoutCall};
+use super::{TimeoutConfig, TimeoutSnapshot};
+use crate::error::ConfigError;
+use crate::sync::StripedCounter;
+use crate::time::Clock;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A time limit for calls. Clones share their counts.
+#[derive(Clone)]
+pub struct Timeout {
+    config: TimeoutConfig,
+    clock: Clock,
+    counters: Arc<StripedCounter<2>>,
+}
+
+const ELAPSED: usize = 0;
+const DEADLINE: usize = 1;
+
+impl Timeout {
+    /// Calls may take `limit`, by the system clock; [`Duration::MAX`] is no limit.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is zero. For limits that are not known when writing, use [`try_new`](Timeout::try_new).
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        match Self::try_new(limit) {
+            Ok(timeout) => timeout,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](Timeout::new), for a limit that is only known at run time.
+    ///
+    /// # Errors
+    ///
+    /// If the limit is zero.
+    pub fn try_new(limit: Duration) -> Result<Self, ConfigError> {
+        Self::with_clock(TimeoutConfig::new(limit), Clock::system())
+    }
+
+    /// A timeout with these settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// If the limit is zero.
+    pub fn with_clock(config: TimeoutConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            clock,
+            counters: Arc::new(StripedCounter::compact()),
+        })
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> TimeoutConfig {
+        self.config
+    }
+
+    /// Runs `future` for at most the limit, and until the caller's deadline at the latest.
+    ///
+    /// A result that comes together with the limit counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`](super::TimeoutError::Elapsed) when the limit is over,
+    /// [`DeadlineExceeded`](super::TimeoutError::DeadlineExceeded) when the caller's deadline comes first, and then
+    /// without starting `future` if it has passed already; `future` is dropped with what this returns.
+    /// [`CallFailed`](super::TimeoutError::CallFailed) with the future's own error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside and frees the timer.
+    pub fn call<F, T, E>(&self, future: F) -> TimeoutCall<'_, F>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        TimeoutCall::new(self, future)
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn snapshot(&self) -> TimeoutSnapshot {
+        TimeoutSnapshot {
+            elapsed: self.counters.sum(ELAPSED),
+            deadline_exceeded: self.counters.sum(DEADLINE),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn count(&self, late: Late) {
+        let counter = match late {
+            Late::Elapsed => ELAPSED,
+            Late::DeadlineExceeded => DEADLINE,
+        };
+        self.counters.add(counter, 1);
+    }
+}
+
+impl fmt::Debug for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("config", &self.config)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! Timeout: a time limit around a call.
+//!
+//! Use it around everything that can hang: each attempt, and the whole of a call with its retries. The call is dropped
+//! when the limit is over, which cancels it; work that was started as a task of its own goes on.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::timeout::{Timeout, TimeoutError};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let timeout = Timeout::new(Duration::from_millis(5));
+//! assert_eq!(timeout.call(async { Ok::<_, &str>(42) }).await, Ok(42));
+//! let result = timeout.call(std::future::pending::<Result<(), &str>>()).await;
+//! assert_eq!(result, Err(TimeoutError::Elapsed { limit: Duration::from_millis(5) }));
+//! # }
+//! ```
+//!
+//! # Deadlines
+//!
+//! The limit is the [`Deadline`](crate::time::Deadline) of everything inside the call: a retry inside does not sleep
+//! past it, a timeout inside is cut to it. Where a deadline is already set the earlier of the two counts. A call whose
+//! deadline has passed is not started.
+//!
+//! # What it costs
+//!
+//! A call that is ready when it is first polled costs neither a timer nor, unless a deadline is set around it, a reading
+//! of the clock. The limit therefore runs from the end of the first poll, not from before it.
+//!
+//! # Settings
+//!
+//! | [`TimeoutConfig`] | default | |
+//! |---|---|---|
+//! | `limit` | none: it must be given | how long the call may take; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
+//!
+//! # Counts
+//!
+//! [`TimeoutSnapshot`]: `elapsed`, `deadline_exceeded`. Calls that end in time are not counted: their path stays free.
+
+mod call;
+mod config;
+mod error;
+mod handle;
+mod snapshot;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+
+pub use call::TimeoutCall;
+pub use config::TimeoutConfig;
+pub use error::TimeoutError;
+pub use handle::Timeout;
+pub use snapshot::TimeoutSnapshot;
