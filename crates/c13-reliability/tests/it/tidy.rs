@@ -87,6 +87,7 @@ fn the_tree_keeps_the_rules() {
         .collect();
     violations.extend(parity::every_pattern_is_complete(&tree));
     violations.extend(parity::every_integration_test_runs(&tree));
+    violations.extend(purity::every_pure_file_exists(&tree));
     violations.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
 
     let list: String = violations.iter().map(|violation| format!("  {violation}\n")).collect();

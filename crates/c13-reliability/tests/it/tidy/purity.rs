@@ -7,7 +7,19 @@ use super::{Source, Violation};
 const PURE_NAMES: &[&str] = &["config.rs", "state.rs"];
 
 /// Pure besides those: a folder (with its slash) or one file each, below the library's `src`.
-const PURE_PATHS: &[&str] = &["window/", "error.rs", "time/tick.rs"];
+const PURE_PATHS: &[&str] = &[
+    "error.rs",
+    "patterns/circuit_breaker/circuit_config.rs",
+    "patterns/circuit_breaker/rules.rs",
+    "patterns/circuit_breaker/word.rs",
+    "patterns/rate_limiter/gcra.rs",
+    "patterns/rate_limiter/ring.rs",
+    "patterns/retry/jitter.rs",
+    "patterns/retry/strategy.rs",
+    "patterns/retry/verdict.rs",
+    "time/tick.rs",
+    "window/",
+];
 
 /// Words that have no place in a pure file, by what they stand for.
 const IMPURE: &[(&str, &[&str])] = &[
@@ -86,12 +98,27 @@ pub(super) fn pure_files_are_pure(source: &Source) -> Vec<Violation> {
         }
     }
     for import in source.paths_from(&["crate", "super"]) {
-        if source.resolve(&import).is_some_and(|target| target[0] == "sync") {
-            let rule = format!(
-                "a pure file imports nothing from `sync`, not `{}`",
-                import.segments.join("::")
-            );
+        let Some(target) = source.resolve(&import) else {
+            continue;
+        };
+        if target[0] == "sync" || target.iter().any(|part| part == "handle" || part == "layer") {
+            let rule = format!("a pure file imports nothing that is not, as `{}`", target.join("::"));
             found.push(source.violation(import.offset, rule));
+        }
+    }
+    found
+}
+
+/// A file in the list that was renamed would be pure no longer, without a word.
+pub(super) fn every_pure_file_exists(tree: &[Source]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for pure in PURE_PATHS {
+        let path = format!("crates/c13-reliability/src/{pure}");
+        let folder = &path[..=path.trim_end_matches('/').rfind('/').unwrap_or(0)];
+        let has = |start: &str| tree.iter().any(|source| source.path.starts_with(start));
+        if has(folder) && !has(&path) {
+            let rule = "the list of pure files in tidy/purity.rs names it, and it is gone".to_owned();
+            found.push(Violation { path, line: 1, rule });
         }
     }
     found
@@ -132,6 +159,7 @@ mod tests {
             "fn f() { println!(); }",
             "use std::thread;",
             "use crate::sync::StripedCounter;",
+            "use crate::patterns::retry::handle::RetryExecutor;",
         ] {
             for file in [
                 "patterns/retry/state.rs",
@@ -156,6 +184,24 @@ mod tests {
         ] {
             assert_eq!(bitten("patterns/retry/state.rs", text), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn a_pure_file_that_is_gone_is_found() {
+        let tree = |files: &[&str]| -> Vec<Source> {
+            let path = |file: &&str| Source::new(&format!("crates/c13-reliability/src/{file}"), "");
+            files.iter().map(path).collect()
+        };
+        assert!(every_pure_file_exists(&tree(&["error.rs", "lib.rs", "time/tick.rs", "window/count.rs"])).is_empty());
+        let found = every_pure_file_exists(&tree(&["lib.rs", "patterns/rate_limiter/ring.rs", "time/clock.rs"]));
+        let gone: Vec<_> = found
+            .iter()
+            .filter_map(|violation| violation.path.split("/src/").nth(1))
+            .collect();
+        assert_eq!(
+            gone,
+            ["error.rs", "patterns/rate_limiter/gcra.rs", "time/tick.rs", "window/"]
+        );
     }
 
     #[test]
