@@ -1,6 +1,6 @@
 //! Admission and run in one future.
 
-use super::{Gate, Outcome, Run};
+use super::{Classify, Gate, Outcome, Run};
 use pin_project_lite::pin_project;
 use std::error::Error;
 use std::fmt;
@@ -14,8 +14,8 @@ use std::task::{Context, Poll};
 ///
 /// # Errors
 ///
-/// [`Refusal::Rejected`] if the gate refuses; the future is then dropped unpolled. [`Refusal::Failed`] with the
-/// future's own error.
+/// [`Refusal::Rejected`] if the gate refuses; the future is then never polled. [`Refusal::Failed`] with the future's
+/// own error.
 ///
 /// # Cancel safety
 ///
@@ -26,12 +26,7 @@ where
     F: Future<Output = Result<T, E>>,
     C: FnOnce(&Result<T, E>) -> Outcome,
 {
-    Call {
-        gate,
-        state: State::Asking {
-            work: Some((future, classify)),
-        },
-    }
+    Call::new(gate, future, classify)
 }
 
 pin_project! {
@@ -42,21 +37,21 @@ pin_project! {
         G: Gate,
         G: 'a,
     {
-        gate: &'a G,
+        // None once it was asked.
+        gate: Option<&'a G>,
+        // The future stays where it is when it is admitted: it may be large.
         #[pin]
-        state: State<'a, G, F, C>,
+        run: Run<G::Permit<'a>, F, C>,
     }
 }
 
-pin_project! {
-    #[project = StateProjection]
-    enum State<'a, G, F, C>
-    where
-        G: Gate,
-        G: 'a,
-    {
-        Asking { work: Option<(F, C)> },
-        Running { #[pin] run: Run<G::Permit<'a>, F, C> },
+impl<'a, G: Gate, F, C> Call<'a, G, F, C> {
+    /// The same as [`call`], for any classifier.
+    pub fn new(gate: &'a G, future: F, classify: C) -> Self {
+        Self {
+            gate: Some(gate),
+            run: Run::unadmitted(future, classify),
+        }
     }
 }
 
@@ -64,30 +59,20 @@ impl<'a, G, F, C, T, E> Future for Call<'a, G, F, C>
 where
     G: Gate,
     F: Future<Output = Result<T, E>>,
-    C: FnOnce(&Result<T, E>) -> Outcome,
+    C: Classify<Result<T, E>>,
 {
     type Output = Result<T, Refusal<G::Rejection, E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProjection::Asking { work } => {
-                    let Some((future, classify)) = work.take() else {
-                        panic!("a call was polled after it was refused");
-                    };
-                    match this.gate.try_admit() {
-                        Ok(permit) => this.state.set(State::Running {
-                            run: Run::new(permit, future, classify),
-                        }),
-                        Err(rejection) => return Poll::Ready(Err(Refusal::Rejected(rejection))),
-                    }
-                }
-                StateProjection::Running { run } => {
-                    return run.poll(cx).map(|result| result.map_err(Refusal::Failed));
-                }
+        if let Some(gate) = this.gate.take() {
+            match gate.try_admit() {
+                Ok(permit) => this.run.as_mut().admit(permit),
+                Err(rejection) => return Poll::Ready(Err(Refusal::Rejected(rejection))),
             }
         }
+        this.run.poll(cx).map(|result| result.map_err(Refusal::Failed))
     }
 }
 

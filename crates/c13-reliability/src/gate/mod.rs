@@ -6,14 +6,17 @@
 //! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
 //!   abandoned.
 //! - [`call`]: all of it in one future.
+//! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
 
 mod call;
+mod classify;
 mod outcome;
 mod run;
 
 use std::future::Future;
 
 pub use call::{Call, Refusal, call};
+pub use classify::{ByResult, Classify};
 pub use outcome::Outcome;
 pub use run::Run;
 

@@ -22,7 +22,7 @@ impl Outcome {
     /// A failure like any other.
     pub const FAILURE: Self = Self::Failure { open_for: None };
 
-    /// The classifier used where no other is given: `Ok` is a success, `Err` a failure.
+    /// What a result means where nobody says otherwise: `Ok` is a success, `Err` a failure.
     pub fn of<T, E>(result: &Result<T, E>) -> Self {
         if result.is_ok() { Self::Success } else { Self::FAILURE }
     }

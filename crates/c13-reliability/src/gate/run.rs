@@ -1,6 +1,6 @@
 //! A future that runs under a permit and records what came of it, once.
 
-use super::{Outcome, Permit};
+use super::{Classify, Outcome, Permit};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -49,13 +49,26 @@ impl<P: Permit, F, C> Run<P, F, C> {
             classify: Some(classify),
         }
     }
+
+    /// The same before anybody was asked for a permit; it comes by [`admit`](Self::admit).
+    pub(super) fn unadmitted(future: F, classify: C) -> Self {
+        Self {
+            future,
+            permit: None,
+            classify: Some(classify),
+        }
+    }
+
+    pub(super) fn admit(self: Pin<&mut Self>, permit: P) {
+        *self.project().permit = Some(permit);
+    }
 }
 
 impl<P, F, C> Future for Run<P, F, C>
 where
     P: Permit,
     F: Future,
-    C: FnOnce(&F::Output) -> Outcome,
+    C: Classify<F::Output>,
 {
     type Output = F::Output;
 
@@ -69,7 +82,7 @@ where
             }
             Poll::Ready(output) => {
                 if let (Some(permit), Some(classify)) = (permit, this.classify.take()) {
-                    permit.record(classify(&output));
+                    permit.record(classify.classify(&output));
                 }
                 Poll::Ready(output)
             }
