@@ -2,6 +2,7 @@
 
 use super::slot::{Pool, SHARED};
 use super::striped_counter::StripedCounter;
+use super::striped_rolling::StripedRolling;
 use super::wait_queue::semaphore::Semaphore;
 use super::wait_queue::{Place, Turn};
 use loom::sync::Arc;
@@ -96,5 +97,25 @@ fn two_waiters_and_two_releases_meet() {
         waits.join().unwrap();
         releases.join().unwrap();
         assert!(semaphore.available() == 1 && !semaphore.is_waited_for());
+    });
+}
+
+#[test]
+fn a_bucket_that_changes_hands_or_is_shared_loses_no_count() {
+    loom::model(|| {
+        let shared = Arc::new((Pool::new(), StripedRolling::new(1_000)));
+        let other = shared.clone();
+        let handle = thread::spawn(move || {
+            let slot = other.0.claim().unwrap();
+            other.1.count_at(slot, 0, 0);
+            other.0.release(slot);
+            other.1.count_at(SHARED, 0, 0);
+        });
+        let slot = shared.0.claim().unwrap();
+        shared.1.count_at(slot, 0, 0);
+        shared.0.release(slot);
+        shared.1.count_at(SHARED, 0, 0);
+        handle.join().unwrap();
+        assert_eq!(shared.1.counts(0, 0)[0], 4);
     });
 }

@@ -14,6 +14,7 @@ pub(crate) mod primitive;
 mod random;
 mod slot;
 mod striped_counter;
+mod striped_rolling;
 mod wait_line;
 #[allow(dead_code, reason = "each pattern with waiters uses a part of it")]
 pub(crate) mod wait_queue;
@@ -21,3 +22,4 @@ pub(crate) mod wait_queue;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use random::Random;
 pub use striped_counter::StripedCounter;
+pub(crate) use striped_rolling::StripedRolling;
