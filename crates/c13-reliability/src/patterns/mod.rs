@@ -1,4 +1,5 @@
 //! The local patterns, one folder each; none of them imports another.
 
+pub mod circuit_breaker;
 pub mod retry;
 pub mod timeout;

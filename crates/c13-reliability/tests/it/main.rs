@@ -1,3 +1,4 @@
 //! The integration tests: one binary, one module a pattern, and the rules that the source tree keeps.
 
+mod circuit_breaker;
 mod tidy;

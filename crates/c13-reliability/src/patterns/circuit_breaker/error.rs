@@ -1,0 +1,69 @@
+//! Why a call through a breaker gave no value.
+
+use crate::error::Rejected;
+use crate::gate::Refusal;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a call through a breaker gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CircuitBreakerError<E> {
+    /// The circuit refused; the call did not run.
+    CircuitOpen {
+        /// How long until probes are let through. Nothing where that is not known: the circuit is forced open, or it is
+        /// half-open and all its probes are out.
+        retry_after: Option<Duration>,
+    },
+    /// The call ran and failed with its own error.
+    CallFailed(E),
+}
+
+impl<E> CircuitBreakerError<E> {
+    /// The call's own error, if it ran.
+    pub fn into_call_error(self) -> Option<E> {
+        match self {
+            Self::CircuitOpen { .. } => None,
+            Self::CallFailed(error) => Some(error),
+        }
+    }
+}
+
+impl<E> From<Rejected> for CircuitBreakerError<E> {
+    fn from(rejected: Rejected) -> Self {
+        Self::CircuitOpen {
+            retry_after: rejected.retry_after,
+        }
+    }
+}
+
+impl<E> From<Refusal<Rejected, E>> for CircuitBreakerError<E> {
+    fn from(refusal: Refusal<Rejected, E>) -> Self {
+        match refusal {
+            Refusal::Rejected(rejected) => rejected.into(),
+            Refusal::Failed(error) => Self::CallFailed(error),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CircuitBreakerError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CircuitOpen { retry_after: None } => f.write_str("the circuit is open"),
+            Self::CircuitOpen {
+                retry_after: Some(wait),
+            } => write!(f, "the circuit is open, retry after {wait:?}"),
+            Self::CallFailed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CircuitBreakerError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::CircuitOpen { .. } => None,
+            Self::CallFailed(error) => error.source(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Circuit breaker: stops calls to a dependency that fails, and lets them through again when it has recovered.
+//!
+//! When to use it: around every call to something that can fail or hang on its own, one breaker for each thing that
+//! fails as a whole (a host, a shard, a partner), inside retries.
+//!
+//! # States
+//!
+//! | state | calls | leaves it when |
+//! |---|---|---|
+//! | `Closed` | run | a rule is met by a failure or a slow call: `Open` |
+//! | `Open` | are refused | the open time is over and a call comes: `HalfOpen` |
+//! | `HalfOpen` | a few run as probes, all others are refused | enough succeed: `Closed`; one fails, or none comes back in time: `Open` |
+//! | `ForcedOpen`, `ForcedClosed`, `MetricsOnly` | are refused; run; run and are watched | somebody says so |
+//!
+//! # Defaults
+//!
+//! | setting | default |
+//! |---|---|
+//! | `consecutive_failures` | 5 |
+//! | `failures_within`, `failure_rate`, `slow_calls` | not set |
+//! | `success_threshold` | 2 |
+//! | `half_open_calls` | `success_threshold` |
+//! | `half_open_timeout` | 5 s |
+//! | `open_for` | 30 s, not growing, without jitter |
+//! | `abandoned` | ignored |
+//!
+//! # What surprises
+//!
+//! - A success never opens a circuit, not even one that brings a window to its minimum of calls.
+//! - A call belongs to the state that admitted it. What comes of it later, after any transition, is counted for life
+//!   and changes nothing else.
+//! - Nothing runs in the background: an open circuit becomes half-open when a call comes after its time.
+//! - A call whose future is dropped says nothing by default. Where callers give up on slow calls by dropping them, put
+//!   their time limit inside the breaker, or set [`Abandoned::Failure`].
+
+mod call;
+pub mod circuit_config;
+mod config;
+mod error;
+mod handle;
+mod permit;
+mod rules;
+mod shared;
+mod snapshot;
+mod state;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+mod word;
+
+pub use call::Call;
+pub use config::{Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, SlowCalls, Window};
+pub use error::CircuitBreakerError;
+pub use handle::CircuitBreaker;
+pub use permit::Permit;
+pub use snapshot::{CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

@@ -1,0 +1,370 @@
+//! Whether what happened lately is reason to open: the windows of all rules, looked at when a call fails or was slow.
+
+use super::config::{CircuitBreakerConfig, FailuresWithin, Window};
+use super::snapshot::TransitionReason;
+use crate::time::Tick;
+use crate::window::{CountWindow, RollingWindow};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many buckets a window over time has.
+pub(super) const BUCKETS: usize = 10;
+/// How many windows over time can be needed at once: one for each rule that has one.
+pub(super) const TIMED: usize = 3;
+
+/// What the counters that lie outside the machine show: the successes nobody told it of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
+    /// All successes ever counted, by the generation they were counted in, modulo 4.
+    pub(super) successes: [u64; 4],
+    /// Those of the current generation in each window over time, by bucket, the current one first.
+    pub(super) rolling: [[u64; BUCKETS]; TIMED],
+}
+
+/// When something happened, on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Tick,
+    /// The time by the coarse clock, which windows over time go by. Never compared with `now`.
+    pub(super) coarse: Tick,
+    /// A random number in `[0, 1)`.
+    pub(super) draw: f64,
+}
+
+/// A call that gave the rules something to think about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) failed: bool,
+    pub(super) slow: bool,
+}
+
+/// The windows of all rules that are set.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// Failures since the last success.
+    run: u64,
+    within: Option<Within>,
+    failures: Option<Rated>,
+    slow: Option<Rated>,
+    /// How many of the successes outside are in the windows over calls already.
+    seen: u64,
+    /// The bucket length of each window over time that is kept outside.
+    timed: Vec<Duration>,
+}
+
+impl Rules {
+    pub(super) fn new(config: &CircuitBreakerConfig) -> Self {
+        let mut timed = Vec::new();
+        let within = config.failures_within.map(|rule| Within::new(&rule, &mut timed));
+        let failures = config.failure_rate.map(|rule| Rated::new(rule.window, &mut timed));
+        let slow = config.slow_calls.map(|rule| Rated::new(rule.window, &mut timed));
+        Self {
+            run: 0,
+            within,
+            failures,
+            slow,
+            seen: 0,
+            timed,
+        }
+    }
+
+    /// The bucket length of each window over time whose successes are counted outside.
+    pub(super) fn timed(&self) -> &[Duration] {
+        &self.timed
+    }
+
+    /// Whether the next success ends a run of failures that a rule counts.
+    pub(super) fn in_a_run(&self) -> bool {
+        self.run > 0
+    }
+
+    pub(super) fn end_run(&mut self) {
+        self.run = 0;
+    }
+
+    /// Forgets everything; `seen` is what the counter outside shows now.
+    pub(super) fn clear(&mut self, seen: u64) {
+        self.run = 0;
+        self.seen = seen;
+        if let Some(within) = &mut self.within {
+            within.clear();
+        }
+        for rated in [&mut self.failures, &mut self.slow].into_iter().flatten() {
+            rated.clear();
+        }
+    }
+
+    /// Takes in the successes that were counted outside since the last call of this.
+    fn catch_up(&mut self, successes: u64) {
+        let more = successes.wrapping_sub(self.seen);
+        self.seen = successes;
+        if more == 0 {
+            return;
+        }
+        if let Some(within) = &mut self.within {
+            within.recent.record_successes(more);
+        }
+        for rated in [&mut self.failures, &mut self.slow].into_iter().flatten() {
+            if let Rated::Calls(window) = rated {
+                window.record_successes(more);
+            }
+        }
+    }
+
+    /// Takes in a call that failed or was slow, and says which rule it meets, if any.
+    ///
+    /// `successes` and `rolling` are the successes counted outside: all of them, and those in the windows over time.
+    pub(super) fn record(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        call: Call,
+        at: Moment,
+        successes: u64,
+        rolling: &[[u64; BUCKETS]; TIMED],
+    ) -> Option<TransitionReason> {
+        self.catch_up(successes);
+        self.run = if call.failed { self.run.saturating_add(1) } else { 0 };
+        if let Some(within) = &mut self.within {
+            within.record(call.failed, at);
+        }
+        if let Some(failures) = &mut self.failures {
+            failures.record(call.failed, at.coarse);
+        }
+        if let Some(slow) = &mut self.slow {
+            slow.record(call.slow, at.coarse);
+        }
+        self.verdict(config, call, at, rolling)
+    }
+
+    fn verdict(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        call: Call,
+        at: Moment,
+        rolling: &[[u64; BUCKETS]; TIMED],
+    ) -> Option<TransitionReason> {
+        if call.failed {
+            if config.consecutive_failures.is_some_and(|failures| self.run >= failures) {
+                return Some(TransitionReason::ConsecutiveFailures);
+            }
+            if let (Some(rule), Some(within)) = (&config.failures_within, &mut self.within)
+                && within.is_met(rule, at, rolling)
+            {
+                return Some(TransitionReason::FailuresWithin);
+            }
+            if let (Some(rule), Some(failures)) = (&config.failure_rate, &mut self.failures)
+                && failures.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls)
+            {
+                return Some(TransitionReason::FailureRate);
+            }
+        }
+        if let (Some(rule), Some(slow)) = (&config.slow_calls, &mut self.slow)
+            && call.slow
+            && slow.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls)
+        {
+            return Some(TransitionReason::SlowCalls);
+        }
+        None
+    }
+
+    /// What the windows hold: failures and calls of the failure window, slow and calls of the slow window.
+    pub(super) fn shares(
+        &mut self,
+        coarse: Tick,
+        successes: u64,
+        rolling: &[[u64; BUCKETS]; TIMED],
+    ) -> (Option<Share>, Option<Share>) {
+        self.catch_up(successes);
+        (
+            self.failures.as_mut().map(|rated| rated.share(coarse, rolling)),
+            self.slow.as_mut().map(|rated| rated.share(coarse, rolling)),
+        )
+    }
+}
+
+/// So many of so many calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) marked: u64,
+    pub(super) calls: u64,
+}
+
+impl Share {
+    /// The rate, if there are as many calls. Divides: a quotient is the very number that a setting was written as.
+    pub(super) fn rate(self, min_calls: u64) -> Option<f64> {
+        (self.calls >= min_calls.max(1)).then(|| self.marked as f64 / self.calls as f64)
+    }
+
+    fn reaches(self, rate: f64, min_calls: u64) -> bool {
+        self.rate(min_calls).is_some_and(|reached| reached >= rate)
+    }
+}
+
+/// A window that a rate is taken of. Kept here: calls that failed or were slow; and over calls, all others too.
+#[derive(Debug)]
+enum Rated {
+    Calls(CountWindow),
+    Time(Timed),
+}
+
+impl Rated {
+    fn new(window: Window, timed: &mut Vec<Duration>) -> Self {
+        match window {
+            Window::Calls(calls) => Self::Calls(CountWindow::new(calls as usize)),
+            Window::Time(length) => Self::Time(Timed::new(length, timed)),
+        }
+    }
+
+    fn record(&mut self, marked: bool, coarse: Tick) {
+        match self {
+            Self::Calls(window) => window.record(marked),
+            Self::Time(window) => window.record(marked, coarse),
+        }
+    }
+
+    fn share(&mut self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) -> Share {
+        match self {
+            Self::Calls(window) => Share {
+                marked: window.failures() as u64,
+                calls: window.len() as u64,
+            },
+            Self::Time(window) => window.share(coarse, rolling),
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Calls(window) => window.clear(),
+            Self::Time(window) => window.here.clear(),
+        }
+    }
+}
+
+/// A window over time: what the machine was told of is kept here, plain successes outside.
+#[derive(Debug)]
+struct Timed {
+    /// Marked calls, and others that were told of.
+    here: RollingWindow<2>,
+    /// Which of the windows outside.
+    outside: usize,
+}
+
+impl Timed {
+    fn new(length: Duration, timed: &mut Vec<Duration>) -> Self {
+        let here = RollingWindow::new(length, BUCKETS);
+        let bucket = here.bucket_length();
+        let outside = timed.iter().position(|other| *other == bucket).unwrap_or_else(|| {
+            timed.push(bucket);
+            timed.len() - 1
+        });
+        Self { here, outside }
+    }
+
+    fn record(&mut self, marked: bool, coarse: Tick) {
+        self.here.add(coarse, usize::from(!marked), 1);
+    }
+
+    fn share(&mut self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) -> Share {
+        let [marked, others] = self.here.totals(coarse);
+        Share {
+            marked,
+            calls: marked + others + rolling[self.outside].iter().sum::<u64>(),
+        }
+    }
+}
+
+/// A number of failures within a time, exact: the times of the last so many failures. And for the share, the last 20
+/// calls and how many calls the time holds.
+#[derive(Debug)]
+struct Within {
+    times: VecDeque<Tick>,
+    failures: usize,
+    recent: Recent,
+    calls: Option<Timed>,
+}
+
+impl Within {
+    fn new(rule: &FailuresWithin, timed: &mut Vec<Duration>) -> Self {
+        let failures = rule.failures as usize;
+        Self {
+            times: VecDeque::with_capacity(failures),
+            failures,
+            recent: Recent::default(),
+            calls: rule.share.map(|_| Timed::new(rule.window, timed)),
+        }
+    }
+
+    fn record(&mut self, failed: bool, at: Moment) {
+        self.recent.record(failed);
+        if let Some(calls) = &mut self.calls {
+            calls.record(failed, at.coarse);
+        }
+        if !failed {
+            return;
+        }
+        if self.times.len() == self.failures {
+            self.times.pop_front();
+        }
+        // Two threads may bring their failures in another order than they read the clock.
+        let latest = self.times.back().copied().unwrap_or_default();
+        self.times.push_back(at.now.max(latest));
+    }
+
+    fn is_met(&mut self, rule: &FailuresWithin, at: Moment, rolling: &[[u64; BUCKETS]; TIMED]) -> bool {
+        let Some(oldest) = self.times.front() else {
+            return false;
+        };
+        if self.times.len() < self.failures || at.now - *oldest >= rule.window {
+            return false;
+        }
+        match (rule.share, &mut self.calls) {
+            (Some(share), Some(calls)) => {
+                // At least the failures just counted are within the window, even where a bucket has dropped one.
+                let calls = calls.share(at.coarse, rolling).calls.max(rule.failures);
+                self.recent.of_last(calls).reaches(share, 1)
+            }
+            _ => true,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.times.clear();
+        self.recent = Recent::default();
+        if let Some(calls) = &mut self.calls {
+            calls.here.clear();
+        }
+    }
+}
+
+/// Which of the last 20 calls failed, the newest in the lowest bit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    bits: u32,
+    len: u32,
+}
+
+impl Recent {
+    fn record(&mut self, failed: bool) {
+        self.bits = (self.bits << 1 | u32::from(failed)) & mask(FailuresWithin::SHARE_CALLS);
+        self.len = (self.len + 1).min(FailuresWithin::SHARE_CALLS);
+    }
+
+    fn record_successes(&mut self, n: u64) {
+        let n = n.min(u64::from(FailuresWithin::SHARE_CALLS)) as u32;
+        self.bits = (self.bits << n) & mask(FailuresWithin::SHARE_CALLS);
+        self.len = (self.len + n).min(FailuresWithin::SHARE_CALLS);
+    }
+
+    /// How many of the last `calls` failed, or of all it holds.
+    fn of_last(self, calls: u64) -> Share {
+        let calls = calls.min(u64::from(self.len)) as u32;
+        Share {
+            marked: u64::from((self.bits & mask(calls)).count_ones()),
+            calls: u64::from(calls),
+        }
+    }
+}
+
+fn mask(bits: u32) -> u32 {
+    (1 << bits) - 1
+}

@@ -1,0 +1,310 @@
+//! What all handles of one breaker share: the machine behind its lock, and the words and counters in front of it.
+
+use super::config::CircuitBreakerConfig;
+use super::rules::{BUCKETS, Moment, Reading, TIMED};
+use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
+use super::state::{Counted, Forced, Machine};
+use super::word::Word;
+use crate::error::{Layer, Rejected};
+use crate::gate::Outcome;
+use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{Random, StripedCounter, StripedRolling};
+use crate::time::{Clock, Tick};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// One breaker.
+///
+/// A closed and healthy circuit is one word to read and one striped counter to write: no lock, and no clock unless a
+/// rule asks for one. Everything else goes to the machine, under the lock, and is then shown in front of it again. The
+/// lock is never held while anybody else's code runs.
+#[derive(Debug)]
+pub(super) struct Shared {
+    front: Front,
+    counts: StripedCounter<COUNTERS>,
+    /// Successes in the windows over time, for as many as the rules need.
+    rolling: [OnceLock<StripedRolling>; TIMED],
+    machine: Mutex<Machine>,
+    clock: Clock,
+    random: Random,
+}
+
+/// What callers read without the lock, on lines of its own: it changes only when the machine does.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Front {
+    word: AtomicU64,
+    /// Until when every call is refused.
+    refuses_until: AtomicU64,
+    /// How many nanoseconds make a call slow.
+    slow_nanos: AtomicU64,
+}
+
+// The counters. A success that the windows should hear of is counted by its generation modulo 4, so that one which is
+// late by a transition or two cannot be taken for a later generation's.
+const SUCCESS: usize = 0;
+const SUCCESS_FOR_LIFE: usize = 4;
+const FAILURE: usize = 5;
+const IGNORED: usize = 6;
+const ABANDONED: usize = 7;
+const REJECTED: usize = 8;
+const COUNTERS: usize = 9;
+
+/// What an admitted call keeps of its admission.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    word: Word,
+    /// When it was admitted, where calls are timed.
+    started: Tick,
+}
+
+/// No call starts here: it was admitted while calls were not timed.
+const UNTIMED: Tick = Tick::MAX;
+
+impl Shared {
+    /// A closed circuit. The settings must have been checked.
+    pub(super) fn new(config: CircuitBreakerConfig, clock: Clock, random: Random) -> Self {
+        let machine = Machine::new(config, clock.now());
+        let shared = Self {
+            front: Front {
+                word: AtomicU64::new(0),
+                refuses_until: AtomicU64::new(0),
+                slow_nanos: AtomicU64::new(u64::MAX),
+            },
+            counts: StripedCounter::new(),
+            rolling: std::array::from_fn(|_| OnceLock::new()),
+            machine: Mutex::new(machine),
+            clock,
+            random,
+        };
+        shared.show(&shared.machine.lock());
+        shared
+    }
+
+    fn word(&self) -> Word {
+        // Acquire: who sees a word also sees what was shown together with it.
+        Word(self.front.word.load(Ordering::Acquire))
+    }
+
+    pub(super) fn state(&self) -> CircuitState {
+        self.word().state()
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Admits a call or refuses it; asks for the time only where it needs it.
+    #[inline]
+    pub(super) fn admit(&self, now: impl FnOnce() -> Tick) -> Result<Ticket, Rejected> {
+        let word = self.word();
+        if word.admits() {
+            let started = if word.measured() { now() } else { UNTIMED };
+            return Ok(Ticket { word, started });
+        }
+        self.admit_or_refuse(word, now())
+    }
+
+    fn admit_or_refuse(&self, word: Word, now: Tick) -> Result<Ticket, Rejected> {
+        // Relaxed: the load of the word before it makes sure that this is at least as new as the word.
+        let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
+        if now < until {
+            let wait = (word.state() == CircuitState::Open).then(|| until - now);
+            return Err(self.refuse(wait));
+        }
+        self.ask_machine(now)
+    }
+
+    fn refuse(&self, retry_after: Option<Duration>) -> Rejected {
+        self.counts.add(REJECTED, 1);
+        Rejected::new(Layer::CircuitBreaker, retry_after)
+    }
+
+    #[cold]
+    fn ask_machine(&self, now: Tick) -> Result<Ticket, Rejected> {
+        let at = self.moment(now);
+        let mut machine = self.machine.lock();
+        let admitted = machine.admit(at);
+        self.show(&machine);
+        let word = machine.word();
+        self.tell(machine);
+        match admitted {
+            Ok(()) => Ok(Ticket {
+                word,
+                started: if word.measured() { now } else { UNTIMED },
+            }),
+            Err(retry_after) => Err(self.refuse(retry_after)),
+        }
+    }
+
+    /// Takes the result of a call.
+    #[inline]
+    pub(super) fn record(&self, ticket: Ticket, outcome: Outcome) {
+        if outcome == Outcome::Success && ticket.word.plainest() && ticket.word == self.word() {
+            self.counts.add(success(ticket.word.generation()), 1);
+        } else {
+            self.record_in_full(ticket, outcome);
+        }
+    }
+
+    fn record_in_full(&self, ticket: Ticket, outcome: Outcome) {
+        let word = self.word();
+        let unchanged = ticket.word == word;
+        let end = (word.measured() && ticket.started != UNTIMED).then(|| self.clock.now());
+        // Relaxed: shown before the word that says that calls are timed.
+        let slow = end.is_some_and(|end| nanos(end - ticket.started) >= self.front.slow_nanos.load(Ordering::Relaxed));
+        match outcome {
+            Outcome::Success if unchanged && word.plain() && !slow => {
+                self.count_in_windows(word);
+                return;
+            }
+            // What says nothing about the dependency matters only to the place of a probe.
+            Outcome::Ignored if unchanged && word.admits() => {
+                self.counts.add(IGNORED, 1);
+                return;
+            }
+            _ => {}
+        }
+        let counter = match outcome {
+            Outcome::Success => None,
+            Outcome::Failure { .. } => Some(FAILURE),
+            Outcome::Ignored => Some(IGNORED),
+            Outcome::Abandoned => Some(ABANDONED),
+        };
+        let counted = self.tell_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
+        match (counter, counted) {
+            (Some(counter), _) => self.counts.add(counter, 1),
+            (None, Counted::ForLife) => self.counts.add(SUCCESS_FOR_LIFE, 1),
+            (None, Counted::InWindows) => self.count_in_windows(ticket.word),
+        }
+    }
+
+    #[cold]
+    fn tell_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> Counted {
+        let at = self.moment(now);
+        let mut machine = self.machine.lock();
+        let reading = self.read(&machine, at.coarse);
+        let counted = machine.record(ticket.word.generation(), outcome, slow, at, &reading);
+        self.show(&machine);
+        self.tell(machine);
+        counted
+    }
+
+    /// Counts a success where the rules will find it.
+    fn count_in_windows(&self, word: Word) {
+        self.counts.add(success(word.generation()), 1);
+        if word.timed() > 0 {
+            let coarse = self.clock.coarse();
+            for window in self.rolling[..word.timed()].iter().filter_map(OnceLock::get) {
+                window.count(word.generation(), coarse.as_nanos());
+            }
+        }
+    }
+
+    /// The time and the luck of an event; taken before the lock.
+    fn moment(&self, now: Tick) -> Moment {
+        Moment {
+            now,
+            coarse: self.clock.coarse(),
+            draw: self.random.unit(),
+        }
+    }
+
+    /// The successes counted outside. Under the lock, so that one reading never shows less than the one before it.
+    fn read(&self, machine: &Machine, coarse: Tick) -> Reading {
+        let mut rolling = [[0; BUCKETS]; TIMED];
+        for (counts, window) in rolling.iter_mut().zip(&self.rolling[..machine.timed().len()]) {
+            if let Some(window) = window.get() {
+                *counts = window.counts(machine.generation(), coarse.as_nanos());
+            }
+        }
+        Reading {
+            successes: std::array::from_fn(|era| self.counts.sum(SUCCESS + era)),
+            rolling,
+        }
+    }
+
+    /// Shows what callers read without the lock; called under it.
+    fn show(&self, machine: &Machine) {
+        for (window, bucket) in self.rolling.iter().zip(machine.timed()) {
+            window.get_or_init(|| StripedRolling::new(nanos(*bucket)));
+        }
+        let slow = machine
+            .config()
+            .slow_calls
+            .map_or(u64::MAX, |rule| nanos(rule.threshold));
+        let refuses_until = machine.refuses_until().as_nanos();
+        // Relaxed: published by the word below; and only whoever holds the lock writes these three.
+        self.front.slow_nanos.store(slow, Ordering::Relaxed);
+        self.front.refuses_until.store(refuses_until, Ordering::Relaxed);
+        let word = machine.word();
+        // Relaxed: as above. An unchanged word is not written, so that a run of failures leaves the line with its
+        // readers.
+        if word.0 != self.front.word.load(Ordering::Relaxed) {
+            // Release: publishes the two above to who sees this word.
+            self.front.word.store(word.0, Ordering::Release);
+        }
+    }
+
+    /// Lets go of the lock and tells of what happened.
+    fn tell(&self, mut machine: MutexGuard<'_, Machine>) {
+        let news = machine.take_news();
+        drop(machine);
+        drop(news);
+    }
+
+    pub(super) fn force(&self, to: Forced) {
+        let at = self.moment(self.clock.now());
+        let mut machine = self.machine.lock();
+        let reading = self.read(&machine, at.coarse);
+        machine.force(to, at, &reading);
+        self.show(&machine);
+        self.tell(machine);
+    }
+
+    pub(super) fn metrics(&self) -> CircuitMetrics {
+        let state_transitions = self.machine.lock().transitions();
+        let [
+            success_count,
+            failure_count,
+            ignored_count,
+            abandoned_count,
+            rejection_count,
+        ] = [
+            (SUCCESS..=SUCCESS_FOR_LIFE)
+                .map(|counter| self.counts.sum(counter))
+                .sum(),
+            self.counts.sum(FAILURE),
+            self.counts.sum(IGNORED),
+            self.counts.sum(ABANDONED),
+            self.counts.sum(REJECTED),
+        ];
+        CircuitMetrics {
+            total_requests: success_count + failure_count + ignored_count + abandoned_count + rejection_count,
+            success_count,
+            failure_count,
+            ignored_count,
+            abandoned_count,
+            rejection_count,
+            state_transitions,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let metrics = self.metrics();
+        let (now, coarse) = (self.clock.now(), self.clock.coarse());
+        let mut machine = self.machine.lock();
+        let reading = self.read(&machine, coarse);
+        machine.snapshot(now, coarse, &reading, metrics)
+    }
+}
+
+/// The counter of a success that the windows should hear of.
+#[inline]
+fn success(generation: u64) -> usize {
+    SUCCESS + (generation % 4) as usize
+}
+
+fn nanos(duration: Duration) -> u64 {
+    Tick::ZERO.plus(duration).as_nanos()
+}

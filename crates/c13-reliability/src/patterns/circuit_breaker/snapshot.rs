@@ -1,0 +1,159 @@
+//! What a breaker reports: its state, what it counted, and every change with its reason.
+
+use crate::time::Tick;
+use std::fmt;
+use std::time::Duration;
+
+/// The state of a circuit. `as u8` gives the number it is reported by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum CircuitState {
+    /// Calls run, and their results are watched.
+    Closed = 0,
+    /// Calls are refused.
+    Open = 1,
+    /// A few calls run as probes; they decide whether the circuit closes.
+    HalfOpen = 2,
+    /// Calls are refused until somebody says otherwise.
+    ForcedOpen = 3,
+    /// Calls run, whatever comes of them, until somebody says otherwise.
+    ForcedClosed = 4,
+    /// Calls run and their results are watched, but the circuit never opens.
+    MetricsOnly = 5,
+}
+
+impl CircuitState {
+    /// The name in files, labels and reports, such as `half_open`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::ForcedClosed => "forced_closed",
+            Self::MetricsOnly => "metrics_only",
+        }
+    }
+}
+
+impl fmt::Display for CircuitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a circuit changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransitionReason {
+    /// As many failures in a row as the settings allow.
+    ConsecutiveFailures,
+    /// As many failures within a time as the settings allow.
+    FailuresWithin,
+    /// The share of failures among the last calls.
+    FailureRate,
+    /// The share of slow calls among the last calls.
+    SlowCalls,
+    /// A failure that itself said how long to stay open.
+    Dictated,
+    /// The open time was over.
+    OpenTimeOver,
+    /// Enough probes succeeded.
+    ProbesSucceeded,
+    /// A probe failed, or was slow where slow calls count.
+    ProbeFailed,
+    /// Probes did not come back in time.
+    ProbesTimedOut,
+    /// Somebody asked for it: forced, or reset.
+    Manual,
+}
+
+impl TransitionReason {
+    /// The name in labels and reports, such as `failure_rate`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailuresWithin => "failures_within",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCalls => "slow_calls",
+            Self::Dictated => "dictated",
+            Self::OpenTimeOver => "open_time_over",
+            Self::ProbesSucceeded => "probes_succeeded",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbesTimedOut => "probes_timed_out",
+            Self::Manual => "manual",
+        }
+    }
+}
+
+impl fmt::Display for TransitionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A change of a circuit's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The state before.
+    pub from: CircuitState,
+    /// The state after.
+    pub to: CircuitState,
+    /// Why.
+    pub reason: TransitionReason,
+    /// When, by the breaker's clock.
+    pub at: Tick,
+    /// The number of the change in the breaker's life, from 1.
+    pub number: u64,
+}
+
+/// What a breaker counted in its whole life. At rest, `total_requests` is the sum of all others but
+/// `state_transitions`; a call that still runs is not counted yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitMetrics {
+    /// Calls that ended, one way or another, or were refused.
+    pub total_requests: u64,
+    /// Calls that succeeded.
+    pub success_count: u64,
+    /// Calls that failed; a panic is a failure.
+    pub failure_count: u64,
+    /// Calls whose result says nothing about the dependency.
+    pub ignored_count: u64,
+    /// Calls that were dropped before they were done.
+    pub abandoned_count: u64,
+    /// Calls that were refused.
+    pub rejection_count: u64,
+    /// Changes of state.
+    pub state_transitions: u64,
+}
+
+/// A circuit at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The state. An open circuit whose time is up reads `Open` until a call makes it half-open.
+    pub state: CircuitState,
+    /// How long it has been in it.
+    pub in_state_for: Duration,
+    /// How long until probes are let through: the rest of the open time, zero in a half-open circuit, and nothing in
+    /// all others.
+    pub time_to_next_probe: Option<Duration>,
+    /// How often it opened since it was last closed by its probes.
+    pub consecutive_trips: u32,
+    /// Probes that are running.
+    pub probes_running: u64,
+    /// Probes that succeeded since it became half-open.
+    pub probes_succeeded: u64,
+    /// The share of failures in the window of the failure rate, where that rule is set and the window holds as many
+    /// calls as it asks for.
+    pub failure_rate: Option<f64>,
+    /// The share of slow calls in the window of the slow rule, where that rule is set and the window holds as many
+    /// calls as it asks for.
+    pub slow_rate: Option<f64>,
+    /// What it counted in its whole life.
+    pub metrics: CircuitMetrics,
+}
