@@ -1,0 +1,221 @@
+//! The exact sliding window, as a plain value: the times of the last requests, in a ring.
+
+use crate::time::Tick;
+use std::time::Duration;
+
+/// At most `capacity` requests in any window of `length`.
+///
+/// A request counts from its own instant until just before `length` later. Every operation but `available` is O(1). The
+/// ring grows with use, up to 8 bytes a request of the capacity. A time before that of the last request counts as that.
+#[derive(Clone, Debug)]
+pub(super) struct Ring {
+    /// The times of the last requests, at most `capacity`.
+    times: Vec<Tick>,
+    /// Where the oldest stands once the ring is full, and the next goes; 0 before.
+    oldest: usize,
+    /// Places that are promised to requests that have not come yet.
+    reserved: usize,
+    capacity: usize,
+    length: Duration,
+}
+
+impl Ring {
+    pub(super) const fn new(capacity: usize, length: Duration) -> Self {
+        Self {
+            times: Vec::new(),
+            oldest: 0,
+            reserved: 0,
+            capacity,
+            length,
+        }
+    }
+
+    /// Admits a request at `now`, or says when there will be room for it.
+    #[inline]
+    pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
+        self.look(now)?;
+        self.push(now);
+        Ok(())
+    }
+
+    /// Promises a place to a request that is about to come, if there is room at `now`. It counts from when it is
+    /// [redeemed](Self::redeem).
+    pub(super) fn reserve(&mut self, now: Tick) -> bool {
+        let room = self.look(now).is_ok();
+        self.reserved += usize::from(room);
+        room
+    }
+
+    /// Admits a request that was promised a place.
+    pub(super) fn redeem(&mut self, now: Tick) {
+        self.reserved -= 1;
+        self.push(now);
+    }
+
+    /// Takes a promise back.
+    pub(super) fn cancel(&mut self) {
+        self.reserved -= 1;
+    }
+
+    /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn.
+    pub(super) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
+        let ahead = ahead.saturating_add(self.reserved as u64);
+        let capacity = self.capacity as u64;
+        let (laps, place) = (ahead / capacity, (ahead % capacity) as usize);
+        let free = self.capacity - self.times.len();
+        let first = if place < free {
+            now
+        } else {
+            now.max(self.times[(self.oldest + place - free) % self.capacity] + self.length)
+        };
+        // Each lap round the ring admits in the same rhythm as the one before, one window later.
+        let lap = u64::try_from(self.length.as_nanos()).unwrap_or(u64::MAX);
+        first + Duration::from_nanos(lap.saturating_mul(laps))
+    }
+
+    /// How many requests could be admitted at `now`. Complexity: O(log capacity).
+    pub(super) fn available(&self, now: Tick) -> u64 {
+        let (newer, older) = self.times.split_at(self.oldest);
+        let left = |time: &Tick| now.since(*time) >= self.length;
+        let gone = older.partition_point(left) + newer.partition_point(left);
+        (self.capacity - self.times.len() + gone).saturating_sub(self.reserved) as u64
+    }
+
+    /// Whether there is room at `now`, or when there will be.
+    #[inline]
+    fn look(&self, now: Tick) -> Result<(), Tick> {
+        // Room for this one means that as many have left as are promised, and one more.
+        let needed = self.times.len() + self.reserved;
+        if needed < self.capacity {
+            return Ok(());
+        }
+        let place = needed - self.capacity;
+        if place >= self.times.len() {
+            // Everything is promised; the earliest that anything can change is now.
+            return Err(now);
+        }
+        let mut index = self.oldest + place;
+        if index >= self.times.len() {
+            index -= self.times.len();
+        }
+        // The difference and not the sum is compared: the sum ends with time itself.
+        if now.since(self.times[index]) < self.length {
+            Err(self.times[index] + self.length)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, now: Tick) {
+        let newest = if self.oldest == 0 {
+            self.times.len()
+        } else {
+            self.oldest
+        };
+        let now = match newest.checked_sub(1) {
+            Some(newest) => now.max(self.times[newest]),
+            None => now,
+        };
+        if self.times.len() < self.capacity {
+            self.times.push(now);
+        } else {
+            self.times[self.oldest] = now;
+            self.oldest += 1;
+            if self.oldest == self.capacity {
+                self.oldest = 0;
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(c13_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Random;
+
+    #[test]
+    fn it_agrees_with_a_naive_log_over_random_times() {
+        for seed in 0..300 {
+            let random = Random::new(seed);
+            let (capacity, length) = (1 + random.below(8) as usize, 1 + random.below(60));
+            let mut ring = Ring::new(capacity, Duration::from_nanos(length));
+            let mut log: Vec<u64> = Vec::new();
+            let mut promised = 0;
+            let mut now = random.below(100);
+            for step in 0..400 {
+                now += random.below(1 + length / 2);
+                if random.below(50) == 0 {
+                    now += random.below(1_000);
+                }
+                let at = Tick::from_nanos(now);
+                let inside = log.iter().filter(|time| now - **time < length).count();
+                let room = capacity.saturating_sub(inside + promised);
+                let case = format!("seed {seed}, step {step}");
+                assert_eq!(ring.available(at), room as u64, "{case}");
+                assert_eq!(ring.opens_at(at, 0) <= at, room > 0, "{case}");
+                match random.below(5) {
+                    0 => {
+                        let reserved = ring.reserve(at);
+                        assert_eq!(reserved, room > 0, "{case}");
+                        promised += usize::from(reserved);
+                    }
+                    1 if promised > 0 => {
+                        ring.redeem(at);
+                        promised -= 1;
+                        log.push(now);
+                    }
+                    2 if promised > 0 => {
+                        ring.cancel();
+                        promised -= 1;
+                    }
+                    _ => {
+                        let admitted = ring.admit(at);
+                        assert_eq!(admitted.is_ok(), room > 0, "{case}");
+                        if admitted.is_ok() {
+                            log.push(now);
+                        } else if promised < capacity {
+                            assert_eq!(admitted, Err(ring.opens_at(at, 0)), "{case}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_foretells_when_each_of_a_queue_is_admitted() {
+        for seed in 0..200 {
+            let random = Random::new(seed);
+            let capacity = 1 + random.below(5) as usize;
+            let mut ring = Ring::new(capacity, Duration::from_nanos(100));
+            let mut now = 0;
+            for _ in 0..random.below(12) {
+                now += random.below(40);
+                let _ = ring.admit(Tick::from_nanos(now));
+            }
+            let foretold: Vec<_> = (0..20)
+                .map(|ahead| ring.opens_at(Tick::from_nanos(now), ahead))
+                .collect();
+            for (ahead, expected) in foretold.into_iter().enumerate() {
+                while let Err(at) = ring.admit(Tick::from_nanos(now)) {
+                    now = at.as_nanos();
+                }
+                assert_eq!(Tick::from_nanos(now), expected, "seed {seed}, {ahead} ahead");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_or_to_the_end_of_time_admits_no_more_than_it_should() {
+        let mut ring = Ring::new(2, Duration::from_secs(1));
+        let late = Tick::from_nanos(5_000_000_000);
+        assert!(ring.admit(late).is_ok());
+        assert!(ring.admit(Tick::ZERO).is_ok());
+        assert_eq!(ring.admit(Tick::ZERO), Err(late + Duration::from_secs(1)));
+        assert_eq!(ring.available(Tick::from_nanos(5_999_999_999)), 0);
+        assert!(ring.admit(Tick::MAX).is_ok());
+        assert!(ring.admit(Tick::MAX).is_ok());
+        assert!(ring.admit(Tick::MAX).is_err(), "there is no time after the last");
+    }
+}

@@ -1,0 +1,172 @@
+//! The exact sliding window that users hold.
+
+use super::config::SlidingWindowConfig;
+use super::error::RateLimitError;
+use super::permit::RateLimitPermit;
+use super::snapshot::RateLimiterSnapshot;
+use super::supply::{Supply, Wait};
+use super::window::Window;
+use crate::error::ConfigError;
+use crate::gate::Gate;
+use crate::sync::wait_queue::Owner;
+use crate::time::{Clock, Tick};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An exact sliding window: no `window` of time, wherever it starts, holds more than `max_requests`.
+///
+/// It keeps the times of the last `max_requests` requests, 8 bytes each, in a ring that grows with use; a decision is
+/// O(1) under a lock. A request counts from its own instant until just before `window` later. Clones share one window.
+///
+/// Where a long-term rate with bursts is what you want, take a [`TokenBucketRateLimiter`](super::TokenBucketRateLimiter):
+/// it is smaller and faster.
+///
+/// ```
+/// use c13_reliability::patterns::rate_limiter::SlidingWindowRateLimiter;
+/// use std::time::Duration;
+///
+/// let limiter = SlidingWindowRateLimiter::new(Duration::from_secs(60), 2);
+/// assert!(limiter.try_acquire().is_ok());
+/// assert!(limiter.try_acquire().is_ok());
+/// assert!(limiter.try_acquire().is_err());
+/// ```
+#[derive(Clone)]
+pub struct SlidingWindowRateLimiter {
+    window: Arc<Window>,
+}
+
+impl SlidingWindowRateLimiter {
+    /// At most `max_requests` in any `window`, on the system's clock. For settings that are known when writing; others
+    /// are for [`try_new`](Self::try_new).
+    ///
+    /// # Panics
+    ///
+    /// If the settings make no sense: see [`SlidingWindowConfig`].
+    #[must_use]
+    #[track_caller]
+    pub fn new(window: Duration, max_requests: u64) -> Self {
+        match Self::try_new(window, max_requests) {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new), for settings that come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`SlidingWindowConfig`].
+    pub fn try_new(window: Duration, max_requests: u64) -> Result<Self, ConfigError> {
+        let config = SlidingWindowConfig::new(window, max_requests);
+        config.validate()?;
+        Self::with_config(config, Clock::system())
+    }
+
+    /// A window with all settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`SlidingWindowConfig`].
+    pub fn with_config(config: SlidingWindowConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            window: Arc::new(Window::new(&config, clock)),
+        })
+    }
+
+    /// Admits a request if the window has room. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if the window is full or others wait.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), RateLimitError> {
+        self.try_acquire_at(self.window.clock().now())
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
+    #[inline]
+    pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<(), RateLimitError> {
+        let result = self.window.try_take(now);
+        self.window.count(&result);
+        result
+    }
+
+    /// Admits a request, and waits for room as long as the limiter's `max_wait` allows: zero unless set, so that it
+    /// refuses at once. Callers are served first come first served.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire). A wait that would end too late is refused at its start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue at once, and takes no place in the window.
+    pub async fn acquire(&self) -> Result<(), RateLimitError> {
+        let now = self.window.clock().now();
+        let mut result = self.window.try_take(now);
+        if result.is_err() && !self.window.patience().max_wait.is_zero() {
+            result = match Wait::join(&*self.window, now, 1) {
+                Ok(wait) => wait.await,
+                Err(refused) => Err(refused),
+            };
+        }
+        self.window.count(&result);
+        result
+    }
+
+    /// How many requests could be admitted now; none while others wait. Complexity: O(log `max_requests`).
+    #[must_use]
+    pub fn available_requests(&self) -> u64 {
+        self.window.available(self.window.clock().now())
+    }
+
+    /// How many requests any window may hold.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.window.capacity()
+    }
+
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.window.clock()
+    }
+
+    /// What it has decided so far, and how it stands now.
+    #[must_use]
+    pub fn snapshot(&self) -> RateLimiterSnapshot {
+        RateLimiterSnapshot {
+            allowed: self.window.allowed(),
+            rejected: self.window.rejected(),
+            available: self.available_requests(),
+            capacity: self.capacity(),
+            waiting: self.window.queue().ahead().waiting as u64,
+        }
+    }
+}
+
+impl Gate for SlidingWindowRateLimiter {
+    type Permit<'a> = RateLimitPermit;
+    type Rejection = RateLimitError;
+
+    fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
+        self.try_acquire().map(|()| RateLimitPermit::new())
+    }
+
+    async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
+        self.acquire().await.map(|()| RateLimitPermit::new())
+    }
+}
+
+impl fmt::Debug for SlidingWindowRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_struct("SlidingWindowRateLimiter")
+            .field("available", &snapshot.available)
+            .field("capacity", &snapshot.capacity)
+            .field("waiting", &snapshot.waiting)
+            .finish_non_exhaustive()
+    }
+}

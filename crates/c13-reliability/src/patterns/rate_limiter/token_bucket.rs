@@ -1,0 +1,178 @@
+//! The token bucket that users hold.
+
+use super::bucket::Bucket;
+use super::config::RateLimiterConfig;
+use super::error::RateLimitError;
+use super::permit::RateLimitPermit;
+use super::snapshot::RateLimiterSnapshot;
+use super::supply::{Supply, Wait};
+use crate::error::ConfigError;
+use crate::gate::Gate;
+use crate::sync::wait_queue::Owner;
+use crate::time::{Clock, Tick};
+use std::fmt;
+use std::sync::Arc;
+
+/// A token bucket: it holds up to `capacity` tokens, refills by `rate` of them a second, and a request takes what it
+/// asks for or is refused.
+///
+/// Over any time t it never admits more than `capacity + rate · t`, whatever the number of threads. A decision is one
+/// reading of the clock and one exchange of a word; nothing is allocated. Clones share one bucket, which starts full.
+///
+/// ```
+/// use c13_reliability::patterns::rate_limiter::{RateLimitError, TokenBucketRateLimiter};
+///
+/// let limiter = TokenBucketRateLimiter::new(2, 0.5);
+/// assert!(limiter.try_acquire(2).is_ok());
+/// match limiter.try_acquire(1) {
+///     Err(RateLimitError::RateLimitExceeded { requested: 1, available: 0, retry_after }) => {
+///         assert!(retry_after.as_secs_f64() > 1.9, "half a token a second");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// assert_eq!(
+///     limiter.try_acquire(3),
+///     Err(RateLimitError::ExceedsCapacity { requested: 3, capacity: 2 })
+/// );
+/// ```
+#[derive(Clone)]
+pub struct TokenBucketRateLimiter {
+    bucket: Arc<Bucket>,
+}
+
+impl TokenBucketRateLimiter {
+    /// A full bucket of `capacity` tokens that refills by `rate` tokens a second, on the system's clock. For settings
+    /// that are known when writing; others are for [`try_new`](Self::try_new).
+    ///
+    /// # Panics
+    ///
+    /// If the settings make no sense: see [`RateLimiterConfig`].
+    #[must_use]
+    #[track_caller]
+    pub fn new(capacity: u64, rate: f64) -> Self {
+        match Self::try_new(capacity, rate) {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new), for settings that come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`RateLimiterConfig`].
+    pub fn try_new(capacity: u64, rate: f64) -> Result<Self, ConfigError> {
+        let config = RateLimiterConfig::new(rate, capacity);
+        config.validate()?;
+        Self::with_config(config, Clock::system())
+    }
+
+    /// A bucket with all settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`RateLimiterConfig`].
+    pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            bucket: Arc::new(Bucket::new(&config, clock)),
+        })
+    }
+
+    /// Takes `n` tokens if they are there. Never waits; 0 tokens are always there.
+    ///
+    /// # Errors
+    ///
+    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there are fewer tokens or others wait for them,
+    /// [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as many.
+    #[inline]
+    pub fn try_acquire(&self, n: u64) -> Result<(), RateLimitError> {
+        self.try_acquire_at(self.bucket.clock().now(), n)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
+    #[inline]
+    pub(crate) fn try_acquire_at(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
+        let result = if n == 0 { Ok(()) } else { self.bucket.try_take(now, n) };
+        self.bucket.count(&result);
+        result
+    }
+
+    /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
+    /// refuses at once. Callers are served first come first served; a light request does not overtake a heavy one.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire). A wait that would end too late is refused at its start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue at once, and takes nothing from the bucket.
+    pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
+        let now = self.bucket.clock().now();
+        let mut result = if n == 0 { Ok(()) } else { self.bucket.try_take(now, n) };
+        if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && !self.bucket.patience().max_wait.is_zero()
+        {
+            result = match Wait::join(&*self.bucket, now, n) {
+                Ok(wait) => wait.await,
+                Err(refused) => Err(refused),
+            };
+        }
+        self.bucket.count(&result);
+        result
+    }
+
+    /// How many tokens [`try_acquire`](Self::try_acquire) could have now: whole tokens, and none while others wait.
+    #[must_use]
+    pub fn available_tokens(&self) -> u64 {
+        self.bucket.available(self.bucket.clock().now())
+    }
+
+    /// How many tokens the bucket holds: the largest request that can be met.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.bucket.capacity()
+    }
+
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.bucket.clock()
+    }
+
+    /// What it has decided so far, and how it stands now.
+    #[must_use]
+    pub fn snapshot(&self) -> RateLimiterSnapshot {
+        RateLimiterSnapshot {
+            allowed: self.bucket.allowed(),
+            rejected: self.bucket.rejected(),
+            available: self.available_tokens(),
+            capacity: self.capacity(),
+            waiting: self.bucket.queue().ahead().waiting as u64,
+        }
+    }
+}
+
+impl Gate for TokenBucketRateLimiter {
+    type Permit<'a> = RateLimitPermit;
+    type Rejection = RateLimitError;
+
+    fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
+        self.try_acquire(1).map(|()| RateLimitPermit::new())
+    }
+
+    async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
+        self.acquire(1).await.map(|()| RateLimitPermit::new())
+    }
+}
+
+impl fmt::Debug for TokenBucketRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_struct("TokenBucketRateLimiter")
+            .field("available", &snapshot.available)
+            .field("capacity", &snapshot.capacity)
+            .field("waiting", &snapshot.waiting)
+            .finish_non_exhaustive()
+    }
+}
