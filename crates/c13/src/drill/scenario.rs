@@ -27,6 +27,12 @@ pub(crate) use variant::Variant;
 /// last fault; and at least one comes before the first fault, to say what recovery means.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
+/// More runs than these say nothing more.
+pub(crate) const MOST_REPEATS: u32 = 1_000;
+
+/// Fewer requests than these say nothing of the slowest hundredth of them.
+const LEAST_REQUESTS: f64 = 1_000.0;
+
 /// More requests than these are not simulated: at some millions a second it would take minutes for each variant.
 const MOST_REQUESTS: f64 = 1e9;
 
@@ -75,6 +81,11 @@ impl Scenario {
         root.must("duration", duration != Some(Duration::ZERO), "must be longer than zero");
         let seed = root.optional("seed").unwrap_or(42);
         let repeat: NonZeroU32 = root.optional("repeat").unwrap_or(NonZeroU32::MIN);
+        root.must(
+            "repeat",
+            repeat.get() <= MOST_REPEATS,
+            &format!("must be at most {MOST_REPEATS}"),
+        );
         let load = root.required_table("load").and_then(|table| Load::read(&table));
         let dependency = root
             .required_table("dependency")
@@ -116,13 +127,15 @@ impl Scenario {
 
 fn check_requests(root: &Table<'_>, load: &Load, duration: Duration) {
     let expected = load.expected_requests(duration);
-    if expected < 1.0 {
-        let error = root.error("load", "the load sends no request in the whole drill");
-        root.report(
-            error
-                .also(root.value_span("duration"), "the drill lasts this long")
-                .help("raise its `rps`"),
-        );
+    if expected < LEAST_REQUESTS {
+        let message =
+            format!("the load sends some {expected:.0} requests, and a drill takes at least {LEAST_REQUESTS}");
+        let error = root
+            .error("load", message)
+            .also(root.value_span("duration"), "the drill lasts this long");
+        root.report(error.help(
+            "raise its `rps`, or let the drill last longer: of fewer requests, the slowest hundredth says nothing",
+        ));
     } else if expected > MOST_REQUESTS {
         let message =
             format!("the load sends some {expected:.1e} requests, and a drill takes at most {MOST_REQUESTS:.0e}");

@@ -1,5 +1,6 @@
 //! What goes wrong with the dependency, when, and for how long.
 
+use std::fmt;
 use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostic, Ratio, Table, duration_text};
@@ -90,6 +91,19 @@ impl FaultKind {
             Self::Latency { .. } => "latency",
             Self::Outage(_) => "outage",
             Self::Capacity { .. } => "capacity",
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    /// In a few words, as under a picture: `latency ×6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ErrorRate { rate } => write!(f, "{rate} errors"),
+            Self::Latency { factor, .. } => write!(f, "latency ×{factor}"),
+            Self::Outage(OutageMode::Refuse) => f.write_str("outage: refuses"),
+            Self::Outage(OutageMode::Blackhole) => f.write_str("outage: no answers"),
+            Self::Capacity { share } => write!(f, "{share} of the servers left"),
         }
     }
 }

@@ -54,6 +54,7 @@ impl Load {
                         .also(table.value_span("rps"), "a constant load")
                         .help("remove one of the two"),
                 );
+                return None;
             }
             (false, false) => {
                 let error = table

@@ -1,0 +1,197 @@
+//! `c13 drill`: reads a scenario, runs it as often as it should, and sums up.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use c13_reliability::policy::document::Source;
+use c13_reliability::time::Clock;
+
+use super::Failure;
+use crate::args::DrillArgs;
+use crate::drill::report::Report;
+use crate::drill::scenario::Scenario;
+use crate::drill::summary::Summary;
+use crate::drill::watch::{Interrupted, Watch};
+
+/// What came of the command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The built-in scenario was asked for.
+    Scenario(&'static str),
+    /// A drill was run.
+    Drilled {
+        /// What came of it.
+        summary: Summary,
+        /// How long the simulation took.
+        wall: Duration,
+        /// Whether it is for a program.
+        json: bool,
+    },
+}
+
+/// A scenario is some kilobytes; more than this is some other file.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Runs the command. `engine` simulates one run of a scenario with a seed.
+///
+/// # Errors
+///
+/// A scenario that is wrong or cannot be read, a run that was stopped, or figures that make no sense.
+pub(crate) fn run(
+    args: &DrillArgs,
+    watch: &Watch<'_>,
+    engine: impl Fn(&Scenario, u64, &Watch<'_>) -> Result<Report, Interrupted>,
+) -> Result<Outcome, Failure> {
+    if args.print_scenario {
+        return Ok(Outcome::Scenario(Scenario::BUILT_IN));
+    }
+    let mut scenario = Scenario::read(source(args.file.as_deref())?).map_err(Failure::Input)?;
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
+    let clock = Clock::system();
+    let start = clock.now();
+    let mut runs = Vec::new();
+    for run in 0..scenario.repeat.get() {
+        let seed = scenario.seed.wrapping_add(run.into());
+        runs.push(engine(&scenario, seed, watch).map_err(|Interrupted| Failure::Interrupted)?);
+    }
+    let wall = clock.now().since(start);
+    let summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
+    Ok(Outcome::Drilled {
+        summary,
+        wall,
+        json: args.json,
+    })
+}
+
+fn source(file: Option<&Path>) -> Result<Source, Failure> {
+    let Some(path) = file else {
+        return Ok(Source::new("the built-in scenario", Scenario::BUILT_IN));
+    };
+    let read = |reader: &mut dyn Read| {
+        let mut text = String::new();
+        reader.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LARGEST_FILE {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "it is larger than 1 MiB, so it is no scenario",
+            ));
+        }
+        Ok(text)
+    };
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), read(&mut io::stdin().lock()))
+    } else {
+        (
+            path.display().to_string(),
+            File::open(path).and_then(|mut file| read(&mut file)),
+        )
+    };
+    text.map(|text| Source::new(name, text))
+        .map_err(|error| Failure::File(path.to_owned(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::fake;
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn args() -> DrillArgs {
+        DrillArgs {
+            file: None,
+            json: false,
+            seed: None,
+            repeat: None,
+            print_scenario: false,
+        }
+    }
+
+    fn run_quietly(args: &DrillArgs) -> Result<Outcome, Failure> {
+        let stop = AtomicBool::new(false);
+        run(args, &Watch::new(&stop, &|_| {}), fake::run)
+    }
+
+    #[test]
+    fn without_a_file_the_built_in_scenario_is_run() {
+        let Ok(Outcome::Drilled { summary, json, .. }) = run_quietly(&args()) else {
+            panic!("it runs")
+        };
+        let names: Vec<&str> = summary.variants.iter().map(|variant| &*variant.name).collect();
+        assert_eq!((names, json), (vec!["unprotected", "naive-retry", "critical"], false));
+    }
+
+    #[test]
+    fn the_built_in_scenario_can_be_had_and_is_not_run() {
+        let engine = |_: &Scenario, _: u64, _: &Watch<'_>| panic!("nothing is run");
+        let stop = AtomicBool::new(false);
+        let outcome = run(
+            &DrillArgs {
+                print_scenario: true,
+                ..args()
+            },
+            &Watch::new(&stop, &|_| {}),
+            engine,
+        );
+        assert!(matches!(outcome, Ok(Outcome::Scenario(Scenario::BUILT_IN))));
+    }
+
+    #[test]
+    fn each_run_has_the_next_seed() {
+        let seeds = RefCell::new(Vec::new());
+        let engine = |scenario: &Scenario, seed: u64, watch: &Watch<'_>| {
+            seeds.borrow_mut().push(seed);
+            fake::run(scenario, seed, watch)
+        };
+        let stop = AtomicBool::new(false);
+        let args = DrillArgs {
+            seed: Some(u64::MAX),
+            repeat: Some(3),
+            ..args()
+        };
+        let Ok(Outcome::Drilled { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), engine) else {
+            panic!("it runs")
+        };
+        assert_eq!(seeds.into_inner(), [u64::MAX, 0, 1]);
+        assert_eq!((summary.seed, summary.runs), (u64::MAX, 3));
+    }
+
+    #[test]
+    fn an_interrupted_drill_gives_nothing() {
+        let stop = AtomicBool::new(false);
+        let at_half = |progress: crate::drill::watch::Progress<'_>| {
+            if progress.variant == "critical" {
+                // Relaxed: one thread.
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        assert!(matches!(
+            run(&args(), &Watch::new(&stop, &at_half), fake::run),
+            Err(Failure::Interrupted)
+        ));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let missing = DrillArgs {
+            file: Some("no/such/file.toml".into()),
+            ..args()
+        };
+        let Err(Failure::File(path, error)) = run_quietly(&missing) else {
+            panic!("there is no such file")
+        };
+        assert_eq!(
+            (path.as_path(), error.kind()),
+            (Path::new("no/such/file.toml"), io::ErrorKind::NotFound)
+        );
+        let folder = DrillArgs {
+            file: Some(env!("CARGO_MANIFEST_DIR").into()),
+            ..args()
+        };
+        assert!(matches!(run_quietly(&folder), Err(Failure::File(..))));
+    }
+}

@@ -1,0 +1,25 @@
+//! Why a command gave nothing: the same few reasons for all of them.
+
+use std::path::PathBuf;
+
+use c13_reliability::policy::document::Diagnostics;
+
+/// Why a command gave nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The input is wrong: all of it.
+    Input(Diagnostics),
+    /// A file cannot be read.
+    File(PathBuf, std::io::Error),
+    /// It was stopped.
+    Interrupted,
+    /// The fault is ours.
+    Internal(String),
+}
+
+/// A system that refuses what a program needs of it.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Internal(format!("the system refuses: {error}"))
+    }
+}

@@ -1,0 +1,6 @@
+//! One module for each command: arguments in, a value out. Nothing here prints.
+
+pub(crate) mod drill;
+mod failure;
+
+pub(crate) use failure::Failure;

@@ -1,0 +1,137 @@
+//! Reports of runs that never were, for tests of what is made of them.
+
+use std::time::Duration;
+
+use c13_reliability::policy::document::Source;
+
+use super::report::{Figures, Rejections, Report, VariantReport};
+use super::scenario::Scenario;
+use super::watch::{Interrupted, Progress, Watch};
+
+/// The built-in incident with objectives and names of our own choosing, so that tests stand when its numbers are tuned.
+const SCENARIO: &str = r#"
+name = "brown-out"
+duration = "10m"
+seed = 42
+
+[load]
+rps = 500
+deadline = "2s"
+
+[dependency]
+name = "payments"
+latency = { constant = "40ms" }
+concurrency = 64
+
+[[fault]]
+at = "2m"
+for = "2m"
+kind = "latency"
+factor = 6.0
+
+[[fault]]
+at = "4m 30s"
+for = "30s"
+kind = "capacity"
+share = 0.5
+
+[[variant]]
+name = "naive-retry"
+baseline = true
+policy = { retry = { max_retries = 3, backoff = { strategy = "fixed", base = "0s" }, budget = false } }
+
+[[variant]]
+name = "critical"
+profile = "critical"
+
+[slo]
+availability = ">= 98%"
+amplification = "<= 1.3"
+recovery = "<= 60s"
+"#;
+
+/// The scenario that the reports are of.
+pub(crate) fn scenario() -> Scenario {
+    Scenario::read(Source::new("fake.toml", SCENARIO)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// An engine that tells its progress and makes its figures out of nothing but the seed.
+pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<Report, Interrupted> {
+    let mut variants = Vec::new();
+    for variant in &scenario.variants {
+        for step in 0..10 {
+            watch.tell(Progress {
+                variant: &variant.name,
+                share: f64::from(step) / 10.0,
+            })?;
+        }
+        variants.push(variant_report(&variant.name, seed, scenario.duration));
+    }
+    Ok(Report { seed, variants })
+}
+
+/// Figures that lie a little further out with each seed after 42; `naive-retry` never recovers, and neither does `critical`
+/// with seed 44.
+fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
+    let further = (seed % 42) as f64;
+    let figures = Figures {
+        requests: 300_104 + (seed % 42),
+        success_ratio: 0.938_123_4 + further / 1e3,
+        goodput_ratio: 0.912,
+        p50_ms: 48.123_456,
+        p99_ms: 1_980.0 + further,
+        amplification: 1.0,
+        detect_s: None,
+        recovery_s: Some(31.0),
+        peak_load_rps: 612.34,
+        rejections: Rejections {
+            deadline: 18_567,
+            ..Rejections::default()
+        },
+    };
+    let figures = match name {
+        "naive-retry" => Figures {
+            success_ratio: 0.41,
+            goodput_ratio: 0.400_02,
+            p99_ms: 2_000.0,
+            amplification: 3.412,
+            recovery_s: None,
+            peak_load_rps: 1_903.6,
+            rejections: Rejections {
+                timeout: 1_204_117,
+                deadline: 177_061,
+                ..Rejections::default()
+            },
+            ..figures
+        },
+        "critical" => Figures {
+            success_ratio: 0.987_1,
+            goodput_ratio: 0.985,
+            p50_ms: 46.9,
+            p99_ms: 812.4,
+            amplification: 1.081,
+            detect_s: Some(4.2 + further / 10.0),
+            recovery_s: (seed % 42 < 2).then_some(8.0),
+            rejections: Rejections {
+                circuit_breaker: 3_871,
+                retry_budget: 1_002,
+                timeout: 17,
+                ..Rejections::default()
+            },
+            ..figures
+        },
+        _ => figures,
+    };
+    let low = if name == "critical" { 0.7 } else { 0.2 };
+    let timeline = (0..duration.as_secs()).map(|second| match second {
+        0..120 => Some(1.0),
+        120..300 => Some(low),
+        _ if name == "naive-retry" => Some(0.0),
+        _ => Some(1.0),
+    });
+    VariantReport {
+        name: name.to_owned(),
+        figures,
+        timeline: timeline.collect(),
+    }
+}

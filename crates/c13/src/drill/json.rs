@@ -1,0 +1,98 @@
+//! The summary for programs: one JSON object.
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `schema` | 1; another number if a field ever changes its meaning or goes away |
+//! | `scenario`, `seed` | the scenario's name, and the seed of its first run |
+//! | `variants[]` | every variant, in the order of the scenario |
+//! | `variants[].name`, `.baseline` | what it is, and whether no objective judges it |
+//! | `variants[].requests` … `.rejections` | the figures, see [`Figures`]; of several runs, the median of each |
+//! | `variants[].slo[]` | each objective: `name`, `rule`, the worst `value` of all runs, and whether every run `met` it |
+//! | `variants[].repeats` | only of several runs: how many `runs`, and `min` and `max` of each figure |
+//!
+//! Every number is finite. `null` stands for what never came: `detect_s`, `recovery_s`, and the `value` of an objective on
+//! it. Times and ratios are rounded, objectives judge the rounded figures, and equal drills give equal bytes.
+
+use serde::Serialize;
+
+use super::report::Figures;
+use super::scenario::Measure;
+use super::summary::{Summary, VariantSummary};
+
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Drill<'a> {
+    schema: u32,
+    scenario: &'a str,
+    seed: u64,
+    variants: Vec<Variant<'a>>,
+}
+
+#[derive(Serialize)]
+struct Variant<'a> {
+    name: &'a str,
+    baseline: bool,
+    #[serde(flatten)]
+    figures: &'a Figures,
+    slo: Vec<Verdict<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<Repeats<'a>>,
+}
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    name: &'static str,
+    rule: &'a str,
+    value: Option<f64>,
+    met: bool,
+}
+
+#[derive(Serialize)]
+struct Repeats<'a> {
+    runs: usize,
+    min: &'a Figures,
+    max: &'a Figures,
+}
+
+/// The summary as an object on several lines, with a line break at its end.
+///
+/// # Errors
+///
+/// None that can happen: every key is text, and every number has been found finite.
+pub(crate) fn render(summary: &Summary) -> Result<String, serde_json::Error> {
+    let drill = Drill {
+        schema: SCHEMA,
+        scenario: &summary.scenario,
+        seed: summary.seed,
+        variants: summary
+            .variants
+            .iter()
+            .map(|variant| render_variant(variant, summary.runs))
+            .collect(),
+    };
+    serde_json::to_string_pretty(&drill).map(|text| text + "\n")
+}
+
+fn render_variant(variant: &VariantSummary, runs: usize) -> Variant<'_> {
+    Variant {
+        name: &variant.name,
+        baseline: variant.baseline,
+        figures: &variant.figures,
+        slo: variant
+            .slo
+            .iter()
+            .map(|verdict| Verdict {
+                name: Measure::name(verdict.objective.measure),
+                rule: &verdict.objective.rule,
+                value: verdict.value,
+                met: verdict.met,
+            })
+            .collect(),
+        repeats: variant.spread.as_ref().map(|spread| Repeats {
+            runs,
+            min: &spread.min,
+            max: &spread.max,
+        }),
+    }
+}

@@ -1,0 +1,211 @@
+//! What came of all runs of a scenario together, and whether its objectives are met.
+
+use std::time::Duration;
+
+use super::report::{Figures, Report};
+use super::scenario::{Measure, Objective, Scenario};
+
+/// All runs of a scenario together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Summary {
+    /// The scenario's name.
+    pub(crate) scenario: String,
+    /// The seed of the first run; each next run has the next seed.
+    pub(crate) seed: u64,
+    /// How many runs there were.
+    pub(crate) runs: usize,
+    /// How long each lasted in simulated time.
+    pub(crate) duration: Duration,
+    /// The dependency's name.
+    pub(crate) dependency: String,
+    /// What went wrong, and when.
+    pub(crate) faults: Vec<FaultMark>,
+    /// Every variant, in the order of the scenario.
+    pub(crate) variants: Vec<VariantSummary>,
+}
+
+/// When a fault was, and what.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FaultMark {
+    pub(crate) start: Duration,
+    pub(crate) end: Duration,
+    pub(crate) what: String,
+}
+
+/// All runs of a variant together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct VariantSummary {
+    /// The variant's name.
+    pub(crate) name: String,
+    /// Whether it is there to compare with, so that no objective judges it.
+    pub(crate) baseline: bool,
+    /// The median of each figure by itself: of an even number of runs, the lower of the two in the middle.
+    pub(crate) figures: Figures,
+    /// The least and the most of each figure, where there were several runs.
+    pub(crate) spread: Option<Spread>,
+    /// Goodput over time in the first run.
+    pub(crate) timeline: Vec<Option<f64>>,
+    /// What became of each objective; none for a baseline.
+    pub(crate) slo: Vec<Verdict>,
+}
+
+/// The least and the most of each figure over several runs. Of times that may never come, `None` is the most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) min: Figures,
+    pub(crate) max: Figures,
+}
+
+/// What became of an objective.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Verdict {
+    /// What was asked for.
+    pub(crate) objective: Objective,
+    /// The worst value of all runs, in the measure's unit; `None` if it never came.
+    pub(crate) value: Option<f64>,
+    /// Whether every run met it.
+    pub(crate) met: bool,
+}
+
+impl Summary {
+    /// Puts the runs of a scenario together; `runs` is not empty, and each has the scenario's variants.
+    ///
+    /// # Errors
+    ///
+    /// A figure that is no number: a fault of the simulation, in words.
+    pub(crate) fn new(scenario: &Scenario, runs: &[Report]) -> Result<Self, String> {
+        let mut variants = Vec::new();
+        for (index, variant) in scenario.variants.iter().enumerate() {
+            let reports: Vec<_> = runs.iter().filter_map(|run| run.variants.get(index)).collect();
+            let figures: Vec<Figures> = reports.iter().map(|report| report.figures.rounded()).collect();
+            if figures.is_empty() || reports.iter().any(|report| report.name != variant.name) {
+                return Err(format!("the simulation has left out the variant \"{}\"", variant.name));
+            }
+            if let Some(name) = figures.iter().find_map(Figures::not_finite) {
+                return Err(format!(
+                    "the simulation gave no number for `{name}` of the variant \"{}\"",
+                    variant.name
+                ));
+            }
+            let objectives = if variant.baseline { &[][..] } else { &scenario.slo[..] };
+            variants.push(VariantSummary {
+                name: variant.name.clone(),
+                baseline: variant.baseline,
+                figures: Figures::of_runs(&figures, median),
+                spread: (figures.len() > 1).then(|| Spread {
+                    min: Figures::of_runs(&figures, least),
+                    max: Figures::of_runs(&figures, most),
+                }),
+                timeline: reports
+                    .first()
+                    .map(|report| report.timeline.clone())
+                    .unwrap_or_default(),
+                slo: objectives
+                    .iter()
+                    .map(|objective| Verdict::new(objective, &figures))
+                    .collect(),
+            });
+        }
+        Ok(Self {
+            scenario: scenario.name.clone(),
+            seed: runs.first().map_or(scenario.seed, |run| run.seed),
+            runs: runs.len(),
+            duration: scenario.duration,
+            dependency: scenario.dependency.name.clone(),
+            faults: scenario
+                .faults
+                .iter()
+                .map(|fault| FaultMark {
+                    start: fault.at,
+                    end: fault.end(),
+                    what: fault.kind.to_string(),
+                })
+                .collect(),
+            variants,
+        })
+    }
+
+    /// Every verdict and the variant that it is on.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&VariantSummary, &Verdict)> {
+        self.variants
+            .iter()
+            .flat_map(|variant| variant.slo.iter().map(move |verdict| (variant, verdict)))
+    }
+
+    /// Whether every objective is met.
+    pub(crate) fn is_met(&self) -> bool {
+        self.verdicts().all(|(_, verdict)| verdict.met)
+    }
+}
+
+impl Verdict {
+    fn new(objective: &Objective, runs: &[Figures]) -> Self {
+        let values: Vec<Option<f64>> = runs
+            .iter()
+            .map(|figures| value_of(objective.measure, figures))
+            .collect();
+        let met = values.iter().all(|value| objective.is_met_by(*value));
+        let value = if objective.measure.is_floor() {
+            least(values)
+        } else {
+            most(values)
+        };
+        Self {
+            objective: objective.clone(),
+            value,
+            met,
+        }
+    }
+}
+
+fn value_of(measure: Measure, figures: &Figures) -> Option<f64> {
+    match measure {
+        Measure::Availability => Some(figures.success_ratio),
+        Measure::Goodput => Some(figures.goodput_ratio),
+        Measure::P99 => Some(figures.p99_ms),
+        Measure::Amplification => Some(figures.amplification),
+        Measure::Recovery => figures.recovery_s,
+    }
+}
+
+/// From least to most; what never comes is more than anything.
+fn sorted(mut values: Vec<Option<f64>>) -> Vec<Option<f64>> {
+    values.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
+    values
+}
+
+fn least(values: Vec<Option<f64>>) -> Option<f64> {
+    sorted(values).first().copied().flatten()
+}
+
+fn median(values: Vec<Option<f64>>) -> Option<f64> {
+    let values = sorted(values);
+    values.get(values.len().saturating_sub(1) / 2).copied().flatten()
+}
+
+fn most(values: Vec<Option<f64>>) -> Option<f64> {
+    sorted(values).last().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_a_value_that_a_run_had_and_never_is_the_most() {
+        let never = None;
+        for (values, expected) in [
+            (vec![Some(3.0)], (Some(3.0), Some(3.0), Some(3.0))),
+            (vec![Some(3.0), Some(1.0)], (Some(1.0), Some(1.0), Some(3.0))),
+            (vec![Some(3.0), never, Some(1.0)], (Some(1.0), Some(3.0), never)),
+            (vec![never, never, Some(1.0)], (Some(1.0), never, never)),
+            (vec![never], (never, never, never)),
+        ] {
+            assert_eq!(
+                (least(values.clone()), median(values.clone()), most(values.clone())),
+                expected,
+                "{values:?}"
+            );
+        }
+    }
+}

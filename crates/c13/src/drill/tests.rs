@@ -1,0 +1,384 @@
+//! What programs and people get to see of a drill, to the letter.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::report::Report;
+use super::scenario::Scenario;
+use super::summary::Summary;
+use super::watch::Watch;
+use super::{fake, json, table};
+
+fn summary_of(scenario: &Scenario, runs: u64) -> Summary {
+    let stop = AtomicBool::new(false);
+    let watch = Watch::new(&stop, &|_| {});
+    let run = |seed| fake::run(scenario, seed, &watch).expect("nobody stops it");
+    let runs: Vec<Report> = (42..42 + runs).map(run).collect();
+    Summary::new(scenario, &runs).expect("the figures are numbers")
+}
+
+fn table_of(summary: &Summary) -> String {
+    anstream::adapter::strip_str(&table::render(summary, Duration::from_millis(2_104))).to_string()
+}
+
+/// Compares with a text that begins and ends with a line break of its own.
+#[track_caller]
+fn assert_text(actual: &str, expected: &str) {
+    assert_eq!(
+        actual,
+        expected.strip_prefix('\n').unwrap_or(expected),
+        "\n--- actual ---\n{actual}"
+    );
+}
+
+#[test]
+fn the_table_shows_a_run_at_a_glance() {
+    assert_text(&table_of(&summary_of(&fake::scenario(), 1)), TABLE_ONE);
+}
+
+#[test]
+fn the_table_of_several_runs_shows_how_far_they_lie_apart() {
+    assert_text(&table_of(&summary_of(&fake::scenario(), 3)), TABLE_MANY);
+}
+
+const TABLE_ONE: &str = r#"
+brown-out  10m, 300,104 requests, seed 42
+
+                             unprotected     naive-retry        critical
+                                baseline        baseline
+success                           93.81%          41.00%          98.71%
+goodput                           91.20%          40.00%          98.50%
+latency P50                      48.1 ms         48.1 ms         46.9 ms
+latency P99                       1.98 s          2.00 s          812 ms
+amplification                       1.00            3.41            1.08
+peak load on payments              612/s         1,904/s           612/s
+breaker opened after                   –               –          4.20 s
+recovered after                   31.0 s           never          8.00 s
+turned away or cut off by
+  circuit breaker                      –               –           3,871
+  retry budget                         –               –           1,002
+  timeout                              –       1,204,117              17
+  caller's deadline               18,567         177,061               –
+
+goodput over time
+  unprotected           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂██████████████████████████████
+  naive-retry           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+  critical              ████████████▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅██████████████████████████████
+                                    ╰──────────╯ latency ×6
+                                                   ╰─╯ 50% of the servers left
+                        0s                                                       10m
+
+✓ critical  availability   98.71%, objective >= 98%
+✓ critical  amplification  1.081, objective <= 1.3
+✓ critical  recovery       8 s, objective <= 60s
+all 3 objectives met
+simulated 30m (3 variants) in 2.10 s
+"#;
+const TABLE_MANY: &str = r#"
+brown-out  10m, 300,105 requests, seeds 42 to 44
+
+                             unprotected     naive-retry        critical
+                                baseline        baseline
+success                           93.91%          41.00%          98.71%
+                                ≥ 93.81%
+                                ≤ 94.01%
+goodput                           91.20%          40.00%          98.50%
+latency P50                      48.1 ms         48.1 ms         46.9 ms
+latency P99                       1.98 s          2.00 s          812 ms
+amplification                       1.00            3.41            1.08
+peak load on payments              612/s         1,904/s           612/s
+breaker opened after                   –               –          4.30 s
+                                                                ≥ 4.20 s
+                                                                ≤ 4.40 s
+recovered after                   31.0 s           never          8.00 s
+                                                                ≥ 8.00 s
+                                                                 ≤ never
+turned away or cut off by
+  circuit breaker                      –               –           3,871
+  retry budget                         –               –           1,002
+  timeout                              –       1,204,117              17
+  caller's deadline               18,567         177,061               –
+
+goodput over time in the run with seed 42
+  unprotected           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂██████████████████████████████
+  naive-retry           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+  critical              ████████████▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅██████████████████████████████
+                                    ╰──────────╯ latency ×6
+                                                   ╰─╯ 50% of the servers left
+                        0s                                                       10m
+
+✓ critical  availability   98.71%, objective >= 98%
+✓ critical  amplification  1.081, objective <= 1.3
+✗ critical  recovery       never, objective <= 60s
+1 of 3 objectives missed
+simulated 1h 30m (3 variants × 3 runs) in 2.10 s
+"#;
+const JSON_ONE: &str = r#"
+{
+  "schema": 1,
+  "scenario": "brown-out",
+  "seed": 42,
+  "variants": [
+    {
+      "name": "unprotected",
+      "baseline": true,
+      "requests": 300104,
+      "success_ratio": 0.938123,
+      "goodput_ratio": 0.912,
+      "p50_ms": 48.123,
+      "p99_ms": 1980.0,
+      "amplification": 1.0,
+      "detect_s": null,
+      "recovery_s": 31.0,
+      "peak_load_rps": 612.3,
+      "rejections": {
+        "rate_limit": 0,
+        "bulkhead": 0,
+        "circuit_breaker": 0,
+        "retry_budget": 0,
+        "timeout": 0,
+        "deadline": 18567
+      },
+      "slo": []
+    },
+    {
+      "name": "naive-retry",
+      "baseline": true,
+      "requests": 300104,
+      "success_ratio": 0.41,
+      "goodput_ratio": 0.40002,
+      "p50_ms": 48.123,
+      "p99_ms": 2000.0,
+      "amplification": 3.412,
+      "detect_s": null,
+      "recovery_s": null,
+      "peak_load_rps": 1903.6,
+      "rejections": {
+        "rate_limit": 0,
+        "bulkhead": 0,
+        "circuit_breaker": 0,
+        "retry_budget": 0,
+        "timeout": 1204117,
+        "deadline": 177061
+      },
+      "slo": []
+    },
+    {
+      "name": "critical",
+      "baseline": false,
+      "requests": 300104,
+      "success_ratio": 0.9871,
+      "goodput_ratio": 0.985,
+      "p50_ms": 46.9,
+      "p99_ms": 812.4,
+      "amplification": 1.081,
+      "detect_s": 4.2,
+      "recovery_s": 8.0,
+      "peak_load_rps": 612.3,
+      "rejections": {
+        "rate_limit": 0,
+        "bulkhead": 0,
+        "circuit_breaker": 3871,
+        "retry_budget": 1002,
+        "timeout": 17,
+        "deadline": 0
+      },
+      "slo": [
+        {
+          "name": "availability",
+          "rule": ">= 98%",
+          "value": 0.9871,
+          "met": true
+        },
+        {
+          "name": "amplification",
+          "rule": "<= 1.3",
+          "value": 1.081,
+          "met": true
+        },
+        {
+          "name": "recovery",
+          "rule": "<= 60s",
+          "value": 8.0,
+          "met": true
+        }
+      ]
+    }
+  ]
+}
+"#;
+const REPEATS: &str = r#"
+{
+  "met": false,
+  "name": "recovery",
+  "rule": "<= 60s",
+  "value": null
+}"#;
+
+#[test]
+fn the_table_keeps_to_a_hundred_columns_with_many_variants() {
+    let mut scenario = fake::scenario();
+    scenario.dependency.name = "a-dependency-with-quite-a-long-name".to_owned();
+    for number in 0..6 {
+        let variant = scenario.variants[2].clone();
+        scenario.variants.push(super::scenario::Variant {
+            name: format!("critical-variant-{number:03}"),
+            ..variant
+        });
+    }
+    for runs in [1, 3] {
+        let text = table_of(&summary_of(&scenario, runs));
+        let widest = text
+            .lines()
+            .max_by_key(|line| line.chars().count())
+            .expect("there are lines");
+        assert!(widest.chars().count() <= 100, "{widest}");
+        assert!(
+            text.lines().all(|line| line == line.trim_end()),
+            "no blanks at the end of a line:\n{text}"
+        );
+        for variant in &scenario.variants {
+            assert!(
+                text.matches(&variant.name).count() >= 2,
+                "{} in figures and pictures",
+                variant.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_table_of_four_variants_is_in_one_piece() {
+    let mut scenario = fake::scenario();
+    let variant = scenario.variants[2].clone();
+    scenario.variants.push(super::scenario::Variant {
+        name: "careful".to_owned(),
+        ..variant
+    });
+    assert_eq!(
+        table_of(&summary_of(&scenario, 1)).matches("amplification  ").count(),
+        3,
+        "once, and in two verdicts"
+    );
+}
+
+#[test]
+fn without_faults_and_objectives_nothing_is_said_of_them() {
+    let mut scenario = fake::scenario();
+    scenario.faults.clear();
+    scenario.slo.clear();
+    let summary = summary_of(&scenario, 1);
+    let text = table_of(&summary);
+    assert!(!text.contains("recovered") && !text.contains("╰"), "{text}");
+    assert!(text.contains("no objectives: nothing is judged\n"), "{text}");
+    assert!(summary.is_met());
+}
+
+#[test]
+fn a_ratio_just_below_its_objective_does_not_look_like_it() {
+    let mut scenario = fake::scenario();
+    scenario
+        .slo
+        .retain(|objective| objective.measure.name() == "availability");
+    scenario.slo[0].limit = 0.98711;
+    scenario.slo[0].rule = ">= 98.711%".to_owned();
+    let text = table_of(&summary_of(&scenario, 1));
+    assert!(
+        text.contains("✗ critical  availability  98.71%, objective >= 98.711%\nthe objective is missed\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_json_object_has_the_promised_fields() {
+    assert_text(
+        &json::render(&summary_of(&fake::scenario(), 1)).expect("finite"),
+        JSON_ONE,
+    );
+}
+
+#[test]
+fn the_json_object_of_several_runs_has_their_least_and_most() {
+    let text = json::render(&summary_of(&fake::scenario(), 3)).expect("finite");
+    let object: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let critical = &object["variants"][2];
+    assert_eq!(
+        (critical["name"].as_str(), critical["detect_s"].as_f64()),
+        (Some("critical"), Some(4.3)),
+        "the median"
+    );
+    assert_eq!(critical["recovery_s"].as_f64(), Some(8.0), "two of three recover");
+    assert_text(
+        &serde_json::to_string_pretty(&critical["slo"][2]).expect("finite"),
+        REPEATS,
+    );
+    let repeats = &critical["repeats"];
+    assert_eq!(repeats["runs"].as_u64(), Some(3));
+    assert_eq!(
+        (repeats["min"]["detect_s"].as_f64(), repeats["max"]["detect_s"].as_f64()),
+        (Some(4.2), Some(4.4))
+    );
+    assert!(repeats["max"]["recovery_s"].is_null(), "never is the most");
+    let fields = |value: &serde_json::Value| {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let figures: Vec<String> = fields(critical)
+        .into_iter()
+        .filter(|field| !["name", "baseline", "slo", "repeats"].contains(&field.as_str()))
+        .collect();
+    assert_eq!(
+        (fields(&repeats["min"]), fields(&repeats["max"])),
+        (figures.clone(), figures),
+        "the same figures"
+    );
+}
+
+#[test]
+fn equal_runs_give_equal_bytes_and_others_do_not() {
+    let scenario = fake::scenario();
+    let render = |runs| json::render(&summary_of(&scenario, runs)).expect("finite");
+    assert_eq!(render(2), render(2));
+    assert_ne!(render(2), render(1));
+}
+
+#[test]
+fn a_figure_that_is_no_number_is_never_reported() {
+    let scenario = fake::scenario();
+    let stop = AtomicBool::new(false);
+    let run = || fake::run(&scenario, 42, &Watch::new(&stop, &|_| {})).expect("nobody stops it");
+    let mut broken = run();
+    broken.variants[1].figures.amplification = f64::NAN;
+    let error = Summary::new(&scenario, &[run(), broken]).expect_err("it is no number");
+    assert_eq!(
+        error,
+        "the simulation gave no number for `amplification` of the variant \"naive-retry\""
+    );
+    let mut short = run();
+    short.variants.pop();
+    let error = Summary::new(&scenario, &[short]).expect_err("one is left out");
+    assert_eq!(error, "the simulation has left out the variant \"critical\"");
+}
+
+#[test]
+fn an_objective_is_judged_by_the_worst_run_and_baselines_by_none() {
+    let scenario = fake::scenario();
+    for (runs, recovery) in [(1, Some(8.0)), (2, Some(8.0)), (3, None)] {
+        let summary = summary_of(&scenario, runs);
+        let verdicts: Vec<_> = summary
+            .verdicts()
+            .map(|(variant, verdict)| (&*variant.name, verdict.value, verdict.met))
+            .collect();
+        let expected = [
+            ("critical", Some(0.9871), true),
+            ("critical", Some(1.081), true),
+            ("critical", recovery, recovery.is_some()),
+        ];
+        assert_eq!(verdicts, expected, "{runs} runs");
+        assert_eq!(summary.is_met(), recovery.is_some());
+    }
+}

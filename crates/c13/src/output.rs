@@ -1,0 +1,264 @@
+//! The only file that prints: results on standard output, everything else on standard error, and the exit status.
+//!
+//! Colour is shown on terminals only, unless `CLICOLOR_FORCE` asks for it; `NO_COLOR` and `TERM=dumb` turn it off.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use c13_reliability::policy::document::Diagnostics;
+
+use crate::cmd::Failure;
+use crate::cmd::drill::Outcome;
+use crate::drill::watch::Progress;
+use crate::drill::{json, table};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const QUIET: Style = AnsiColor::Blue.on_default().bold();
+
+/// Every objective is met, or nothing was judged.
+const DONE: u8 = 0;
+/// The fault is ours.
+const FAILED: u8 = 1;
+/// The command line or a file is wrong.
+const BAD_INPUT: u8 = 2;
+/// An objective is missed.
+const MISSED: u8 = 3;
+/// Stopped by a signal: 128 and the number of SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Prints what came of `c13 drill`, and says with which status to exit.
+pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
+    ExitCode::from(report(
+        outcome,
+        &mut anstream::stdout().lock(),
+        &mut anstream::stderr().lock(),
+    ))
+}
+
+/// Prints what is wrong with the command line, or the help that it asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let status = u8::try_from(error.exit_code()).unwrap_or(BAD_INPUT);
+    match error.print() {
+        Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+        _ => ExitCode::from(status),
+    }
+}
+
+fn report(outcome: Result<Outcome, Failure>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let (text, status) = match outcome {
+        Ok(Outcome::Scenario(text)) => (text.to_owned(), DONE),
+        Ok(Outcome::Drilled { summary, wall, json }) => {
+            let status = if summary.is_met() { DONE } else { MISSED };
+            match json {
+                false => (table::render(&summary, wall), status),
+                true => match json::render(&summary) {
+                    Ok(text) => (text, status),
+                    Err(error) => return fail(&Failure::Internal(error.to_string()), err),
+                },
+            }
+        }
+        Err(failure) => return fail(&failure, err),
+    };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
+        Err(error) => fail(&Failure::Internal(format!("cannot write the result: {error}")), err),
+        Ok(()) => status,
+    }
+}
+
+fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
+    let (message, status) = match failure {
+        Failure::Input(errors) => (input_errors(errors), BAD_INPUT),
+        Failure::File(path, error) => (
+            format!("{ERROR}error:{ERROR:#} cannot read {}: {error}\n", path.display()),
+            BAD_INPUT,
+        ),
+        Failure::Interrupted => ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED),
+        Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {reason}\n"), FAILED),
+    };
+    // There is nobody left to tell if this fails.
+    let _ = err.write_all(message.as_bytes()).and_then(|()| err.flush());
+    status
+}
+
+/// The errors with a little colour, and how many there are.
+fn input_errors(errors: &Diagnostics) -> String {
+    let mut text = String::new();
+    for line in errors.to_string().lines() {
+        let (style, start) = match line.trim_start() {
+            _ if line.starts_with("error:") => (ERROR, "error:"),
+            rest if rest.starts_with("--> ") => (QUIET, "--> "),
+            rest if rest.starts_with("= help:") => (QUIET, "= help:"),
+            _ => (Style::new(), ""),
+        };
+        let (before, after) = line.split_once(start).unwrap_or(("", line));
+        text.push_str(&format!("{before}{style}{start}{style:#}{after}\n"));
+    }
+    let count = if errors.len() == 1 {
+        "1 error".to_owned()
+    } else {
+        format!("{} errors", errors.len())
+    };
+    text + &format!("\n{count}; nothing was run\n")
+}
+
+/// Shows how far a drill is, on standard error and only if that is a terminal.
+#[derive(Debug)]
+pub(crate) struct ProgressLine {
+    shown: bool,
+    percent: Cell<Option<u8>>,
+}
+
+impl ProgressLine {
+    /// A line that is shown if there is a terminal to show it on.
+    pub(crate) fn new() -> Self {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            shown: io::stderr().is_terminal() && !dumb,
+            percent: Cell::new(None),
+        }
+    }
+
+    /// Shows how far it is, if that is another percent.
+    pub(crate) fn show(&self, progress: Progress<'_>) {
+        let percent = (progress.share.clamp(0.0, 1.0) * 100.0) as u8;
+        if self.shown && self.percent.replace(Some(percent)) != Some(percent) {
+            write_error(&format!("{CLEAR_LINE}drilling {}: {percent}%", progress.variant));
+        }
+    }
+}
+
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+impl Drop for ProgressLine {
+    /// Takes the line away again.
+    fn drop(&mut self) {
+        if self.percent.get().is_some() {
+            write_error(CLEAR_LINE);
+        }
+    }
+}
+
+/// Progress that cannot be shown is no reason to stop.
+fn write_error(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::summary::Summary;
+    use crate::drill::watch::Watch;
+    use crate::drill::{fake, scenario::Scenario};
+    use c13_reliability::policy::document::Source;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    fn drilled(runs: u64, json: bool) -> Result<Outcome, Failure> {
+        let scenario = fake::scenario();
+        let stop = AtomicBool::new(false);
+        let watch = Watch::new(&stop, &|_| {});
+        let runs: Vec<_> = (42..42 + runs)
+            .map(|seed| fake::run(&scenario, seed, &watch).expect("nobody stops it"))
+            .collect();
+        let summary = Summary::new(&scenario, &runs).expect("the figures are numbers");
+        Ok(Outcome::Drilled {
+            summary,
+            wall: Duration::from_secs(1),
+            json,
+        })
+    }
+
+    /// What is printed on the two outputs, without colour, and the status.
+    fn printed(outcome: Result<Outcome, Failure>) -> (String, String, u8) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = report(outcome, &mut out, &mut err);
+        let text = |bytes: Vec<u8>| String::from_utf8(anstream::adapter::strip_bytes(&bytes).into_vec()).expect("text");
+        (text(out), text(err), status)
+    }
+
+    #[test]
+    fn the_status_says_whether_the_objectives_are_met() {
+        for json in [false, true] {
+            let (out, err, status) = printed(drilled(1, json));
+            assert_eq!((out.is_empty(), err.as_str(), status), (false, "", DONE));
+            let (out, err, status) = printed(drilled(3, json));
+            assert_eq!((out.is_empty(), err.as_str(), status), (false, "", MISSED));
+        }
+    }
+
+    #[test]
+    fn a_program_gets_nothing_but_json() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        report(drilled(1, true), &mut out, &mut err);
+        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok_and(|object| object["schema"] == 1));
+    }
+
+    #[test]
+    fn the_built_in_scenario_is_printed_as_it_is() {
+        assert_eq!(
+            printed(Ok(Outcome::Scenario("a = 1\n"))),
+            ("a = 1\n".to_owned(), String::new(), DONE)
+        );
+    }
+
+    #[test]
+    fn a_wrong_scenario_is_bad_input_and_every_error_is_shown() {
+        let errors = Scenario::read(Source::new("my.toml", "")).expect_err("nothing is there");
+        let (out, err, status) = printed(Err(Failure::Input(errors.clone())));
+        assert_eq!((out.as_str(), status), ("", BAD_INPUT));
+        assert_eq!(err, format!("{errors}\n4 errors; nothing was run\n"));
+    }
+
+    #[test]
+    fn failures_say_what_failed() {
+        let missing = Failure::File("my.toml".into(), io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(
+            printed(Err(missing)).1,
+            "error: cannot read my.toml: entity not found\n"
+        );
+        let (out, err, status) = printed(Err(Failure::Internal("no number".to_owned())));
+        assert_eq!((out.as_str(), err.as_str(), status), ("", "error: no number\n", FAILED));
+        let (out, err, status) = printed(Err(Failure::Interrupted));
+        assert_eq!(
+            (out.as_str(), err.as_str(), status),
+            ("", "interrupted: nothing is reported\n", INTERRUPTED)
+        );
+    }
+
+    /// An output that fails in one way.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_read_enough_is_no_failure_and_a_full_disk_is() {
+        let mut err = Vec::new();
+        assert_eq!(
+            report(drilled(1, false), &mut Broken(io::ErrorKind::BrokenPipe), &mut err),
+            DONE
+        );
+        assert_eq!(
+            report(drilled(3, true), &mut Broken(io::ErrorKind::BrokenPipe), &mut err),
+            MISSED
+        );
+        assert!(err.is_empty());
+        assert_eq!(
+            report(drilled(1, false), &mut Broken(io::ErrorKind::StorageFull), &mut err),
+            FAILED
+        );
+        assert!(!err.is_empty());
+    }
+}
