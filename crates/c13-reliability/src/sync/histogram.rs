@@ -1,6 +1,7 @@
 //! Log-linear histograms: every `u64` in a bucket no wider than a fixed share of its value.
 
-use super::primitive::{AtomicU64, Ordering};
+// Of std in loom models too: a thousand counts that order nothing would only make the models slow.
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A histogram that many threads record into; record is one atomic addition to a bucket and two to the totals.
 ///

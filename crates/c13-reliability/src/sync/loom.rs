@@ -7,7 +7,9 @@ use super::wait_queue::semaphore::Semaphore;
 use super::wait_queue::{Place, Turn};
 use loom::sync::Arc;
 use loom::thread;
-use std::task::{Context, Wake};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Wake};
 
 #[test]
 fn a_slot_that_changes_hands_loses_no_count() {
@@ -42,8 +44,8 @@ fn threads_on_the_shared_stripe_lose_no_count() {
     });
 }
 
-/// Waits for `place` on a loom thread.
-fn wait(mut place: Place<Arc<Semaphore>>) {
+/// Runs `future` on a loom thread.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
 
     impl Wake for Unpark {
@@ -53,9 +55,21 @@ fn wait(mut place: Place<Arc<Semaphore>>) {
     }
 
     let waker = std::sync::Arc::new(Unpark(thread::current())).into();
-    while place.poll(&Context::from_waker(&waker)) != Turn::Granted {
-        thread::park();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
     }
+}
+
+/// Waits for `place` on a loom thread.
+fn wait(mut place: Place<Arc<Semaphore>>) {
+    block_on(poll_fn(|cx| match place.poll(cx) {
+        Turn::Granted => Poll::Ready(()),
+        Turn::Front | Turn::Behind => Poll::Pending,
+    }));
 }
 
 #[test]

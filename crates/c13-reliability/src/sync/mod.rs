@@ -9,7 +9,7 @@
 
 mod histogram;
 #[cfg(all(test, c13_loom))]
-mod loom;
+pub(crate) mod loom;
 pub(crate) mod primitive;
 mod random;
 mod slot;
