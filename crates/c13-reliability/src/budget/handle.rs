@@ -40,7 +40,7 @@ impl RetryBudget {
     ///
     /// The first setting that breaks its rule.
     pub fn new(config: RetryBudgetConfig) -> Result<Self, ConfigError> {
-        Self::with_clock(config, Clock::system())
+        Self::with_config(config, Clock::system())
     }
 
     /// A budget on `clock`.
@@ -48,7 +48,7 @@ impl RetryBudget {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_clock(config: RetryBudgetConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: RetryBudgetConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self::over(config, clock, StripedCounter::new()))
     }
@@ -145,7 +145,7 @@ mod tests {
 
     fn budget(config: RetryBudgetConfig) -> (VirtualTime, RetryBudget) {
         let time = VirtualTime::new();
-        let budget = RetryBudget::with_clock(config, time.clock()).unwrap();
+        let budget = RetryBudget::with_config(config, time.clock()).expect("the test's settings are good");
         (time, budget)
     }
 

@@ -1,5 +1,6 @@
 //! The local patterns, one folder each; none of them imports another.
 
+pub mod bulkhead;
 pub mod circuit_breaker;
 pub mod rate_limiter;
 pub mod retry;

@@ -55,7 +55,7 @@ impl RetryExecutor {
     /// delays of `strategy`, on the system clock.
     ///
     /// Growing delays have full jitter, a fixed delay has none. All calls of the executor and its clones share a budget
-    /// of retries: 20 % of the calls and 10 per second, over 10 s. [`from_config`](RetryExecutor::from_config) sets
+    /// of retries: 20 % of the calls and 10 per second, over 10 s. [`with_config`](RetryExecutor::with_config) sets
     /// these otherwise.
     ///
     /// # Panics
@@ -76,16 +76,7 @@ impl RetryExecutor {
     ///
     /// The first setting that breaks its rule.
     pub fn try_new(max_retries: u32, strategy: RetryStrategy) -> Result<Self, ConfigError> {
-        Self::from_config(RetryConfig::new(max_retries, strategy))
-    }
-
-    /// An executor with these settings, on the system clock.
-    ///
-    /// # Errors
-    ///
-    /// The first setting that breaks its rule.
-    pub fn from_config(config: RetryConfig) -> Result<Self, ConfigError> {
-        Self::with_clock(config, Clock::system())
+        Self::with_config(RetryConfig::new(max_retries, strategy), Clock::system())
     }
 
     /// An executor with these settings, on `clock`.
@@ -93,19 +84,24 @@ impl RetryExecutor {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_clock(config: RetryConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: RetryConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         let budget = match config.budget {
-            Some(budget) => Some(RetryBudget::with_clock(budget, clock.clone())?),
+            Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
             None => None,
         };
-        Ok(Self {
+        Ok(Self::of_parts(config, clock, budget))
+    }
+
+    /// For settings that were checked.
+    fn of_parts(config: RetryConfig, clock: Clock, budget: Option<RetryBudget>) -> Self {
+        Self {
             config,
             clock,
             random: Arc::new(Random::from_entropy()),
             budget,
             counters: Arc::new(StripedCounter::compact()),
-        })
+        }
     }
 
     /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
@@ -274,6 +270,7 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     let config = RetryConfig::new(max_retries, retry_config::STRATEGY).without_budget();
-    let executor = RetryExecutor::from_config(config).expect("the strategy was checked while compiling");
+    // The strategy was checked while compiling.
+    let executor = RetryExecutor::of_parts(config, Clock::system(), None);
     executor.execute(attempt).await
 }

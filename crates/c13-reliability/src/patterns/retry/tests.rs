@@ -17,7 +17,7 @@ fn fixed(max_retries: u32, delay: Duration) -> RetryConfig {
 }
 
 fn on(executor: &Executor, config: RetryConfig) -> RetryExecutor {
-    RetryExecutor::with_clock(config, executor.clock())
+    RetryExecutor::with_config(config, executor.clock())
         .expect("the test's settings are good")
         .seed(7)
 }
@@ -315,7 +315,7 @@ fn of_a_thousand_callers_who_back_off_at_once_a_fifth_gets_a_retry() {
 fn executors_that_share_a_budget_share_its_limit() {
     let executor = Executor::new();
     let config = RetryBudgetConfig::new().ratio(0.0).min_per_second(0.3);
-    let budget = RetryBudget::with_clock(config, executor.clock()).unwrap();
+    let budget = RetryBudget::with_config(config, executor.clock()).unwrap();
     let one = on(&executor, fixed(2, MS)).budget(budget.clone());
     let other = on(&executor, fixed(2, MS)).budget(budget);
     let attempts = |retry: &RetryExecutor| {
@@ -348,7 +348,7 @@ fn a_server_that_says_when_is_obeyed() {
 fn the_same_seed_gives_the_same_waits() {
     let waited = |seed| {
         let executor = Executor::new();
-        let retry = RetryExecutor::with_clock(RetryConfig::default(), executor.clock())
+        let retry = RetryExecutor::with_config(RetryConfig::default(), executor.clock())
             .unwrap()
             .seed(seed);
         let result = executor.block_on(retry.execute(|| ready(Err::<(), ()>(()))));

@@ -22,7 +22,7 @@ pub enum TimeoutError<E> {
 impl<E> TimeoutError<E> {
     /// The call's own error, if it failed in time.
     #[must_use]
-    pub fn into_inner(self) -> Option<E> {
+    pub fn into_call_error(self) -> Option<E> {
         match self {
             Self::CallFailed(error) => Some(error),
             Self::Elapsed { .. } | Self::DeadlineExceeded => None,

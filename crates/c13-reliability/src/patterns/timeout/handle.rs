@@ -41,7 +41,7 @@ impl Timeout {
     ///
     /// If the limit is zero.
     pub fn try_new(limit: Duration) -> Result<Self, ConfigError> {
-        Self::with_clock(TimeoutConfig::new(limit), Clock::system())
+        Self::with_config(TimeoutConfig::new(limit), Clock::system())
     }
 
     /// A timeout with these settings, on `clock`.
@@ -49,7 +49,7 @@ impl Timeout {
     /// # Errors
     ///
     /// If the limit is zero.
-    pub fn with_clock(config: TimeoutConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: TimeoutConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
             config,

@@ -13,7 +13,7 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn on(executor: &Executor, limit: Duration) -> Timeout {
-    Timeout::with_clock(TimeoutConfig::new(limit), executor.clock()).expect("the test's limit is above zero")
+    Timeout::with_config(TimeoutConfig::new(limit), executor.clock()).expect("the test's limit is above zero")
 }
 
 /// A call that takes `takes`.
@@ -93,7 +93,7 @@ fn the_calls_own_error_comes_through() {
         (error, error.to_string().as_str()),
         (TimeoutError::CallFailed("refused"), "refused")
     );
-    assert_eq!(error.into_inner(), Some("refused"));
+    assert_eq!(error.into_call_error(), Some("refused"));
 }
 
 // TO-07.

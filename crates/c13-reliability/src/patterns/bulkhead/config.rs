@@ -1,0 +1,96 @@
+//! What can be set of a bulkhead.
+
+use crate::error::{ConfigError, ConfigValue};
+use std::time::Duration;
+
+/// What can be set of a bulkhead.
+///
+/// ```
+/// use c13_reliability::patterns::bulkhead::BulkheadConfig;
+/// use std::time::Duration;
+///
+/// const CONFIG: BulkheadConfig = BulkheadConfig::new(10).queue(20, Duration::from_millis(500));
+/// const _: () = assert!(CONFIG.validate().is_ok());
+/// assert_eq!(CONFIG.max_queue, 20);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkheadConfig {
+    /// Calls that run at a time, from 1 to [`MAX_CONCURRENT`](BulkheadConfig::MAX_CONCURRENT).
+    pub max_concurrent: u32,
+    /// Calls in line. Default: 0, so that what does not fit is refused at once.
+    pub max_queue: u32,
+    /// How long a call may stay in line; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
+    pub max_wait: Duration,
+}
+
+impl BulkheadConfig {
+    /// No bulkhead is larger: 2³¹ − 1.
+    pub const MAX_CONCURRENT: u32 = (1 << 31) - 1;
+
+    /// Up to `max_concurrent` calls at a time and no queue.
+    #[must_use]
+    pub const fn new(max_concurrent: u32) -> Self {
+        Self {
+            max_concurrent,
+            max_queue: 0,
+            max_wait: Duration::ZERO,
+        }
+    }
+
+    /// Lets up to `max_queue` calls stay in line for up to `max_wait` each; [`Duration::MAX`] is no limit.
+    #[must_use]
+    pub const fn queue(mut self, max_queue: u32, max_wait: Duration) -> Self {
+        self.max_queue = max_queue;
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Checks all settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_concurrent == 0 || self.max_concurrent > Self::MAX_CONCURRENT {
+            let value = ConfigValue::Count(self.max_concurrent as u64);
+            return Err(ConfigError::new(
+                "bulkhead",
+                "max_concurrent",
+                value,
+                "must be from 1 to 2147483647",
+            ));
+        }
+        if self.max_queue > 0 && self.max_wait.is_zero() {
+            let value = ConfigValue::Duration(self.max_wait);
+            let rule = "must be above zero where there is a queue";
+            return Err(ConfigError::new("bulkhead", "max_wait", value, rule));
+        }
+        if self.max_queue == 0 && !self.max_wait.is_zero() {
+            let value = ConfigValue::Count(0);
+            let rule = "must be at least 1 where `max_wait` is set";
+            return Err(ConfigError::new("bulkhead", "max_queue", value, rule));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        let good = BulkheadConfig::new(1);
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(good.queue(1, Duration::MAX).validate(), Ok(()));
+        for (bad, setting) in [
+            (BulkheadConfig::new(0), "max_concurrent"),
+            (BulkheadConfig::new(1 << 31), "max_concurrent"),
+            (good.queue(1, Duration::ZERO), "max_wait"),
+            (good.queue(0, Duration::from_secs(1)), "max_queue"),
+        ] {
+            assert_eq!(bad.validate().map_err(|error| error.setting), Err(setting), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a call through a bulkhead gave no value.
+
+use crate::error::{Layer, Rejected};
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a bulkhead let a call not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BulkheadRejected {
+    /// As many calls run as may, and as many are in line as may, if any.
+    Full {
+        /// How many calls may run at a time.
+        max_concurrent: u32,
+    },
+    /// The call was in line for as long as it may, or until its deadline.
+    WaitElapsed {
+        /// How long it was in line.
+        waited: Duration,
+    },
+}
+
+impl fmt::Display for BulkheadRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { max_concurrent } => {
+                write!(f, "the bulkhead is full, its limit is {max_concurrent}")
+            }
+            Self::WaitElapsed { waited } => write!(f, "the bulkhead had no place for the call within {waited:?}"),
+        }
+    }
+}
+
+impl Error for BulkheadRejected {}
+
+impl From<BulkheadRejected> for Rejected {
+    /// When a place becomes free is not known, so there is no `retry_after`.
+    fn from(_: BulkheadRejected) -> Self {
+        Self::new(Layer::Bulkhead, None)
+    }
+}
+
+/// Why a call through a bulkhead gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BulkheadError<E> {
+    /// As many calls run as may, and as many are in line as may, if any. The call did not run.
+    Full {
+        /// How many calls may run at a time.
+        max_concurrent: u32,
+    },
+    /// The call was in line for as long as it may, or until its deadline. It did not run.
+    WaitElapsed {
+        /// How long it was in line.
+        waited: Duration,
+    },
+    /// The call ran and failed with its own error.
+    CallFailed(E),
+}
+
+impl<E> BulkheadError<E> {
+    /// The call's own error, if it ran.
+    #[must_use]
+    pub fn into_call_error(self) -> Option<E> {
+        match self {
+            Self::CallFailed(error) => Some(error),
+            Self::Full { .. } | Self::WaitElapsed { .. } => None,
+        }
+    }
+}
+
+impl<E> From<BulkheadRejected> for BulkheadError<E> {
+    fn from(rejected: BulkheadRejected) -> Self {
+        match rejected {
+            BulkheadRejected::Full { max_concurrent } => Self::Full { max_concurrent },
+            BulkheadRejected::WaitElapsed { waited } => Self::WaitElapsed { waited },
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for BulkheadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Full { max_concurrent } => BulkheadRejected::Full { max_concurrent }.fmt(f),
+            Self::WaitElapsed { waited } => BulkheadRejected::WaitElapsed { waited }.fmt(f),
+            Self::CallFailed(ref error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for BulkheadError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::CallFailed(error) => error.source(),
+            Self::Full { .. } | Self::WaitElapsed { .. } => None,
+        }
+    }
+}

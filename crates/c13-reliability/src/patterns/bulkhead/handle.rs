@@ -1,0 +1,168 @@
+//! What users hold: the bulkhead itself.
+
+use super::admission::{Admission, try_enter};
+use super::call::BulkheadCall;
+use super::shared::{REJECTED, Shared, WAIT_ELAPSED};
+use super::{BulkheadConfig, BulkheadRejected, BulkheadSnapshot, Permit};
+use crate::error::ConfigError;
+use crate::gate::Gate;
+use crate::time::Clock;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lets at most so many calls run at a time, and so many wait in line. Clones are one bulkhead.
+///
+/// See the [module](super) for what happens to a call. Memory: 8 KB.
+#[derive(Clone)]
+pub struct Bulkhead {
+    shared: Arc<Shared>,
+}
+
+impl Bulkhead {
+    /// A bulkhead for `max_concurrent` calls at a time, without a queue.
+    ///
+    /// # Panics
+    ///
+    /// If `max_concurrent` is 0 or above [`BulkheadConfig::MAX_CONCURRENT`]. For numbers that are not known when writing,
+    /// use [`try_new`](Bulkhead::try_new).
+    #[must_use]
+    pub fn new(max_concurrent: u32) -> Self {
+        match Self::try_new(max_concurrent) {
+            Ok(bulkhead) => bulkhead,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](Bulkhead::new), for a number that is only known at run time.
+    ///
+    /// # Errors
+    ///
+    /// If `max_concurrent` is 0 or above [`BulkheadConfig::MAX_CONCURRENT`].
+    pub fn try_new(max_concurrent: u32) -> Result<Self, ConfigError> {
+        Self::with_config(BulkheadConfig::new(max_concurrent), Clock::system())
+    }
+
+    /// A bulkhead with these settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_config(config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(&config, clock)),
+        })
+    }
+
+    /// Runs `future` when there is a place for it; it waits in line for one where there is a queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`](super::BulkheadError::Full) if there is neither a place nor room in line,
+    /// [`WaitElapsed`](super::BulkheadError::WaitElapsed) if the wait in line took too long; the future is then never
+    /// polled. [`CallFailed`](super::BulkheadError::CallFailed) with the future's own error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside and gives back the place, in the bulkhead or in line.
+    pub fn call<F, T, E>(&self, future: F) -> BulkheadCall<'_, F>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        BulkheadCall::new(&self.shared, future)
+    }
+
+    /// Lets `max_concurrent` calls run at a time from now on. Up lets those in line in at once; down takes effect as
+    /// running calls end.
+    ///
+    /// # Errors
+    ///
+    /// If `max_concurrent` is 0 or above [`BulkheadConfig::MAX_CONCURRENT`]; nothing has changed then.
+    pub fn resize(&self, max_concurrent: u32) -> Result<(), ConfigError> {
+        let mut config = self.config();
+        config.max_concurrent = max_concurrent;
+        self.reconfigure(config)
+    }
+
+    /// Takes on all settings of `config`. Those in line stay there with the wait they came with, however short the new
+    /// queue is.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule; nothing has changed then.
+    pub fn reconfigure(&self, config: BulkheadConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.shared.set_queue(config.max_queue, config.max_wait);
+        self.shared.resize(config.max_concurrent);
+        Ok(())
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> BulkheadConfig {
+        BulkheadConfig {
+            max_concurrent: self.shared.word().limit(),
+            // A queue is never set longer than its setting holds.
+            max_queue: u32::try_from(self.shared.max_queue()).unwrap_or(u32::MAX),
+            max_wait: self.shared.max_wait().unwrap_or(Duration::MAX),
+        }
+    }
+
+    /// How many calls run. Complexity: O(1).
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.shared.word().in_flight()
+    }
+
+    /// How many more calls could run now; none while anybody is in line.
+    #[must_use]
+    pub fn available(&self) -> u32 {
+        let word = self.shared.word();
+        if word.is_waited_for() {
+            0
+        } else {
+            word.limit().saturating_sub(word.in_flight())
+        }
+    }
+
+    /// What it holds and what it did so far.
+    #[must_use]
+    pub fn snapshot(&self) -> BulkheadSnapshot {
+        let word = self.shared.word();
+        BulkheadSnapshot {
+            in_flight: word.in_flight(),
+            queued: self.shared.queued(),
+            max_concurrent: word.limit(),
+            rejected: self.shared.counters.sum(REJECTED),
+            wait_elapsed: self.shared.counters.sum(WAIT_ELAPSED),
+            waited: self.shared.waited.snapshot(),
+        }
+    }
+}
+
+impl Gate for Bulkhead {
+    type Permit<'a> = Permit<'a>;
+    type Rejection = BulkheadRejected;
+
+    #[inline]
+    fn try_admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
+        try_enter(&self.shared)
+    }
+
+    async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
+        Admission::new(&self.shared).await
+    }
+}
+
+impl fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.shared.word();
+        f.debug_struct("Bulkhead")
+            .field("config", &self.config())
+            .field("in_flight", &word.in_flight())
+            .field("queued", &self.shared.queued())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! Bulkhead: at most so many calls at a time, and so many in line.
+//!
+//! Use it so that one slow dependency cannot take all threads, connections or memory. What does not fit waits its turn,
+//! first come first served, if there is a queue, and is refused at once if not.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::gate::Gate;
+//! use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadError};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let bulkhead = Bulkhead::new(1);
+//! let held = bulkhead.try_admit();
+//! assert!(held.is_ok());
+//! let refused = bulkhead.call(async { Ok::<_, &str>("never runs") }).await;
+//! assert!(matches!(refused, Err(BulkheadError::Full { .. })));
+//! drop(held);
+//! assert_eq!(bulkhead.call(async { Ok::<_, &str>("runs") }).await, Ok("runs"));
+//! # }
+//! ```
+//!
+//! # What happens to a call
+//!
+//! | running | in line | it |
+//! |---|---|---|
+//! | fewer than `max_concurrent` | nobody | runs at once |
+//! | | somebody, but fewer than `max_queue` | waits behind them: nobody overtakes |
+//! | `max_concurrent` | fewer than `max_queue` | waits, for `max_wait` and until its deadline at most |
+//! | `max_concurrent` | `max_queue` | is refused |
+//!
+//! A bulkhead can be [resized](Bulkhead::resize) while calls run: up wakes waiters at once, down takes effect as running
+//! calls end.
+//!
+//! # Settings
+//!
+//! | [`BulkheadConfig`] | default | |
+//! |---|---|---|
+//! | `max_concurrent` | none: it must be given | calls that run at a time |
+//! | `max_queue` | 0 | calls in line |
+//! | `max_wait` | 0 | how long a call may stay in line; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
+//!
+//! # Counts
+//!
+//! [`BulkheadSnapshot`]: `in_flight`, `queued`, `max_concurrent`, `rejected`, `wait_elapsed`, `waited`.
+//!
+//! # What it costs
+//!
+//! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word.
+
+mod admission;
+mod call;
+mod config;
+mod error;
+mod handle;
+#[cfg(all(test, c13_loom))]
+mod loom;
+mod permit;
+mod shared;
+mod snapshot;
+mod state;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+
+pub use call::BulkheadCall;
+pub use config::BulkheadConfig;
+pub use error::{BulkheadError, BulkheadRejected};
+pub use handle::Bulkhead;
+pub use permit::Permit;
+pub use snapshot::BulkheadSnapshot;
