@@ -138,6 +138,12 @@ fn explain(source: &Arc<Source>, range: Range<usize>, message: &str) -> Diagnost
     let wrong_value = WRONG_VALUES.iter().any(|start| message.starts_with(start));
     if wrong_value && text.is_empty() {
         Diagnostic::new(at(range), "a key has no value").label("a value belongs here")
+    } else if wrong_value
+        && let Some(gap) = text.rfind(char::is_whitespace)
+        && source.text()[word.end..].trim_start().starts_with('=')
+    {
+        let next = word.start + gap + 1..word.end;
+        Diagnostic::new(at(next), "two settings run into each other").label("a comma or a new line belongs before this")
     } else if wrong_value && let Some(truth) = ["true", "false"].iter().find(|truth| truth.eq_ignore_ascii_case(text)) {
         Diagnostic::new(at(word), format!("`{text}` is no value")).help(format!("write {truth}"))
     } else if wrong_value {

@@ -576,6 +576,20 @@ fn syntax_errors_come_together_and_do_not_hide_the_rest() {
 }
 
 #[test]
+fn one_slip_is_one_error() {
+    assert_text(
+        &errors("shape = [{ at = 2 rps = 3 }]\n", |root| root.known(&["shape"])),
+        r#"
+        error: two settings run into each other
+         --> f.toml:1:19
+          |
+        1 | shape = [{ at = 2 rps = 3 }]
+          |                   ^^^ a comma or a new line belongs before this
+        "#,
+    );
+}
+
+#[test]
 fn a_key_set_twice_shows_the_first() {
     let read = |root: Table<'_>| root.known(&["a", "b", "t"]);
     assert_text(
