@@ -14,7 +14,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Damage {
     source: Arc<Source>,
-    /// Where the lines with errors begin.
+    /// Where the lines with errors begin, in order.
     lines: Vec<usize>,
     /// Where guesswork begins: a list that does not end takes the lines below it for its own.
     beyond: usize,
@@ -28,7 +28,7 @@ impl Damage {
 
     /// Whether the line that holds a byte is in doubt.
     pub(super) fn touches(&self, at: usize) -> bool {
-        self.swallows(at) || self.lines.contains(&self.source.line_start(at))
+        self.swallows(at) || self.lines.binary_search(&self.source.line_start(at)).is_ok()
     }
 
     /// Whether a byte lies where not even the structure is known.
