@@ -1,0 +1,130 @@
+//! All variants of a scenario under one seed, spread over the machine's processors.
+
+use super::measure::Measured;
+use super::run::run_variant;
+use crate::drill::report::{Figures, Rejections, Report, VariantReport};
+use crate::drill::scenario::{Scenario, Variant};
+use crate::drill::watch::{Interrupted, Progress, Watch};
+use c13_reliability::Layer;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How many points a picture of goodput over time has.
+const POINTS: usize = 120;
+
+/// What a processor tells while it works on variants.
+enum News {
+    /// A variant has come this far, from 0 to 1.
+    Progress(usize, f64),
+    /// A variant is done.
+    Done(usize, Box<Measured>),
+}
+
+/// Rehearses `scenario` once with `seed`.
+///
+/// Variants share nothing, so the result is the same whatever the number of processors.
+///
+/// # Errors
+///
+/// The watch said to stop.
+pub(crate) fn rehearse(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<Report, Interrupted> {
+    let variants = &scenario.variants;
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let (tell, news) = mpsc::channel();
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(variants.len());
+
+    let mut results: Vec<Option<Box<Measured>>> = variants.iter().map(|_| None).collect();
+    let mut shares = vec![0.0; variants.len()];
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (tell, next, stop) = (tell.clone(), &next, &stop);
+            scope.spawn(move || work(scenario, seed, next, stop, &tell));
+        }
+        drop(tell);
+        // Ends when the last processor has nothing more to tell.
+        for news in news {
+            let index = match news {
+                News::Progress(index, share) => {
+                    shares[index] = share;
+                    index
+                }
+                News::Done(index, measured) => {
+                    results[index] = Some(measured);
+                    shares[index] = 1.0;
+                    index
+                }
+            };
+            let share = shares.iter().sum::<f64>() / shares.len() as f64;
+            if watch.tell(Progress { variant: &variants[index].name, share }).is_err() {
+                // Relaxed: a flag that is seen a moment later stops a moment later.
+                stop.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    let reports = results.into_iter().zip(variants).map(|(measured, variant)| {
+        measured.map(|measured| report(scenario, variant, &measured)).ok_or(Interrupted)
+    });
+    Ok(Report { seed, variants: reports.collect::<Result<_, _>>()? })
+}
+
+/// Works on one variant after the other until none is left, or until told to stop.
+fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, tell: &mpsc::Sender<News>) {
+    loop {
+        // Relaxed: the counter only has to give each variant to one thread.
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(variant) = scenario.variants.get(index) else { return };
+        let goes_on = |share: f64| {
+            // Relaxed: as where it is set. A listener that is gone cannot be told anything, and wants no result.
+            tell.send(News::Progress(index, share)).is_ok() && !stop.load(Ordering::Relaxed)
+        };
+        let told = run_variant(scenario, variant, seed, &goes_on)
+            .is_some_and(|measured| tell.send(News::Done(index, Box::new(measured))).is_ok());
+        if !told {
+            return;
+        }
+    }
+}
+
+fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> VariantReport {
+    let (first_fault, last_end) = (scenario.first_fault_start(), scenario.last_fault_end());
+    let recovery = match first_fault.zip(last_end) {
+        Some((first, end)) => measured.recovery(first, end),
+        None => Some(Duration::ZERO),
+    };
+    let detected = first_fault.zip(measured.first_open).map(|(fault, open)| open.saturating_sub(fault));
+    let quantile = |q| measured.latency.quantile(q).unwrap_or(0) as f64 / 1e6;
+    let stopped = |layer| measured.stopped.get(&layer).copied().unwrap_or(0);
+    VariantReport {
+        name: variant.name.clone(),
+        figures: Figures {
+            requests: measured.requests,
+            success_ratio: measured.success_ratio(),
+            goodput_ratio: measured.goodput_ratio(),
+            p50_ms: quantile(0.5),
+            p99_ms: quantile(0.99),
+            amplification: measured.amplification(),
+            detect_s: detected.map(|after| after.as_secs_f64()),
+            recovery_s: recovery.map(|after| after.as_secs_f64()),
+            peak_load_rps: measured.peak,
+            rejections: Rejections {
+                rate_limit: stopped(Layer::RateLimit),
+                bulkhead: stopped(Layer::Bulkhead),
+                circuit_breaker: stopped(Layer::CircuitBreaker),
+                retry_budget: stopped(Layer::Retry),
+                timeout: stopped(Layer::AttemptTimeout) + stopped(Layer::TotalTimeout),
+                deadline: measured.given_up,
+            },
+        },
+        timeline: timeline(scenario.duration, measured),
+    }
+}
+
+/// Goodput over time, in points of equal length.
+fn timeline(duration: Duration, measured: &Measured) -> Vec<Option<f64>> {
+    let seconds = duration.as_secs_f64().ceil() as usize;
+    let points = POINTS.min(seconds.max(1));
+    (0..points).map(|point| measured.share(point * seconds / points..(point + 1) * seconds / points)).collect()
+}

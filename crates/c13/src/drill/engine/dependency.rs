@@ -1,0 +1,217 @@
+//! The simulated dependency: servers, a queue before them, and slowness that grows with the queue.
+
+use super::fault::Condition;
+use super::latency::LatencyDraw;
+use crate::drill::scenario::{Dependency as Settings, Fault, Order, OutageMode};
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Clock, Spawner, Tick};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Why the dependency did not give what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallError {
+    /// It worked on the call and failed.
+    Failed,
+    /// Its queue was full.
+    Overloaded,
+    /// It was not there.
+    Refused,
+}
+
+/// The dependency, as the calls see it. Clones are the same dependency.
+#[derive(Clone)]
+pub(super) struct Dependency {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    faults: Vec<Fault>,
+    latency: LatencyDraw,
+    clock: Clock,
+    spawner: Spawner,
+    random: Random,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    busy: usize,
+    queue: VecDeque<Rc<Job>>,
+    /// Calls that reached it, by the second of their arrival.
+    offered: Vec<u32>,
+    condition: Option<(Tick, Condition)>,
+}
+
+/// One call in the dependency's hands.
+#[derive(Default)]
+struct Job {
+    answer: RefCell<Answer>,
+}
+
+#[derive(Default)]
+struct Answer {
+    result: Option<Result<(), CallError>>,
+    waiting: Option<Waker>,
+    /// Whether the caller has gone.
+    left: bool,
+}
+
+impl Dependency {
+    pub(super) fn new(settings: &Settings, faults: &[Fault], clock: Clock, spawner: Spawner, random: Random) -> Self {
+        let shared = Shared {
+            latency: LatencyDraw::new(&settings.latency),
+            settings: settings.clone(),
+            faults: faults.to_vec(),
+            clock,
+            spawner,
+            random,
+            state: RefCell::default(),
+        };
+        let shared = Rc::new(shared);
+        // Servers that come back when a fault ends find a queue.
+        for end in faults.iter().map(Fault::end) {
+            let this = shared.clone();
+            shared.spawner.spawn(async move {
+                this.clock.sleep_until(Tick::ZERO + end).await;
+                this.serve();
+            });
+        }
+        Self { shared }
+    }
+
+    /// Sends one call. The dependency has it from this moment, whether or not anybody waits for the answer.
+    pub(super) fn call(&self) -> Reply {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let condition = shared.condition(now);
+        let second = (now - Tick::ZERO).as_secs() as usize;
+        let mut state = shared.state.borrow_mut();
+        if state.offered.len() <= second {
+            state.offered.resize(second + 1, 0);
+        }
+        state.offered[second] += 1;
+        let job = Rc::new(Job::default());
+        match condition.outage {
+            Some(OutageMode::Refuse) => job.finish(Err(CallError::Refused)),
+            Some(OutageMode::Blackhole) => {}
+            None if state.busy < condition.servers => {
+                state.busy += 1;
+                shared.start(job.clone(), &condition, state.queue.len());
+            }
+            None if state.queue.len() < shared.places() => state.queue.push_back(job.clone()),
+            None => job.finish(Err(CallError::Overloaded)),
+        }
+        Reply { job }
+    }
+
+    /// The calls that reached it, by the second in which they did.
+    pub(super) fn offered(&self) -> Vec<u32> {
+        self.shared.state.borrow().offered.clone()
+    }
+}
+
+impl Shared {
+    /// The condition at `now`; worked out anew at most once an instant.
+    fn condition(&self, now: Tick) -> Condition {
+        let mut state = self.state.borrow_mut();
+        match state.condition {
+            Some((at, condition)) if at == now => condition,
+            _ => {
+                let condition = Condition::at(&self.settings, &self.faults, now - Tick::ZERO);
+                state.condition = Some((now, condition));
+                condition
+            }
+        }
+    }
+
+    /// How many calls may wait.
+    fn places(&self) -> usize {
+        self.settings.queue.map_or(0, |queue| queue.capacity.get() as usize)
+    }
+
+    /// Works on `job` with a server that was free, while `queued` others wait.
+    fn start(self: &Rc<Self>, job: Rc<Job>, condition: &Condition, queued: usize) {
+        let overload = self.settings.queue.map_or(1.0, |queue| queue.slowdown(queued as u32));
+        let work = self.latency.draw(&self.random, condition.slowdown * overload);
+        let fails = self.random.unit() < condition.error_rate;
+        let this = self.clone();
+        self.spawner.spawn(async move {
+            this.clock.sleep(work).await;
+            job.finish(if fails { Err(CallError::Failed) } else { Ok(()) });
+            this.state.borrow_mut().busy -= 1;
+            this.serve();
+        });
+    }
+
+    /// Puts free servers to work on the calls that wait.
+    fn serve(self: &Rc<Self>) {
+        let Some(queue) = self.settings.queue else { return };
+        let condition = self.condition(self.clock.now());
+        let mut state = self.state.borrow_mut();
+        while state.busy < condition.servers {
+            let next = match queue.order {
+                Order::Fifo => state.queue.pop_front(),
+                Order::Lifo => state.queue.pop_back(),
+            };
+            let Some(job) = next else { return };
+            if queue.abandon && job.answer.borrow().left {
+                continue;
+            }
+            state.busy += 1;
+            self.start(job, &condition, state.queue.len());
+        }
+    }
+}
+
+impl Job {
+    fn finish(&self, result: Result<(), CallError>) {
+        let waiting = {
+            let mut answer = self.answer.borrow_mut();
+            answer.result = Some(result);
+            answer.waiting.take()
+        };
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+}
+
+/// Waits for the dependency's answer. Dropping it tells the dependency that the caller has gone.
+pub(super) struct Reply {
+    job: Rc<Job>,
+}
+
+impl Future for Reply {
+    type Output = Result<(), CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut answer = self.job.answer.borrow_mut();
+        match answer.result {
+            Some(result) => Poll::Ready(result),
+            None => {
+                answer.waiting = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let mut answer = self.job.answer.borrow_mut();
+        answer.left = true;
+        answer.waiting = None;
+    }
+}
+
+/// The most calls that reached the dependency within one second.
+pub(super) fn peak(offered: &[u32], duration: Duration) -> f64 {
+    offered.iter().take(duration.as_secs().max(1) as usize).copied().max().unwrap_or(0).into()
+}

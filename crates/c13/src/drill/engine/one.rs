@@ -1,0 +1,151 @@
+//! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
+
+use super::dependency::{CallError, Dependency, peak};
+use super::load::ArrivalTimes;
+use super::measure::{End, Measured};
+use crate::drill::scenario::{Scenario, Variant};
+use c13_reliability::patterns::circuit_breaker::CircuitState;
+use c13_reliability::policy::Policy;
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
+use c13_reliability::Layer;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How much time is simulated between two reports of progress.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Runs `variant` of `scenario` in virtual time. The same seed gives the same result.
+///
+/// `goes_on` is told how far the run has come, from 0 to 1, and says whether to go on; `None` if it said no. Load,
+/// latencies and jitter draw from streams of their own, so all variants see the same arrivals.
+pub(super) fn run_variant(
+    scenario: &Scenario,
+    variant: &Variant,
+    seed: u64,
+    goes_on: &dyn Fn(f64) -> bool,
+) -> Option<Measured> {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let dependency = Dependency::new(
+        &scenario.dependency,
+        &scenario.faults,
+        clock.clone(),
+        executor.spawner(),
+        Random::stream(seed, "dependency"),
+    );
+    let policy = variant.policy.map(|config| {
+        Policy::with_clock(config, clock.clone(), Random::stream(seed, "policy"))
+            .expect("the policy was checked when the scenario was read")
+    });
+    let caller = Rc::new(Caller {
+        clock: clock.clone(),
+        dependency: dependency.clone(),
+        policy,
+        deadline: scenario.load.deadline,
+        first_fault: scenario.first_fault_start(),
+        attempts: Cell::new(0),
+        measured: RefCell::default(),
+    });
+    let times = ArrivalTimes::new(&scenario.load, Random::stream(seed, "load"));
+    executor.spawn(arrive(times, scenario.duration, executor.spawner(), caller.clone()));
+
+    // Calls that arrived before the end may still be answered in time.
+    let length = scenario.duration + scenario.load.deadline;
+    let end = Tick::ZERO + length;
+    while executor.time().now() < end {
+        executor.run_until(end.min(executor.time().now() + SLICE));
+        if !goes_on((executor.time().now() - Tick::ZERO).as_secs_f64() / length.as_secs_f64()) {
+            return None;
+        }
+    }
+    // Drops the calls that are still waiting, which note themselves.
+    drop(executor);
+    let mut measured = caller.measured.take();
+    measured.attempts = caller.attempts.get();
+    measured.peak = peak(&dependency.offered(), scenario.duration);
+    Some(measured)
+}
+
+/// Starts a call at each arrival until `end`, whatever became of the calls before it.
+async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller: Rc<Caller>) {
+    while let Some(at) = times.next().filter(|at| *at < end) {
+        caller.clock.sleep_until(Tick::ZERO + at).await;
+        spawner.spawn(caller.clone().call(at));
+    }
+}
+
+/// Who makes the calls: an application with one policy, or with none.
+struct Caller {
+    clock: Clock,
+    dependency: Dependency,
+    policy: Option<Policy>,
+    deadline: Duration,
+    first_fault: Option<Duration>,
+    attempts: Cell<u64>,
+    measured: RefCell<Measured>,
+}
+
+impl Caller {
+    async fn call(self: Rc<Self>, arrived: Duration) {
+        self.measured.borrow_mut().arrived(arrived);
+        let mut call = InFlight { caller: &self, arrived, end: None };
+        call.end = Some(match &self.policy {
+            Some(policy) => self.protected(policy, arrived).await,
+            None => match self.attempt().await {
+                Ok(()) => End::Answered,
+                Err(_) => End::Failed,
+            },
+        });
+    }
+
+    /// One call through the policy, under the caller's deadline.
+    async fn protected(&self, policy: &Policy, arrived: Duration) -> End {
+        let deadline = Deadline::at(&self.clock, Tick::ZERO + arrived + self.deadline);
+        let result = deadline.scope(policy.call(|| self.attempt())).await;
+        self.watch(policy);
+        match result.map_err(|error| error.layer()) {
+            Ok(()) => End::Answered,
+            // The policy's own limit is not what ended the call if the caller had less patience.
+            Err(Some(Layer::TotalTimeout)) if !policy.config().total_timeout.is_some_and(|own| own < self.deadline) => {
+                End::GivenUp
+            }
+            Err(Some(layer)) => End::Stopped(layer),
+            Err(None) => End::Failed,
+        }
+    }
+
+    async fn attempt(&self) -> Result<(), CallError> {
+        self.attempts.set(self.attempts.get() + 1);
+        self.dependency.call().await
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now() - Tick::ZERO
+    }
+
+    /// Notes when the breaker first opened after the trouble began. It opens on a call's result, so looking after each
+    /// call finds the moment.
+    fn watch(&self, policy: &Policy) {
+        let (Some(first_fault), Some(breaker)) = (self.first_fault, policy.circuit_breaker()) else { return };
+        let mut measured = self.measured.borrow_mut();
+        if measured.first_open.is_none() && self.now() >= first_fault && breaker.current_state() == CircuitState::Open {
+            measured.first_open = Some(self.now());
+        }
+    }
+}
+
+/// A call that is under way. It is noted when it ends, and when it is dropped with the drill.
+struct InFlight<'a> {
+    caller: &'a Caller,
+    arrived: Duration,
+    end: Option<End>,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        let latency = self.caller.now() - self.arrived;
+        self.caller.measured.borrow_mut().ended(self.arrived, latency, self.end, self.caller.deadline);
+    }
+}
