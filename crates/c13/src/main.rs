@@ -1,5 +1,4 @@
-//! The `c13` program.
-#![expect(dead_code, reason = "nothing runs a scenario yet")]
+//! The `c13` program: reads the command line, runs the command, prints what came of it.
 
 mod args;
 mod cmd;
@@ -7,4 +6,24 @@ mod drill;
 mod interrupt;
 mod output;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Command, CommandLine};
+use drill::watch::Watch;
+
+fn main() -> ExitCode {
+    let Command::Drill(args) = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(error) => return output::usage(&error),
+    };
+    output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
+        let line = output::ProgressLine::new();
+        cmd::drill::run(
+            &args,
+            &Watch::new(&stop, &|progress| line.show(progress)),
+            drill::engine::run,
+        )
+    }))
+}

@@ -3,11 +3,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`scenario`] | what is rehearsed, read from TOML |
+//! | [`engine`] | the simulation: callers, the policy under test, the dependency |
 //! | [`watch`] | how a drill that is running is watched and stopped |
 //! | [`report`] | what came of one run |
 //! | [`summary`] | what came of all runs together, and whether the objectives are met |
 //! | [`json`], [`table`] | the summary for programs and for people |
 
+pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod figures_text;

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
 
-pub(crate) use dependency::Dependency;
-pub(crate) use fault::Fault;
-pub(crate) use load::Load;
+pub(crate) use dependency::{Dependency, Latency, Order};
+pub(crate) use fault::{Fault, FaultKind, OutageMode};
+pub(crate) use load::{Arrivals, Load};
 pub(crate) use slo::{Measure, Objective};
 pub(crate) use variant::Variant;
 

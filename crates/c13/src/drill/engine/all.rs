@@ -1,7 +1,7 @@
 //! All variants of a scenario under one seed, spread over the machine's processors.
 
 use super::measure::Measured;
-use super::run::run_variant;
+use super::one::run_variant;
 use crate::drill::report::{Figures, Rejections, Report, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
 use crate::drill::watch::{Interrupted, Progress, Watch};
@@ -29,12 +29,14 @@ enum News {
 /// # Errors
 ///
 /// The watch said to stop.
-pub(crate) fn rehearse(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<Report, Interrupted> {
+pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<Report, Interrupted> {
     let variants = &scenario.variants;
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (tell, news) = mpsc::channel();
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(variants.len());
+    let threads = std::thread::available_parallelism()
+        .map_or(1, NonZeroUsize::get)
+        .min(variants.len());
 
     let mut results: Vec<Option<Box<Measured>>> = variants.iter().map(|_| None).collect();
     let mut shares = vec![0.0; variants.len()];
@@ -58,16 +60,27 @@ pub(crate) fn rehearse(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Res
                 }
             };
             let share = shares.iter().sum::<f64>() / shares.len() as f64;
-            if watch.tell(Progress { variant: &variants[index].name, share }).is_err() {
+            if watch
+                .tell(Progress {
+                    variant: &variants[index].name,
+                    share,
+                })
+                .is_err()
+            {
                 // Relaxed: a flag that is seen a moment later stops a moment later.
                 stop.store(true, Ordering::Relaxed);
             }
         }
     });
     let reports = results.into_iter().zip(variants).map(|(measured, variant)| {
-        measured.map(|measured| report(scenario, variant, &measured)).ok_or(Interrupted)
+        measured
+            .map(|measured| report(scenario, variant, &measured))
+            .ok_or(Interrupted)
     });
-    Ok(Report { seed, variants: reports.collect::<Result<_, _>>()? })
+    Ok(Report {
+        seed,
+        variants: reports.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Works on one variant after the other until none is left, or until told to stop.
@@ -75,7 +88,9 @@ fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, t
     loop {
         // Relaxed: the counter only has to give each variant to one thread.
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(variant) = scenario.variants.get(index) else { return };
+        let Some(variant) = scenario.variants.get(index) else {
+            return;
+        };
         let goes_on = |share: f64| {
             // Relaxed: as where it is set. A listener that is gone cannot be told anything, and wants no result.
             tell.send(News::Progress(index, share)).is_ok() && !stop.load(Ordering::Relaxed)
@@ -94,7 +109,9 @@ fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> Varian
         Some((first, end)) => measured.recovery(first, end),
         None => Some(Duration::ZERO),
     };
-    let detected = first_fault.zip(measured.first_open).map(|(fault, open)| open.saturating_sub(fault));
+    let detected = first_fault
+        .zip(measured.first_open)
+        .map(|(fault, open)| open.saturating_sub(fault));
     let quantile = |q| measured.latency.quantile(q).unwrap_or(0) as f64 / 1e6;
     let stopped = |layer| measured.stopped.get(&layer).copied().unwrap_or(0);
     VariantReport {
@@ -126,5 +143,7 @@ fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> Varian
 fn timeline(duration: Duration, measured: &Measured) -> Vec<Option<f64>> {
     let seconds = duration.as_secs_f64().ceil() as usize;
     let points = POINTS.min(seconds.max(1));
-    (0..points).map(|point| measured.share(point * seconds / points..(point + 1) * seconds / points)).collect()
+    (0..points)
+        .map(|point| measured.share(point * seconds / points..(point + 1) * seconds / points))
+        .collect()
 }

@@ -74,16 +74,9 @@ impl Dependency {
             random,
             state: RefCell::default(),
         };
-        let shared = Rc::new(shared);
-        // Servers that come back when a fault ends find a queue.
-        for end in faults.iter().map(Fault::end) {
-            let this = shared.clone();
-            shared.spawner.spawn(async move {
-                this.clock.sleep_until(Tick::ZERO + end).await;
-                this.serve();
-            });
+        Self {
+            shared: Rc::new(shared),
         }
-        Self { shared }
     }
 
     /// Sends one call. The dependency has it from this moment, whether or not anybody waits for the answer.
@@ -213,5 +206,11 @@ impl Drop for Reply {
 
 /// The most calls that reached the dependency within one second.
 pub(super) fn peak(offered: &[u32], duration: Duration) -> f64 {
-    offered.iter().take(duration.as_secs().max(1) as usize).copied().max().unwrap_or(0).into()
+    offered
+        .iter()
+        .take(duration.as_secs().max(1) as usize)
+        .copied()
+        .max()
+        .unwrap_or(0)
+        .into()
 }

@@ -55,7 +55,11 @@ mod tests {
     }
 
     fn fault(at: u64, length: u64, kind: FaultKind) -> Fault {
-        Fault { at: Duration::from_secs(at), length: Duration::from_secs(length), kind }
+        Fault {
+            at: Duration::from_secs(at),
+            length: Duration::from_secs(length),
+            kind,
+        }
     }
 
     fn at(faults: &[Fault], ms: u64) -> Condition {
@@ -77,9 +81,21 @@ mod tests {
         let faults = [
             fault(0, 10, FaultKind::ErrorRate { rate: half }),
             fault(5, 10, FaultKind::Capacity { share: half }),
-            fault(5, 10, FaultKind::Latency { factor: 3.0, ramp: Duration::from_secs(2) }),
+            fault(
+                5,
+                10,
+                FaultKind::Latency {
+                    factor: 3.0,
+                    ramp: Duration::from_secs(2),
+                },
+            ),
         ];
-        let expected = |error_rate, slowdown, servers| Condition { error_rate, slowdown, servers, outage: None };
+        let expected = |error_rate, slowdown, servers| Condition {
+            error_rate,
+            slowdown,
+            servers,
+            outage: None,
+        };
         assert_eq!(at(&faults, 4_000), expected(0.5, 1.0, 40));
         assert_eq!(at(&faults, 6_000), expected(0.5, 2.0, 20));
         assert_eq!(at(&faults, 12_000), expected(0.0, 3.0, 20));

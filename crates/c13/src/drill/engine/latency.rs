@@ -20,11 +20,19 @@ impl LatencyDraw {
     pub(super) fn new(latency: &Latency) -> Self {
         match latency {
             Latency::Constant(value) => Self::Constant(value.as_secs_f64()),
-            Latency::Uniform { min, max } => Self::Uniform { min: min.as_secs_f64(), max: max.as_secs_f64() },
-            Latency::Exponential { mean } => Self::Exponential { mean: mean.as_secs_f64() },
+            Latency::Uniform { min, max } => Self::Uniform {
+                min: min.as_secs_f64(),
+                max: max.as_secs_f64(),
+            },
+            Latency::Exponential { mean } => Self::Exponential {
+                mean: mean.as_secs_f64(),
+            },
             Latency::LogNormal { p50, p99 } => {
                 let mu = p50.as_secs_f64().ln();
-                Self::LogNormal { mu, sigma: (p99.as_secs_f64().ln() - mu) / Z99 }
+                Self::LogNormal {
+                    mu,
+                    sigma: (p99.as_secs_f64().ln() - mu) / Z99,
+                }
             }
         }
     }
@@ -64,20 +72,27 @@ mod tests {
 
     #[test]
     fn a_lognormal_latency_has_the_percentiles_it_was_given() {
-        let (p50, p99) =
-            quantiles(&Latency::LogNormal { p50: Duration::from_millis(40), p99: Duration::from_millis(250) });
+        let (p50, p99) = quantiles(&Latency::LogNormal {
+            p50: Duration::from_millis(40),
+            p99: Duration::from_millis(250),
+        });
         assert!((p50 - 40.0).abs() < 1.0 && (p99 - 250.0).abs() < 10.0, "{p50} {p99}");
     }
 
     #[test]
     fn an_exponential_latency_has_the_mean_it_was_given() {
-        let (p50, p99) = quantiles(&Latency::Exponential { mean: Duration::from_millis(100) });
+        let (p50, p99) = quantiles(&Latency::Exponential {
+            mean: Duration::from_millis(100),
+        });
         assert!((p50 - 69.3).abs() < 1.5 && (p99 - 460.5).abs() < 12.0, "{p50} {p99}");
     }
 
     #[test]
     fn a_uniform_latency_stays_within_its_ends() {
-        let draw = LatencyDraw::new(&Latency::Uniform { min: Duration::from_millis(5), max: Duration::from_millis(9) });
+        let draw = LatencyDraw::new(&Latency::Uniform {
+            min: Duration::from_millis(5),
+            max: Duration::from_millis(9),
+        });
         let random = Random::new(9);
         for _ in 0..1_000 {
             let drawn = draw.draw(&random, 2.0);

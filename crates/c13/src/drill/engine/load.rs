@@ -20,8 +20,18 @@ pub(super) struct ArrivalTimes {
 
 impl ArrivalTimes {
     pub(super) fn new(load: &Load, random: Random) -> Self {
-        let corners = load.shape.iter().map(|point| (point.at.as_secs_f64(), point.rps)).collect();
-        Self { corners, arrivals: load.arrivals, random, corner: 0, at: 0.0 }
+        let corners = load
+            .shape
+            .iter()
+            .map(|point| (point.at.as_secs_f64(), point.rps))
+            .collect();
+        Self {
+            corners,
+            arrivals: load.arrivals,
+            random,
+            corner: 0,
+            at: 0.0,
+        }
     }
 
     /// The next arrival, counted from the start of the drill; `None` when the load has ended for good.
@@ -67,20 +77,37 @@ mod tests {
     use crate::drill::scenario::load::LoadPoint;
 
     fn load(shape: &[(u64, f64)], arrivals: Arrivals) -> Load {
-        let shape = shape.iter().map(|(at, rps)| LoadPoint { at: Duration::from_secs(*at), rps: *rps }).collect();
-        Load { shape, arrivals, deadline: Duration::from_secs(1) }
+        let shape = shape
+            .iter()
+            .map(|(at, rps)| LoadPoint {
+                at: Duration::from_secs(*at),
+                rps: *rps,
+            })
+            .collect();
+        Load {
+            shape,
+            arrivals,
+            deadline: Duration::from_secs(1),
+        }
     }
 
     fn count(load: &Load, from: u64, to: u64) -> usize {
         let mut times = ArrivalTimes::new(load, Random::new(3));
         let within = Duration::from_secs(from)..Duration::from_secs(to);
-        std::iter::from_fn(|| times.next()).take_while(|at| *at < within.end).filter(|at| *at >= within.start).count()
+        std::iter::from_fn(|| times.next())
+            .take_while(|at| *at < within.end)
+            .filter(|at| *at >= within.start)
+            .count()
     }
 
     #[test]
     fn constant_arrivals_follow_the_area_under_the_curve() {
         let ramp = load(&[(0, 100.0), (10, 100.0), (20, 300.0), (30, 0.0)], Arrivals::Constant);
-        assert_eq!(count(&ramp, 0, 10), 999, "the first call comes after one step, the 1000th at 10 s");
+        assert_eq!(
+            count(&ramp, 0, 10),
+            999,
+            "the first call comes after one step, the 1000th at 10 s"
+        );
         assert!((1_999..=2_001).contains(&count(&ramp, 10, 20)));
         assert!((1_499..=1_501).contains(&count(&ramp, 20, 30)));
         assert_eq!(count(&ramp, 30, 100), 0);

@@ -114,7 +114,8 @@ impl Measured {
         let start = last_fault_end.as_secs_f64().ceil() as usize;
         let windows = start..(self.seconds.len() + 1).saturating_sub(RECOVERY_WINDOW);
         let down = |from: &usize| {
-            self.share(*from..*from + RECOVERY_WINDOW).is_some_and(|share| share < RECOVERY_SHARE * before)
+            self.share(*from..*from + RECOVERY_WINDOW)
+                .is_some_and(|share| share < RECOVERY_SHARE * before)
         };
         let last_end = windows.end;
         let recovered = windows.rev().find(down).map_or(start, |last_down| last_down + 1);
@@ -123,7 +124,9 @@ impl Measured {
 
     /// Good calls as a share of all in some seconds; `None` if there were none.
     pub(crate) fn share(&self, seconds: Range<usize>) -> Option<f64> {
-        let seconds = self.seconds.get(seconds.start.min(self.seconds.len())..seconds.end.min(self.seconds.len()))?;
+        let seconds = self
+            .seconds
+            .get(seconds.start.min(self.seconds.len())..seconds.end.min(self.seconds.len()))?;
         let sum = |of: fn(&Second) -> u32| seconds.iter().map(|second| u64::from(of(second))).sum::<u64>();
         let requests = sum(|second| second.requests);
         (requests > 0).then(|| ratio(sum(|second| second.good), requests))
@@ -140,11 +143,22 @@ mod tests {
 
     /// A run of seconds with 100 calls each, of which so many were good.
     fn run(good: &[u32]) -> Measured {
-        Measured { seconds: good.iter().map(|good| Second { requests: 100, good: *good }).collect(), ..Default::default() }
+        Measured {
+            seconds: good
+                .iter()
+                .map(|good| Second {
+                    requests: 100,
+                    good: *good,
+                })
+                .collect(),
+            ..Default::default()
+        }
     }
 
     fn recovery(good: &[u32], fault: Range<u64>) -> Option<u64> {
-        run(good).recovery(Duration::from_secs(fault.start), Duration::from_secs(fault.end)).map(|after| after.as_secs())
+        run(good)
+            .recovery(Duration::from_secs(fault.start), Duration::from_secs(fault.end))
+            .map(|after| after.as_secs())
     }
 
     #[test]
@@ -153,7 +167,11 @@ mod tests {
         good[20..33].fill(0);
         assert_eq!(recovery(&good, 20..30), Some(3));
         good[33] = 95;
-        assert_eq!(recovery(&good, 20..30), Some(3), "95 and nine times 100 are 99.5 of 100");
+        assert_eq!(
+            recovery(&good, 20..30),
+            Some(3),
+            "95 and nine times 100 are 99.5 of 100"
+        );
     }
 
     #[test]

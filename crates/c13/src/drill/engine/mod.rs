@@ -1,4 +1,4 @@
-//! The drill engine: a simulated caller and a simulated dependency in virtual time, with the library's own policy code
+//! The drill engine: simulated callers and a simulated dependency in virtual time, with the library's own policy code
 //! between them.
 //!
 //! - `load`: when the calls arrive.
@@ -6,17 +6,17 @@
 //! - `fault`: what is wrong with the dependency at a moment.
 //! - `dependency`: servers, queue, slowness under load.
 //! - `measure`: what came of the calls.
-//! - `run`: one variant from start to end.
-//! - `rehearse`: all variants, on all processors.
+//! - `one`: one variant from start to end.
+//! - `all`: all variants, on all processors.
 
+mod all;
 mod dependency;
 mod fault;
 mod latency;
 mod load;
 mod measure;
-mod rehearse;
-mod run;
+mod one;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use rehearse::rehearse;
+pub(crate) use all::run;

@@ -4,11 +4,11 @@ use super::dependency::{CallError, Dependency, peak};
 use super::load::ArrivalTimes;
 use super::measure::{End, Measured};
 use crate::drill::scenario::{Scenario, Variant};
+use c13_reliability::Layer;
 use c13_reliability::patterns::circuit_breaker::CircuitState;
 use c13_reliability::policy::Policy;
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
-use c13_reliability::Layer;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) fn run_variant(
             .expect("the policy was checked when the scenario was read")
     });
     let caller = Rc::new(Caller {
-        clock: clock.clone(),
+        clock,
         dependency: dependency.clone(),
         policy,
         deadline: scenario.load.deadline,
@@ -90,7 +90,11 @@ struct Caller {
 impl Caller {
     async fn call(self: Rc<Self>, arrived: Duration) {
         self.measured.borrow_mut().arrived(arrived);
-        let mut call = InFlight { caller: &self, arrived, end: None };
+        let mut call = InFlight {
+            caller: &self,
+            arrived,
+            end: None,
+        };
         call.end = Some(match &self.policy {
             Some(policy) => self.protected(policy, arrived).await,
             None => match self.attempt().await {
@@ -108,7 +112,7 @@ impl Caller {
         match result.map_err(|error| error.layer()) {
             Ok(()) => End::Answered,
             // The policy's own limit is not what ended the call if the caller had less patience.
-            Err(Some(Layer::TotalTimeout)) if !policy.config().total_timeout.is_some_and(|own| own < self.deadline) => {
+            Err(Some(Layer::TotalTimeout)) if policy.config().total_timeout.is_none_or(|own| own >= self.deadline) => {
                 End::GivenUp
             }
             Err(Some(layer)) => End::Stopped(layer),
@@ -128,7 +132,9 @@ impl Caller {
     /// Notes when the breaker first opened after the trouble began. It opens on a call's result, so looking after each
     /// call finds the moment.
     fn watch(&self, policy: &Policy) {
-        let (Some(first_fault), Some(breaker)) = (self.first_fault, policy.circuit_breaker()) else { return };
+        let (Some(first_fault), Some(breaker)) = (self.first_fault, policy.circuit_breaker()) else {
+            return;
+        };
         let mut measured = self.measured.borrow_mut();
         if measured.first_open.is_none() && self.now() >= first_fault && breaker.current_state() == CircuitState::Open {
             measured.first_open = Some(self.now());
@@ -146,6 +152,9 @@ struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let latency = self.caller.now() - self.arrived;
-        self.caller.measured.borrow_mut().ended(self.arrived, latency, self.end, self.caller.deadline);
+        self.caller
+            .measured
+            .borrow_mut()
+            .ended(self.arrived, latency, self.end, self.caller.deadline);
     }
 }

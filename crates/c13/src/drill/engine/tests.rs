@@ -1,1 +1,178 @@
-//! tests
+//! The drill as a whole: the same every time, and honest about the policy it rehearses.
+
+use super::run;
+use crate::drill::report::{Figures, Report};
+use crate::drill::scenario::Scenario;
+use crate::drill::watch::{Interrupted, Watch};
+use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, FailuresWithin};
+use c13_reliability::policy::PolicyConfig;
+use c13_reliability::policy::document::Source;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+fn scenario(text: &str) -> Scenario {
+    Scenario::read(Source::new("test.toml", text)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn drill(scenario: &Scenario, seed: u64) -> Report {
+    let never = AtomicBool::new(false);
+    run(scenario, seed, &Watch::new(&never, &|_| {})).expect("nobody stops it")
+}
+
+fn figures(report: &Report, variant: &str) -> Figures {
+    report
+        .variants
+        .iter()
+        .find(|one| one.name == variant)
+        .expect("the variant is in the report")
+        .figures
+}
+
+/// A minute and a half of a small dependency with one fault.
+fn small(fault: &str, variants: &str) -> Scenario {
+    scenario(&format!(
+        r#"
+        name = "small"
+        duration = "90s"
+        load = {{ rps = 100, arrivals = "constant", deadline = "1s" }}
+        dependency = {{ name = "it", latency = {{ constant = "50ms" }}, concurrency = 10, queue = {{ capacity = 100 }} }}
+        fault = [{fault}]
+        {variants}
+        "#
+    ))
+}
+
+const CRITICAL: &str = "variant = [{ name = \"critical\", profile = \"critical\" }]";
+const REFUSE: &str = r#"{ at = "20s", for = "20s", kind = "outage", mode = "refuse" }"#;
+
+#[test]
+fn the_same_seed_gives_the_same_drill_and_another_seed_another() {
+    let scenario = scenario(Scenario::BUILT_IN);
+    let first = drill(&scenario, 1);
+    assert_eq!(first, drill(&scenario, 1));
+    assert_ne!(first, drill(&scenario, 2));
+}
+
+#[test]
+fn in_the_built_in_drill_naive_retry_never_recovers_and_the_critical_profile_does() {
+    let scenario = scenario(Scenario::BUILT_IN);
+    for seed in [42, 43, 44] {
+        let report = drill(&scenario, seed);
+        let [unprotected, naive, critical] =
+            ["unprotected", "naive-retry", "critical"].map(|name| figures(&report, name));
+        assert_eq!(naive.recovery_s, None, "seed {seed}");
+        assert!(critical.recovery_s.is_some(), "seed {seed}");
+        assert!(critical.amplification <= 1.3, "seed {seed}: {critical:?}");
+        for baseline in [unprotected, naive] {
+            assert!(
+                critical.success_ratio > baseline.success_ratio,
+                "seed {seed}: {critical:?} {baseline:?}"
+            );
+            assert!(
+                critical.goodput_ratio > baseline.goodput_ratio,
+                "seed {seed}: {critical:?} {baseline:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn breaking_the_breaker_changes_the_outcome_of_the_drill() {
+    let mut scenario = small(REFUSE, CRITICAL);
+    let sound = figures(&drill(&scenario, 5), "critical");
+    let policy = scenario.variants[1].policy.as_mut().expect("the profile has a policy");
+    // A threshold that is never reached: the breaker is there, and never opens.
+    let never = FailuresWithin::new(60_000, Duration::from_secs(30));
+    policy.circuit_breaker = Some(CircuitBreakerConfig::new().failures_within(never));
+    let broken = figures(&drill(&scenario, 5), "critical");
+    assert!(sound.detect_s.is_some_and(|after| after < 1.0), "{sound:?}");
+    assert_eq!((broken.detect_s, broken.rejections.circuit_breaker), (None, 0));
+    assert!(sound.rejections.circuit_breaker > 1_000, "{sound:?}");
+    assert!(broken.amplification > 1.1 * sound.amplification, "{broken:?} {sound:?}");
+}
+
+#[test]
+fn without_a_policy_every_call_reaches_the_dependency_once() {
+    let report = drill(&small(REFUSE, CRITICAL), 5);
+    let unprotected = figures(&report, "unprotected");
+    assert_eq!(
+        (
+            unprotected.requests,
+            unprotected.amplification,
+            unprotected.peak_load_rps
+        ),
+        (8_999, 1.0, 100.0)
+    );
+    // 20 of 90 seconds are refused, and everything else is answered in 50 ms.
+    assert!(
+        (unprotected.success_ratio - 70.0 / 90.0).abs() < 1e-3,
+        "{unprotected:?}"
+    );
+    assert_eq!(unprotected.success_ratio, unprotected.goodput_ratio);
+    assert_eq!(unprotected.recovery_s, Some(0.0));
+    assert!((unprotected.p50_ms - 50.0).abs() < 0.5, "{unprotected:?}");
+}
+
+#[test]
+fn a_black_hole_is_cut_off_by_the_callers_deadline_and_opens_the_breaker() {
+    let hole = r#"{ at = "20s", for = "20s", kind = "outage", mode = "blackhole" }"#;
+    let report = drill(&small(hole, CRITICAL), 5);
+    let (unprotected, critical) = (figures(&report, "unprotected"), figures(&report, "critical"));
+    // The attempts are cut short by the deadline of 1 s, which is all the time they had: failures.
+    let detected = critical.detect_s.expect("the breaker opens");
+    assert!((1.0..2.0).contains(&detected), "{critical:?}");
+    assert!(critical.p99_ms <= 1_001.0, "{critical:?}");
+    assert!(
+        unprotected.p99_ms > 10_000.0,
+        "nobody answers, and nobody gives up: {unprotected:?}"
+    );
+    assert!(critical.recovery_s.is_some_and(|after| after <= 15.0), "{critical:?}");
+}
+
+#[test]
+fn a_queue_delays_and_then_refuses() {
+    // 10 servers of 50 ms take 200 calls a second; a quarter of them takes 50, so the queue of 100 is full in two seconds.
+    let fewer = r#"{ at = "20s", for = "20s", kind = "capacity", share = "20%" }"#;
+    let report = drill(&small(fewer, CRITICAL), 5);
+    let unprotected = figures(&report, "unprotected");
+    let refused = 1.0 - unprotected.success_ratio;
+    // 20 s at 100 calls a second, of which 40 are served a second; 100 more wait in the queue and are served later.
+    assert!(
+        (refused * 8_999.0 - (20.0 * 60.0 - 100.0)).abs() < 15.0,
+        "{unprotected:?}"
+    );
+    assert!(
+        (unprotected.p99_ms - 2_500.0).abs() < 150.0,
+        "100 calls wait for 40 a second: {unprotected:?}"
+    );
+    assert!(
+        unprotected.recovery_s.is_some_and(|after| after <= 3.0),
+        "{unprotected:?}"
+    );
+}
+
+#[test]
+fn a_drill_that_is_interrupted_reports_nothing() {
+    let (stop, told) = (AtomicBool::new(false), Cell::new(0));
+    let result = run(
+        &small(REFUSE, CRITICAL),
+        5,
+        &Watch::new(&stop, &|progress| {
+            assert!((0.0..=1.0).contains(&progress.share));
+            told.set(told.get() + 1);
+            // Relaxed: one thread.
+            stop.store(told.get() == 3, Ordering::Relaxed);
+        }),
+    );
+    assert_eq!(result, Err(Interrupted));
+    assert_eq!(told.get(), 3);
+}
+
+#[test]
+fn a_policy_without_parts_fares_like_none_but_for_the_deadline_it_honours() {
+    let mut scenario = small(REFUSE, CRITICAL);
+    scenario.variants[1].policy = Some(PolicyConfig::NONE);
+    let report = drill(&scenario, 5);
+    assert_eq!(figures(&report, "unprotected"), figures(&report, "critical"));
+}

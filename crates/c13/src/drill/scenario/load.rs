@@ -89,12 +89,6 @@ impl Load {
         before.rps + (after.rps - before.rps) * share
     }
 
-    /// The most requests a second that are meant to arrive at any time.
-    #[must_use]
-    pub(crate) fn peak_rps(&self) -> f64 {
-        self.shape.iter().map(|point| point.rps).fold(0.0, f64::max)
-    }
-
     /// Requests that are meant to arrive in the first `duration` of the drill: the area under the curve.
     #[must_use]
     pub(crate) fn expected_requests(&self, duration: Duration) -> f64 {
@@ -177,7 +171,6 @@ mod tests {
         ] {
             assert_eq!(load.rps_at(Duration::from_millis(millis)), rps, "{millis}");
         }
-        assert_eq!(load.peak_rps(), 300.0);
     }
 
     #[test]

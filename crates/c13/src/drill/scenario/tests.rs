@@ -3,8 +3,9 @@
 use super::dependency::{Latency, Order};
 use super::fault::FaultKind;
 use super::load::{Arrivals, LoadPoint};
-use super::policy::settings::{Backoff, Jitter, PolicySettings, Profile, Trip};
+use super::policy::settings::{Backoff, Jitter, PolicySettings, Trip};
 use super::*;
+use c13_reliability::policy::Profile;
 
 /// A scenario that uses every part once.
 const VALID: &str = r#"
@@ -83,7 +84,14 @@ fn accepted(changes: &[(&str, &str)]) -> Scenario {
 /// The settings of the scenario's own variant.
 #[track_caller]
 fn policy(changes: &[(&str, &str)]) -> PolicySettings {
-    accepted(changes).variants[1].policy
+    settings(&accepted(changes).variants[1])
+}
+
+/// A variant's settings, as a file says them.
+#[track_caller]
+fn settings(variant: &Variant) -> PolicySettings {
+    let policy = variant.policy.expect("it has a policy");
+    PolicySettings::of(&policy).expect("a file can say what was read from one")
 }
 
 #[test]
@@ -140,7 +148,7 @@ fn what_is_written_is_what_is_read() {
         .map(|variant| (variant.name.as_str(), variant.baseline))
         .collect();
     assert_eq!(variants, [("unprotected", true), ("careful", false)]);
-    assert_eq!(scenario.variants[0].policy, PolicySettings::default());
+    assert_eq!(scenario.variants[0].policy, None);
     let slo: Vec<(Measure, f64, &str)> = scenario
         .slo
         .iter()
@@ -222,7 +230,7 @@ fn everything_can_be_said_in_other_ways() {
 #[test]
 fn settings_inline_change_the_profile_leaf_by_leaf() {
     let careful = policy(&[]);
-    let critical = Profile::Critical.settings();
+    let critical = PolicySettings::of(&Profile::Critical.config()).expect("a file can say it");
     let timeout = careful.timeout.expect("it is set");
     let times = (timeout.total, timeout.attempt);
     assert_eq!(times, (Some(Duration::from_secs(3)), Some(Duration::from_millis(500))));
@@ -375,7 +383,7 @@ fn the_built_in_scenario_is_right_and_has_its_three_variants() {
         variants,
         [("unprotected", true), ("naive-retry", true), ("critical", false)]
     );
-    let naive = scenario.variants[1].policy;
+    let naive = settings(&scenario.variants[1]);
     assert_eq!(naive.circuit_breaker, None, "no breaker");
     let retry = naive.retry.expect("it retries");
     assert_eq!(
@@ -383,7 +391,7 @@ fn the_built_in_scenario_is_right_and_has_its_three_variants() {
         (Duration::ZERO, Jitter::None, None),
         "at once"
     );
-    assert_eq!(scenario.variants[2].policy, Profile::Critical.settings());
+    assert_eq!(scenario.variants[2].policy, Some(Profile::Critical.config()));
     assert!(!scenario.slo.is_empty());
 }
 

@@ -1,8 +1,9 @@
 //! With which policies the callers protect themselves: what a drill compares.
 
 use c13_reliability::policy::document::{Diagnostic, Table};
+use c13_reliability::policy::{PolicyConfig, Profile};
 
-use super::policy::{PolicySettings, Profile, read_policy};
+use super::policy::{PolicySettings, read_policy};
 
 /// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,8 +12,8 @@ pub(crate) struct Variant {
     pub name: String,
     /// A baseline is there to compare with: no objective judges it.
     pub baseline: bool,
-    /// What runs around each call; every part is off that is not set.
-    pub policy: PolicySettings,
+    /// What runs around each call; `None` for no policy at all.
+    pub policy: Option<PolicyConfig>,
 }
 
 /// The variant that every drill has: no policy at all.
@@ -29,7 +30,7 @@ pub(super) fn read(root: &Table<'_>) -> Option<Vec<Variant>> {
     let mut variants = vec![Variant {
         name: UNPROTECTED.to_owned(),
         baseline: true,
-        policy: PolicySettings::default(),
+        policy: None,
     }];
     let mut seen: Vec<(String, &Table<'_>)> = Vec::new();
     for table in &tables {
@@ -44,7 +45,11 @@ pub(super) fn read(root: &Table<'_>) -> Option<Vec<Variant>> {
         let baseline = table.optional("baseline").unwrap_or(false);
         let policy = read_policy_of(table);
         if let (Some(name), Some(policy)) = (name, policy) {
-            variants.push(Variant { name, baseline, policy });
+            variants.push(Variant {
+                name,
+                baseline,
+                policy: Some(policy),
+            });
         }
     }
     if tables.len() > MOST_VARIANTS {
@@ -77,9 +82,12 @@ fn read_name(table: &Table<'_>) -> Option<String> {
     Some(name)
 }
 
-fn read_policy_of(table: &Table<'_>) -> Option<PolicySettings> {
+fn read_policy_of(table: &Table<'_>) -> Option<PolicyConfig> {
     let profile = table.optional_choice("profile", &Profile::ALL.map(|profile| (profile.name(), profile)));
-    let base = profile.map(Profile::settings).unwrap_or_default();
+    let base = match profile {
+        Some(profile) => PolicySettings::of(&profile.config())?,
+        None => PolicySettings::default(),
+    };
     if !table.has("policy") {
         if !table.has("profile") {
             let error =
@@ -89,7 +97,7 @@ fn read_policy_of(table: &Table<'_>) -> Option<PolicySettings> {
             );
             table.report(error.label("this one has neither").help(help));
         }
-        return Some(base);
+        return Some(base.config());
     }
     let policy = table.optional_table("policy")?;
     if policy.is_empty() {
@@ -99,5 +107,12 @@ fn read_policy_of(table: &Table<'_>) -> Option<PolicySettings> {
                 .help("add a setting, or remove the table"),
         );
     }
-    read_policy(&policy, &base)
+    let config = read_policy(&policy, &base)?.config();
+    // What the file cannot contradict by itself: limits of the parts, such as the longest window.
+    if let Err(error) = config.validate()
+        && !table.document().has_errors()
+    {
+        table.report(table.error("policy", error.to_string()));
+    }
+    Some(config)
 }

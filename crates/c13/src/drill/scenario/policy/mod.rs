@@ -6,4 +6,4 @@ mod read;
 pub(crate) mod settings;
 
 pub(crate) use read::read_policy;
-pub(crate) use settings::{PolicySettings, Profile};
+pub(crate) use settings::PolicySettings;

@@ -3,6 +3,12 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use c13_reliability::budget::RetryBudgetConfig;
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, FailureRate, FailuresWithin, Window};
+use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::patterns::retry::{self, RetryConfig, RetryStrategy};
+use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Rate, Ratio};
 
 /// What runs around each call. A part that is `None` is off; all are off by default.
@@ -187,69 +193,220 @@ pub(crate) enum Trip {
     },
 }
 
-/// Settings that are ready to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// For what must not fail.
-    Critical,
-    /// For most.
-    Standard,
-    /// For what can wait.
-    Batch,
-}
-
-impl Profile {
-    /// Every profile.
-    pub(crate) const ALL: [Self; 3] = [Self::Critical, Self::Standard, Self::Batch];
-
-    /// The profile's name in files.
+impl PolicySettings {
+    /// The settings of a policy that the library has ready; `None` if they hold something that a file cannot say.
     #[must_use]
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Standard => "standard",
-            Self::Batch => "batch",
-        }
+    pub(crate) fn of(config: &PolicyConfig) -> Option<Self> {
+        let timeout = match (config.total_timeout, config.attempt_timeout) {
+            (None, None) => None,
+            (total, attempt) => Some(TimeoutSettings { total, attempt }),
+        };
+        let rate_limit = match config.rate_limit {
+            Some(limit) => Some(RateLimitSettings {
+                rate: Rate::new(limit.rate, Duration::from_secs(1))?,
+                burst: NonZeroU64::new(limit.burst)?,
+                max_wait: limit.max_wait,
+            }),
+            None => None,
+        };
+        let bulkhead = match config.bulkhead {
+            Some(bulkhead) => Some(BulkheadSettings {
+                max_concurrent: NonZeroU32::new(bulkhead.max_concurrent)?,
+                max_queue: bulkhead.max_queue,
+                max_wait: bulkhead.max_wait,
+            }),
+            None => None,
+        };
+        let retry = match config.retry {
+            Some(retry) => Some(RetrySettings::of(&retry)?),
+            None => None,
+        };
+        let circuit_breaker = match config.circuit_breaker {
+            Some(breaker) => Some(CircuitBreakerSettings::of(&breaker)?),
+            None => None,
+        };
+        Some(Self {
+            timeout,
+            rate_limit,
+            bulkhead,
+            retry,
+            circuit_breaker,
+        })
     }
 
-    /// The profile's settings.
+    /// The same settings as the library takes them.
     #[must_use]
-    pub(crate) fn settings(self) -> PolicySettings {
-        let (failures, window, total, attempt, retries, rate) = match self {
-            Self::Critical => (3, 30, 30, 7, 3, 1_000),
-            Self::Standard => (5, 30, 10, 3, 2, 500),
-            Self::Batch => (10, 60, 60, 9, 5, 100),
+    pub(crate) fn config(&self) -> PolicyConfig {
+        let mut config = PolicyConfig::NONE;
+        config.total_timeout = self.timeout.and_then(|timeout| timeout.total);
+        config.attempt_timeout = self.timeout.and_then(|timeout| timeout.attempt);
+        config.rate_limit = self
+            .rate_limit
+            .map(|limit| RateLimiterConfig::new(limit.rate.per_second(), limit.burst.get()).max_wait(limit.max_wait));
+        config.bulkhead = self.bulkhead.map(|bulkhead| {
+            BulkheadConfig::new(bulkhead.max_concurrent.get()).queue(bulkhead.max_queue, bulkhead.max_wait)
+        });
+        config.retry = self.retry.as_ref().map(RetrySettings::config);
+        config.circuit_breaker = self.circuit_breaker.as_ref().map(CircuitBreakerSettings::config);
+        config
+    }
+}
+
+impl RetrySettings {
+    fn of(config: &RetryConfig) -> Option<Self> {
+        let backoff = match config.strategy {
+            RetryStrategy::FixedDelay(base) => Backoff::Fixed { base },
+            RetryStrategy::LinearBackoff {
+                initial,
+                increment,
+                max,
+            } => Backoff::Linear {
+                base: initial,
+                increment,
+                max,
+            },
+            RetryStrategy::ExponentialBackoff {
+                initial,
+                max,
+                multiplier,
+            } => Backoff::Exponential {
+                base: initial,
+                multiplier,
+                max,
+            },
+            _ => return None,
         };
-        let some = |number: u32| NonZeroU32::new(number).expect("the numbers of a profile are above zero");
-        let seconds = Duration::from_secs;
-        PolicySettings {
-            timeout: Some(TimeoutSettings {
-                total: Some(seconds(total)),
-                attempt: Some(seconds(attempt)),
+        let jitter = match config.jitter {
+            retry::Jitter::Full => Jitter::Full,
+            retry::Jitter::Equal => Jitter::Equal,
+            retry::Jitter::None => Jitter::None,
+            _ => return None,
+        };
+        let budget = match config.budget {
+            Some(budget) => Some(RetryBudget {
+                ratio: Ratio::new(budget.ratio)?,
+                min_per_second: budget.min_per_second as u32,
             }),
-            rate_limit: Some(RateLimitSettings {
-                rate: Rate::new(f64::from(rate), seconds(1)).expect("the rate of a profile is above zero"),
-                burst: NonZeroU64::from(some(rate)),
-                max_wait: Duration::ZERO,
-            }),
-            bulkhead: None,
-            retry: Some(RetrySettings {
-                max_retries: retries,
-                backoff: Backoff::DEFAULT,
-                jitter: Jitter::Full,
-                budget: Some(RetryBudget::default()),
-            }),
-            circuit_breaker: Some(CircuitBreakerSettings {
-                trip: Trip::Failures {
-                    failures: some(failures),
-                    window: seconds(window),
-                    share: Ratio::new(0.5),
-                },
-                success_threshold: some(2),
-                open_for: seconds(1),
-                open_for_max: seconds(window),
-                jitter: Ratio::new(0.2).expect("a fifth is a ratio"),
-            }),
+            None => None,
+        };
+        Some(Self {
+            max_retries: config.max_retries,
+            backoff,
+            jitter,
+            budget,
+        })
+    }
+
+    fn config(&self) -> RetryConfig {
+        let strategy = match self.backoff {
+            Backoff::Fixed { base } => RetryStrategy::FixedDelay(base),
+            Backoff::Linear { base, increment, max } => RetryStrategy::LinearBackoff {
+                initial: base,
+                increment,
+                max,
+            },
+            Backoff::Exponential { base, multiplier, max } => RetryStrategy::ExponentialBackoff {
+                initial: base,
+                max,
+                multiplier,
+            },
+        };
+        let config = RetryConfig::new(self.max_retries, strategy).jitter(match self.jitter {
+            Jitter::Full => retry::Jitter::Full,
+            Jitter::Equal => retry::Jitter::Equal,
+            Jitter::None => retry::Jitter::None,
+        });
+        match self.budget {
+            Some(budget) => {
+                let ratio = budget.ratio.value();
+                config.budget(
+                    RetryBudgetConfig::new()
+                        .ratio(ratio)
+                        .min_per_second(budget.min_per_second.into()),
+                )
+            }
+            None => config.without_budget(),
+        }
+    }
+}
+
+impl CircuitBreakerSettings {
+    fn of(config: &CircuitBreakerConfig) -> Option<Self> {
+        let some = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new);
+        let trip = match (config.consecutive_failures, config.failures_within, config.failure_rate) {
+            (Some(failures), None, None) => Trip::Consecutive {
+                failures: some(failures)?,
+            },
+            (
+                None,
+                None,
+                Some(FailureRate {
+                    rate,
+                    window: Window::Calls(calls),
+                    min_calls,
+                    ..
+                }),
+            ) => Trip::FailureRate {
+                rate: Ratio::new(rate)?,
+                calls: NonZeroU32::new(calls)?,
+                min_calls: some(min_calls)?,
+            },
+            (None, Some(rule), None) => Trip::Failures {
+                failures: some(rule.failures)?,
+                window: rule.window,
+                share: rule.share.and_then(Ratio::new),
+            },
+            _ => return None,
+        };
+        Some(Self {
+            trip,
+            success_threshold: some(config.success_threshold)?,
+            open_for: config.open_for,
+            open_for_max: config.open_for_max.unwrap_or(config.open_for),
+            jitter: Ratio::new(config.open_for_jitter)?,
+        })
+    }
+
+    fn config(&self) -> CircuitBreakerConfig {
+        let config = CircuitBreakerConfig::new()
+            .success_threshold(self.success_threshold.get().into())
+            .open_for(self.open_for)
+            .open_for_growth(OPEN_FOR_GROWTH, self.open_for_max)
+            .open_for_jitter(self.jitter.value());
+        match self.trip {
+            Trip::Consecutive { failures } => config.consecutive_failures(failures.get().into()),
+            Trip::Failures {
+                failures,
+                window,
+                share,
+            } => {
+                let rule = FailuresWithin::new(failures.get().into(), window);
+                config.failures_within(match share {
+                    Some(share) => rule.share(share.value()),
+                    None => rule,
+                })
+            }
+            Trip::FailureRate { rate, calls, min_calls } => {
+                let window = Window::Calls(calls.get());
+                config.failure_rate(FailureRate::new(rate.value(), window, min_calls.get().into()))
+            }
+        }
+    }
+}
+
+/// Each trip in a row makes the open time this many times as long, up to `open_for_max`.
+const OPEN_FOR_GROWTH: f64 = 2.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use c13_reliability::policy::Profile;
+
+    #[test]
+    fn the_profiles_are_the_librarys_own() {
+        for profile in Profile::ALL {
+            let settings = PolicySettings::of(&profile.config()).expect("a file can say what a profile says");
+            assert_eq!(settings.config(), profile.config(), "{profile}");
         }
     }
 }
