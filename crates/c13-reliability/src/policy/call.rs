@@ -6,7 +6,7 @@ use crate::error::Layer;
 use crate::gate::{Gate, Outcome, Run};
 use crate::patterns::bulkhead;
 use crate::patterns::retry::{Decision, GiveUp, RetryState};
-use crate::time::{Clock, Deadline, Elapsed, Tick};
+use crate::time::{Deadline, Elapsed, Tick};
 use std::future::Future;
 use std::time::Duration;
 
@@ -50,6 +50,15 @@ struct AttemptLimit {
     fair: bool,
 }
 
+impl AttemptLimit {
+    const NONE: Self = Self {
+        at: Tick::MAX,
+        limit: Duration::MAX,
+        by_call: false,
+        fair: true,
+    };
+}
+
 impl<'a, E> Call<'a, E> {
     /// Begins a call: looks at the clock once, for all layers.
     pub(super) fn begin(policy: &'a Shared) -> Result<Self, PolicyError<E>> {
@@ -82,7 +91,7 @@ impl<'a, E> Call<'a, E> {
 
     /// Takes the call through all layers.
     pub(super) async fn run<F, Fut, T, C, R>(
-        mut self,
+        &mut self,
         operation: &mut F,
         classify: &C,
         retryable: &R,
@@ -131,7 +140,7 @@ impl<'a, E> Call<'a, E> {
         let mut result = limiter.try_acquire_at(self.started, 1);
         if result.is_err() && config.rate_limit.is_some_and(|limit| !limit.max_wait.is_zero()) {
             self.waited = true;
-            result = match self.until_end(limiter.acquire(1)).await {
+            result = match self.until_end(Box::pin(limiter.acquire(1))).await {
                 Ok(result) => result,
                 Err(end) => return Err(self.over(end)),
             };
@@ -147,7 +156,7 @@ impl<'a, E> Call<'a, E> {
         let mut result = bulkhead.try_admit();
         if result.is_err() && config.bulkhead.is_some_and(|bulkhead| !bulkhead.max_wait.is_zero()) {
             self.waited = true;
-            result = match self.until_end(bulkhead.admit()).await {
+            result = match self.until_end(Box::pin(bulkhead.admit())).await {
                 Ok(result) => result,
                 Err(end) => return Err(self.over(end)),
             };
@@ -155,7 +164,7 @@ impl<'a, E> Call<'a, E> {
         result.map(Some).map_err(|_| self.rejected(Layer::Bulkhead, None))
     }
 
-    /// Runs `future` until the call must end.
+    /// Runs `future` until the call must end. What waits comes in a box: few calls wait, and all would be larger by it.
     async fn until_end<F: Future>(&self, future: F) -> Result<F::Output, End> {
         match self.end {
             Some(end) => self
@@ -180,33 +189,33 @@ impl<'a, E> Call<'a, E> {
         let result = match &self.policy.circuit_breaker {
             None => {
                 self.attempts += 1;
-                within(clock, limit, operation()).await
+                clock.timeout_at(limit.at, operation()).await
             }
             Some(breaker) => {
                 let permit = breaker.try_acquire().map_err(|refused| Stop::Open {
                     retry_after: refused.retry_after,
                 })?;
                 self.attempts += 1;
-                let outcome = |result: &Result<Result<T, E>, AttemptLimit>| match result {
+                let outcome = |result: &Result<Result<T, E>, Elapsed>| match result {
                     Ok(Ok(_)) => Outcome::Success,
                     Ok(Err(error)) => classify(error),
-                    Err(limit) if limit.fair => Outcome::FAILURE,
-                    Err(_) => Outcome::Abandoned,
+                    Err(Elapsed { .. }) if limit.fair => Outcome::FAILURE,
+                    Err(Elapsed { .. }) => Outcome::Abandoned,
                 };
-                Run::new(permit, within(clock, limit, operation()), outcome).await
+                Run::new(permit, clock.timeout_at(limit.at, operation()), outcome).await
             }
         };
         match result {
             Ok(result) => result.map_err(Stop::Failed),
-            Err(limit) => Err(Stop::TimedOut(limit)),
+            Err(Elapsed { .. }) => Err(Stop::TimedOut(limit)),
         }
     }
 
     /// The time limit of the attempt that begins now: its own, or the end of the call where that is sooner.
-    fn attempt_limit(&self) -> Option<AttemptLimit> {
+    fn attempt_limit(&self) -> AttemptLimit {
         let own = self.policy.config.attempt_timeout;
         if own.is_none() && self.end.is_none() {
-            return None;
+            return AttemptLimit::NONE;
         }
         // The first attempt of a call that did not have to wait begins with the call.
         let now = if self.attempts == 0 && !self.waited {
@@ -214,25 +223,20 @@ impl<'a, E> Call<'a, E> {
         } else {
             self.policy.clock.now()
         };
-        let own = own.map(|limit| AttemptLimit {
+        let own = own.map_or(AttemptLimit::NONE, |limit| AttemptLimit {
             at: now + limit,
             limit,
-            by_call: false,
-            fair: true,
+            ..AttemptLimit::NONE
         });
-        let end = self.end.map(|end| {
-            // Half of the call's time is a fair chance; what failed attempts have left over need not be.
-            let fair = end.at - now >= end.limit / 2;
-            AttemptLimit {
+        match self.end {
+            Some(end) if end.at < own.at => AttemptLimit {
                 at: end.at,
                 limit: end.limit,
                 by_call: true,
-                fair,
-            }
-        });
-        match (own, end) {
-            (Some(own), Some(end)) if end.at < own.at => Some(end),
-            (own, end) => own.or(end),
+                // Half of the call's time is a fair chance; what failed attempts have left over need not be.
+                fair: end.at - now >= end.limit / 2,
+            },
+            _ => own,
         }
     }
 
@@ -300,13 +304,5 @@ impl<'a, E> Call<'a, E> {
             attempts: self.attempts,
             last_error: self.last_error.take(),
         }
-    }
-}
-
-/// Runs `future` until `limit`, if there is one.
-async fn within<F: Future>(clock: &Clock, limit: Option<AttemptLimit>, future: F) -> Result<F::Output, AttemptLimit> {
-    match limit {
-        Some(limit) => clock.timeout_at(limit.at, future).await.map_err(|Elapsed { .. }| limit),
-        None => Ok(future.await),
     }
 }

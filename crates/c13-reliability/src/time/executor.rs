@@ -123,6 +123,8 @@ impl Core {
         self.next_number.get()
     }
 
+    // Inlined, so that a large future is moved to its box and nowhere before.
+    #[inline]
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let joined = Rc::new(RefCell::new(Joined {
             output: None,
@@ -246,6 +248,7 @@ impl Executor {
     }
 
     /// Starts a task. It is polled when the executor next runs; dropping the handle lets it run on.
+    #[inline]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.core.spawn(future)
     }
@@ -374,6 +377,7 @@ impl Spawner {
     /// # Panics
     ///
     /// If the executor is gone.
+    #[inline]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         self.core
             .upgrade()

@@ -109,6 +109,8 @@ impl Future for Sleep {
         let mut this = self.project();
         loop {
             match this.timer.as_mut().project() {
+                // The far end of time never comes, and needs no timer to say so.
+                TimerProjection::Idle if *this.deadline == Tick::MAX => return Poll::Pending,
                 TimerProjection::Idle => {
                     let now = this.clock.now();
                     if now >= *this.deadline {

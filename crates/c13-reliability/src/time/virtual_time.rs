@@ -291,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn the_far_end_of_time_never_comes_and_takes_no_timer() {
+        let time = VirtualTime::new();
+        let mut sleep = Box::pin(time.clock().sleep_until(Tick::MAX));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(time.waiting(), 0);
+        time.advance_to(Tick::MAX);
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+    }
+
+    #[test]
     fn a_wait_can_be_moved() {
         let time = VirtualTime::new();
         let mut cx = Context::from_waker(Waker::noop());
