@@ -1,4 +1,7 @@
 //! The integration tests: one binary, one module a pattern, and the rules that the source tree keeps.
 
+mod bulkhead;
 mod circuit_breaker;
+mod retry;
 mod tidy;
+mod timeout;
