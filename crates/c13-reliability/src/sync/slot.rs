@@ -85,6 +85,12 @@ mod current {
         }
     }
 
+    /// This thread's slot, [`SHARED`] if all others are taken, and `usize::MAX` if it has not asked for one yet.
+    #[inline]
+    pub(crate) fn peek() -> usize {
+        SLOT.get()
+    }
+
     /// This thread's slot, [`SHARED`] if all others are taken.
     #[inline]
     pub(crate) fn current() -> usize {
@@ -118,6 +124,10 @@ mod current {
 /// Under loom there are no thread slots: models name theirs, and everything else shares one.
 #[cfg(c13_loom)]
 mod current {
+    pub(crate) fn peek() -> usize {
+        super::SHARED
+    }
+
     pub(crate) fn current() -> usize {
         super::SHARED
     }
@@ -127,7 +137,7 @@ mod current {
     }
 }
 
-pub(crate) use current::{current, used};
+pub(crate) use current::{current, peek, used};
 
 #[cfg(all(test, not(c13_loom)))]
 mod tests {

@@ -13,7 +13,10 @@ use super::slot::{self, OWNED};
 /// stripe.
 #[derive(Debug)]
 pub struct StripedCounter<const N: usize> {
-    stripes: Box<[Stripe<N>]>,
+    /// One for each thread slot, or none.
+    owned: Box<[Stripe<N>]>,
+    /// For all further threads.
+    shared: Box<Stripe<N>>,
 }
 
 /// Two cache lines, because processors fetch them in pairs.
@@ -21,24 +24,47 @@ pub struct StripedCounter<const N: usize> {
 #[repr(align(128))]
 struct Stripe<const N: usize>([AtomicU64; N]);
 
+impl<const N: usize> Stripe<N> {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// Adds `n` on a stripe that nobody else writes; returns what now stands there.
+    #[inline]
+    fn add_owned(&self, counter: usize, n: u64) -> u64 {
+        let cell = &self.0[counter];
+        // Relaxed: this thread is the cell's only writer, and a count orders nothing. The next owner of the slot
+        // sees it by the pool's release and acquire.
+        let value = cell.load(Ordering::Relaxed).wrapping_add(n);
+        // Relaxed: as above.
+        cell.store(value, Ordering::Relaxed);
+        value
+    }
+
+    /// Adds `n` on a stripe that others write as well; returns what now stands there.
+    fn add_shared(&self, counter: usize, n: u64) -> u64 {
+        // Relaxed: a count orders nothing.
+        self.0[counter].fetch_add(n, Ordering::Relaxed).wrapping_add(n)
+    }
+}
+
 impl<const N: usize> StripedCounter<N> {
     /// Counters that are cheap to count, from many threads at once.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_stripes(OWNED + 1)
+        Self::with_owned(OWNED)
     }
 
     /// Counters that are small instead: one stripe, and an atomic addition a count.
     #[must_use]
     pub fn compact() -> Self {
-        Self::with_stripes(1)
+        Self::with_owned(0)
     }
 
-    fn with_stripes(stripes: usize) -> Self {
+    fn with_owned(owned: usize) -> Self {
         Self {
-            stripes: (0..stripes)
-                .map(|_| Stripe(std::array::from_fn(|_| AtomicU64::new(0))))
-                .collect(),
+            owned: (0..owned).map(|_| Stripe::new()).collect(),
+            shared: Box::new(Stripe::new()),
         }
     }
 
@@ -49,7 +75,7 @@ impl<const N: usize> StripedCounter<N> {
     /// If there is no such counter.
     #[inline]
     pub fn add(&self, counter: usize, n: u64) {
-        self.add_at(slot::current(), counter, n);
+        self.add_and_read(counter, n);
     }
 
     /// Adds `n` to counter `counter`; returns this thread's stripe and what now stands there.
@@ -57,41 +83,43 @@ impl<const N: usize> StripedCounter<N> {
     /// On a stripe that threads share, two adders may see their values in either order.
     #[inline]
     pub(crate) fn add_and_read(&self, counter: usize, n: u64) -> (usize, u64) {
-        let stripe = slot::current().min(self.stripes.len() - 1);
-        (stripe, self.add_at(stripe, counter, n))
-    }
-
-    /// Adds `n` to counter `counter` on a stripe that the caller owns, or on the last one; returns what now stands there.
-    #[inline]
-    pub(crate) fn add_at(&self, slot: usize, counter: usize, n: u64) -> u64 {
-        let last = self.stripes.len() - 1;
-        if slot < last {
-            let cell = &self.stripes[slot].0[counter];
-            // Relaxed: this thread is the cell's only writer, and a count orders nothing. The next owner of the slot
-            // sees it by the pool's release and acquire.
-            let value = cell.load(Ordering::Relaxed).wrapping_add(n);
-            // Relaxed: as above.
-            cell.store(value, Ordering::Relaxed);
-            value
-        } else {
-            // Relaxed: a count orders nothing.
-            let before = self.stripes[last].0[counter].fetch_add(n, Ordering::Relaxed);
-            before.wrapping_add(n)
+        // A thread without a slot has a number beyond all stripes, so that one comparison tells all that is to know.
+        let slot = slot::peek();
+        match self.owned.get(slot) {
+            Some(stripe) => (slot, stripe.add_owned(counter, n)),
+            None => self.add_elsewhere(counter, n),
         }
     }
 
-    /// How many stripes there are.
+    #[inline(never)]
+    fn add_elsewhere(&self, counter: usize, n: u64) -> (usize, u64) {
+        let slot = slot::current().min(self.owned.len());
+        (slot, self.add_at(slot, counter, n))
+    }
+
+    /// Adds `n` to counter `counter` on a stripe that the caller owns, or on the shared one; returns what now stands
+    /// there.
+    pub(crate) fn add_at(&self, slot: usize, counter: usize, n: u64) -> u64 {
+        match self.owned.get(slot) {
+            Some(stripe) => stripe.add_owned(counter, n),
+            None => self.shared.add_shared(counter, n),
+        }
+    }
+
+    /// How many stripes there are; the last is shared.
     pub(crate) fn stripes(&self) -> usize {
-        self.stripes.len()
+        self.owned.len() + 1
     }
 
     /// What stands on each stripe that was ever used, by its number. Complexity: as [`sum`](StripedCounter::sum).
     pub(crate) fn values(&self, counter: usize) -> impl Iterator<Item = (usize, u64)> {
-        let last = self.stripes.len() - 1;
-        (0..slot::used().min(last)).chain([last]).map(move |stripe| {
+        let used = slot::used().min(self.owned.len());
+        self.owned[..used]
+            .iter()
+            .enumerate()
+            .chain([(self.owned.len(), &*self.shared)])
             // Relaxed: a count orders nothing.
-            (stripe, self.stripes[stripe].0[counter].load(Ordering::Relaxed))
-        })
+            .map(move |(number, stripe)| (number, stripe.0[counter].load(Ordering::Relaxed)))
     }
 
     /// The value of counter `counter`. Complexity: O(threads that ever counted, at most 65).
