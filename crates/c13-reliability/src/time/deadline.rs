@@ -56,17 +56,13 @@ impl Deadline {
 
     /// The deadline of the future that is being polled, on `clock`; `None` if it has none there.
     ///
-    /// Costs one read of a thread-local. Inside the very first poll of a time limit it reads the clock too.
+    /// Costs two reads of thread-locals. Inside the very first poll of a time limit it reads the clock too.
     #[must_use]
     pub fn current(clock: &Clock) -> Option<Self> {
-        match CURRENT.get() {
-            Scope::Free => None,
-            Scope::Until(deadline) => deadline.on(clock),
-            Scope::Within { limit, outer } => {
-                let deadline = Self::after(clock, limit).or_earlier(outer);
-                CURRENT.set(Scope::Until(deadline));
-                Some(deadline)
-            }
+        let carried = CARRIED.get().and_then(|deadline| deadline.on(clock));
+        match WITHIN.get() {
+            UNLIMITED => carried,
+            nanos => Some(Self::after(clock, Duration::from_nanos(nanos)).or_earlier(carried)),
         }
     }
 
@@ -74,16 +70,15 @@ impl Deadline {
     ///
     /// Reads the clock only if there is a deadline.
     #[must_use]
+    #[inline]
     pub fn is_over(clock: &Clock) -> bool {
-        let deadline = match CURRENT.get() {
-            Scope::Free => None,
-            Scope::Until(deadline) => Some(deadline),
-            // A limit that began with this poll is not over.
-            Scope::Within { outer, .. } => outer,
-        };
-        deadline
-            .and_then(|deadline| deadline.on(clock))
-            .is_some_and(|deadline| clock.now() >= deadline.at)
+        // A limit that began with this poll is not over.
+        CARRIED.get().is_some_and(|deadline| deadline.has_passed(clock))
+    }
+
+    #[cold]
+    fn has_passed(self, clock: &Clock) -> bool {
+        self.on(clock).is_some_and(|deadline| clock.now() >= deadline.at)
     }
 
     /// Its tick, on the clock it was made for.
@@ -162,66 +157,58 @@ impl fmt::Debug for Deadline {
     }
 }
 
-/// What the future that is being polled may take.
-#[derive(Clone, Copy)]
-enum Scope {
-    /// As long as it likes.
-    Free,
-    /// Until then.
-    Until(Deadline),
-    /// A limit that began with this very poll and has not read its clock yet.
-    Within { limit: Duration, outer: Option<Deadline> },
-}
+/// Stands for no limit in nanoseconds.
+pub(crate) const UNLIMITED: u64 = u64::MAX;
 
 thread_local! {
-    static CURRENT: Cell<Scope> = const { Cell::new(Scope::Free) };
+    /// The deadline of the future that is being polled.
+    static CARRIED: Cell<Option<Deadline>> = const { Cell::new(None) };
+    /// The least of the limits that began with this very poll and have not read their clock yet, in nanoseconds.
+    static WITHIN: Cell<u64> = const { Cell::new(UNLIMITED) };
 }
 
 /// A deadline while a future is polled under it; dropping it puts back the one before.
 #[must_use = "the deadline holds while this lives"]
-pub(crate) struct Limit {
-    before: Scope,
+pub(crate) struct Carried {
+    before: Option<Deadline>,
 }
 
-impl Limit {
+impl Carried {
     /// `deadline`, or the one already set where that is earlier.
     pub(crate) fn until(deadline: Deadline) -> Self {
-        let before = CURRENT.get();
-        let scope = match before {
-            Scope::Free => Scope::Until(deadline),
-            Scope::Until(outer) => Scope::Until(deadline.or_earlier(Some(outer))),
-            // The limit around this one is read from the clock only if somebody asks.
-            Scope::Within { limit, outer } => Scope::Within {
-                limit,
-                outer: Some(deadline.or_earlier(outer)),
-            },
-        };
-        CURRENT.set(scope);
-        Self { before }
-    }
-
-    /// `limit` from now, without reading a clock unless somebody asks for the deadline.
-    pub(crate) fn within(limit: Duration) -> Self {
-        let before = CURRENT.get();
-        let scope = match before {
-            Scope::Free => Scope::Within { limit, outer: None },
-            Scope::Until(outer) => Scope::Within {
-                limit,
-                outer: Some(outer),
-            },
-            Scope::Within { limit: around, outer } => Scope::Within {
-                limit: limit.min(around),
-                outer,
-            },
-        };
-        CURRENT.set(scope);
+        let before = CARRIED.get();
+        CARRIED.set(Some(deadline.or_earlier(before)));
         Self { before }
     }
 }
 
-impl Drop for Limit {
+impl Drop for Carried {
     fn drop(&mut self) {
-        CURRENT.set(self.before);
+        CARRIED.set(self.before);
+    }
+}
+
+/// A limit that begins with the poll it is set in, and that reads the clock only if somebody asks for the deadline;
+/// dropping it puts back the one before.
+#[must_use = "the limit holds while this lives"]
+pub(crate) struct Within {
+    before: u64,
+}
+
+impl Within {
+    /// `nanos` from now, or the limit already set where that is less.
+    #[inline]
+    pub(crate) fn nanos(nanos: u64) -> Self {
+        let before = WITHIN.get();
+        WITHIN.set(nanos.min(before));
+        Self { before }
+    }
+}
+
+impl Drop for Within {
+    #[inline]
+    fn drop(&mut self) {
+        WITHIN.set(self.before);
     }
 }
 
@@ -240,7 +227,7 @@ impl<F: Future> Future for WithDeadline<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _limit = this.deadline.map(Limit::until);
+        let _carried = this.deadline.map(Carried::until);
         this.future.poll(cx)
     }
 }
@@ -322,30 +309,35 @@ mod tests {
         assert_eq!(told, (Some(70), None));
     }
 
+    const SECOND_NANOS: u64 = 1_000_000_000;
+
     #[test]
-    fn a_limit_in_its_first_poll_reads_the_clock_only_if_somebody_asks() {
+    fn a_limit_in_its_first_poll_is_a_deadline_for_whoever_asks() {
         let time = VirtualTime::new();
         let clock = time.clock();
         time.advance(SECOND);
-        let _limit = Limit::within(SECOND);
-        assert!(matches!(CURRENT.get(), Scope::Within { .. }));
+        let _limit = Within::nanos(SECOND_NANOS);
         {
-            let _inner = Limit::within(3 * SECOND);
-            assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(2_000_000_000)));
+            let _longer = Within::nanos(3 * SECOND_NANOS);
+            assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(2 * SECOND_NANOS)));
         }
         {
-            let _inner = Limit::until(at(&clock, 1_500_000_000));
+            let _shorter = Within::nanos(SECOND_NANOS / 2);
             assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(1_500_000_000)));
         }
-        assert!(matches!(CURRENT.get(), Scope::Within { .. }), "the inner one is gone");
+        {
+            let _deadline = Carried::until(at(&clock, 1_200_000_000));
+            assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(1_200_000_000)));
+        }
+        assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(2 * SECOND_NANOS)));
     }
 
     #[test]
     fn a_limit_inside_a_deadline_is_cut_to_it() {
         let time = VirtualTime::new();
         let clock = time.clock();
-        let _outer = Limit::until(at(&clock, 10));
-        let _inner = Limit::within(SECOND);
+        let _outer = Carried::until(at(&clock, 10));
+        let _inner = Within::nanos(SECOND_NANOS);
         assert_eq!(poll(pin!(seen(&clock))), Poll::Ready(Some(10)));
     }
 
@@ -354,8 +346,8 @@ mod tests {
         let time = VirtualTime::new();
         let clock = time.clock();
         assert!(!Deadline::is_over(&clock));
-        let _until = Limit::until(at(&clock, 10));
-        let _within = Limit::within(SECOND);
+        let _until = Carried::until(at(&clock, 10));
+        let _within = Within::nanos(SECOND_NANOS);
         time.advance(Duration::from_nanos(9));
         assert!(!Deadline::is_over(&clock));
         time.advance(Duration::from_nanos(1));

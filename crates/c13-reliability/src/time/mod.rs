@@ -30,7 +30,7 @@ mod timeout;
 mod virtual_time;
 
 pub use clock::Clock;
-pub(crate) use deadline::Limit;
+pub(crate) use deadline::{Carried, UNLIMITED, Within};
 pub use deadline::{Deadline, WithDeadline};
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};

@@ -1,7 +1,7 @@
 //! A call through a bulkhead, as a future.
 
 use super::admission::Admission;
-use super::error::BulkheadError;
+use super::error::{BulkheadError, BulkheadRejected};
 use super::permit::Permit;
 use super::shared::Shared;
 use pin_project_lite::pin_project;
@@ -42,21 +42,12 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         // While the future is polled the permit lies on the stack, so that a panic gives the place back at once.
         let permit = match this.permit.take() {
             Some(permit) => permit,
             None if this.admission.is_none() && this.shared.enter() => Permit::new(this.shared),
-            None => {
-                if this.admission.is_none() {
-                    this.admission.set(Some(Admission::new(this.shared)));
-                }
-                let admission = this.admission.as_mut().as_pin_mut();
-                let admission = admission.expect("it was set above");
-                let permit = ready!(admission.poll(cx))?;
-                this.admission.set(None);
-                permit
-            }
+            None => ready!(wait(this.shared, this.admission, cx))?,
         };
         let polled = this.future.poll(cx);
         if polled.is_pending() {
@@ -64,6 +55,24 @@ where
         }
         polled.map_err(BulkheadError::CallFailed)
     }
+}
+
+/// Comes in by the line, apart from the way of a call that comes in at once.
+#[inline(never)]
+fn wait<'a>(
+    shared: &'a Shared,
+    mut admission: Pin<&mut Option<Admission<'a>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Permit<'a>, BulkheadRejected>> {
+    if admission.is_none() {
+        admission.set(Some(Admission::new(shared)));
+    }
+    let Some(waiting) = admission.as_mut().as_pin_mut() else {
+        return Poll::Pending;
+    };
+    let result = ready!(waiting.poll(cx));
+    admission.set(None);
+    Poll::Ready(result)
 }
 
 impl<F> fmt::Debug for BulkheadCall<'_, F> {

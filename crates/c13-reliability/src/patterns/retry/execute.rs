@@ -12,7 +12,7 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub(super) struct Execute<'a, F, Fut, C> {
         executor: &'a RetryExecutor,
-        attempt: F,
+        make: F,
         classify: C,
         state: RetryState,
         #[pin]
@@ -24,17 +24,16 @@ pin_project! {
     #[project = StepProjection]
     enum Step<Fut> {
         Begin,
-        Start,
         Attempt { #[pin] attempt: Fut },
         Wait { #[pin] sleep: Sleep },
     }
 }
 
 impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
-    pub(super) fn new(executor: &'a RetryExecutor, attempt: F, classify: C) -> Self {
+    pub(super) fn new(executor: &'a RetryExecutor, make: F, classify: C) -> Self {
         Self {
             executor,
-            attempt,
+            make,
             classify,
             state: RetryState::new(),
             step: Step::Begin,
@@ -51,49 +50,82 @@ where
     type Output = Result<T, RetryError<E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.as_mut().project();
+        if let StepProjection::Begin = this.step.as_mut().project() {
+            this.executor.begin_at(this.state);
+            let attempt = (this.make)();
+            this.step.set(Step::Attempt { attempt });
+            let StepProjection::Attempt { attempt } = this.step.project() else {
+                unreachable!("it was set above");
+            };
+            // The way of a call that succeeds at once; all others take the long one.
+            let result = ready!(attempt.poll(cx));
+            let verdict = (this.classify)(&result);
+            return match result {
+                Ok(value) if verdict == Verdict::Final => Poll::Ready(Ok(value)),
+                result => self.go_on(cx, Some((result, verdict))),
+            };
+        }
+        self.go_on(cx, None)
+    }
+}
+
+impl<F, Fut, C, T, E> Execute<'_, F, Fut, C>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    C: FnMut(&Result<T, E>) -> Verdict,
+{
+    /// Goes on from where the call is: after an attempt whose result is given, in an attempt, or in a wait.
+    #[inline(never)]
+    fn go_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut judged: Option<(Result<T, E>, Verdict)>,
+    ) -> Poll<Result<T, RetryError<E>>> {
         let mut this = self.project();
         loop {
-            match this.step.as_mut().project() {
-                StepProjection::Begin => {
-                    *this.state = this.executor.begin();
-                    this.step.set(Step::Start);
-                }
-                StepProjection::Start => {
-                    let attempt = (this.attempt)();
-                    this.step.set(Step::Attempt { attempt });
-                }
-                StepProjection::Attempt { attempt } => {
+            let (result, verdict) = match (judged.take(), this.step.as_mut().project()) {
+                (Some(judged), _) => judged,
+                (None, StepProjection::Attempt { attempt }) => {
                     let result = ready!(attempt.poll(cx));
                     let verdict = (this.classify)(&result);
-                    let decision = match (verdict, &result) {
-                        (Verdict::Final, Ok(_)) => None,
-                        (Verdict::Final, Err(_)) => Some(Decision::GiveUp(GiveUp::NotRetryable)),
-                        (verdict, _) => Some(this.executor.after_failure(this.state, verdict.hint())),
-                    };
+                    (result, verdict)
+                }
+                (None, step) => {
+                    if let StepProjection::Wait { sleep } = step {
+                        ready!(sleep.poll(cx));
+                    }
+                    let attempt = (this.make)();
+                    this.step.set(Step::Attempt { attempt });
+                    continue;
+                }
+            };
+            let decision = match (verdict, &result) {
+                (Verdict::Final, Ok(_)) => None,
+                (Verdict::Final, Err(_)) => Some(Decision::GiveUp(GiveUp::NotRetryable)),
+                (verdict, _) => Some(this.executor.after_failure(this.state, verdict.hint())),
+            };
+            let reason = match decision {
+                Some(Decision::Wait(wait)) => {
                     // The attempt is dropped before the wait, and so is what it gave.
-                    let reason = match decision {
-                        Some(Decision::Wait(wait)) if wait.is_zero() => {
-                            this.step.set(Step::Start);
-                            continue;
+                    drop(result);
+                    this.step.set(if wait.is_zero() {
+                        Step::Begin
+                    } else {
+                        Step::Wait {
+                            sleep: this.executor.clock().sleep(wait),
                         }
-                        Some(Decision::Wait(wait)) => {
-                            let sleep = this.executor.clock().sleep(wait);
-                            this.step.set(Step::Wait { sleep });
-                            continue;
-                        }
-                        Some(Decision::GiveUp(reason)) => Some(reason),
-                        None => None,
-                    };
-                    this.executor.finish(this.state, reason);
-                    let reason = reason.unwrap_or(GiveUp::NotRetryable);
-                    return Poll::Ready(result.map_err(|error| RetryError::new(reason, this.state.attempts(), error)));
+                    });
+                    continue;
                 }
-                StepProjection::Wait { sleep } => {
-                    ready!(sleep.poll(cx));
-                    this.step.set(Step::Start);
-                }
-            }
+                Some(Decision::GiveUp(reason)) => Some(reason),
+                None => None,
+            };
+            this.executor.finish(this.state, reason);
+            let reason = reason.unwrap_or(GiveUp::NotRetryable);
+            return Poll::Ready(result.map_err(|error| RetryError::new(reason, this.state.attempts(), error)));
         }
     }
 }

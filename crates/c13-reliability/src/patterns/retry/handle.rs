@@ -177,14 +177,24 @@ impl RetryExecutor {
     #[inline]
     #[must_use]
     pub fn begin(&self) -> RetryState {
+        let mut state = RetryState::new();
+        self.begin_at(&mut state);
+        state
+    }
+
+    #[inline]
+    pub(super) fn begin_at(&self, state: &mut RetryState) {
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
-        let mut state = RetryState::new();
         if let Some(limit) = self.config.total_limit {
-            state.stop_at(self.clock.now() + limit);
+            self.limit(state, limit);
         }
-        state
+    }
+
+    #[inline(never)]
+    fn limit(&self, state: &mut RetryState, limit: Duration) {
+        state.stop_at(self.clock.now() + limit);
     }
 
     /// Decides what to do after a failed attempt that is worth a retry; `hint` is how long the failure itself says to
@@ -209,7 +219,6 @@ impl RetryExecutor {
     }
 
     /// Counts how a call ended: `None` if it succeeded, else why it gave up. A success without retries is not counted.
-    #[inline]
     pub fn finish(&self, state: &RetryState, gave_up: Option<GiveUp>) {
         let counter = match gave_up {
             None if state.retries() == 0 => return,

@@ -1,7 +1,7 @@
 //! A call under a time limit, as a future.
 
 use super::{Timeout, TimeoutError};
-use crate::time::{Deadline, Limit, Sleep};
+use crate::time::{Carried, Deadline, Sleep, Within};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -55,39 +55,49 @@ where
     type Output = Result<T, TimeoutError<E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let (timeout, limit) = (*this.timeout, this.timeout.config().limit);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.as_mut().project();
         if let StageProjection::New = this.stage.as_mut().project() {
+            let timeout = *this.timeout;
             if Deadline::is_over(timeout.clock()) {
-                timeout.count(Late::DeadlineExceeded);
-                return Poll::Ready(Err(TimeoutError::DeadlineExceeded));
+                return Poll::Ready(Err(timeout.late(Late::DeadlineExceeded)));
             }
-            let within = (limit < Duration::MAX).then(|| Limit::within(limit));
+            // Only what has to wait pays for the clock and the timer.
+            let within = Within::nanos(timeout.limit_nanos());
             if let Poll::Ready(result) = this.future.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(TimeoutError::CallFailed));
             }
             drop(within);
-            // The time runs from here, and only what has to wait pays for it.
-            let stage = Stage::waiting(timeout, limit);
-            this.stage.set(stage);
-        } else {
-            let _until = match this.stage.as_mut().project() {
-                StageProjection::Waiting { deadline, .. } => Some(Limit::until(*deadline)),
-                StageProjection::New | StageProjection::Free => None,
-            };
-            if let Poll::Ready(result) = this.future.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(TimeoutError::CallFailed));
-            }
+            this.stage.set(Stage::waiting(timeout));
+            return Self::poll_limit(timeout, this.stage, cx);
         }
-        match this.stage.project() {
-            StageProjection::Waiting { sleep, late, .. } => sleep.poll(cx).map(|()| {
-                timeout.count(*late);
-                Err(match late {
-                    Late::Elapsed => TimeoutError::Elapsed { limit },
-                    Late::DeadlineExceeded => TimeoutError::DeadlineExceeded,
-                })
-            }),
+        self.poll_again(cx)
+    }
+}
+
+impl<F, T, E> TimeoutCall<'_, F>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    /// All polls but the first.
+    #[inline(never)]
+    fn poll_again(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, TimeoutError<E>>> {
+        let mut this = self.project();
+        let _carried = match this.stage.as_mut().project() {
+            StageProjection::Waiting { deadline, .. } => Some(Carried::until(*deadline)),
+            StageProjection::New | StageProjection::Free => None,
+        };
+        if let Poll::Ready(result) = this.future.poll(cx) {
+            return Poll::Ready(result.map_err(TimeoutError::CallFailed));
+        }
+        Self::poll_limit(this.timeout, this.stage, cx)
+    }
+
+    /// Whether time is up, after the future had to wait.
+    #[inline(never)]
+    fn poll_limit(timeout: &Timeout, stage: Pin<&mut Stage>, cx: &mut Context<'_>) -> Poll<Result<T, TimeoutError<E>>> {
+        match stage.project() {
+            StageProjection::Waiting { sleep, late, .. } => sleep.poll(cx).map(|()| Err(timeout.late(*late))),
             StageProjection::New | StageProjection::Free => Poll::Pending,
         }
     }
@@ -95,8 +105,9 @@ where
 
 impl Stage {
     /// Waits for the limit from now, or for the deadline around it, whichever is earlier.
-    fn waiting(timeout: &Timeout, limit: Duration) -> Self {
-        let clock = timeout.clock();
+    #[inline(never)]
+    fn waiting(timeout: &Timeout) -> Self {
+        let (clock, limit) = (timeout.clock(), timeout.config().limit);
         let outer = Deadline::current(clock);
         let own = (limit < Duration::MAX).then(|| Deadline::after(clock, limit));
         let (deadline, late) = match (own, outer) {

@@ -1,10 +1,10 @@
 //! A timeout to hold and to share: its limit, its clock and its counts.
 
 use super::call::{Late, TimeoutCall};
-use super::{TimeoutConfig, TimeoutSnapshot};
+use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
 use crate::error::ConfigError;
 use crate::sync::StripedCounter;
-use crate::time::Clock;
+use crate::time::{Clock, UNLIMITED};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Timeout {
     config: TimeoutConfig,
+    limit_nanos: u64,
     clock: Clock,
     counters: Arc<StripedCounter<2>>,
 }
@@ -53,6 +54,8 @@ impl Timeout {
         config.validate()?;
         Ok(Self {
             config,
+            // Limits of 584 years and more are none.
+            limit_nanos: u64::try_from(config.limit.as_nanos()).unwrap_or(UNLIMITED),
             clock,
             counters: Arc::new(StripedCounter::compact()),
         })
@@ -98,12 +101,26 @@ impl Timeout {
         &self.clock
     }
 
-    pub(super) fn count(&self, late: Late) {
-        let counter = match late {
-            Late::Elapsed => ELAPSED,
-            Late::DeadlineExceeded => DEADLINE,
-        };
-        self.counters.add(counter, 1);
+    /// The limit in nanoseconds, for the first poll.
+    pub(super) fn limit_nanos(&self) -> u64 {
+        self.limit_nanos
+    }
+
+    /// Counts a call that was late, and says so.
+    #[cold]
+    pub(super) fn late<E>(&self, late: Late) -> TimeoutError<E> {
+        match late {
+            Late::Elapsed => {
+                self.counters.add(ELAPSED, 1);
+                TimeoutError::Elapsed {
+                    limit: self.config.limit,
+                }
+            }
+            Late::DeadlineExceeded => {
+                self.counters.add(DEADLINE, 1);
+                TimeoutError::DeadlineExceeded
+            }
+        }
     }
 }
 
