@@ -12,7 +12,7 @@
 //! |---|---|
 //! | a point in time | [`Tick`] |
 //! | the time | [`Clock::now`], [`Clock::coarse`] for windows |
-//! | to wait | [`Clock::sleep`], [`Clock::sleep_until`] |
+//! | to wait | [`Clock::sleep`], [`Clock::sleep_until`]; to a tenth of a millisecond on [`Clock::precise`] |
 //! | a time limit | [`Clock::timeout`], [`Clock::timeout_at`] |
 //! | a deadline that travels with the call | [`Deadline`] |
 //! | to turn the clock by hand | `VirtualTime` |

@@ -79,7 +79,9 @@ impl Timer {
             #[cfg(feature = "tokio")]
             Source::Tokio(_) => Self::tokio(now, deadline),
             #[cfg(feature = "tokio")]
-            Source::System(_) if tokio::runtime::Handle::try_current().is_ok() => Self::tokio(now, deadline),
+            Source::System(system) if !system.own_timer && tokio::runtime::Handle::try_current().is_ok() => {
+                Self::tokio(now, deadline)
+            }
             Source::System(_) => Self::Thread {
                 timer: ThreadTimer::after(deadline - now),
             },
