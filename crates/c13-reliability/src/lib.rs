@@ -8,6 +8,7 @@
 //! | [`budget`] | how many extra attempts all calls together may make; shared by retry and hedge |
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
+//! | [`realtime`] | periodic tasks with absolute deadlines |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
@@ -16,6 +17,7 @@ pub mod error;
 pub mod gate;
 pub mod patterns;
 pub mod policy;
+pub mod realtime;
 pub mod sync;
 pub mod time;
 pub mod window;

@@ -22,6 +22,7 @@ mod clock;
 mod deadline;
 #[cfg(any(test, feature = "test-util"))]
 mod executor;
+mod kernel_clock;
 mod sleep;
 mod thread_timer;
 mod tick;
@@ -34,8 +35,10 @@ pub(crate) use deadline::{Carried, UNLIMITED, Within};
 pub use deadline::{Deadline, WithDeadline};
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};
+pub(crate) use kernel_clock::KernelClock;
 pub use sleep::Sleep;
 pub use tick::Tick;
+pub(crate) use tick::nanos;
 pub use timeout::{Elapsed, Timeout};
 #[cfg(any(test, feature = "test-util"))]
 pub use virtual_time::VirtualTime;

@@ -3,5 +3,6 @@
 mod bulkhead;
 mod circuit_breaker;
 mod retry;
+mod scheduler;
 mod tidy;
 mod timeout;

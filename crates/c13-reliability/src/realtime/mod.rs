@@ -1,0 +1,10 @@
+//! Work that must happen on time, and tasks that must keep running.
+//!
+//! - [`scheduler`]: periodic tasks with absolute deadlines, on a runtime or on a thread of their own.
+//! - [`StopSource`] and [`StopSignal`]: how tasks and threads are asked to stop.
+
+mod panic_message;
+pub mod scheduler;
+mod stop;
+
+pub use stop::{StopSignal, StopSource, Stopped};

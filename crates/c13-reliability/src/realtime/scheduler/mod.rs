@@ -1,0 +1,56 @@
+//! Runs tasks at fixed times: every 2 ms, say, and not every 2 ms or so.
+//!
+//! A tick is due at the start plus its number of periods, computed anew each time, so nothing drifts: after a minute of
+//! 2 ms ticks the next is due at start + 60 s exactly. What came due while the task was busy is skipped, caught up with,
+//! or reported ([`MissedTicks`]), and counted in any case.
+//!
+//! # Which one
+//!
+//! | | [`Scheduler`] | [`ThreadScheduler`] |
+//! |---|---|---|
+//! | tasks are | futures | functions |
+//! | runs on | the task that awaits it, on any runtime, and in virtual time | a thread of its own |
+//! | waits by | a [precise](crate::time::Clock::precise) clock, or another | absolute sleeps of the kernel, and a final spin if asked |
+//! | can have | | a processor of its own, `SCHED_FIFO`, locked memory, shallow sleep |
+//! | a run that does not end | is reported while it waits | is reported by a watchdog thread, whatever it does |
+//!
+//! [`realtime_scheduler`] is the simplest form: one task, every 2 ms.
+//!
+//! # How late
+//!
+//! Lateness is measured for every tick, from when it was due to when it began. On an idle 2-core virtual machine tokio's
+//! own interval is 1.6 ms late at the median, because its timer counts in milliseconds; the README has the table.
+//!
+//! What sharpens a tick, dearest last: exact timers (the default; no privileges), a spin of 60 µs before the tick (about 3 %
+//! of a processor at 2 ms), `SCHED_FIFO` (other threads no longer delay the tick; a task that never ends then keeps the
+//! processor to itself, so give it `stuck_after`), shallow sleep (saves waking up a sleeping processor; costs power).
+//! What the system refuses is said with what to grant ([`Refusal`]).
+//!
+//! # Defaults
+//!
+//! | setting | default |
+//! |---|---|
+//! | period | 2 ms, at least 100 µs |
+//! | deadline | one period after the tick was due |
+//! | missed ticks | skipped and counted |
+//! | priority | 0; the greatest goes first |
+//! | watchdog | off |
+//! | thread | ordinary, any processor, exact timers, no spin |
+
+mod board;
+mod config;
+mod event;
+mod handle;
+mod privilege;
+mod snapshot;
+mod state;
+mod thread;
+mod watchdog;
+
+pub use config::{MIN_PERIOD, MissedTicks, PERIOD, TaskConfig, ThreadConfig};
+pub use event::SchedulerEvent;
+pub use handle::{Scheduler, SchedulerHandle, realtime_scheduler};
+pub use privilege::{Privilege, Refusal};
+pub use snapshot::{SchedulerSnapshot, TaskSnapshot};
+pub use state::Beat;
+pub use thread::{RunningThread, StartError, TaskPanicked, ThreadScheduler};

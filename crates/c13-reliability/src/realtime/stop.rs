@@ -1,0 +1,224 @@
+//! A request to stop, heard by tasks and by threads alike.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Asks whoever holds its [`StopSignal`]s to stop. Clones ask the same ones; asking twice changes nothing.
+#[derive(Clone, Default)]
+pub struct StopSource {
+    shared: Arc<Shared>,
+}
+
+/// Tells a task or a thread that it is asked to stop. Cheap to clone; clones hear the same request.
+///
+/// ```
+/// use c13_reliability::realtime::StopSource;
+/// use std::time::Duration;
+///
+/// let source = StopSource::new();
+/// let signal = source.signal();
+/// assert!(!signal.wait_timeout(Duration::from_millis(1)));
+/// source.stop();
+/// assert!(signal.is_stopped());
+/// ```
+#[derive(Clone)]
+pub struct StopSignal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    wakers: Vec<(u64, Waker)>,
+    next: u64,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No user code runs under this lock, so a poisoned one still holds a whole value.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StopSource {
+    /// A source that has not asked yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the task or the thread gets.
+    #[must_use]
+    pub fn signal(&self) -> StopSignal {
+        StopSignal {
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Asks to stop, once and for all.
+    pub fn stop(&self) {
+        let wakers = {
+            let mut state = self.shared.lock();
+            state.stopped = true;
+            std::mem::take(&mut state.wakers)
+        };
+        self.shared.changed.notify_all();
+        for (_, waker) in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Whether it has asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.lock().stopped
+    }
+}
+
+impl StopSignal {
+    /// Whether a stop was asked for. Costs one lock that nobody else holds.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.lock().stopped
+    }
+
+    /// Ends when a stop is asked for: for tasks.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes it off the list of those who wait.
+    pub fn stopped(&self) -> Stopped {
+        Stopped {
+            shared: self.shared.clone(),
+            place: None,
+        }
+    }
+
+    /// Blocks the thread until a stop is asked for, at most for `limit`; says whether it was. For threads, in place of a
+    /// sleep.
+    #[must_use]
+    pub fn wait_timeout(&self, limit: Duration) -> bool {
+        let state = self.shared.lock();
+        self.shared
+            .changed
+            .wait_timeout_while(state, limit, |state| !state.stopped)
+            .map_or_else(|poisoned| poisoned.into_inner().0.stopped, |(state, _)| state.stopped)
+    }
+
+    /// Blocks the thread until a stop is asked for.
+    pub fn wait(&self) {
+        let state = self.shared.lock();
+        drop(self.shared.changed.wait_while(state, |state| !state.stopped));
+    }
+}
+
+/// A wait for a stop; made by [`StopSignal::stopped`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Stopped {
+    shared: Arc<Shared>,
+    place: Option<u64>,
+}
+
+impl Future for Stopped {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.shared.lock();
+        if state.stopped {
+            return Poll::Ready(());
+        }
+        let place = *this.place.get_or_insert_with(|| {
+            state.next += 1;
+            state.next
+        });
+        match state.wakers.iter_mut().find(|(number, _)| *number == place) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => state.wakers.push((place, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.shared.lock().wakers.retain(|(number, _)| *number != place);
+        }
+    }
+}
+
+impl fmt::Debug for StopSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StopSource({})", self.is_stopped())
+    }
+}
+
+impl fmt::Debug for StopSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StopSignal({})", self.is_stopped())
+    }
+}
+
+impl fmt::Debug for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopped").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Executor;
+
+    #[test]
+    fn every_waiting_task_hears_the_one_request() {
+        let executor = Executor::new();
+        let source = StopSource::new();
+        let tasks: Vec<_> = (0..3).map(|_| executor.spawn(source.signal().stopped())).collect();
+        executor.run_for(Duration::from_secs(1));
+        assert_eq!(executor.tasks(), 3);
+        source.stop();
+        source.stop();
+        executor.block_on(async {
+            for task in tasks {
+                task.await;
+            }
+            source.signal().stopped().await;
+        });
+    }
+
+    #[test]
+    fn a_dropped_wait_leaves_nothing_behind() {
+        let source = StopSource::new();
+        let mut wait = source.signal().stopped();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut wait).poll(&mut cx).is_pending());
+        assert!(Pin::new(&mut wait).poll(&mut cx).is_pending());
+        assert_eq!(source.shared.lock().wakers.len(), 1);
+        drop(wait);
+        assert!(source.shared.lock().wakers.is_empty());
+    }
+
+    #[test]
+    fn a_thread_hears_it_while_it_waits() {
+        let source = StopSource::new();
+        let signal = source.signal();
+        let thread = std::thread::spawn(move || {
+            signal.wait();
+            signal.wait_timeout(Duration::MAX)
+        });
+        source.stop();
+        assert!(thread.join().unwrap());
+    }
+}
