@@ -8,7 +8,7 @@
 //! | [`budget`] | how many extra attempts all calls together may make; shared by retry and hedge |
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
-//! | [`realtime`] | periodic tasks with absolute deadlines |
+//! | [`realtime`] | periodic tasks with absolute deadlines; a supervisor that starts failed tasks again |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 

@@ -4,5 +4,6 @@ mod bulkhead;
 mod circuit_breaker;
 mod retry;
 mod scheduler;
+mod supervisor;
 mod tidy;
 mod timeout;

@@ -1,0 +1,77 @@
+//! What a supervisor reports of its children.
+
+use crate::time::Tick;
+
+/// A supervisor's children, in the order in which they were added, and what they did so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SupervisorSnapshot {
+    /// One entry a child.
+    pub children: Vec<ChildSnapshot>,
+}
+
+/// One child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildSnapshot {
+    /// Its name.
+    pub name: String,
+    /// What it does now.
+    pub state: ChildState,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// How it last ended by itself, if it ever did.
+    pub last_exit: Option<LastExit>,
+}
+
+/// What a child does. Ticks are of the supervisor's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildState {
+    /// It has not been started yet.
+    Waiting,
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Tick,
+    },
+    /// It failed, or a sibling did, and it is about to be started again.
+    BackingOff {
+        /// When.
+        until: Tick,
+    },
+    /// It was asked to stop.
+    Stopping {
+        /// When its time for that is over.
+        until: Tick,
+    },
+    /// It ended by itself and is not started again.
+    Ended(Exit),
+    /// It ended because it was asked to, or was never started.
+    Stopped,
+    /// It did not end in time: a task was dropped, a thread left to itself.
+    Abandoned,
+}
+
+/// How a child ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned `Ok`.
+    Done,
+    /// It returned an error.
+    Failed,
+    /// It panicked.
+    Panicked,
+}
+
+/// A child's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastExit {
+    /// How it ended.
+    pub exit: Exit,
+    /// The words of its error or its panic; empty if it returned `Ok`.
+    pub message: String,
+    /// When, by the supervisor's clock.
+    pub at: Tick,
+}
