@@ -31,6 +31,8 @@ pub struct Clock {
 #[derive(Clone)]
 pub(super) enum Source {
     System(SystemSource),
+    #[cfg(target_os = "linux")]
+    SinceBoot,
     #[cfg(feature = "tokio")]
     Tokio(tokio::time::Instant),
     #[cfg(any(test, feature = "test-util"))]
@@ -85,8 +87,13 @@ impl SystemSource {
 
 #[cfg(target_os = "linux")]
 fn kernel_coarse_nanos() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    // The kernel's monotonic clock starts near zero and is never negative.
+    kernel_nanos(rustix::time::ClockId::MonotonicCoarse)
+}
+
+#[cfg(target_os = "linux")]
+fn kernel_nanos(clock: rustix::time::ClockId) -> u64 {
+    let time = rustix::time::clock_gettime(clock);
+    // The kernel's monotonic clocks start near zero and are never negative.
     (time.tv_sec as u64)
         .saturating_mul(1_000_000_000)
         .saturating_add(time.tv_nsec as u64)
@@ -125,6 +132,23 @@ impl Clock {
         }
     }
 
+    /// The kernel's clock that counts the time the machine is suspended too (about 25 ns a reading): what leases and
+    /// other promises to the world outside are measured by.
+    ///
+    /// Its origin is the machine's start, so all processes of a machine read the same. It waits on the same timers as
+    /// the [system](Clock::system) clock, which stand still during a suspend; so that a wait whose end went by meanwhile
+    /// is noticed, it looks at its clock at least once a second. Where there is no such clock, that is anywhere but on
+    /// Linux, this is the system clock.
+    #[must_use]
+    pub fn since_boot() -> Self {
+        #[cfg(target_os = "linux")]
+        return Self {
+            source: Source::SinceBoot,
+        };
+        #[cfg(not(target_os = "linux"))]
+        return Self::system();
+    }
+
     /// A clock that follows tokio's time: it stands still under `tokio::time::pause` and moves with
     /// `tokio::time::advance`. Its origin is now.
     ///
@@ -144,6 +168,8 @@ impl Clock {
     pub fn now(&self) -> Tick {
         match &self.source {
             Source::System(system) => system.now(),
+            #[cfg(target_os = "linux")]
+            Source::SinceBoot => Tick::from_nanos(kernel_nanos(rustix::time::ClockId::Boottime)),
             #[cfg(feature = "tokio")]
             #[expect(clippy::disallowed_methods, reason = "this is the clock that follows tokio's time")]
             Source::Tokio(origin) => {
@@ -164,7 +190,7 @@ impl Clock {
     pub fn coarse(&self) -> Tick {
         match &self.source {
             Source::System(system) => system.coarse(),
-            #[cfg(any(test, feature = "tokio", feature = "test-util"))]
+            #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
             _ => self.now(),
         }
     }
@@ -227,6 +253,8 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.source {
             Source::System(_) => "system",
+            #[cfg(target_os = "linux")]
+            Source::SinceBoot => "since boot",
             #[cfg(feature = "tokio")]
             Source::Tokio(_) => "tokio",
             #[cfg(any(test, feature = "test-util"))]
@@ -240,6 +268,8 @@ impl fmt::Debug for Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     System,
+    #[cfg(target_os = "linux")]
+    SinceBoot,
     #[cfg(feature = "tokio")]
     Tokio(tokio::time::Instant),
     /// The address of the shared time, which stands for the virtual clocks that show it.
@@ -251,6 +281,8 @@ impl Clock {
     pub(super) fn origin(&self) -> Origin {
         match &self.source {
             Source::System(_) => Origin::System,
+            #[cfg(target_os = "linux")]
+            Source::SinceBoot => Origin::SinceBoot,
             #[cfg(feature = "tokio")]
             Source::Tokio(origin) => Origin::Tokio(*origin),
             #[cfg(any(test, feature = "test-util"))]
@@ -283,6 +315,20 @@ mod tests {
             assert!(next >= last);
             last = next;
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_clock_since_boot_is_the_kernels_and_never_goes_back() {
+        let clock = Clock::since_boot();
+        let mut last = Tick::from_nanos(kernel_nanos(rustix::time::ClockId::Boottime));
+        for _ in 0..10_000 {
+            let next = clock.now();
+            assert!(next >= last);
+            last = next;
+        }
+        // Suspended time is what it counts beyond the clock that stands still meanwhile.
+        assert!(last >= Tick::from_nanos(kernel_nanos(rustix::time::ClockId::MonotonicCoarse)));
     }
 
     #[cfg(feature = "tokio")]

@@ -134,9 +134,9 @@ impl Deadline {
             (Origin::Tokio(own), Origin::Tokio(other)) => {
                 self.at + own.saturating_duration_since(other) - other.saturating_duration_since(own)
             }
-            #[cfg(any(test, feature = "test-util", feature = "tokio"))]
+            #[cfg(any(target_os = "linux", test, feature = "test-util", feature = "tokio"))]
             _ => return None,
-            #[cfg(not(any(test, feature = "test-util", feature = "tokio")))]
+            #[cfg(not(any(target_os = "linux", test, feature = "test-util", feature = "tokio")))]
             _ => self.at,
         };
         Some(Self { at, origin })

@@ -1,7 +1,8 @@
 //! Time: one clock for every part, real or virtual.
 //!
 //! Every part of the library reads the time from a [`Clock`] and waits through it. A clock is a plain value without
-//! type parameters: the machine's own time ([`Clock::system`]), a clock that follows tokio's pausable time
+//! type parameters: the machine's own time ([`Clock::system`]), the time
+//! since the machine's start, suspended or not ([`Clock::since_boot`]), a clock that follows tokio's pausable time
 //! (`Clock::tokio`, feature `tokio`), or a virtual one (`VirtualTime`, feature `test-util`). What runs on a virtual
 //! clock is the very code that runs in production.
 //!

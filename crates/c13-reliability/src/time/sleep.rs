@@ -8,6 +8,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 #[cfg(any(test, feature = "test-util"))]
 use super::virtual_time::VirtualTimer;
@@ -73,11 +75,23 @@ impl Sleep {
     }
 }
 
+/// How long a wait by the clock since boot leaves that clock unread: the timers stand still during a suspend.
+#[cfg(target_os = "linux")]
+const LONGEST_BLIND_WAIT: Duration = Duration::from_secs(1);
+
 impl Timer {
     fn arm(clock: &Clock, now: Tick, deadline: Tick) -> Self {
         match &clock.source {
             #[cfg(feature = "tokio")]
             Source::Tokio(_) => Self::tokio(now, deadline),
+            #[cfg(all(feature = "tokio", target_os = "linux"))]
+            Source::SinceBoot if tokio::runtime::Handle::try_current().is_ok() => {
+                Self::tokio(now, deadline.min(now + LONGEST_BLIND_WAIT))
+            }
+            #[cfg(target_os = "linux")]
+            Source::SinceBoot => Self::Thread {
+                timer: ThreadTimer::after((deadline - now).min(LONGEST_BLIND_WAIT)),
+            },
             #[cfg(feature = "tokio")]
             Source::System(system) if !system.own_timer && tokio::runtime::Handle::try_current().is_ok() => {
                 Self::tokio(now, deadline)
