@@ -13,6 +13,11 @@
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
 pub mod budget;
+//! | [`distributed`] | what many processes share: locks with fencing tokens, rate limits |
+//! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`error`] | what every part shares: a refused setting, a refused call |
+
+pub mod distributed;
 pub mod error;
 pub mod gate;
 pub mod patterns;

@@ -30,6 +30,8 @@ mod tick;
 mod timeout;
 #[cfg(any(test, feature = "test-util"))]
 mod virtual_time;
+#[cfg(feature = "tokio")]
+mod wall;
 
 pub use clock::Clock;
 pub(crate) use deadline::{Carried, UNLIMITED, Within};
@@ -43,3 +45,5 @@ pub(crate) use tick::nanos;
 pub use timeout::{Elapsed, Timeout};
 #[cfg(any(test, feature = "test-util"))]
 pub use virtual_time::VirtualTime;
+#[cfg(feature = "tokio")]
+pub(crate) use wall::wall_micros;

@@ -5,5 +5,6 @@ mod circuit_breaker;
 mod retry;
 mod scheduler;
 mod supervisor;
+mod lock;
 mod tidy;
 mod timeout;

@@ -1,0 +1,305 @@
+//! The task behind one acquisition: it contends for the lock, keeps it, and gives it back, whoever has gone meanwhile.
+
+use super::backend::{Attempted, Claim, Released};
+use super::error::{AcquireError, BackendError, BackendErrorKind};
+use super::guard::{Held, LockGuard, Phase, ReleaseCall};
+use super::handle::Shared;
+use super::state::{Lease, Loss, Step};
+use super::validity::Validity;
+use crate::distributed::fence::Fence;
+use crate::time::{Elapsed, Tick};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+type Answer = oneshot::Sender<Result<LockGuard, AcquireError>>;
+
+/// Contends for the lock for `wait`, answers, and keeps what it got until it is given back or lost.
+///
+/// One task for all of it, so that nothing is left behind wherever the asker stops listening: an attempt that nobody
+/// waits for any more is abandoned, a guard that nobody took is dropped and so released.
+pub(super) async fn run(lock: Arc<Shared>, wait: Duration, mut answer: Answer) {
+    let mut attempt = Attempt {
+        claim: lock.claim(),
+        lock,
+        pending: Pending::Nothing,
+    };
+    let contended = tokio::select! {
+        biased;
+        () = answer.closed() => None,
+        granted = attempt.contend(wait) => Some(granted),
+    };
+    let granted = match contended {
+        Some(Ok(granted)) => granted,
+        Some(Err(error)) => {
+            // An error means that nobody listens any more.
+            drop(answer.send(Err(error)));
+            return attempt.abandon().await;
+        }
+        None => return attempt.abandon().await,
+    };
+    let (release, released) = oneshot::channel();
+    let held = Arc::new(Held {
+        validity: Validity::new(granted.lease.valid_until()),
+        clock: attempt.lock.clock.clone(),
+        fence: granted.fence,
+        names: attempt.claim.names.clone(),
+        phase: watch::Sender::new(Phase::Held),
+    });
+    let guard = LockGuard::new(held.clone(), release);
+    // Where nobody listens any more the guard comes back, is dropped here, and so released below.
+    drop(answer.send(Ok(guard)));
+    attempt.keep(granted.lease, &held, released).await;
+}
+
+struct Granted {
+    lease: Lease,
+    fence: Fence,
+}
+
+/// What an attempt may have left at the backend.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Pending {
+    /// Nothing: every request was answered.
+    Nothing,
+    /// A place in the queue.
+    Place,
+    /// A lock perhaps, because a request sent then was not answered.
+    Unknown { sent: Tick },
+}
+
+struct Attempt {
+    lock: Arc<Shared>,
+    claim: Claim,
+    pending: Pending,
+}
+
+impl Attempt {
+    async fn contend(&mut self, wait: Duration) -> Result<Granted, AcquireError> {
+        let lock = self.lock.clone();
+        let deadline = lock.clock.now() + wait;
+        // Fair locks queue at the backend, and whoever does not wait asks at once.
+        let _turn = if wait.is_zero() || lock.config.fair {
+            None
+        } else {
+            match lock
+                .clock
+                .timeout_at(deadline, lock.turns.clone().acquire_owned())
+                .await
+            {
+                Ok(turn) => turn.ok(),
+                Err(_) => return Err(AcquireError::NotAcquired { retry_after: None }),
+            }
+        };
+        if wait.is_zero() {
+            // Nobody waits, so nobody queues.
+            self.claim.queue = None;
+        }
+        let mut watch = None;
+        loop {
+            let held = match self.ask().await {
+                Ok(Asked::Granted(granted)) => return Ok(granted),
+                Ok(Asked::Held { lapses_in }) => Ok(lapses_in),
+                Err(error) if error.kind == BackendErrorKind::Refused => return Err(error.into()),
+                Err(error) => Err(error),
+            };
+            let now = lock.clock.now();
+            if now >= deadline {
+                return Err(match held {
+                    Ok(retry_after) => AcquireError::NotAcquired { retry_after },
+                    Err(error) => error.into(),
+                });
+            }
+            if self.pending > Pending::Place {
+                // The next request must not be taken for this one.
+                self.abandon_and_rename();
+            }
+            if watch.is_none() {
+                let subscribed = lock.backend.watch(&self.claim);
+                let until = deadline.min(now + lock.config.request_limit());
+                if let Ok(Ok(subscribed)) = lock.clock.timeout_at(until, subscribed).await {
+                    watch = Some(subscribed);
+                    // What was released before the watch began is found by asking again.
+                    continue;
+                }
+            }
+            let poll = lock.backend.poll_interval().unwrap_or(lock.config.fallback_poll);
+            let poll = poll + Duration::from_nanos(lock.random.below(poll.as_nanos() as u64 / 4));
+            let look = match held {
+                // A moment later than it lapses, for the clocks' grain.
+                Ok(Some(lapses_in)) => poll.min(lapses_in + Duration::from_millis(1)),
+                Ok(None) => poll,
+                // A backend that does not answer is asked again sooner than one that has answered.
+                Err(_) => poll.min(lock.config.request_limit()),
+            };
+            let until = deadline.min(now + look);
+            match &mut watch {
+                Some(watch) => {
+                    // Either way it is time to ask.
+                    let _: Result<(), Elapsed> = lock.clock.timeout_at(until, watch.woken(&self.claim.owner)).await;
+                }
+                None => lock.clock.sleep_until(until).await,
+            }
+        }
+    }
+
+    /// Asks once, and says what the answer is worth now.
+    async fn ask(&mut self) -> Result<Asked, BackendError> {
+        let lock = &self.lock;
+        let sent = lock.clock.now();
+        let before = std::mem::replace(&mut self.pending, Pending::Unknown { sent });
+        let limit = lock.config.request_limit();
+        let attempted = match lock.clock.timeout(limit, lock.backend.acquire(&self.claim)).await {
+            Ok(Ok(attempted)) => attempted,
+            Ok(Err(error)) => {
+                if error.kind != BackendErrorKind::Unanswered {
+                    self.pending = before;
+                }
+                return Err(error);
+            }
+            Err(_) => return Err(BackendError::unanswered(limit)),
+        };
+        match attempted {
+            Attempted::Granted { fence } => match Lease::granted(lock.terms, sent, lock.clock.now()) {
+                Some(lease) => Ok(Asked::Granted(Granted { lease, fence })),
+                None => Err(BackendError::new(
+                    BackendErrorKind::Unanswered,
+                    "the answer took longer than the lease",
+                )),
+            },
+            Attempted::Held { lapses_in } => {
+                self.pending = if self.claim.queue.is_some() {
+                    Pending::Place
+                } else {
+                    Pending::Nothing
+                };
+                Ok(Asked::Held { lapses_in })
+            }
+            Attempted::Buried => {
+                self.pending = Pending::Nothing;
+                self.claim = self.claim.renamed();
+                Ok(Asked::Held { lapses_in: None })
+            }
+        }
+    }
+
+    /// Leaves what was not answered to a task of its own, and goes on under another name.
+    fn abandon_and_rename(&mut self) {
+        let renamed = self.claim.renamed();
+        let left = Self {
+            lock: self.lock.clone(),
+            claim: std::mem::replace(&mut self.claim, renamed),
+            pending: std::mem::replace(&mut self.pending, Pending::Nothing),
+        };
+        tokio::spawn(left.abandon());
+    }
+
+    /// Takes back what the attempt may have left, and buries it where a request of it may still be under way.
+    async fn abandon(self) {
+        let lock = &self.lock;
+        let (bury, until) = match self.pending {
+            Pending::Nothing => return,
+            Pending::Place => (false, lock.clock.now() + lock.config.lease),
+            Pending::Unknown { sent } => (true, sent + lock.config.tombstone()),
+        };
+        self.give_back(bury, until).await.unwrap_or(Released::NotHeld);
+    }
+
+    /// Releases until it is confirmed, or `until` has come and it does not matter any more.
+    async fn give_back(&self, bury: bool, until: Tick) -> Result<Released, BackendError> {
+        let lock = &self.lock;
+        let limit = lock.config.request_limit();
+        loop {
+            let error = match lock.clock.timeout(limit, lock.backend.release(&self.claim, bury)).await {
+                Ok(Ok(released)) => return Ok(released),
+                Ok(Err(error)) => error,
+                Err(_) => BackendError::unanswered(limit),
+            };
+            if lock.clock.now() + limit >= until || error.kind == BackendErrorKind::Refused {
+                return Err(error);
+            }
+            lock.clock.sleep(limit).await;
+        }
+    }
+
+    /// Renews the lock until it is given back or lost.
+    async fn keep(self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
+        let clock = &self.lock.clock;
+        let loss = loop {
+            match lease.step(clock.now()) {
+                Step::Lost(loss) => break Err(loss),
+                Step::WaitUntil(at) => tokio::select! {
+                    biased;
+                    call = &mut release => break Ok(call.ok()),
+                    () = clock.sleep_until(at) => {}
+                },
+                Step::Renew { until } => {
+                    let (sent, from) = (clock.now(), lease.valid_until());
+                    let renewed = clock.timeout_at(until, self.lock.backend.renew(&self.claim));
+                    let renewed = tokio::select! {
+                        biased;
+                        call = &mut release => break Ok(call.ok()),
+                        renewed = renewed => renewed,
+                    };
+                    match renewed {
+                        Ok(Ok(true)) => {
+                            let confirmed = lease.renewed(sent, clock.now()).is_ok();
+                            if confirmed && !held.validity.extend(from, lease.valid_until()) {
+                                // Somebody was told that the lease is over: that stands.
+                                break Err(Loss::Expired);
+                            }
+                        }
+                        Ok(Ok(false)) => lease.refused(),
+                        Ok(Err(_)) | Err(_) => lease.unanswered(clock.now()),
+                    }
+                }
+            }
+        };
+        let until = lease.valid_until() + self.lock.config.lease;
+        match loss {
+            Err(loss) => {
+                held.phase.send_replace(Phase::Lost(loss));
+                held.validity.revoke();
+                release.close();
+                if let Ok(call) = release.try_recv() {
+                    // An error means that nobody listens any more.
+                    drop(call.send(Ok(Released::NotHeld)));
+                }
+                // Whoever waits need not wait for the rest of the backend's lease, if some of it is left.
+                drop(self.give_back(false, until).await);
+            }
+            Ok(call) => {
+                held.phase.send_replace(Phase::Ended);
+                held.validity.revoke();
+                self.release(call, until).await;
+            }
+        }
+    }
+
+    /// Gives the lock back and answers after the first try, whatever comes of it; an unconfirmed one is tried again.
+    async fn release(&self, call: Option<ReleaseCall>, until: Tick) {
+        let lock = &self.lock;
+        let limit = lock.config.request_limit();
+        let first = match lock
+            .clock
+            .timeout(limit, lock.backend.release(&self.claim, false))
+            .await
+        {
+            Ok(first) => first,
+            Err(_) => Err(BackendError::unanswered(limit)),
+        };
+        let again = matches!(&first, Err(error) if error.kind != BackendErrorKind::Refused);
+        if let Some(call) = call {
+            // An error means that nobody listens any more.
+            drop(call.send(first));
+        }
+        if again {
+            drop(self.give_back(false, until).await);
+        }
+    }
+}
+
+enum Asked {
+    Granted(Granted),
+    Held { lapses_in: Option<Duration> },
+}

@@ -1,0 +1,220 @@
+//! What keeps locks: the trait that every backend implements, and the words it is asked and answers with.
+
+use super::config::LockConfig;
+use super::error::BackendError;
+use crate::distributed::fence::Fence;
+use crate::error::ConfigError;
+use crate::sync::Random;
+use crate::time::Clock;
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// A backend's answer, in a while.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
+
+/// Where locks are kept: a Redis, a majority of several, this process, a folder of this machine.
+///
+/// Every request names its [`Claim`], that is one attempt to have a lock, and carrying a request out twice is the same as
+/// once. Dropping an answer does not take the request back.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Whether this backend can keep a lock of this name.
+    ///
+    /// # Errors
+    ///
+    /// Which rule the name breaks.
+    fn check_name(&self, name: &str) -> Result<(), ConfigError>;
+
+    /// Whether this backend keeps a queue, which fair locks need.
+    fn has_queue(&self) -> bool;
+
+    /// How often a waiter has to look by itself, where releases by other processes are not heard of.
+    fn poll_interval(&self) -> Option<Duration>;
+
+    /// Gives the claim its lock if it can be had now. Never waits for another holder.
+    fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted>;
+
+    /// Begins the claim's lease anew, if the lock is still its own; says whether it is. Never acquires.
+    fn renew<'a>(&'a self, claim: &'a Claim) -> Answer<'a, bool>;
+
+    /// Gives the lock back if it is the claim's, and the claim's place in the queue.
+    ///
+    /// With `bury`, the claim is refused from now on, however late a copy of its request arrives.
+    fn release<'a>(&'a self, claim: &'a Claim, bury: bool) -> Answer<'a, Released>;
+
+    /// Raises the fence of a held lock above `floor` and gives the new one, or `None` if the lock is not the claim's.
+    fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>>;
+
+    /// Watches for releases. When the answer is there, no release after it is missed.
+    fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch>;
+
+    /// Who has the lock of this name now.
+    fn status<'a>(&'a self, name: &'a str) -> Answer<'a, Status>;
+}
+
+/// How a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// By one holder at a time.
+    Exclusive,
+    /// Together with other holders of this mode, at most so many where a number is given; never beside an exclusive one.
+    Shared {
+        /// The most holders at a time.
+        slots: Option<NonZeroU32>,
+    },
+}
+
+/// One attempt to have a lock, and the terms it asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Claim {
+    /// The names of the lock: several are had together or not at all.
+    pub names: Arc<[String]>,
+    /// What tells this attempt from all others, anywhere.
+    pub owner: Arc<str>,
+    /// How it is held.
+    pub mode: Mode,
+    /// How long a grant lasts.
+    pub lease: Duration,
+    /// How long the attempt is refused once it is buried.
+    pub tombstone: Duration,
+    /// How long the record beside an idle lock is kept.
+    pub record: Duration,
+    /// How long a place in the queue lasts without a sign of life; `None` where nobody queues.
+    pub queue: Option<Duration>,
+    /// The greatest fence the asker has seen.
+    pub floor: Fence,
+}
+
+impl Claim {
+    /// An attempt of a new owner.
+    #[must_use]
+    pub fn new(names: Arc<[String]>, mode: Mode, config: &LockConfig) -> Self {
+        Self {
+            names,
+            owner: owner(),
+            mode,
+            lease: config.lease,
+            tombstone: config.tombstone(),
+            record: config.record(),
+            // Four looks: a waiter that missed three is taken for dead.
+            queue: config.fair.then_some(config.fallback_poll.saturating_mul(4)),
+            floor: Fence::from_number(0),
+        }
+    }
+
+    /// The same request, by a new owner.
+    pub(crate) fn renamed(&self) -> Self {
+        Self {
+            owner: owner(),
+            ..self.clone()
+        }
+    }
+}
+
+/// A name that no two attempts share: 128 bits from the system's randomness.
+fn owner() -> Arc<str> {
+    let (high, low) = (Random::from_entropy(), Random::from_entropy());
+    let time = Clock::since_boot().now().as_nanos();
+    format!("{:016x}{:016x}", high.next_u64() ^ time, low.next_u64()).into()
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attempted {
+    /// The lock is the claim's, now or already.
+    Granted {
+        /// The fencing token of the grant.
+        fence: Fence,
+    },
+    /// Others have it, or come first.
+    Held {
+        /// When it lapses if nobody renews it, as far as the backend knows.
+        lapses_in: Option<Duration>,
+    },
+    /// The claim was buried before.
+    Buried,
+}
+
+/// What a release found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Released {
+    /// The lock was the claim's and is free now.
+    Released,
+    /// Nobody had the lock.
+    NotHeld,
+    /// Somebody else has the lock, and keeps it.
+    HeldByOther,
+}
+
+/// Who has a lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The owners; none where the lock is free.
+    pub owners: Vec<String>,
+    /// When it lapses if nobody renews it.
+    pub lapses_in: Option<Duration>,
+    /// The fencing token of the most recent grant that is still remembered.
+    pub fence: Option<Fence>,
+    /// How many wait in the queue.
+    pub queued: usize,
+}
+
+/// Hears of releases, from the moment it was made.
+pub struct Watch {
+    wakes: broadcast::Receiver<Arc<str>>,
+    _kept: Box<dyn Any + Send>,
+}
+
+impl Watch {
+    /// A watch over what is sent to `wakes`; `kept` is dropped with it.
+    ///
+    /// A message is the owner whose turn it is, or empty where whoever is first has it.
+    #[must_use]
+    pub fn new(wakes: broadcast::Receiver<Arc<str>>, kept: Box<dyn Any + Send>) -> Self {
+        Self { wakes, _kept: kept }
+    }
+
+    /// Waits for a release that `owner` should look at. Never ends where the backend has gone: look by yourself too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it misses nothing.
+    pub async fn woken(&mut self, owner: &str) {
+        loop {
+            match self.wakes.recv().await {
+                Ok(turn) if turn.is_empty() || &*turn == owner => return,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_attempts_have_one_name() {
+        let names: HashSet<_> = (0..10_000).map(|_| owner()).collect();
+        assert_eq!(names.len(), 10_000);
+        assert!(names.iter().all(|name| name.len() == 32));
+    }
+}

@@ -1,0 +1,216 @@
+//! What the holder has: a guard that is checked, that tells of its loss, and that gives the lock back.
+
+use super::backend::Released;
+use super::error::{BackendError, BackendErrorKind, Lost};
+use super::state::Loss;
+use super::validity::Validity;
+use crate::distributed::fence::Fence;
+use crate::time::{Clock, Elapsed, Tick};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// What became of the holding, as far as the background task knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Held,
+    Lost(Loss),
+    Ended,
+}
+
+/// Where the task that keeps the lock hears that it is to be given back; dropped, it is to be given back as well.
+pub(super) type ReleaseCall = oneshot::Sender<Result<Released, BackendError>>;
+
+/// What guard, contexts and the background task share.
+pub(super) struct Held {
+    pub(super) validity: Validity,
+    pub(super) clock: Clock,
+    pub(super) fence: Fence,
+    pub(super) names: Arc<[String]>,
+    pub(super) phase: watch::Sender<Phase>,
+}
+
+impl Held {
+    fn check(&self) -> Result<Tick, Lost> {
+        let now = self.clock.now();
+        self.validity.check(now).ok_or_else(|| {
+            Lost::new(match *self.phase.borrow() {
+                Phase::Lost(loss) => loss,
+                _ => Loss::Expired,
+            })
+        })
+    }
+
+    /// Waits until the lock is lost, by the background task's word or by the end of the lease; `None` if it was given
+    /// back instead.
+    async fn ended(&self) -> Option<Lost> {
+        let mut phase = self.phase.subscribe();
+        loop {
+            match *phase.borrow_and_update() {
+                Phase::Held => {}
+                Phase::Lost(loss) => return Some(Lost::new(loss)),
+                Phase::Ended => return None,
+            }
+            let until = match self.check() {
+                Err(lost) => return Some(lost),
+                Ok(until) => until,
+            };
+            // A renewal that came meanwhile, a loss or a release: the next round says which.
+            let _: Result<_, Elapsed> = self.clock.timeout_at(until, phase.changed()).await;
+        }
+    }
+}
+
+/// A lock that is held. A task in the background renews it until the guard is released or dropped.
+///
+/// Loss is for good: once [`check`](Self::check) has said that the lock is lost it says so for ever, whatever a late
+/// renewal brings.
+///
+/// # Cancel safety
+///
+/// Dropping it gives the lock back in the background; so does a panic. If the runtime shuts down first, the lock lapses
+/// with its lease.
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct LockGuard {
+    held: Arc<Held>,
+    release: Option<oneshot::Sender<ReleaseCall>>,
+}
+
+impl LockGuard {
+    pub(super) fn new(held: Arc<Held>, release: oneshot::Sender<ReleaseCall>) -> Self {
+        Self {
+            held,
+            release: Some(release),
+        }
+    }
+
+    /// The fencing token of this holding: hand it to the resource with every write.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.held.fence
+    }
+
+    /// Whether the lock is still safe, by one atomic read and one of the clock (about 30 ns); needs no timer and no I/O.
+    ///
+    /// To be asked before each step that must not run without the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`], now and ever after.
+    pub fn check(&self) -> Result<(), Lost> {
+        self.held.check().map(drop)
+    }
+
+    /// How long the lock is safe if no renewal succeeds; zero if it is lost.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        let until = self.held.check();
+        until.map_or(Duration::ZERO, |until| until - self.held.clock.now())
+    }
+
+    /// Until when the lock is safe if no renewal succeeds, by the clock since boot.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`], now and ever after.
+    pub fn valid_until(&self) -> Result<Tick, Lost> {
+        self.held.check()
+    }
+
+    /// Waits until the lock is lost. Ends at the end of the lease at the latest, whether or not the backend answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn lost(&self) -> Lost {
+        // A lock that was given back has no guard any more to ask.
+        self.held.ended().await.unwrap_or(Lost::new(Loss::Expired))
+    }
+
+    /// What the work under the lock needs to know of it, to be cloned and carried along.
+    #[must_use]
+    pub fn context(&self) -> LockContext {
+        LockContext {
+            held: self.held.clone(),
+        }
+    }
+
+    /// Gives the lock back and says what was found.
+    ///
+    /// # Errors
+    ///
+    /// The release was not confirmed; it is tried again in the background until the lease is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// The lock is given back even if the future is dropped.
+    pub async fn release(mut self) -> Result<Released, BackendError> {
+        let gone = || BackendError::new(BackendErrorKind::Unanswered, "the runtime is shutting down");
+        let (answer, receiver) = oneshot::channel();
+        match self.release.take() {
+            Some(release) => match release.send(answer) {
+                Ok(()) => receiver.await.unwrap_or_else(|_| Err(gone())),
+                // The task that kept the lock has ended already: it was lost, and given back then.
+                Err(_) => Ok(Released::NotHeld),
+            },
+            None => Err(gone()),
+        }
+    }
+}
+
+impl fmt::Debug for LockGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.context().fmt(f)
+    }
+}
+
+/// What the work under a lock knows of it: the fencing token, and whether the lock is still safe.
+///
+/// It holds nothing: the lock goes with its guard.
+#[derive(Clone)]
+pub struct LockContext {
+    held: Arc<Held>,
+}
+
+impl LockContext {
+    /// The fencing token: hand it to the resource with every write.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.held.fence
+    }
+
+    /// The names of the lock.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.held.names
+    }
+
+    /// Whether the lock is still safe; see [`LockGuard::check`].
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`], now and ever after; also when the lock was given back.
+    pub fn check(&self) -> Result<(), Lost> {
+        self.held.check().map(drop)
+    }
+
+    /// Waits until the lock is lost; `None` if it was given back instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn lost(&self) -> Option<Lost> {
+        self.held.ended().await
+    }
+}
+
+impl fmt::Debug for LockContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("names", &self.held.names)
+            .field("fence", &self.held.fence)
+            .field("phase", &*self.held.phase.borrow())
+            .finish_non_exhaustive()
+    }
+}

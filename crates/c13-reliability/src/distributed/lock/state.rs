@@ -1,0 +1,198 @@
+//! A lease as its holder sees it: valid until when, renewed when, and lost for good. Pure: the time comes in.
+
+use super::config::LockConfig;
+use crate::time::Tick;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a lock is no longer safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The lease ran out before a renewal was confirmed.
+    Expired,
+    /// The backend said that the lock is no longer this holder's.
+    Refused,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "the lease ran out before a renewal was confirmed",
+            Self::Refused => "the lock is no longer this holder's",
+        })
+    }
+}
+
+/// What the holder does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing before this time.
+    WaitUntil(Tick),
+    /// Ask for a renewal now, and wait for the answer until this time at the most.
+    Renew { until: Tick },
+    /// The lock is lost, for good.
+    Lost(Loss),
+}
+
+/// How long a grant is trusted, and how it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// The lease less the margin.
+    trusted: Duration,
+    renew_every: Duration,
+    request_limit: Duration,
+}
+
+impl Terms {
+    pub(crate) const fn of(config: &LockConfig) -> Self {
+        Self {
+            trusted: config.lease.saturating_sub(config.margin()),
+            renew_every: config.renew_interval(),
+            request_limit: config.request_limit(),
+        }
+    }
+
+    /// Until when a grant is trusted whose request was about to be sent at `sent`.
+    ///
+    /// From before the sending, never from the reply: the server's lease began at some moment between the two.
+    pub(crate) fn valid_until(&self, sent: Tick) -> Tick {
+        sent + self.trusted
+    }
+}
+
+/// One grant, from its reply to its loss. What is lost never comes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    terms: Terms,
+    valid_until: Tick,
+    renew_at: Tick,
+    lost: Option<Loss>,
+}
+
+impl Lease {
+    /// A grant whose request was about to be sent at `sent` and whose reply came at `now`; `None` if it came too late to
+    /// be worth anything.
+    pub(crate) fn granted(terms: Terms, sent: Tick, now: Tick) -> Option<Self> {
+        let valid_until = terms.valid_until(sent);
+        (now < valid_until).then_some(Self {
+            terms,
+            valid_until,
+            renew_at: sent + terms.renew_every,
+            lost: None,
+        })
+    }
+
+    /// Until when the lock is safe, unless it is renewed or lost.
+    pub(crate) const fn valid_until(&self) -> Tick {
+        self.valid_until
+    }
+
+    /// What to do at `now`.
+    pub(crate) fn step(&mut self, now: Tick) -> Step {
+        if let Some(loss) = self.lost_at(now) {
+            return Step::Lost(loss);
+        }
+        if now >= self.renew_at {
+            return Step::Renew {
+                until: self.valid_until.min(now + self.terms.request_limit),
+            };
+        }
+        Step::WaitUntil(self.renew_at.min(self.valid_until))
+    }
+
+    /// A renewal that was about to be sent at `sent` was confirmed at `now`.
+    ///
+    /// # Errors
+    ///
+    /// The loss, if the confirmation came when the lease was over already: somebody may have had the lock in between.
+    pub(crate) fn renewed(&mut self, sent: Tick, now: Tick) -> Result<(), Loss> {
+        if let Some(loss) = self.lost_at(now) {
+            return Err(loss);
+        }
+        self.valid_until = self.valid_until.max(self.terms.valid_until(sent));
+        self.renew_at = sent + self.terms.renew_every;
+        Ok(())
+    }
+
+    /// The backend said that the lock is not this holder's.
+    pub(crate) fn refused(&mut self) {
+        self.lost.get_or_insert(Loss::Refused);
+    }
+
+    /// A renewal was not answered by `now`, or failed on the way. That extends nothing; another try follows soon.
+    pub(crate) fn unanswered(&mut self, now: Tick) {
+        self.renew_at = now + self.terms.request_limit / 4;
+    }
+
+    fn lost_at(&mut self, now: Tick) -> Option<Loss> {
+        if self.lost.is_none() && now >= self.valid_until {
+            self.lost = Some(Loss::Expired);
+        }
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: LockConfig = LockConfig::new(Duration::from_millis(600));
+
+    fn at(ms: u64) -> Tick {
+        Tick::from_nanos(ms * 1_000_000)
+    }
+
+    fn lease(sent: u64, now: u64) -> Option<Lease> {
+        Lease::granted(Terms::of(&CONFIG), at(sent), at(now))
+    }
+
+    #[test]
+    fn a_lease_counts_from_before_the_request_was_sent() {
+        assert_eq!(lease(0, 500).map(|lease| lease.valid_until()), Some(at(592)));
+        assert!(lease(0, 592).is_none(), "a grant that comes after its own end is none");
+    }
+
+    #[test]
+    fn a_held_lock_is_renewed_at_a_third_of_the_lease() {
+        let mut lease = lease(0, 5).unwrap();
+        assert_eq!(lease.step(at(5)), Step::WaitUntil(at(200)));
+        assert_eq!(lease.step(at(200)), Step::Renew { until: at(300) });
+        assert_eq!(lease.renewed(at(200), at(203)), Ok(()));
+        assert_eq!(lease.valid_until(), at(792));
+        assert_eq!(lease.step(at(203)), Step::WaitUntil(at(400)));
+    }
+
+    #[test]
+    fn a_renewal_without_an_answer_extends_nothing_and_is_tried_again() {
+        let mut lease = lease(0, 5).unwrap();
+        lease.unanswered(at(300));
+        assert_eq!(lease.valid_until(), at(592));
+        assert_eq!(lease.step(at(300)), Step::WaitUntil(at(325)));
+        assert_eq!(lease.step(at(580)), Step::Renew { until: at(592) });
+        assert_eq!(lease.step(at(592)), Step::Lost(Loss::Expired));
+    }
+
+    #[test]
+    fn a_confirmation_after_the_end_changes_nothing() {
+        let mut lease = lease(0, 5).unwrap();
+        assert_eq!(lease.renewed(at(580), at(592)), Err(Loss::Expired));
+        assert_eq!(lease.step(at(10)), Step::Lost(Loss::Expired), "and loss is for good");
+    }
+
+    #[test]
+    fn a_refused_renewal_is_the_end() {
+        let mut lease = lease(0, 5).unwrap();
+        lease.refused();
+        assert_eq!(lease.step(at(10)), Step::Lost(Loss::Refused));
+        assert_eq!(lease.renewed(at(10), at(11)), Err(Loss::Refused));
+    }
+
+    #[test]
+    fn a_late_answer_to_an_older_renewal_never_shortens_the_lease() {
+        let mut lease = lease(0, 5).unwrap();
+        assert_eq!(lease.renewed(at(300), at(310)), Ok(()));
+        assert_eq!(lease.renewed(at(200), at(320)), Ok(()));
+        assert_eq!(lease.valid_until(), at(892));
+    }
+}
