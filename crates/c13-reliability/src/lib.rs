@@ -9,14 +9,11 @@
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`realtime`] | periodic tasks with absolute deadlines; a supervisor that starts failed tasks again |
-//! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
-//! | [`error`] | what every part shares: a refused setting, a refused call |
-
-pub mod budget;
 //! | [`distributed`] | what many processes share: locks with fencing tokens, rate limits |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
+pub mod budget;
 pub mod distributed;
 pub mod error;
 pub mod gate;
