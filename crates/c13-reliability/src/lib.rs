@@ -9,11 +9,13 @@
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`microservices`] | what a service shows of itself: health, readiness, draining |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
 pub mod budget;
 pub mod error;
 pub mod gate;
+pub mod microservices;
 pub mod patterns;
 pub mod policy;
 pub mod sync;
