@@ -2,6 +2,7 @@
 
 mod bulkhead;
 mod circuit_breaker;
+mod health;
 mod retry;
 mod tidy;
 mod timeout;

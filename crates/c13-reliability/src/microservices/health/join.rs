@@ -48,6 +48,30 @@ pub(super) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<d
     .await
 }
 
+/// Which of two came first.
+#[cfg(feature = "axum")]
+pub(super) enum Either<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Runs two futures until one is ready; the first one, if both are.
+///
+/// # Cancel safety
+///
+/// Dropping it drops both.
+#[cfg(feature = "axum")]
+pub(super) async fn first<A: Future, B: Future>(a: A, b: B) -> Either<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = a.as_mut().poll(cx) {
+            return Poll::Ready(Either::Left(output));
+        }
+        b.as_mut().poll(cx).map(Either::Right)
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use super::ComponentHealth;
 use crate::sync::primitive::Mutex;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What the service itself knows of its state, without asking anybody.
@@ -64,7 +65,8 @@ impl Lifecycle {
         watchdogs
             .into_iter()
             .map(|(name, alive)| {
-                if alive() {
+                // A watchdog that panics found something wrong.
+                if catch_unwind(AssertUnwindSafe(|| alive())).unwrap_or(false) {
                     ComponentHealth::healthy(name)
                 } else {
                     ComponentHealth::unhealthy(name, "the watchdog found no sign of life")

@@ -48,20 +48,35 @@
 //! - `Degraded` of a critical check is 200 on `/health` and 503 on `/ready`.
 //! - Messages lose connection strings, passwords and all after 200 characters, even for the authorised.
 
+mod access;
+#[cfg(feature = "axum")]
+mod axum;
 mod check;
 mod checker;
 mod config;
+mod disk;
+#[cfg(feature = "axum")]
+mod http;
 mod join;
 mod lifecycle;
 mod redact;
 mod report;
 mod service;
+mod stall;
 mod streak;
 #[cfg(test)]
 mod tests;
+mod url;
 
+#[cfg(feature = "axum")]
+pub use axum::{DrainSettings, Shutdown, serve, serve_until};
 pub use checker::HealthChecker;
 pub use config::CheckSettings;
+pub use disk::DiskSpaceChecker;
+#[cfg(feature = "axum")]
+pub use http::HttpChecker;
 pub use lifecycle::StartupGate;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
 pub use service::{AddCheckError, HealthCheckService, ObservedCheck};
+pub use stall::EventLoopChecker;
+pub use url::{LONGEST_STATUS_LINE, ProbeUrl, ProbeUrlError};

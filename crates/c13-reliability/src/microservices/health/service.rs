@@ -1,5 +1,6 @@
 //! The checks of a service, run side by side, and what they add up to.
 
+use super::access::Access;
 use super::check::{Check, Reading};
 use super::join::join_all;
 use super::lifecycle::{Lifecycle, StartupGate};
@@ -57,7 +58,8 @@ pub struct HealthCheckService {
     clock: Clock,
     born: Tick,
     checks: Mutex<Checks>,
-    pub(super) lifecycle: Arc<Lifecycle>,
+    lifecycle: Arc<Lifecycle>,
+    access: Access,
 }
 
 #[derive(Default)]
@@ -83,6 +85,7 @@ impl HealthCheckService {
             clock,
             checks: Mutex::default(),
             lifecycle: Arc::default(),
+            access: Access::default(),
         }
     }
 
@@ -296,6 +299,22 @@ impl HealthCheckService {
         self.lifecycle.is_draining()
     }
 
+    /// Shows messages to those who send `Authorization: Bearer` with this token. Until it is called nobody sees them.
+    ///
+    /// # Errors
+    ///
+    /// A token of fewer than 16 bytes, one with characters that are not visible ASCII, and a second token.
+    pub fn show_messages_to(&self, token: &str) -> Result<(), ConfigError> {
+        self.access.set(token)
+    }
+
+    /// Whether a request with this `Authorization` header may see messages. The comparison takes the same time wherever
+    /// the tokens differ.
+    #[must_use]
+    pub fn is_authorised(&self, authorization: Option<&str>) -> bool {
+        self.access.allows(authorization)
+    }
+
     /// Each check's name, its reported status (nothing before its first result), and how long its runs took, in
     /// nanoseconds: what metrics read. It runs no check.
     #[must_use]
@@ -308,6 +327,11 @@ impl HealthCheckService {
                 durations: check.durations(),
             })
             .collect()
+    }
+
+    #[cfg(feature = "axum")]
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 }
 
