@@ -9,15 +9,19 @@
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`snapshot`] | what the parts report of themselves, and the registry that all readers read |
 //! | [`microservices`] | what a service shows of itself: health, readiness, draining |
+//! | [`observability`] | metrics as Prometheus text and over OpenTelemetry |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
 pub mod budget;
 pub mod error;
 pub mod gate;
 pub mod microservices;
+pub mod observability;
 pub mod patterns;
 pub mod policy;
+pub mod snapshot;
 pub mod sync;
 pub mod time;
 pub mod window;

@@ -1,5 +1,6 @@
 //! The health endpoints over real connections, and the end of a server under load.
 #![cfg(feature = "axum")]
+#![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
 use async_trait::async_trait;
 use axum::Router;
@@ -108,7 +109,7 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<Answer> {
         if request.starts_with("HEAD") || body.len() >= length {
             return Ok(Answer {
                 status,
-                headers: headers.clone(),
+                headers,
                 body: body.to_owned(),
             });
         }

@@ -59,6 +59,7 @@ mod disk;
 mod http;
 mod join;
 mod lifecycle;
+mod observed;
 mod redact;
 mod report;
 mod service;
@@ -76,7 +77,9 @@ pub use disk::DiskSpaceChecker;
 #[cfg(feature = "axum")]
 pub use http::HttpChecker;
 pub use lifecycle::StartupGate;
+pub(crate) use observed::METRICS;
+pub use observed::ObservedCheck;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
-pub use service::{AddCheckError, HealthCheckService, ObservedCheck};
+pub use service::{AddCheckError, HealthCheckService};
 pub use stall::EventLoopChecker;
 pub use url::{LONGEST_STATUS_LINE, ProbeUrl, ProbeUrlError};

@@ -4,10 +4,10 @@ use super::access::Access;
 use super::check::{Check, Reading};
 use super::join::join_all;
 use super::lifecycle::{Lifecycle, StartupGate};
+use super::observed::ObservedCheck;
 use super::report::overall;
 use super::{CheckSettings, ComponentHealth, HealthCheck, HealthChecker, HealthStatus};
 use crate::error::{ConfigError, NameTaken};
-use crate::sync::HistogramSnapshot;
 use crate::sync::primitive::Mutex;
 use crate::time::{Clock, Tick};
 use std::error::Error;
@@ -346,18 +346,6 @@ impl fmt::Debug for HealthCheckService {
             .field("lifecycle", &self.lifecycle)
             .finish_non_exhaustive()
     }
-}
-
-/// What metrics read of a check.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ObservedCheck {
-    /// The check's name.
-    pub name: String,
-    /// Its reported status; nothing before its first result.
-    pub status: Option<HealthStatus>,
-    /// How long its runs took, in nanoseconds.
-    pub durations: HistogramSnapshot,
 }
 
 /// Why a check was not added.
