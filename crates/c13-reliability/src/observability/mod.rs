@@ -7,6 +7,10 @@
 //! [`catalogue`] tells every metric there is.
 
 mod catalogue;
+#[cfg(feature = "otel")]
+pub mod otel;
 pub mod prometheus;
 
 pub use catalogue::catalogue;
+#[cfg(feature = "otel")]
+pub use otel::metrics;

@@ -3,6 +3,7 @@
 mod bulkhead;
 mod circuit_breaker;
 mod health;
+mod observability;
 mod retry;
 mod tidy;
 mod timeout;
