@@ -1,4 +1,4 @@
-//! What every part shares: a setting that is refused, and a call that is refused.
+//! What every part shares: a setting that is refused, a call that is refused, a name that is taken.
 
 use std::error::Error;
 use std::fmt;
@@ -146,6 +146,30 @@ impl fmt::Display for Rejected {
 }
 
 impl Error for Rejected {}
+
+/// A name that something else has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NameTaken {
+    /// The name.
+    pub name: String,
+}
+
+impl NameTaken {
+    /// Says that `name` is taken.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl fmt::Display for NameTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the name `{}` is taken", self.name)
+    }
+}
+
+impl Error for NameTaken {}
 
 #[cfg(test)]
 mod tests {

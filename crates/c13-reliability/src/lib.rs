@@ -11,15 +11,21 @@
 //! | [`realtime`] | periodic tasks with absolute deadlines; a supervisor that starts failed tasks again |
 //! | [`distributed`] | what many processes share: locks with fencing tokens, rate limits |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`snapshot`] | what the parts report of themselves, and the registry that all readers read |
+//! | [`microservices`] | what a service shows of itself: health, readiness, draining |
+//! | [`observability`] | metrics as Prometheus text and over OpenTelemetry |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
 pub mod budget;
 pub mod distributed;
 pub mod error;
 pub mod gate;
+pub mod microservices;
+pub mod observability;
 pub mod patterns;
 pub mod policy;
 pub mod realtime;
+pub mod snapshot;
 pub mod sync;
 pub mod time;
 pub mod window;

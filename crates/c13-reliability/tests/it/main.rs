@@ -2,6 +2,8 @@
 
 mod bulkhead;
 mod circuit_breaker;
+mod health;
+mod observability;
 mod retry;
 mod scheduler;
 mod supervisor;

@@ -6,6 +6,7 @@ use super::shared::{REJECTED, Shared, WAIT_ELAPSED};
 use super::{BulkheadConfig, BulkheadRejected, BulkheadSnapshot, Permit};
 use crate::error::ConfigError;
 use crate::gate::Gate;
+use crate::snapshot::{Observed, Source};
 use crate::time::Clock;
 use std::fmt;
 use std::future::Future;
@@ -164,5 +165,17 @@ impl fmt::Debug for Bulkhead {
             .field("in_flight", &word.in_flight())
             .field("queued", &self.shared.queued())
             .finish_non_exhaustive()
+    }
+}
+
+impl Observed for Bulkhead {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || {
+            let bulkhead = Self {
+                shared: shared.upgrade()?,
+            };
+            Some(bulkhead.snapshot().readings())
+        })
     }
 }

@@ -69,3 +69,4 @@ pub use error::{BulkheadError, BulkheadRejected};
 pub use handle::Bulkhead;
 pub use permit::Permit;
 pub use snapshot::BulkheadSnapshot;
+pub(crate) use snapshot::METRICS;

@@ -8,6 +8,7 @@ use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
 use super::state::Forced;
 use crate::error::{ConfigError, Rejected};
 use crate::gate::{self, ByResult, Gate, Outcome};
+use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Tick};
 use std::future::Future;
@@ -203,5 +204,12 @@ impl Gate for CircuitBreaker {
     /// A circuit never lets a caller wait: this is [`try_admit`](Gate::try_admit).
     async fn admit(&self) -> Result<Permit<'_>, Rejected> {
         self.try_acquire()
+    }
+}
+
+impl Observed for CircuitBreaker {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
     }
 }

@@ -52,4 +52,5 @@ pub use config::{Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, S
 pub use error::CircuitBreakerError;
 pub use handle::CircuitBreaker;
 pub use permit::Permit;
+pub(crate) use snapshot::METRICS;
 pub use snapshot::{CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

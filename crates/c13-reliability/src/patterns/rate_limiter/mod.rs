@@ -54,5 +54,6 @@ pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig};
 pub use error::RateLimitError;
 pub use permit::RateLimitPermit;
 pub use sliding_window::SlidingWindowRateLimiter;
+pub(crate) use snapshot::METRICS;
 pub use snapshot::RateLimiterSnapshot;
 pub use token_bucket::TokenBucketRateLimiter;

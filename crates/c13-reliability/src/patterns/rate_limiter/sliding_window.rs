@@ -8,6 +8,7 @@ use super::supply::{Supply, Wait};
 use super::window::Window;
 use crate::error::ConfigError;
 use crate::gate::Gate;
+use crate::snapshot::{Observed, Source};
 use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
 use std::fmt;
@@ -168,5 +169,17 @@ impl fmt::Debug for SlidingWindowRateLimiter {
             .field("capacity", &snapshot.capacity)
             .field("waiting", &snapshot.waiting)
             .finish_non_exhaustive()
+    }
+}
+
+impl Observed for SlidingWindowRateLimiter {
+    fn source(&self) -> Source {
+        let window = Arc::downgrade(&self.window);
+        Source::new(move || {
+            let limiter = Self {
+                window: window.upgrade()?,
+            };
+            Some(limiter.snapshot().readings())
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! What a limiter reports of itself.
 
+use crate::snapshot::{Metric, Reading};
+
 /// What a limiter has decided so far, and how it stood when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,4 +16,43 @@ pub struct RateLimiterSnapshot {
     pub capacity: u64,
     /// How many callers wait.
     pub waiting: u64,
+}
+
+static ALLOWED: Metric = Metric::counter(
+    "reliability.rate_limit.allowed",
+    "{request}",
+    "Requests that were admitted",
+);
+static REJECTED: Metric = Metric::counter(
+    "reliability.rate_limit.rejected",
+    "{request}",
+    "Requests that were refused, at once or after a wait",
+);
+static AVAILABLE: Metric = Metric::gauge(
+    "reliability.rate_limit.available",
+    "{request}",
+    "Requests that could be admitted at once",
+);
+static CAPACITY: Metric = Metric::gauge(
+    "reliability.rate_limit.capacity",
+    "{request}",
+    "Requests that could be admitted at once at most",
+);
+static WAITING: Metric = Metric::gauge("reliability.rate_limit.waiting", "{request}", "Callers that wait");
+
+/// Everything that a limiter reports.
+pub(crate) static METRICS: &[&Metric] = &[&ALLOWED, &REJECTED, &AVAILABLE, &CAPACITY, &WAITING];
+
+impl RateLimiterSnapshot {
+    /// The snapshot as readings of metrics.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        vec![
+            Reading::count(&ALLOWED, self.allowed),
+            Reading::count(&REJECTED, self.rejected),
+            Reading::level(&AVAILABLE, self.available as f64),
+            Reading::level(&CAPACITY, self.capacity as f64),
+            Reading::level(&WAITING, self.waiting as f64),
+        ]
+    }
 }

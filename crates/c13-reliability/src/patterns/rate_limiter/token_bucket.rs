@@ -8,6 +8,7 @@ use super::snapshot::RateLimiterSnapshot;
 use super::supply::{Supply, Wait};
 use crate::error::ConfigError;
 use crate::gate::Gate;
+use crate::snapshot::{Observed, Source};
 use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
 use std::fmt;
@@ -174,5 +175,17 @@ impl fmt::Debug for TokenBucketRateLimiter {
             .field("capacity", &snapshot.capacity)
             .field("waiting", &snapshot.waiting)
             .finish_non_exhaustive()
+    }
+}
+
+impl Observed for TokenBucketRateLimiter {
+    fn source(&self) -> Source {
+        let bucket = Arc::downgrade(&self.bucket);
+        Source::new(move || {
+            let limiter = Self {
+                bucket: bucket.upgrade()?,
+            };
+            Some(limiter.snapshot().readings())
+        })
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::budget::RetryBudget;
 use crate::error::ConfigError;
+use crate::snapshot::{Observed, Source};
 use crate::sync::{Random, StripedCounter};
 use crate::time::{Clock, Deadline, Tick};
 use std::fmt;
@@ -234,20 +235,32 @@ impl RetryExecutor {
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
-        let count = |counter| self.counters.sum(counter);
-        RetrySnapshot {
-            retries: count(RETRIES),
-            successes: count(SUCCESSES),
-            max_retries_exceeded: count(MAX_RETRIES),
-            not_retryable: count(NOT_RETRYABLE),
-            budget_exhausted: count(BUDGET),
-            deadline_exceeded: count(DEADLINE),
-            budget: self.budget.as_ref().map(RetryBudget::snapshot),
-        }
+        read(&self.counters, self.budget.as_ref())
     }
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+}
+
+fn read(counters: &StripedCounter<COUNTERS>, budget: Option<&RetryBudget>) -> RetrySnapshot {
+    let count = |counter| counters.sum(counter);
+    RetrySnapshot {
+        retries: count(RETRIES),
+        successes: count(SUCCESSES),
+        max_retries_exceeded: count(MAX_RETRIES),
+        not_retryable: count(NOT_RETRYABLE),
+        budget_exhausted: count(BUDGET),
+        deadline_exceeded: count(DEADLINE),
+        budget: budget.map(RetryBudget::snapshot),
+    }
+}
+
+impl Observed for RetryExecutor {
+    fn source(&self) -> Source {
+        let counters = Arc::downgrade(&self.counters);
+        let budget = self.budget.clone();
+        Source::new(move || Some(read(&*counters.upgrade()?, budget.as_ref()).readings()))
     }
 }
 

@@ -87,6 +87,7 @@ pub use config::{RetryConfig, retry_config};
 pub use error::RetryError;
 pub use handle::{RetryExecutor, retry_with_exponential_backoff};
 pub use jitter::Jitter;
+pub(crate) use snapshot::METRICS;
 pub use snapshot::RetrySnapshot;
 pub use state::{Decision, GiveUp, RetryState};
 pub use strategy::RetryStrategy;

@@ -1,6 +1,7 @@
 //! What a retry reports.
 
 use crate::budget::RetryBudgetSnapshot;
+use crate::snapshot::{Metric, Reading};
 
 /// What a retry executor did so far. Calls whose first attempt succeeds are not counted: their path stays free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,5 +28,45 @@ impl RetrySnapshot {
     #[must_use]
     pub const fn failures(&self) -> u64 {
         self.max_retries_exceeded + self.not_retryable + self.budget_exhausted + self.deadline_exceeded
+    }
+}
+
+static RETRIES: Metric = Metric::counter("reliability.retry.retries", "{attempt}", "Attempts after the first");
+static SUCCESSES: Metric = Metric::counter(
+    "reliability.retry.successes",
+    "{call}",
+    "Calls that succeeded after at least one retry",
+);
+static FAILURES: Metric = Metric::counter(
+    "reliability.retry.failures",
+    "{call}",
+    "Calls that gave up, by reason: exhausted, not_retryable, budget or deadline",
+);
+static BUDGET: Metric = Metric::gauge(
+    "reliability.retry.budget.available",
+    "{attempt}",
+    "Extra attempts that the budget would grant now",
+);
+
+/// Everything that a retry executor reports.
+pub(crate) static METRICS: &[&Metric] = &[&RETRIES, &SUCCESSES, &FAILURES, &BUDGET];
+
+impl RetrySnapshot {
+    /// The snapshot as readings of metrics.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        let mut readings = vec![
+            Reading::count(&RETRIES, self.retries),
+            Reading::count(&SUCCESSES, self.successes),
+        ];
+        let reasons = [
+            ("exhausted", self.max_retries_exceeded),
+            ("not_retryable", self.not_retryable),
+            ("budget", self.budget_exhausted),
+            ("deadline", self.deadline_exceeded),
+        ];
+        readings.extend(reasons.map(|(reason, count)| Reading::count(&FAILURES, count).label("reason", reason)));
+        readings.extend(self.budget.map(|budget| Reading::level(&BUDGET, budget.balance as f64)));
+        readings
     }
 }

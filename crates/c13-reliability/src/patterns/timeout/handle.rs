@@ -3,6 +3,7 @@
 use super::call::{Late, TimeoutCall};
 use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
 use crate::error::ConfigError;
+use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::time::{Clock, UNLIMITED};
 use std::fmt;
@@ -91,10 +92,7 @@ impl Timeout {
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> TimeoutSnapshot {
-        TimeoutSnapshot {
-            elapsed: self.counters.sum(ELAPSED),
-            deadline_exceeded: self.counters.sum(DEADLINE),
-        }
+        read(&self.counters)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -130,5 +128,19 @@ impl fmt::Debug for Timeout {
             .field("config", &self.config)
             .field("snapshot", &self.snapshot())
             .finish_non_exhaustive()
+    }
+}
+
+fn read(counters: &StripedCounter<2>) -> TimeoutSnapshot {
+    TimeoutSnapshot {
+        elapsed: counters.sum(ELAPSED),
+        deadline_exceeded: counters.sum(DEADLINE),
+    }
+}
+
+impl Observed for Timeout {
+    fn source(&self) -> Source {
+        let counters = Arc::downgrade(&self.counters);
+        Source::new(move || Some(read(&*counters.upgrade()?).readings()))
     }
 }

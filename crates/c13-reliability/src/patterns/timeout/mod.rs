@@ -51,4 +51,5 @@ pub use call::TimeoutCall;
 pub use config::TimeoutConfig;
 pub use error::TimeoutError;
 pub use handle::Timeout;
+pub(crate) use snapshot::METRICS;
 pub use snapshot::TimeoutSnapshot;

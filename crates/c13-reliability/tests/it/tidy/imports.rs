@@ -31,6 +31,16 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "the executor draws its seeded order from a random source",
     ),
     ("budget", "error", "its settings are refused as those of a pattern are"),
+    (
+        "snapshot",
+        "error",
+        "a name that is taken is refused in the same words everywhere",
+    ),
+    (
+        "observability",
+        "microservices",
+        "the catalogue names every metric there is",
+    ),
     ("budget", "window", "it counts the calls of the last seconds"),
 ];
 

@@ -1,0 +1,139 @@
+//! A report as an HTTP answer: status, headers, and the body in the form that was asked for.
+
+use crate::microservices::health::{HealthCheck, HealthStatus};
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde_json::{Map, Value, json};
+
+const JSON: &str = "application/json";
+/// Media type of draft-inadarei-api-health-check-06.
+const HEALTH_JSON: &str = "application/health+json";
+/// What those who come too early are told, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// The answer: 503 when `Unhealthy`, else 200.
+pub(super) fn answer(report: &HealthCheck, asked: &HeaderMap) -> Response<Body> {
+    let health_json = asks_for_health_json(asked);
+    let body = if health_json {
+        as_health_json(report).to_string()
+    } else {
+        json!(report).to_string()
+    };
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    let media = if health_json { HEALTH_JSON } else { JSON };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Authorization"));
+    if report.status == HealthStatus::Unhealthy {
+        headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+/// The answer to a group that is not there.
+pub(super) fn no_such_group() -> Response<Body> {
+    let mut response = Response::new(Body::from(json!({ "error": "no such group" }).to_string()));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Whether the request names that media type, not only a pattern it matches.
+fn asks_for_health_json(asked: &HeaderMap) -> bool {
+    asked
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts
+                .next()
+                .is_some_and(|media| media.eq_ignore_ascii_case(HEALTH_JSON));
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=")
+                    .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0))
+            });
+            named && !refused
+        })
+}
+
+/// The report in the words of the draft.
+fn as_health_json(report: &HealthCheck) -> Value {
+    let mut checks = Map::new();
+    let mut put = |name: &str, entry: Value| {
+        if let Value::Array(list) = checks.entry(name).or_insert_with(|| json!([])) {
+            list.push(entry);
+        }
+    };
+    for check in &report.checks {
+        let mut entry = json!({ "status": check.status.word() });
+        if let Some(message) = check.message.as_ref().filter(|_| check.status != HealthStatus::Healthy) {
+            entry["output"] = json!(message);
+        }
+        put(&check.name, entry);
+    }
+    put(
+        "uptime",
+        json!({
+            "componentType": "system",
+            "observedValue": report.uptime_seconds,
+            "observedUnit": "s",
+            "status": HealthStatus::Healthy.word(),
+        }),
+    );
+    json!({ "status": report.status.word(), "version": report.version, "checks": checks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::microservices::health::ComponentHealth;
+
+    #[test]
+    fn the_media_type_is_used_only_when_it_is_named() {
+        for (accept, wanted) in [
+            ("application/health+json", true),
+            ("text/html, Application/Health+JSON;q=0.5", true),
+            ("application/health+json;q=0", false),
+            ("*/*", false),
+            ("application/json", false),
+        ] {
+            let mut asked = HeaderMap::new();
+            asked.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(asks_for_health_json(&asked), wanted, "{accept}");
+        }
+        assert!(!asks_for_health_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn the_draft_keys_checks_by_name_and_omits_output_on_pass() {
+        let report = HealthCheck {
+            status: HealthStatus::Degraded,
+            version: "2".to_owned(),
+            uptime_seconds: 9,
+            checks: vec![
+                ComponentHealth::healthy("database"),
+                ComponentHealth::degraded("cache", "slow"),
+            ],
+        };
+        let uptime = json!({ "componentType": "system", "observedValue": 9, "observedUnit": "s", "status": "pass" });
+        assert_eq!(
+            as_health_json(&report),
+            json!({
+                "status": "warn",
+                "version": "2",
+                "checks": {
+                    "database": [{ "status": "pass" }],
+                    "cache": [{ "status": "warn", "output": "slow" }],
+                    "uptime": [uptime],
+                },
+            })
+        );
+    }
+}

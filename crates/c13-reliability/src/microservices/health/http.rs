@@ -1,0 +1,58 @@
+//! Whether an HTTP address answers well.
+
+use super::{ComponentHealth, HealthChecker, LONGEST_STATUS_LINE, ProbeUrl};
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Asks an address with GET: `Healthy` if the answer's status is from 200 to 399. Plain HTTP, no redirects followed.
+#[derive(Clone, Debug)]
+pub struct HttpChecker {
+    name: String,
+    url: ProbeUrl,
+}
+
+impl HttpChecker {
+    /// A check of this name that asks this address.
+    #[must_use]
+    pub fn new(name: impl Into<String>, url: ProbeUrl) -> Self {
+        Self { name: name.into(), url }
+    }
+
+    /// The status of the answer.
+    async fn ask(&self) -> Result<u16, String> {
+        let address = (self.url.host(), self.url.port());
+        let mut stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| format!("cannot connect: {error}"))?;
+        let broken = |error: std::io::Error| format!("broken off: {error}");
+        stream.write_all(self.url.request().as_bytes()).await.map_err(broken)?;
+        let mut head = [0; LONGEST_STATUS_LINE];
+        let mut filled = 0;
+        loop {
+            let read = stream.read(&mut head[filled..]).await.map_err(broken)?;
+            if read == 0 {
+                return Err("closed without an answer".to_owned());
+            }
+            filled += read;
+            if let Some(status) = ProbeUrl::status(&head[..filled]).map_err(|error| error.to_string())? {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl HealthChecker for HttpChecker {
+    async fn check(&self) -> ComponentHealth {
+        match self.ask().await {
+            Ok(200..=399) => ComponentHealth::healthy(self.name()),
+            Ok(status) => ComponentHealth::unhealthy(self.name(), format!("answered {status}")),
+            Err(message) => ComponentHealth::unhealthy(self.name(), message),
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,85 @@
+//! Health: what a service answers to those who ask whether it is alive, ready, started and well.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::microservices::health::{HealthCheckService, HealthStatus};
+//! use c13_reliability::time::Executor;
+//!
+//! let executor = Executor::new();
+//! let health = HealthCheckService::with_clock("1.4.0".to_owned(), executor.clock());
+//! let migrations = health.startup_gate("migrations");
+//! assert_eq!(health.check_startup().status, HealthStatus::Unhealthy);
+//! migrations.open();
+//! assert_eq!(health.check_startup().status, HealthStatus::Healthy);
+//! assert_eq!(executor.block_on(health.check_ready()).status, HealthStatus::Healthy);
+//! health.drain();
+//! assert_eq!(executor.block_on(health.check_ready()).status, HealthStatus::Unhealthy);
+//! assert_eq!(health.check_live().status, HealthStatus::Healthy);
+//! ```
+//!
+//! # Who asks what
+//!
+//! | question | endpoint | fails (503) when | asked by, and what they do then |
+//! |---|---|---|---|
+//! | is the process alive? | `/live` | a watchdog of this process says no; never for a dependency | the orchestrator, which restarts it |
+//! | should traffic come? | `/ready` | starting, draining, or a critical check is not `Healthy` | load balancers, which go elsewhere |
+//! | has it started? | `/startup` | a startup gate is closed | the orchestrator, which waits |
+//! | how is it? | `/health`, `/health/{group}` | a critical check is `Unhealthy` | people and dashboards |
+//!
+//! A dependency that all instances share makes all of them not ready at once when it fails, and then nobody answers,
+//! not even with an error. Make such a check [optional](CheckSettings::optional) unless the service is truly of no use
+//! without it.
+//!
+//! # Defaults
+//!
+//! | setting | default |
+//! |---|---|
+//! | [`critical`](CheckSettings::critical) | yes |
+//! | [`timeout`](CheckSettings::timeout) | 800 ms |
+//! | [`cache_for`](CheckSettings::cache_for) | 250 ms |
+//! | [`every`](CheckSettings::every) | none: probes run the check |
+//! | [`fail_after`](CheckSettings::fail_after), [`recover_after`](CheckSettings::recover_after) | 1 result |
+//!
+//! # What surprises
+//!
+//! - With [`fail_after`](CheckSettings::fail_after) above 1 a failing check still reads `Healthy`, and stays ready,
+//!   until enough results in a row agree; its message tells how far it is.
+//! - `Degraded` of a critical check is 200 on `/health` and 503 on `/ready`.
+//! - Messages lose connection strings, passwords and all after 200 characters, even for the authorised.
+
+mod access;
+#[cfg(feature = "axum")]
+mod axum;
+mod check;
+mod checker;
+mod config;
+mod disk;
+#[cfg(feature = "axum")]
+mod http;
+mod join;
+mod lifecycle;
+mod observed;
+mod redact;
+mod report;
+mod service;
+mod stall;
+mod streak;
+#[cfg(test)]
+mod tests;
+mod url;
+
+#[cfg(feature = "axum")]
+pub use axum::{DrainSettings, Shutdown, serve, serve_until};
+pub use checker::HealthChecker;
+pub use config::CheckSettings;
+pub use disk::DiskSpaceChecker;
+#[cfg(feature = "axum")]
+pub use http::HttpChecker;
+pub use lifecycle::StartupGate;
+pub(crate) use observed::METRICS;
+pub use observed::ObservedCheck;
+pub use report::{ComponentHealth, HealthCheck, HealthStatus};
+pub use service::{AddCheckError, HealthCheckService};
+pub use stall::EventLoopChecker;
+pub use url::{LONGEST_STATUS_LINE, ProbeUrl, ProbeUrlError};

@@ -1,0 +1,3 @@
+//! What a service shows of itself to those who run it.
+
+pub mod health;

@@ -1,0 +1,245 @@
+//! The registry: who reports, under which name, as long as they live.
+
+use super::family::{Family, families};
+use super::metric::Reading;
+use crate::error::NameTaken;
+use crate::sync::primitive::Mutex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+/// Something that reports of itself.
+pub trait Observed {
+    /// What reads it from now on. It must not keep alive what it reads: hold a [`std::sync::Weak`], and say `None` once
+    /// that is gone.
+    fn source(&self) -> Source;
+}
+
+/// Reads one part as long as it lives.
+#[derive(Clone)]
+pub struct Source(Arc<dyn Fn() -> Option<Vec<Reading>> + Send + Sync>);
+
+impl Source {
+    /// A source that reads with `read`; `None` says that the part is gone. It is called by every reader, so it must be
+    /// quick and must not wait.
+    #[must_use]
+    pub fn new(read: impl Fn() -> Option<Vec<Reading>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+/// The parts that report, each under its own name. Clones are the same registry.
+#[derive(Clone, Default)]
+pub struct Registry {
+    sources: Arc<Mutex<BTreeMap<String, Source>>>,
+}
+
+/// What one part reported at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The name it is registered under.
+    pub name: String,
+    /// Its readings.
+    pub readings: Vec<Reading>,
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The registry of the process, for those who need only one.
+    #[must_use]
+    pub fn global() -> &'static Self {
+        static GLOBAL: OnceLock<Registry> = OnceLock::new();
+        GLOBAL.get_or_init(Self::new)
+    }
+
+    /// Registers `part` under `name`, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If a part that lives has this name.
+    pub fn register(&self, name: impl Into<String>, part: &impl Observed) -> Result<(), NameTaken> {
+        let (name, source) = (name.into(), part.source());
+        let holder = self.sources.lock().get(&name).cloned();
+        // Asked outside the lock: a source is not this registry's code.
+        if let Some(holder) = &holder
+            && !is_gone(holder)
+        {
+            return Err(NameTaken::new(name));
+        }
+        let mut sources = self.sources.lock();
+        let unchanged = match (sources.get(&name), &holder) {
+            (None, _) => true,
+            (Some(now), Some(gone)) => Arc::ptr_eq(&now.0, &gone.0),
+            (Some(_), None) => false,
+        };
+        if !unchanged {
+            return Err(NameTaken::new(name));
+        }
+        sources.insert(name, source);
+        Ok(())
+    }
+
+    /// What each living part reports now, in the order of their names; forgets those that are gone. A part whose source
+    /// panics is left out this time.
+    ///
+    /// Complexity: O(parts); the registry is not locked while parts are read.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let sources: Vec<(String, Source)> = self
+            .sources
+            .lock()
+            .iter()
+            .map(|(name, source)| (name.clone(), source.clone()))
+            .collect();
+        let mut snapshots = Vec::with_capacity(sources.len());
+        let mut gone = Vec::new();
+        for (name, source) in sources {
+            match read(&source) {
+                Some(Some(readings)) => snapshots.push(Snapshot { name, readings }),
+                Some(None) => gone.push((name, source)),
+                None => {}
+            }
+        }
+        if !gone.is_empty() {
+            let mut sources = self.sources.lock();
+            for (name, source) in gone {
+                if sources.get(&name).is_some_and(|now| Arc::ptr_eq(&now.0, &source.0)) {
+                    sources.remove(&name);
+                }
+            }
+        }
+        snapshots
+    }
+
+    /// What all living parts report now, by metric, with at most [`MAX_NAMES`](super::MAX_NAMES) names a metric.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        families(self.snapshots())
+    }
+}
+
+/// Reads a source; `None` if it panicked.
+fn read(source: &Source) -> Option<Option<Vec<Reading>>> {
+    catch_unwind(AssertUnwindSafe(|| (source.0)())).ok()
+}
+
+/// A source that panics may work again later, so it is not gone.
+fn is_gone(source: &Source) -> bool {
+    matches!(read(source), Some(None))
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.sources.lock().keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Labels, MAX_NAMES, Metric, OTHER, Value};
+    use super::*;
+    use std::sync::Weak;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static CALLS: Metric = Metric::counter("reliability.test.calls", "{call}", "Calls");
+    static LEVEL: Metric = Metric::gauge("reliability.test.level", "", "A level");
+
+    /// Counts; above a million it panics when it is read.
+    struct Part(Arc<AtomicU64>);
+
+    impl Part {
+        fn new(count: u64) -> Self {
+            Self(Arc::new(AtomicU64::new(count)))
+        }
+    }
+
+    impl Observed for Part {
+        fn source(&self) -> Source {
+            let weak: Weak<AtomicU64> = Arc::downgrade(&self.0);
+            Source::new(move || {
+                let count = weak.upgrade()?.load(Ordering::SeqCst);
+                assert!(count < 1_000_000, "a part that panics");
+                Some(vec![
+                    Reading::count(&CALLS, count).label("result", "success"),
+                    Reading::level(&LEVEL, 1.0),
+                ])
+            })
+        }
+    }
+
+    #[test]
+    fn a_part_is_read_while_it_lives_and_its_name_is_free_afterwards() {
+        let registry = Registry::new();
+        let part = Part::new(3);
+        registry.register("a", &part).unwrap();
+        part.0.store(4, Ordering::SeqCst);
+        assert_eq!(registry.snapshots()[0].readings[0].value, Value::Count(4));
+        let refused = registry.register("a", &Part::new(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "the name `a` is taken");
+        drop(part);
+        let next = Part::new(9);
+        registry.register("a", &next).unwrap();
+        assert_eq!(registry.snapshots()[0].readings[0].value, Value::Count(9));
+        drop(next);
+        assert_eq!(registry.snapshots(), []);
+        assert!(registry.sources.lock().is_empty(), "what is gone is forgotten");
+    }
+
+    #[test]
+    fn a_part_that_panics_is_left_out_and_stops_no_other() {
+        let registry = Registry::new();
+        let (broken, sound) = (Part::new(2_000_000), Part::new(5));
+        registry.register("broken", &broken).unwrap();
+        registry.register("sound", &sound).unwrap();
+        let names = |registry: &Registry| -> Vec<String> {
+            registry.snapshots().into_iter().map(|snapshot| snapshot.name).collect()
+        };
+        assert_eq!(names(&registry), ["sound"]);
+        assert!(registry.register("broken", &sound).is_err(), "it lives");
+        broken.0.store(1, Ordering::SeqCst);
+        assert_eq!(names(&registry), ["broken", "sound"]);
+    }
+
+    #[test]
+    fn ten_thousand_parts_stay_within_the_bound_and_no_count_is_lost() {
+        let registry = Registry::new();
+        let parts: Vec<Part> = (0..10_000).map(Part::new).collect();
+        for (n, part) in parts.iter().enumerate() {
+            registry.register(format!("key-{n:05}"), part).unwrap();
+        }
+        let families = registry.families();
+        assert_eq!(families.len(), 2);
+        let calls = &families[0];
+        assert_eq!((calls.metric.name, calls.series.len()), (CALLS.name, MAX_NAMES + 1));
+        let sum: u64 = calls
+            .series
+            .iter()
+            .map(|series| match series.value {
+                Value::Count(count) => count,
+                _ => panic!("a counter: {series:?}"),
+            })
+            .sum();
+        assert_eq!(sum, (0..10_000).sum::<u64>());
+        let other = calls.series.last().unwrap();
+        let labels: Labels = vec![("result", "success".to_owned())];
+        assert_eq!((other.name.as_str(), &other.labels), (OTHER, &labels));
+        assert_eq!(
+            families[1].series.len(),
+            MAX_NAMES,
+            "levels of many parts do not add up"
+        );
+    }
+}
