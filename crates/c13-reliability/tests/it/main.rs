@@ -3,10 +3,10 @@
 mod bulkhead;
 mod circuit_breaker;
 mod health;
+mod lock;
 mod observability;
 mod retry;
 mod scheduler;
 mod supervisor;
-mod lock;
 mod tidy;
 mod timeout;
