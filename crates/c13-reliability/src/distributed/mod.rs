@@ -7,7 +7,10 @@
 //! Everything works on one machine without a server, by backends inside the process or in a folder, and for a fleet on
 //! Redis (feature `redis`).
 
+#[cfg(any(feature = "tokio", test))]
 mod fence;
+#[cfg(any(feature = "tokio", test))]
 pub mod lock;
 
+#[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
