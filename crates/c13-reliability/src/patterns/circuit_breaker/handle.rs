@@ -207,6 +207,18 @@ impl CircuitBreaker {
         Ok(OwnedPermit::new(self.shared.clone(), ticket))
     }
 
+    /// Whether a call would be refused now.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuses(&self) -> bool {
+        self.shared.refuses()
+    }
+
+    /// Refuses a call without asking the machine.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuse(&self) -> Rejected {
+        self.shared.refuse_unasked()
+    }
+
     /// The same at a time that was read already, by this breaker's clock.
     #[inline]
     #[allow(dead_code, reason = "policies share their clock reading with it")]

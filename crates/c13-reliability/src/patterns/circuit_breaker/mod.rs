@@ -43,6 +43,8 @@ mod events;
 mod handle;
 mod health_probe;
 mod keyed;
+#[cfg(feature = "tower")]
+mod layer;
 mod permit;
 mod recovery;
 mod rules;
@@ -63,6 +65,8 @@ pub use events::CircuitEvents;
 pub use handle::CircuitBreaker;
 pub use health_probe::HealthProbe;
 pub use keyed::{KeyedBreakers, KeyedBreakersBuilder};
+#[cfg(feature = "tower")]
+pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use permit::{OwnedPermit, Permit};
 pub(crate) use snapshot::METRICS;
 pub use snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

@@ -144,6 +144,22 @@ impl Shared {
         Rejected::new(Layer::CircuitBreaker, retry_after)
     }
 
+    /// Whether every call is refused now, whoever asks.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuses(&self) -> bool {
+        // Relaxed: as in `admit_or_refuse`.
+        !self.word().admits() && self.clock.now().as_nanos() < self.front.refuses_until.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a call that was told before that it would be.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuse_unasked(&self) -> Rejected {
+        let open = self.word().state() == CircuitState::Open;
+        // Relaxed: as in `admit_or_refuse`.
+        let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
+        self.refuse(open.then(|| until - self.clock.now()))
+    }
+
     #[cold]
     fn ask_machine(&self, now: Tick) -> Result<Ticket, Rejected> {
         let at = self.moment(now);

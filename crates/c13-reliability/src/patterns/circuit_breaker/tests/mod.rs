@@ -6,6 +6,8 @@ mod events;
 mod half_open;
 mod health_probe;
 mod keyed;
+#[cfg(feature = "tower")]
+mod layer;
 mod opening;
 mod settings;
 mod stages;
