@@ -19,33 +19,35 @@ const RUNS: usize = 9;
 
 fn main() {
     let clock = Clock::system();
-    let row = |name: &str, breaker: &CircuitBreaker, call: fn(&CircuitBreaker)| {
-        let one = median(|| nanos_per_call(&clock, 1, breaker, call));
-        let two = median(|| nanos_per_call(&clock, 2, breaker, call));
-        println!("{name:<52} {one:>7.2} {two:>7.2}");
-    };
     println!("{:<52} {:>7} {:>7}", "ns a call", "1 thr.", "2 thr.");
 
     let second = Duration::from_secs(1);
     let consecutive = with(CircuitBreakerConfig::default());
-    row("closed, consecutive failures, permit", &consecutive, permit);
-    row("closed, consecutive failures, call", &consecutive, call);
+    row(&clock, "closed, consecutive failures, permit", &consecutive, permit);
+    row(&clock, "closed, consecutive failures, call", &consecutive, call);
     let rate = |window| with(CircuitBreakerConfig::new().failure_rate(FailureRate::new(0.5, window, 20)));
     row(
+        &clock,
         "closed, failure rate over 100 calls, permit",
         &rate(Window::Calls(100)),
         permit,
     );
     let rolling = rate(Window::Time(10 * second));
-    row("closed, failure rate over 10 s, permit", &rolling, permit);
-    row("closed, failure rate over 10 s, call", &rolling, call);
+    row(&clock, "closed, failure rate over 10 s, permit", &rolling, permit);
+    row(&clock, "closed, failure rate over 10 s, call", &rolling, call);
     let share = FailuresWithin::new(5, 30 * second).share(0.5);
     let profile = with(CircuitBreakerConfig::new().failures_within(share));
-    row("closed, 5 failures within 30 s and half, permit", &profile, permit);
+    row(
+        &clock,
+        "closed, 5 failures within 30 s and half, permit",
+        &profile,
+        permit,
+    );
     let slow = SlowCalls::new(second, 0.5, Window::Calls(100), 20);
     let slow = with(CircuitBreakerConfig::new().slow_calls(slow));
-    row("closed, slow calls of 100, permit", &slow, permit);
+    row(&clock, "closed, slow calls of 100, permit", &slow, permit);
     row(
+        &clock,
         "closed, every other call fails, permit",
         &rolling_that_never_trips(),
         alternate,
@@ -54,7 +56,14 @@ fn main() {
     for _ in 0..5 {
         open.try_acquire().expect("closed").failure();
     }
-    row("open, refusal", &open, refused);
+    row(&clock, "open, refusal", &open, refused);
+}
+
+/// Measures and prints one row.
+fn row(clock: &Clock, name: &str, breaker: &CircuitBreaker, call: impl Fn(&CircuitBreaker) + Copy + Sync) {
+    let one = median(|| nanos_per_call(clock, 1, breaker, call));
+    let two = median(|| nanos_per_call(clock, 2, breaker, call));
+    println!("{name:<52} {one:>7.2} {two:>7.2}");
 }
 
 fn with(config: CircuitBreakerConfig) -> CircuitBreaker {
@@ -92,7 +101,12 @@ fn refused(breaker: &CircuitBreaker) {
 }
 
 /// Nanoseconds a call while `threads` threads make calls at once.
-fn nanos_per_call(clock: &Clock, threads: usize, breaker: &CircuitBreaker, call: fn(&CircuitBreaker)) -> f64 {
+fn nanos_per_call(
+    clock: &Clock,
+    threads: usize,
+    breaker: &CircuitBreaker,
+    call: impl Fn(&CircuitBreaker) + Copy + Sync,
+) -> f64 {
     let start = Barrier::new(threads);
     let spent: Vec<Duration> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads)

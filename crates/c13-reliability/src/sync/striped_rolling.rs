@@ -62,7 +62,6 @@ impl StripedRolling {
     }
 
     /// The same in one stripe, with an atomic exchange a count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the breakers of a keyed set"))]
     pub(crate) fn compact(bucket_nanos: u64) -> Self {
         Self::with_stripes(bucket_nanos, 1)
     }
@@ -82,7 +81,6 @@ impl StripedRolling {
 
     /// Changes the length of a bucket. The caller must begin a new era with it, and tell the counting threads of that
     /// era only after this.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for settings that change while running"))]
     pub(crate) fn restart(&self, bucket_nanos: u64) {
         // Relaxed: who learns of the new era from the caller sees this too.
         self.bucket_nanos.store(bucket_nanos.max(1), Ordering::Relaxed);

@@ -112,6 +112,18 @@ impl CountWindow {
         }
     }
 
+    /// The same window with another capacity; of the calls it holds, the most recent that fit. Complexity: O(capacity).
+    #[must_use]
+    pub fn resized(&self, capacity: usize) -> Self {
+        let mut resized = Self::new(capacity);
+        let kept = self.len.min(capacity);
+        for age in (1..=kept).rev() {
+            let index = (self.next + self.capacity - age) % self.capacity;
+            resized.record(self.bits[index / 64] & 1 << (index % 64) != 0);
+        }
+        resized
+    }
+
     /// Forgets all calls.
     pub fn clear(&mut self) {
         self.bits.fill(0);
@@ -164,6 +176,27 @@ mod tests {
         for failures in 1..=50 {
             window.record(true);
             assert_eq!((window.failures(), window.len()), (failures, 100));
+        }
+    }
+
+    #[test]
+    fn a_resized_window_keeps_the_most_recent_calls_that_fit() {
+        for seed in 0..200 {
+            let random = Random::new(seed);
+            let (before, after) = (1 + random.below(150) as usize, random.below(150) as usize);
+            let mut window = CountWindow::new(before);
+            let mut same_from_the_start = CountWindow::new(after.min(before));
+            for _ in 0..random.below(400) {
+                let failed = random.below(2) == 0;
+                window.record(failed);
+                same_from_the_start.record(failed);
+            }
+            let resized = window.resized(after);
+            assert_eq!(
+                (resized.capacity(), resized.len(), resized.failures()),
+                (after, same_from_the_start.len(), same_from_the_start.failures()),
+                "seed {seed}"
+            );
         }
     }
 

@@ -67,6 +67,16 @@ impl<const K: usize> RollingWindow<K> {
         self.totals
     }
 
+    /// The counts of each bucket in the window that ends at `now`, with the bucket's beginning, oldest first.
+    pub fn buckets(&mut self, now: Tick) -> impl DoubleEndedIterator<Item = (Tick, [u64; K])> {
+        self.roll(now);
+        let first = (self.current + 1).saturating_sub(self.buckets.len() as u64);
+        (first..=self.current).map(|bucket| {
+            let beginning = Tick::from_nanos(bucket.saturating_mul(self.bucket_nanos));
+            (beginning, self.buckets[self.index(bucket)])
+        })
+    }
+
     /// Forgets all counts.
     pub fn clear(&mut self) {
         self.buckets.fill([0; K]);
@@ -147,6 +157,26 @@ mod tests {
         window.add(Tick::from_nanos(50_000_000_000), 0, 1);
         window.add(Tick::from_nanos(1), 0, 1);
         assert_eq!(window.totals(Tick::from_nanos(2)), [2]);
+    }
+
+    #[test]
+    fn its_buckets_are_its_counts_oldest_first() {
+        let mut window = RollingWindow::<1>::new(Duration::from_nanos(30), 3);
+        for now in [5, 12, 13, 38, 49] {
+            window.add(Tick::from_nanos(now), 0, 1);
+        }
+        let buckets: Vec<_> = window.buckets(Tick::from_nanos(49)).collect();
+        assert_eq!(
+            buckets,
+            [(20, [0]), (30, [1]), (40, [1])].map(|(at, counts)| (Tick::from_nanos(at), counts))
+        );
+        let mut young = RollingWindow::<1>::new(Duration::from_nanos(30), 3);
+        young.add(Tick::from_nanos(15), 0, 1);
+        assert_eq!(
+            young.buckets(Tick::from_nanos(15)).count(),
+            2,
+            "there is no time before the origin"
+        );
     }
 
     #[test]

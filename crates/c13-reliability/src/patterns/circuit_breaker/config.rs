@@ -1,7 +1,6 @@
 //! What can be set: when a circuit opens, for how long, and what closes it.
 
 use super::circuit_config;
-use crate::error::{ConfigError, ConfigValue};
 use std::time::Duration;
 
 /// Settings of a circuit breaker: plain values, checked by [`validate`](Self::validate) on the way in.
@@ -51,6 +50,8 @@ pub struct CircuitBreakerConfig {
     /// The share of the open time that is random, from 0 to 1: 0.2 draws each open time from 80 % to 100 % of its
     /// length. Default: 0.
     pub open_for_jitter: f64,
+    /// After its probes have succeeded, let the traffic back in stages instead of all at once. Default: all at once.
+    pub recovery: Option<StagedRecovery>,
     /// What a call counts as whose future was dropped before it was done. Default: ignored.
     pub abandoned: Abandoned,
 }
@@ -154,6 +155,105 @@ pub enum Window {
     Time(Duration),
 }
 
+/// The way back in stages: each lets a larger share of the calls run than the one before, chosen at random, and
+/// refuses the others.
+///
+/// The first call of a stage always runs, so that little traffic does not make it last for ever. A stage ends with the
+/// first success after its time, unless too many of its calls failed. A failure falls back to open at any stage: as
+/// soon as `failure_rate` is reached, by at least `min_calls` calls, or by however few there were once the stage's
+/// time is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StagedRecovery {
+    /// The share of calls that run in each stage. Default: 0.1, 1, 5, 10, 25 and 50 %.
+    pub shares: Shares,
+    /// How long a stage lasts at least; above zero, at most 1 h.
+    pub stage_length: Duration,
+    /// The share of failures in a stage that falls back; above 0, at most 1. Reaching it is enough. Default: 0.5.
+    pub failure_rate: f64,
+    /// How many calls of a stage must have ended before its time is over for the rate to say anything; at least 1.
+    /// Default: 5.
+    pub min_calls: u64,
+}
+
+impl StagedRecovery {
+    /// The way back in six stages of this length: 0.1, 1, 5, 10, 25 and 50 % of the calls.
+    #[must_use]
+    pub const fn new(stage_length: Duration) -> Self {
+        Self {
+            shares: Shares::new(&[0.001, 0.01, 0.05, 0.1, 0.25, 0.5]),
+            stage_length,
+            failure_rate: 0.5,
+            min_calls: 5,
+        }
+    }
+
+    /// The share of calls that run in each stage.
+    #[must_use]
+    pub const fn shares(mut self, shares: Shares) -> Self {
+        self.shares = shares;
+        self
+    }
+
+    /// The share of failures in a stage that falls back, and how many calls must have ended for it to say anything.
+    #[must_use]
+    pub const fn failure_rate(mut self, rate: f64, min_calls: u64) -> Self {
+        self.failure_rate = rate;
+        self.min_calls = min_calls;
+        self
+    }
+}
+
+/// One share for each stage of a recovery, as a plain value: from 1 to 8 of them, each above 0, below 1 and above the
+/// one before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    list: [f64; Self::MOST],
+    len: usize,
+}
+
+impl Shares {
+    /// How many stages there can be.
+    pub const MOST: usize = 8;
+
+    /// These shares. Whether they make sense is checked with the other settings.
+    #[must_use]
+    pub const fn new(shares: &[f64]) -> Self {
+        let mut list = [0.0; Self::MOST];
+        let mut i = 0;
+        while i < shares.len() && i < Self::MOST {
+            list[i] = shares[i];
+            i += 1;
+        }
+        Self {
+            list,
+            len: shares.len(),
+        }
+    }
+
+    /// How many there are; more than [`MOST`](Self::MOST) are refused with the other settings.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none; which is refused with the other settings.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The share of stage `stage`, from 0.
+    #[must_use]
+    pub const fn of(&self, stage: usize) -> Option<f64> {
+        if stage < self.len && stage < Self::MOST {
+            Some(self.list[stage])
+        } else {
+            None
+        }
+    }
+}
+
 /// What a call counts as whose future was dropped before it was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Abandoned {
@@ -163,13 +263,6 @@ pub enum Abandoned {
     /// It counts as a failure: for callers that drop a call because it takes too long.
     Failure,
 }
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
-const MOST_FAILURES: u64 = 1 << 16;
-const MOST_CALLS: u32 = 1 << 20;
-const STEEPEST: f64 = 100.0;
 
 impl CircuitBreakerConfig {
     /// The defaults of [`circuit_config`], but without any rule: at least one must be set.
@@ -187,6 +280,7 @@ impl CircuitBreakerConfig {
             open_for_multiplier: 1.0,
             open_for_max: None,
             open_for_jitter: 0.0,
+            recovery: None,
             abandoned: Abandoned::Ignored,
         }
     }
@@ -262,6 +356,13 @@ impl CircuitBreakerConfig {
         self
     }
 
+    /// Lets the traffic back in stages after the probes have succeeded.
+    #[must_use]
+    pub const fn recovery(mut self, recovery: StagedRecovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
     /// What a call counts as whose future was dropped before it was done.
     #[must_use]
     pub const fn abandoned(mut self, abandoned: Abandoned) -> Self {
@@ -277,121 +378,6 @@ impl CircuitBreakerConfig {
             None => self.success_threshold,
         }
     }
-
-    /// Checks every setting, and the settings against each other.
-    ///
-    /// # Errors
-    ///
-    /// The first setting that is zero, out of its range, or contradicts another.
-    pub const fn validate(&self) -> Result<(), ConfigError> {
-        match self.first_error() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
-    const fn first_error(&self) -> Option<ConfigError> {
-        if let Some(error) = self.rule_error() {
-            return Some(error);
-        }
-        if self.success_threshold == 0 {
-            return Some(count("success_threshold", 0, "must be at least 1"));
-        }
-        if let Some(0) = self.half_open_calls {
-            return Some(count("half_open_calls", 0, "must be at least 1"));
-        }
-        if !within_a_day(self.half_open_timeout) {
-            return Some(time("half_open_timeout", self.half_open_timeout, WITHIN_A_DAY));
-        }
-        if !within_a_day(self.open_for) {
-            return Some(time("open_for", self.open_for, WITHIN_A_DAY));
-        }
-        if !(self.open_for_multiplier >= 1.0 && self.open_for_multiplier <= STEEPEST) {
-            return Some(number(
-                "open_for_multiplier",
-                self.open_for_multiplier,
-                "must be from 1 to 100",
-            ));
-        }
-        match self.open_for_max {
-            None if self.open_for_multiplier > 1.0 => {
-                return Some(text(
-                    "open_for_max",
-                    "not set",
-                    "must be set where `open_for_multiplier` is above 1",
-                ));
-            }
-            Some(max) if shorter(max, self.open_for) => {
-                return Some(time("open_for_max", max, "must be at least `open_for`"));
-            }
-            Some(max) if !within_a_day(max) => return Some(time("open_for_max", max, WITHIN_A_DAY)),
-            _ => {}
-        }
-        if !(self.open_for_jitter >= 0.0 && self.open_for_jitter <= 1.0) {
-            return Some(number("open_for_jitter", self.open_for_jitter, "must be from 0 to 1"));
-        }
-        None
-    }
-
-    const fn rule_error(&self) -> Option<ConfigError> {
-        if self.consecutive_failures.is_none()
-            && self.failures_within.is_none()
-            && self.failure_rate.is_none()
-            && self.slow_calls.is_none()
-        {
-            return Some(text(
-                "consecutive_failures, failures_within, failure_rate, slow_calls",
-                "not set",
-                "must have at least one rule set, or it could never open",
-            ));
-        }
-        if let Some(0) = self.consecutive_failures {
-            return Some(count("consecutive_failures", 0, "must be at least 1"));
-        }
-        if let Some(rule) = self.failures_within {
-            if rule.failures == 0 || rule.failures > MOST_FAILURES {
-                return Some(count(
-                    "failures_within.failures",
-                    rule.failures,
-                    "must be from 1 to 65536",
-                ));
-            }
-            if !is_window(rule.window) {
-                return Some(time("failures_within.window", rule.window, WINDOW_RANGE));
-            }
-            if let Some(share) = rule.share
-                && !is_share(share)
-            {
-                return Some(number("failures_within.share", share, SHARE_RANGE));
-            }
-        }
-        if let Some(rule) = self.failure_rate {
-            if !is_share(rule.rate) {
-                return Some(number("failure_rate.rate", rule.rate, SHARE_RANGE));
-            }
-            if let Some(error) = window_error(
-                rule.window,
-                rule.min_calls,
-                "failure_rate.window",
-                "failure_rate.min_calls",
-            ) {
-                return Some(error);
-            }
-        }
-        if let Some(rule) = self.slow_calls {
-            if !within_a_day(rule.threshold) {
-                return Some(time("slow_calls.threshold", rule.threshold, WITHIN_A_DAY));
-            }
-            if !is_share(rule.rate) {
-                return Some(number("slow_calls.rate", rule.rate, SHARE_RANGE));
-            }
-            if let Some(error) = window_error(rule.window, rule.min_calls, "slow_calls.window", "slow_calls.min_calls")
-            {
-                return Some(error);
-            }
-        }
-        None
-    }
 }
 
 impl Default for CircuitBreakerConfig {
@@ -399,65 +385,4 @@ impl Default for CircuitBreakerConfig {
     fn default() -> Self {
         Self::new().consecutive_failures(circuit_config::FAILURE_THRESHOLD)
     }
-}
-
-const WITHIN_A_DAY: &str = "must be above zero and at most 24 h";
-const WINDOW_RANGE: &str = "must be from 100 ms to 1 h";
-const SHARE_RANGE: &str = "must be above 0 and at most 1";
-
-const fn window_error(
-    window: Window,
-    min_calls: u64,
-    window_name: &'static str,
-    min_calls_name: &'static str,
-) -> Option<ConfigError> {
-    if min_calls == 0 {
-        return Some(count(min_calls_name, 0, "must be at least 1"));
-    }
-    match window {
-        Window::Calls(calls) if calls == 0 || calls > MOST_CALLS => {
-            Some(count(window_name, calls as u64, "must be from 1 to 1048576 calls"))
-        }
-        Window::Calls(calls) if min_calls > calls as u64 => Some(count(
-            min_calls_name,
-            min_calls,
-            "must be at most the window's number of calls, or the rule could never be met",
-        )),
-        Window::Time(length) if !is_window(length) => Some(time(window_name, length, WINDOW_RANGE)),
-        _ => None,
-    }
-}
-
-const fn is_share(share: f64) -> bool {
-    share > 0.0 && share <= 1.0
-}
-
-const fn is_window(length: Duration) -> bool {
-    !shorter(length, SHORTEST_WINDOW) && !shorter(HOUR, length)
-}
-
-const fn within_a_day(duration: Duration) -> bool {
-    !duration.is_zero() && !shorter(DAY, duration)
-}
-
-const fn shorter(one: Duration, other: Duration) -> bool {
-    one.as_nanos() < other.as_nanos()
-}
-
-const PART: &str = "circuit breaker";
-
-const fn count(setting: &'static str, value: u64, rule: &'static str) -> ConfigError {
-    ConfigError::new(PART, setting, ConfigValue::Count(value), rule)
-}
-
-const fn number(setting: &'static str, value: f64, rule: &'static str) -> ConfigError {
-    ConfigError::new(PART, setting, ConfigValue::Number(value), rule)
-}
-
-const fn time(setting: &'static str, value: Duration, rule: &'static str) -> ConfigError {
-    ConfigError::new(PART, setting, ConfigValue::Duration(value), rule)
-}
-
-const fn text(setting: &'static str, value: &'static str, rule: &'static str) -> ConfigError {
-    ConfigError::new(PART, setting, ConfigValue::Text(value), rule)
 }

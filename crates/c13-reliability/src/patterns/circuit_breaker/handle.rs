@@ -1,13 +1,16 @@
 //! What users hold: the breaker itself.
 
-use super::call::Call;
+use super::builder::CircuitBreakerBuilder;
+use super::call::{Call, ClassifiedBreaker, Lazy};
 use super::config::CircuitBreakerConfig;
-use super::permit::Permit;
+use super::events::CircuitEvents;
+use super::health_probe::{self, HealthProbe};
+use super::permit::{OwnedPermit, Permit};
 use super::shared::Shared;
-use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
+use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot};
 use super::state::Forced;
 use crate::error::{ConfigError, Rejected};
-use crate::gate::{self, ByResult, Gate, Outcome};
+use crate::gate::{ByResult, Gate, Outcome};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Tick};
@@ -75,19 +78,27 @@ impl CircuitBreaker {
     ///
     /// The first setting that makes no sense; see [`CircuitBreakerConfig::validate`].
     pub fn with_config(config: CircuitBreakerConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::with_random(config, clock, Random::from_entropy())
+        Self::builder(config).clock(clock).build()
     }
 
-    /// A breaker that draws the jitter of its open times from `random`: with a fixed seed, one run is like another.
+    /// A breaker that draws its random numbers from `random`: with a fixed seed, one run is like another.
     ///
     /// # Errors
     ///
     /// The first setting that makes no sense; see [`CircuitBreakerConfig::validate`].
     pub fn with_random(config: CircuitBreakerConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        config.validate()?;
-        Ok(Self {
-            shared: Arc::new(Shared::new(config, clock, random)),
-        })
+        Self::builder(config).clock(clock).random(random).build()
+    }
+
+    /// Starts a breaker with these settings that has a name, a clock, a source of random numbers or a state of its own.
+    pub fn builder(config: CircuitBreakerConfig) -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::new(config)
+    }
+
+    pub(super) fn from_shared(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Runs `future` if the circuit lets it; `Ok` is a success and `Err` a failure.
@@ -107,7 +118,52 @@ impl CircuitBreaker {
     where
         F: Future<Output = Result<T, E>>,
     {
-        Call::new(gate::Call::new(self, future, ByResult))
+        Call::new(self, future, ByResult)
+    }
+
+    /// The same as [`call`](Self::call) for a future that is not even made if the circuit refuses. A panic while it is
+    /// made is a failure too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub fn call_with<M, F, T, E>(&self, make: M) -> Call<'_, Lazy<M, F>, ByResult>
+    where
+        M: FnOnce() -> F,
+        F: Future<Output = Result<T, E>>,
+    {
+        Call::new(self, Lazy::new(make), ByResult)
+    }
+
+    /// A view of this breaker that knows what the results of its calls mean.
+    ///
+    /// ```
+    /// use c13_reliability::gate::Outcome;
+    /// use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitState};
+    /// use std::time::Duration;
+    ///
+    /// # c13_reliability::time::Executor::new().block_on(async {
+    /// let breaker = CircuitBreaker::new(1, 1, Duration::from_secs(30));
+    /// let http = breaker.classified(|answer: &Result<u16, &str>| match answer {
+    ///     Ok(500..) | Err(_) => Outcome::FAILURE,
+    ///     Ok(400..) => Outcome::Ignored,
+    ///     Ok(_) => Outcome::Success,
+    /// });
+    /// assert_eq!(http.call(async { Ok(404) }).await, Ok(404));
+    /// assert_eq!(breaker.current_state(), CircuitState::Closed);
+    /// assert_eq!(http.call(async { Ok(503) }).await, Ok(503));
+    /// assert_eq!(breaker.current_state(), CircuitState::Open);
+    /// # });
+    /// ```
+    pub fn classified<T, E, C>(&self, classify: C) -> ClassifiedBreaker<C>
+    where
+        C: Fn(&Result<T, E>) -> Outcome,
+    {
+        ClassifiedBreaker::new(self.clone(), classify)
     }
 
     /// Runs `future` if the circuit lets it; `classify` says what its result means: a success, a failure (and, if it
@@ -125,7 +181,7 @@ impl CircuitBreaker {
         F: Future<Output = Result<T, E>>,
         C: FnOnce(&Result<T, E>) -> Outcome,
     {
-        Call::new(gate::call(self, future, classify))
+        Call::new(self, future, classify)
     }
 
     /// Admits one call, or refuses it. Never waits; for code that is not a future.
@@ -139,6 +195,28 @@ impl CircuitBreaker {
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         let shared = &*self.shared;
         Ok(Permit::new(shared, shared.admit(|| shared.clock().now())?))
+    }
+
+    /// The same as [`try_acquire`](Self::try_acquire), for a call that ends on another task or thread.
+    ///
+    /// # Errors
+    ///
+    /// If the circuit is open, or half-open with all its probes out.
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        let ticket = self.shared.admit(|| self.shared.clock().now())?;
+        Ok(OwnedPermit::new(self.shared.clone(), ticket))
+    }
+
+    /// Whether a call would be refused now.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuses(&self) -> bool {
+        self.shared.refuses()
+    }
+
+    /// Refuses a call without asking the machine.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuse(&self) -> Rejected {
+        self.shared.refuse_unasked()
     }
 
     /// The same at a time that was read already, by this breaker's clock.
@@ -165,6 +243,98 @@ impl CircuitBreaker {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
+    }
+
+    /// How many handles there are, owned permits among them.
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.shared)
+    }
+
+    /// The name it is reported by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.shared.outbox().name()
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn config(&self) -> CircuitBreakerConfig {
+        self.shared.config()
+    }
+
+    /// Changes the settings while it runs. The state stays, and so does what the windows hold, as far as the new ones
+    /// reach: a shorter window keeps the most recent calls. An open time that has begun is not changed. A success that
+    /// is recorded at the very moment of the change may be missing from the windows.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense; nothing has changed then.
+    pub fn change(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.shared.change(config);
+        Ok(())
+    }
+
+    /// Calls `listener` with every event of this breaker from now on, in order, for as long as the breaker lives. It is
+    /// called by the thread that caused the event, or by one that is telling of earlier ones, and under no lock: it may
+    /// use the breaker. While it runs, others wait for nothing, but their events for it. A panic in it ends there.
+    pub fn listen(&self, listener: impl Fn(&CircuitEvent) + Send + Sync + 'static) {
+        self.shared.outbox().listen(Arc::new(listener));
+    }
+
+    /// A stream of this breaker's events from now on.
+    #[must_use]
+    pub fn events(&self) -> CircuitEvents {
+        self.shared.outbox().subscribe()
+    }
+
+    /// Probes the dependency while the circuit is open, and lets the circuit half-open as soon as a probe finds it well,
+    /// however long the open time still is. The probe's calls do not go through the breaker.
+    ///
+    /// The future is to be spawned on whatever runtime the caller has; it ends when the breaker is gone (it does not
+    /// keep it alive), and dropping it ends the probing. It sleeps on the breaker's clock, and only while the circuit
+    /// is open. A circuit that was opened by hand, or by an error that said for how long, is not probed. Each time the
+    /// circuit fails again after it was let through early, the next wait doubles, at most 6 times over.
+    ///
+    /// A probe that panics or takes too long has found the dependency unwell.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), c13_reliability::ConfigError> {
+    /// use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, HealthProbe};
+    /// use std::time::Duration;
+    ///
+    /// let breaker = CircuitBreaker::new(5, 2, Duration::from_secs(30));
+    /// let probing = HealthProbe::new(Duration::from_millis(200));
+    /// tokio::spawn(breaker.probe_health(probing, || async { /* ping */ true })?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops a probe that is running and changes nothing else.
+    pub fn probe_health<P, F>(
+        &self,
+        settings: HealthProbe,
+        probe: P,
+    ) -> Result<impl Future<Output = ()> + use<P, F>, ConfigError>
+    where
+        P: FnMut() -> F,
+        F: Future<Output = bool>,
+    {
+        settings.validate()?;
+        let (breaker, clock) = (Arc::downgrade(&self.shared), self.shared.clock().clone());
+        Ok(health_probe::run(settings, breaker, clock, self.events(), probe))
+    }
+
+    /// Opens the circuit now, for this long, as if it had tripped; then it lets probes through.
+    pub fn open_for(&self, time: Duration) {
+        self.shared.force(Forced::OpenFor(time));
     }
 
     /// Refuses all calls until [`reset`](Self::reset), [`force_closed`](Self::force_closed) or

@@ -33,12 +33,20 @@
 //! - A call whose future is dropped says nothing by default. Where callers give up on slow calls by dropping them, put
 //!   their time limit inside the breaker, or set [`Abandoned::Failure`].
 
+mod builder;
 mod call;
+mod check;
 pub mod circuit_config;
 mod config;
 mod error;
+mod events;
 mod handle;
+mod health_probe;
+mod keyed;
+#[cfg(feature = "tower")]
+mod layer;
 mod permit;
+mod recovery;
 mod rules;
 mod shared;
 mod snapshot;
@@ -47,10 +55,18 @@ mod state;
 mod tests;
 mod word;
 
-pub use call::Call;
-pub use config::{Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, SlowCalls, Window};
+pub use builder::CircuitBreakerBuilder;
+pub use call::{Call, ClassifiedBreaker, Lazy};
+pub use config::{
+    Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
+};
 pub use error::CircuitBreakerError;
+pub use events::CircuitEvents;
 pub use handle::CircuitBreaker;
-pub use permit::Permit;
+pub use health_probe::HealthProbe;
+pub use keyed::{KeyedBreakers, KeyedBreakersBuilder};
+#[cfg(feature = "tower")]
+pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+pub use permit::{OwnedPermit, Permit};
 pub(crate) use snapshot::METRICS;
-pub use snapshot::{CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
+pub use snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

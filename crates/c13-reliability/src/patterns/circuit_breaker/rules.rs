@@ -82,6 +82,32 @@ impl Rules {
         self.run = 0;
     }
 
+    /// Goes over to other settings with everything it remembers, as far as their windows reach.
+    pub(super) fn change(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        at: Moment,
+        successes: u64,
+        rolling: &[[u64; BUCKETS]; TIMED],
+    ) {
+        self.catch_up(successes);
+        let mut old = std::mem::replace(self, Self::new(config));
+        self.run = old.run;
+        if let (Some(new), Some(old)) = (&mut self.within, &mut old.within) {
+            new.inherit(old, at.coarse, rolling);
+        }
+        for (new, old) in [(&mut self.failures, &mut old.failures), (&mut self.slow, &mut old.slow)] {
+            if let (Some(new), Some(old)) = (new, old) {
+                new.inherit(old, at.coarse, rolling);
+            }
+        }
+    }
+
+    /// The windows over calls have heard of this many successes outside.
+    pub(super) fn seen(&mut self, successes: u64) {
+        self.seen = successes;
+    }
+
     /// Forgets everything; `seen` is what the counter outside shows now.
     pub(super) fn clear(&mut self, seen: u64) {
         self.run = 0;
@@ -232,6 +258,15 @@ impl Rated {
         }
     }
 
+    /// Takes over what an older window of the same kind holds.
+    fn inherit(&mut self, old: &mut Self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) {
+        match (self, old) {
+            (Self::Calls(new), Self::Calls(old)) => *new = old.resized(new.capacity()),
+            (Self::Time(new), Self::Time(old)) => new.inherit(old, coarse, rolling),
+            _ => {}
+        }
+    }
+
     fn clear(&mut self) {
         match self {
             Self::Calls(window) => window.clear(),
@@ -262,6 +297,18 @@ impl Timed {
 
     fn record(&mut self, marked: bool, coarse: Tick) {
         self.here.add(coarse, usize::from(!marked), 1);
+    }
+
+    /// Takes over what an older window holds, here and outside; all of it is kept here from then on.
+    fn inherit(&mut self, old: &mut Self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) {
+        let mut buckets: Vec<_> = old.here.buckets(coarse).collect();
+        for ((_, counts), successes) in buckets.iter_mut().rev().zip(&rolling[old.outside]) {
+            counts[1] += successes;
+        }
+        for (beginning, [marked, others]) in buckets {
+            self.here.add(beginning, 0, marked);
+            self.here.add(beginning, 1, others);
+        }
     }
 
     fn share(&mut self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) -> Share {
@@ -324,6 +371,16 @@ impl Within {
                 self.recent.of_last(calls).reaches(share, 1)
             }
             _ => true,
+        }
+    }
+
+    /// Takes over what an older window holds.
+    fn inherit(&mut self, old: &mut Self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) {
+        let skipped = old.times.len().saturating_sub(self.failures);
+        self.times.extend(old.times.iter().skip(skipped));
+        self.recent = old.recent;
+        if let (Some(new), Some(old)) = (&mut self.calls, &mut old.calls) {
+            new.inherit(old, coarse, rolling);
         }
     }
 

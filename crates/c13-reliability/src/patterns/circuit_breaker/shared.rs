@@ -1,6 +1,7 @@
 //! What all handles of one breaker share: the machine behind its lock, and the words and counters in front of it.
 
 use super::config::CircuitBreakerConfig;
+use super::events::Outbox;
 use super::rules::{BUCKETS, Moment, Reading, TIMED};
 use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
 use super::state::{Counted, Forced, Machine};
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     machine: Mutex<Machine>,
     clock: Clock,
     random: Random,
+    outbox: Outbox,
+    compact: bool,
 }
 
 /// What callers read without the lock, on lines of its own: it changes only when the machine does.
@@ -62,20 +65,33 @@ pub(super) struct Ticket {
 const UNTIMED: Tick = Tick::MAX;
 
 impl Shared {
-    /// A closed circuit. The settings must have been checked.
-    pub(super) fn new(config: CircuitBreakerConfig, clock: Clock, random: Random) -> Self {
-        let machine = Machine::new(config, clock.now());
+    /// A circuit that starts in `state`. The settings must have been checked.
+    pub(super) fn new(
+        config: CircuitBreakerConfig,
+        clock: Clock,
+        random: Random,
+        name: &str,
+        state: CircuitState,
+        compact: bool,
+    ) -> Self {
+        let machine = Machine::new(config, state, clock.now());
         let shared = Self {
             front: Front {
                 word: AtomicU64::new(0),
                 refuses_until: AtomicU64::new(0),
                 slow_nanos: AtomicU64::new(u64::MAX),
             },
-            counts: StripedCounter::new(),
+            counts: if compact {
+                StripedCounter::compact()
+            } else {
+                StripedCounter::new()
+            },
             rolling: std::array::from_fn(|_| OnceLock::new()),
             machine: Mutex::new(machine),
             clock,
             random,
+            outbox: Outbox::new(name),
+            compact,
         };
         shared.show(&shared.machine.lock());
         shared
@@ -92,6 +108,14 @@ impl Shared {
 
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(super) fn draw(&self) -> f64 {
+        self.random.unit()
     }
 
     /// Admits a call or refuses it; asks for the time only where it needs it.
@@ -118,6 +142,22 @@ impl Shared {
     fn refuse(&self, retry_after: Option<Duration>) -> Rejected {
         self.counts.add(REJECTED, 1);
         Rejected::new(Layer::CircuitBreaker, retry_after)
+    }
+
+    /// Whether every call is refused now, whoever asks.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuses(&self) -> bool {
+        // Relaxed: as in `admit_or_refuse`.
+        !self.word().admits() && self.clock.now().as_nanos() < self.front.refuses_until.load(Ordering::Relaxed)
+    }
+
+    /// Refuses a call that was told before that it would be.
+    #[cfg(feature = "tower")]
+    pub(super) fn refuse_unasked(&self) -> Rejected {
+        let open = self.word().state() == CircuitState::Open;
+        // Relaxed: as in `admit_or_refuse`.
+        let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
+        self.refuse(open.then(|| until - self.clock.now()))
     }
 
     #[cold]
@@ -171,23 +211,25 @@ impl Shared {
             Outcome::Ignored => Some(IGNORED),
             Outcome::Abandoned => Some(ABANDONED),
         };
-        let counted = self.tell_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
+        let (counted, word) = self.tell_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
         match (counter, counted) {
             (Some(counter), _) => self.counts.add(counter, 1),
             (None, Counted::ForLife) => self.counts.add(SUCCESS_FOR_LIFE, 1),
-            (None, Counted::InWindows) => self.count_in_windows(ticket.word),
+            (None, Counted::InWindows) => self.count_in_windows(word),
         }
     }
 
+    /// Tells the machine of a result; returns how to count a success, and the word that it was told at.
     #[cold]
-    fn tell_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> Counted {
+    fn tell_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> (Counted, Word) {
         let at = self.moment(now);
         let mut machine = self.machine.lock();
         let reading = self.read(&machine, at.coarse);
         let counted = machine.record(ticket.word.generation(), outcome, slow, at, &reading);
         self.show(&machine);
+        let word = machine.word();
         self.tell(machine);
-        counted
+        (counted, word)
     }
 
     /// Counts a success where the rules will find it.
@@ -215,7 +257,7 @@ impl Shared {
         let mut rolling = [[0; BUCKETS]; TIMED];
         for (counts, window) in rolling.iter_mut().zip(&self.rolling[..machine.timed().len()]) {
             if let Some(window) = window.get() {
-                *counts = window.counts(machine.generation(), coarse.as_nanos());
+                *counts = window.counts(machine.word().generation(), coarse.as_nanos());
             }
         }
         Reading {
@@ -227,7 +269,13 @@ impl Shared {
     /// Shows what callers read without the lock; called under it.
     fn show(&self, machine: &Machine) {
         for (window, bucket) in self.rolling.iter().zip(machine.timed()) {
-            window.get_or_init(|| StripedRolling::new(nanos(*bucket)));
+            window.get_or_init(|| {
+                if self.compact {
+                    StripedRolling::compact(nanos(*bucket))
+                } else {
+                    StripedRolling::new(nanos(*bucket))
+                }
+            });
         }
         let slow = machine
             .config()
@@ -249,8 +297,12 @@ impl Shared {
     /// Lets go of the lock and tells of what happened.
     fn tell(&self, mut machine: MutexGuard<'_, Machine>) {
         let news = machine.take_news();
+        if news.is_empty() {
+            return;
+        }
+        self.outbox.put(news);
         drop(machine);
-        drop(news);
+        self.outbox.deliver();
     }
 
     pub(super) fn force(&self, to: Forced) {
@@ -260,6 +312,39 @@ impl Shared {
         machine.force(to, at, &reading);
         self.show(&machine);
         self.tell(machine);
+    }
+
+    /// Changes the settings, which must have been checked.
+    pub(super) fn change(&self, config: CircuitBreakerConfig) {
+        let at = self.moment(self.clock.now());
+        let mut machine = self.machine.lock();
+        let reading = self.read(&machine, at.coarse);
+        machine.change(config, at, &reading);
+        for (window, bucket) in self.rolling.iter().zip(machine.timed()) {
+            if let Some(window) = window.get() {
+                window.restart(nanos(*bucket));
+            }
+        }
+        self.show(&machine);
+        self.tell(machine);
+    }
+
+    pub(super) fn config(&self) -> CircuitBreakerConfig {
+        *self.machine.lock().config()
+    }
+
+    /// Lets an open circuit half-open before its time, for a health probe that found the dependency well.
+    pub(super) fn recovered(&self) {
+        let at = self.moment(self.clock.now());
+        let mut machine = self.machine.lock();
+        machine.recovered(at);
+        self.show(&machine);
+        self.tell(machine);
+    }
+
+    /// Whether a health probe could let it half-open now.
+    pub(super) fn is_probed(&self) -> bool {
+        self.machine.lock().is_probed()
     }
 
     pub(super) fn metrics(&self) -> CircuitMetrics {

@@ -66,6 +66,10 @@ pub enum TransitionReason {
     ProbeFailed,
     /// Probes did not come back in time.
     ProbesTimedOut,
+    /// Too many calls of a recovery's stage failed.
+    RecoveryFailed,
+    /// A health probe found the dependency well before the open time was over.
+    HealthProbe,
     /// Somebody asked for it: forced, or reset.
     Manual,
 }
@@ -84,6 +88,8 @@ impl TransitionReason {
             Self::ProbesSucceeded => "probes_succeeded",
             Self::ProbeFailed => "probe_failed",
             Self::ProbesTimedOut => "probes_timed_out",
+            Self::RecoveryFailed => "recovery_failed",
+            Self::HealthProbe => "health_probe",
             Self::Manual => "manual",
         }
     }
@@ -109,6 +115,30 @@ pub struct Transition {
     pub at: Tick,
     /// The number of the change in the breaker's life, from 1.
     pub number: u64,
+}
+
+/// Something that happened to a circuit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CircuitEvent {
+    /// Its state changed.
+    Transition(Transition),
+    /// A stage of its recovery began.
+    Stage {
+        /// The number of the stage, from 1.
+        number: usize,
+        /// The share of calls that run in it.
+        share: f64,
+        /// When, by the breaker's clock.
+        at: Tick,
+    },
+    /// It only watches, and a rule is met. Told of once, until the rule is no longer met.
+    WouldOpen {
+        /// Which rule.
+        reason: TransitionReason,
+        /// When, by the breaker's clock.
+        at: Tick,
+    },
 }
 
 /// What a breaker counted in its whole life. At rest, `total_requests` is the sum of all others but
@@ -149,12 +179,19 @@ pub struct Snapshot {
     pub probes_running: u64,
     /// Probes that succeeded since it became half-open.
     pub probes_succeeded: u64,
+    /// The stage of its recovery, from 1, where the settings ask for stages and the probes have succeeded.
+    pub recovery_stage: Option<usize>,
+    /// The share of calls that run in that stage.
+    pub recovery_share: Option<f64>,
     /// The share of failures in the window of the failure rate, where that rule is set and the window holds as many
     /// calls as it asks for.
     pub failure_rate: Option<f64>,
     /// The share of slow calls in the window of the slow rule, where that rule is set and the window holds as many
     /// calls as it asks for.
     pub slow_rate: Option<f64>,
+    /// How many calls the window of the failure rate holds, or else that of the slow rule; nothing where neither is
+    /// set, or the circuit is not watching.
+    pub window_calls: Option<u64>,
     /// What it counted in its whole life.
     pub metrics: CircuitMetrics,
 }

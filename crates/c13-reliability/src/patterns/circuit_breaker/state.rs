@@ -1,8 +1,9 @@
 //! What the circuit decides: which call may run, and what its result changes. A pure value; see [`Machine`].
 
 use super::config::{Abandoned, CircuitBreakerConfig};
+use super::recovery::{Recovery, Verdict};
 use super::rules::{Call, Moment, Reading, Rules, Share};
-use super::snapshot::{CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
+use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
 use super::word::Word;
 use crate::gate::Outcome;
 use crate::time::Tick;
@@ -11,7 +12,8 @@ use std::time::Duration;
 /// A circuit as a value: it is told of calls and their results, and of the time with each of them.
 ///
 /// Every transition starts a new generation; a call belongs to the generation that admitted it, and its result changes
-/// nothing in any later one. Time passes only in what it is told: what should have happened by then happens first.
+/// nothing after the next transition. Time passes only in what it is told: what should have happened by then happens
+/// first.
 ///
 /// While it is closed it is not told of plain successes: those are counted outside, and a [`Reading`] of the counters
 /// comes with everything that it is told.
@@ -22,31 +24,31 @@ pub(super) struct Machine {
     /// When the phase began.
     since: Tick,
     generation: u64,
+    /// Results of calls that were admitted before this generation change nothing. Older than `generation` only where
+    /// the settings changed meanwhile.
+    oldest: u64,
     rules: Rules,
-    /// How often it opened since it was last closed by its probes.
+    /// How often it opened since it last closed.
     trips: u32,
     transitions: u64,
-    /// Transitions that nobody was told of yet.
-    news: Vec<Transition>,
+    /// While it only watches: whether a rule is met, which is told of once.
+    exceeded: bool,
+    /// What nobody was told of yet.
+    news: Vec<CircuitEvent>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Closed,
-    Open { until: Tick },
-    HalfOpen(Probes),
+    Open {
+        until: Tick,
+        /// The time was asked for: by an error, or by hand. A health probe does not cut it short.
+        asked: bool,
+    },
+    HalfOpen(Recovery),
     ForcedOpen,
     ForcedClosed,
     MetricsOnly,
-}
-
-/// The calls that decide whether a half-open circuit closes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Probes {
-    running: u64,
-    successes: u64,
-    /// Since when probes have been running and none has come back.
-    waiting_since: Option<Tick>,
 }
 
 /// How the counters outside should count a success.
@@ -58,17 +60,37 @@ pub(super) enum Counted {
     ForLife,
 }
 
+/// What somebody wants of the circuit, whatever its calls do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forced {
+    Open,
+    OpenFor(Duration),
+    Closed,
+    MetricsOnly,
+    Reset,
+}
+
 impl Machine {
-    /// A closed circuit. The settings must have been checked.
-    pub(super) fn new(config: CircuitBreakerConfig, now: Tick) -> Self {
+    /// A circuit that starts in `state`. The settings must have been checked.
+    pub(super) fn new(config: CircuitBreakerConfig, state: CircuitState, now: Tick) -> Self {
+        let until = now + config.open_for;
         Self {
             rules: Rules::new(&config),
             config,
-            phase: Phase::Closed,
+            phase: match state {
+                CircuitState::Closed => Phase::Closed,
+                CircuitState::Open => Phase::Open { until, asked: false },
+                CircuitState::HalfOpen => Phase::HalfOpen(Recovery::default()),
+                CircuitState::ForcedOpen => Phase::ForcedOpen,
+                CircuitState::ForcedClosed => Phase::ForcedClosed,
+                CircuitState::MetricsOnly => Phase::MetricsOnly,
+            },
             since: now,
             generation: 0,
+            oldest: 0,
             trips: 0,
             transitions: 0,
+            exceeded: false,
             news: Vec::new(),
         }
     }
@@ -76,27 +98,16 @@ impl Machine {
     /// Admits a call, or says how long to wait where that is known.
     pub(super) fn admit(&mut self, at: Moment) -> Result<(), Option<Duration>> {
         self.settle(at);
-        if let Phase::Open { until } = self.phase
+        if let Phase::Open { until, .. } = self.phase
             && at.now >= until
         {
-            self.enter(
-                Phase::HalfOpen(Probes::default()),
-                TransitionReason::OpenTimeOver,
-                at.now,
-            );
+            self.half_open(TransitionReason::OpenTimeOver, at.now);
         }
         match &mut self.phase {
             Phase::Closed | Phase::ForcedClosed | Phase::MetricsOnly => Ok(()),
-            Phase::Open { until } => Err(Some(*until - at.now)),
+            Phase::Open { until, .. } => Err(Some(*until - at.now)),
             Phase::ForcedOpen => Err(None),
-            Phase::HalfOpen(probes) => {
-                if !probes.has_place(&self.config) {
-                    return Err(None);
-                }
-                probes.running += 1;
-                probes.waiting_since.get_or_insert(at.now);
-                Ok(())
-            }
+            Phase::HalfOpen(recovery) => recovery.admit(&self.config, at).then_some(()).ok_or(None),
         }
     }
 
@@ -110,22 +121,26 @@ impl Machine {
         reading: &Reading,
     ) -> Counted {
         self.settle(at);
-        if generation != self.generation {
+        if generation < self.oldest {
             return Counted::ForLife;
         }
         let outcome = match (outcome, self.config.abandoned) {
             (Outcome::Abandoned, Abandoned::Failure) => Outcome::FAILURE,
             _ => outcome,
         };
-        match self.phase {
-            Phase::Closed | Phase::MetricsOnly => self.watch(outcome, slow, at, reading),
-            Phase::HalfOpen(probes) => {
-                self.probed(probes, outcome, slow, at, reading);
-                Counted::ForLife
-            }
+        match &mut self.phase {
+            Phase::Closed | Phase::MetricsOnly => return self.watch(outcome, slow, at, reading),
+            Phase::HalfOpen(recovery) => match recovery.record(&self.config, outcome, slow, at.now) {
+                Verdict::Wait => {}
+                Verdict::NextStage => self.tell_stage(at.now),
+                Verdict::Close => self.close(at.now, reading),
+                Verdict::Reopen(reason) => self.trip(at.now, reason, at.draw),
+                Verdict::ReopenFor(time) => self.open(at.now, time, true, TransitionReason::Dictated),
+            },
             // Calls run in no other phase but the forced one, where results change nothing.
-            Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => Counted::ForLife,
+            Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
         }
+        Counted::ForLife
     }
 
     /// A result while all calls run.
@@ -139,80 +154,76 @@ impl Machine {
             self.rules.end_run();
             return Counted::InWindows;
         }
-        let successes = reading.successes[(self.generation % 4) as usize];
+        let successes = self.outside(reading);
         let call = Call { failed, slow };
         let met = self.rules.record(&self.config, call, at, successes, &reading.rolling);
         if self.phase == Phase::Closed {
             if let Some(time) = open_for {
-                self.open(at.now, time, TransitionReason::Dictated);
+                self.open(at.now, time, true, TransitionReason::Dictated);
             } else if let Some(reason) = met {
                 self.trip(at.now, reason, at.draw);
+            }
+        } else {
+            let told = std::mem::replace(&mut self.exceeded, met.is_some());
+            if let Some(reason) = met.filter(|_| !told) {
+                self.news.push(CircuitEvent::WouldOpen { reason, at: at.now });
             }
         }
         Counted::ForLife
     }
 
-    /// A probe's result.
-    fn probed(&mut self, mut probes: Probes, outcome: Outcome, slow: bool, at: Moment, reading: &Reading) {
-        probes.running = probes.running.saturating_sub(1);
-        match outcome {
-            Outcome::Failure { open_for: Some(time) } => {
-                self.open(at.now, time, TransitionReason::Dictated);
-                return;
-            }
-            Outcome::Failure { open_for: None } => {
-                self.trip(at.now, TransitionReason::ProbeFailed, at.draw);
-                return;
-            }
-            Outcome::Success if slow => {
-                self.trip(at.now, TransitionReason::ProbeFailed, at.draw);
-                return;
-            }
-            Outcome::Success => {
-                probes.successes += 1;
-                if probes.successes >= self.config.success_threshold {
-                    self.trips = 0;
-                    self.enter(Phase::Closed, TransitionReason::ProbesSucceeded, at.now);
-                    self.forget(reading);
-                    return;
-                }
-                probes.waiting_since = Some(at.now);
-            }
-            Outcome::Ignored => probes.waiting_since = Some(at.now),
-            // The dependency did not answer: the others have been waiting for as long as before.
-            Outcome::Abandoned => {}
-        }
-        if probes.running == 0 {
-            probes.waiting_since = None;
-        }
-        self.phase = Phase::HalfOpen(probes);
-    }
-
     /// Lets happen what should have happened by now without anybody calling.
     fn settle(&mut self, at: Moment) {
-        if let Phase::HalfOpen(probes) = self.phase
-            && let Some(deadline) = probes.deadline(&self.config)
+        if let Phase::HalfOpen(recovery) = self.phase
+            && let Some(deadline) = recovery.deadline(&self.config)
             && at.now >= deadline
         {
             self.trip(deadline, TransitionReason::ProbesTimedOut, at.draw);
         }
     }
 
+    /// A health probe says that the dependency is well: an open circuit becomes half-open before its time.
+    pub(super) fn recovered(&mut self, at: Moment) {
+        self.settle(at);
+        if self.is_probed() {
+            self.half_open(TransitionReason::HealthProbe, at.now);
+        }
+    }
+
+    /// Whether a health probe could let it half-open now.
+    pub(super) fn is_probed(&self) -> bool {
+        matches!(self.phase, Phase::Open { asked: false, .. })
+    }
+
     /// Opens for as long as the settings and the trips so far say.
     fn trip(&mut self, at: Tick, reason: TransitionReason, draw: f64) {
         let time = open_time(&self.config, self.trips, draw);
-        self.open(at, time, reason);
+        self.open(at, time, false, reason);
     }
 
-    fn open(&mut self, at: Tick, time: Duration, reason: TransitionReason) {
+    fn open(&mut self, at: Tick, time: Duration, asked: bool, reason: TransitionReason) {
         self.trips = self.trips.saturating_add(1);
-        self.enter(Phase::Open { until: at + time }, reason, at);
+        let until = at + time;
+        self.enter(Phase::Open { until, asked }, reason, at);
+    }
+
+    fn half_open(&mut self, reason: TransitionReason, at: Tick) {
+        self.enter(Phase::HalfOpen(Recovery::default()), reason, at);
+    }
+
+    fn close(&mut self, at: Tick, reading: &Reading) {
+        self.enter(Phase::Closed, TransitionReason::ProbesSucceeded, at);
+        self.forget(reading);
     }
 
     /// Opens, closes or frees the circuit by hand. From `Closed` to `Closed` it is a reset of what the rules remember.
     pub(super) fn force(&mut self, to: Forced, at: Moment, reading: &Reading) {
         self.settle(at);
         let phase = match to {
+            Forced::OpenFor(time) => {
+                self.open(at.now, time, true, TransitionReason::Manual);
+                return;
+            }
             Forced::Open => Phase::ForcedOpen,
             Forced::Closed => Phase::ForcedClosed,
             Forced::MetricsOnly => Phase::MetricsOnly,
@@ -222,16 +233,38 @@ impl Machine {
             self.enter(phase, TransitionReason::Manual, at.now);
         } else if to == Forced::Reset {
             self.generation += 1;
+            self.oldest = self.generation;
         } else {
             return;
         }
-        self.trips = 0;
         self.forget(reading);
     }
 
-    /// Forgets what the rules remember, and the successes that were counted outside so far.
+    /// Changes the settings. The state stays, and so does what the windows hold, as far as the new ones reach. They
+    /// must have been checked.
+    pub(super) fn change(&mut self, config: CircuitBreakerConfig, at: Moment, reading: &Reading) {
+        self.settle(at);
+        let successes = self.outside(reading);
+        self.rules.change(&config, at, successes, &reading.rolling);
+        self.config = config;
+        if let Phase::HalfOpen(recovery) = &mut self.phase {
+            recovery.change(&config);
+        }
+        // Successes are counted anew from here on, in whatever windows there are now.
+        self.generation += 1;
+        self.rules.seen(self.outside(reading));
+    }
+
+    /// All successes ever counted for this generation or one that shares its counter.
+    fn outside(&self, reading: &Reading) -> u64 {
+        reading.successes[(self.generation % 4) as usize]
+    }
+
+    /// Starts afresh: nothing that happened before counts any more.
     fn forget(&mut self, reading: &Reading) {
-        self.rules.clear(reading.successes[(self.generation % 4) as usize]);
+        self.trips = 0;
+        self.exceeded = false;
+        self.rules.clear(self.outside(reading));
     }
 
     fn enter(&mut self, phase: Phase, reason: TransitionReason, at: Tick) {
@@ -239,14 +272,24 @@ impl Machine {
         self.phase = phase;
         self.since = at;
         self.generation += 1;
+        self.oldest = self.generation;
         self.transitions += 1;
-        self.news.push(Transition {
+        self.news.push(CircuitEvent::Transition(Transition {
             from,
             to: self.state(),
             reason,
             at,
             number: self.transitions,
-        });
+        }));
+    }
+
+    fn tell_stage(&mut self, at: Tick) {
+        if let Phase::HalfOpen(recovery) = &self.phase
+            && let Some((stage, share)) = recovery.stage(&self.config)
+        {
+            let number = stage + 1;
+            self.news.push(CircuitEvent::Stage { number, share, at });
+        }
     }
 
     pub(super) fn state(&self) -> CircuitState {
@@ -274,43 +317,10 @@ impl Machine {
     /// Until when every call is refused, whoever asks.
     pub(super) fn refuses_until(&self) -> Tick {
         match self.phase {
-            Phase::Open { until } => until,
+            Phase::Open { until, .. } => until,
             Phase::ForcedOpen => Tick::MAX,
-            Phase::HalfOpen(probes) if !probes.has_place(&self.config) => {
-                probes.deadline(&self.config).unwrap_or(Tick::ZERO)
-            }
+            Phase::HalfOpen(recovery) => recovery.refuses_until(&self.config).unwrap_or(Tick::ZERO),
             _ => Tick::ZERO,
-        }
-    }
-
-    /// The circuit at this moment, with what was counted for life put in.
-    pub(super) fn snapshot(&mut self, now: Tick, coarse: Tick, reading: &Reading, metrics: CircuitMetrics) -> Snapshot {
-        let (failures, slow) = match self.phase {
-            Phase::Closed | Phase::MetricsOnly => {
-                let successes = reading.successes[(self.generation % 4) as usize];
-                self.rules.shares(coarse, successes, &reading.rolling)
-            }
-            _ => (None, None),
-        };
-        let probes = match self.phase {
-            Phase::HalfOpen(probes) => probes,
-            _ => Probes::default(),
-        };
-        let rate = |share: Option<Share>, min_calls: Option<u64>| share?.rate(min_calls?);
-        Snapshot {
-            state: self.state(),
-            in_state_for: now - self.since,
-            time_to_next_probe: match self.phase {
-                Phase::Open { until } => Some(until - now),
-                Phase::HalfOpen(_) => Some(Duration::ZERO),
-                _ => None,
-            },
-            consecutive_trips: self.trips,
-            probes_running: probes.running,
-            probes_succeeded: probes.successes,
-            failure_rate: rate(failures, self.config.failure_rate.map(|rule| rule.min_calls)),
-            slow_rate: rate(slow, self.config.slow_calls.map(|rule| rule.min_calls)),
-            metrics,
         }
     }
 
@@ -323,39 +333,44 @@ impl Machine {
         self.rules.timed()
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
     pub(super) fn transitions(&self) -> u64 {
         self.transitions
     }
 
-    /// Transitions that nobody was told of yet.
-    pub(super) fn take_news(&mut self) -> Vec<Transition> {
+    /// What nobody was told of yet.
+    pub(super) fn take_news(&mut self) -> Vec<CircuitEvent> {
         std::mem::take(&mut self.news)
     }
-}
 
-/// What somebody wants of the circuit, whatever its calls do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Forced {
-    Open,
-    Closed,
-    MetricsOnly,
-    Reset,
-}
-
-impl Probes {
-    /// Whether one more may run: no more at one time than the settings say, and no more than could still be needed.
-    fn has_place(&self, config: &CircuitBreakerConfig) -> bool {
-        let places = config.probes();
-        self.running < places && self.running.saturating_add(self.successes) < places.max(config.success_threshold)
-    }
-
-    /// When the circuit opens again if none comes back.
-    fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
-        Some(self.waiting_since? + config.half_open_timeout)
+    /// The circuit at this moment, with what was counted for life put in.
+    pub(super) fn snapshot(&mut self, now: Tick, coarse: Tick, reading: &Reading, metrics: CircuitMetrics) -> Snapshot {
+        let (failures, slow) = match self.phase {
+            Phase::Closed | Phase::MetricsOnly => self.rules.shares(coarse, self.outside(reading), &reading.rolling),
+            _ => (None, None),
+        };
+        let (recovery, stage) = match self.phase {
+            Phase::HalfOpen(recovery) => (recovery, recovery.stage(&self.config)),
+            _ => (Recovery::default(), None),
+        };
+        let rate = |share: Option<Share>, min_calls: Option<u64>| share?.rate(min_calls?);
+        Snapshot {
+            state: self.state(),
+            in_state_for: now - self.since,
+            time_to_next_probe: match self.phase {
+                Phase::Open { until, .. } => Some(until - now),
+                Phase::HalfOpen(_) => Some(Duration::ZERO),
+                _ => None,
+            },
+            consecutive_trips: self.trips,
+            probes_running: recovery.running(),
+            probes_succeeded: recovery.successes(),
+            recovery_stage: stage.map(|(stage, _)| stage + 1),
+            recovery_share: stage.map(|(_, share)| share),
+            failure_rate: rate(failures, self.config.failure_rate.map(|rule| rule.min_calls)),
+            slow_rate: rate(slow, self.config.slow_calls.map(|rule| rule.min_calls)),
+            window_calls: failures.or(slow).map(|share| share.calls),
+            metrics,
+        }
     }
 }
 

@@ -1,9 +1,16 @@
 //! What a breaker promises, in virtual time.
 
 mod calls;
+mod change;
+mod events;
 mod half_open;
+mod health_probe;
+mod keyed;
+#[cfg(feature = "tower")]
+mod layer;
 mod opening;
 mod settings;
+mod stages;
 
 use super::*;
 use crate::sync::Random;
@@ -28,7 +35,11 @@ pub(super) fn defaults() -> Bench {
 impl Bench {
     pub(super) fn new(config: CircuitBreakerConfig) -> Self {
         let time = VirtualTime::new();
-        let breaker = CircuitBreaker::with_random(config, time.clock(), Random::new(7)).expect("the settings are good");
+        let breaker = CircuitBreaker::builder(config)
+            .clock(time.clock())
+            .random(Random::new(7))
+            .build()
+            .expect("the settings are good");
         Self { time, breaker }
     }
 

@@ -1,0 +1,247 @@
+//! Who is told of what happens to a circuit: the log, listeners and streams. Never under the breaker's lock.
+
+use super::snapshot::CircuitEvent;
+use crate::sync::primitive::Mutex;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// How many events wait for a slow listener; of more, the oldest are not told of.
+const BACKLOG: usize = 1024;
+/// How many events wait in a stream; of more, the oldest are missed.
+const STREAM_BACKLOG: usize = 256;
+
+pub(super) type Listener = Arc<dyn Fn(&CircuitEvent) + Send + Sync>;
+
+/// The events of one breaker on their way out.
+///
+/// Whoever caused an event puts it here while it holds the breaker's lock, so that the order is right, and delivers it
+/// when it no longer does. One thread delivers at a time: the others leave their events to it, and so does a listener
+/// that causes more of them.
+pub(super) struct Outbox {
+    name: Box<str>,
+    post: Mutex<Post>,
+}
+
+#[derive(Default)]
+struct Post {
+    waiting: VecDeque<CircuitEvent>,
+    delivering: bool,
+    listeners: Vec<Listener>,
+    streams: Vec<Arc<Mailbox>>,
+}
+
+impl Outbox {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            post: Mutex::new(Post::default()),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn listen(&self, listener: Listener) {
+        self.post.lock().listeners.push(listener);
+    }
+
+    pub(super) fn subscribe(&self) -> CircuitEvents {
+        let mailbox = Arc::new(Mailbox::default());
+        let mut post = self.post.lock();
+        // Streams that nobody reads any more make room.
+        post.streams.retain(|stream| Arc::strong_count(stream) > 1);
+        post.streams.push(mailbox.clone());
+        CircuitEvents { mailbox, missed: 0 }
+    }
+
+    /// Takes events in; called under the breaker's lock.
+    pub(super) fn put(&self, news: Vec<CircuitEvent>) {
+        let mut post = self.post.lock();
+        post.waiting.extend(news);
+        let surplus = post.waiting.len().saturating_sub(BACKLOG);
+        post.waiting.drain(..surplus);
+    }
+
+    /// Tells everybody of what waits here, unless somebody is at it already.
+    pub(super) fn deliver(&self) {
+        loop {
+            let (event, listeners, streams) = {
+                let mut post = self.post.lock();
+                if post.delivering {
+                    return;
+                }
+                let Some(event) = post.waiting.pop_front() else {
+                    return;
+                };
+                post.delivering = true;
+                (event, post.listeners.clone(), post.streams.clone())
+            };
+            self.tell(event, &listeners, &streams);
+            self.post.lock().delivering = false;
+        }
+    }
+
+    /// A panic in one of those who are told harms nobody else.
+    fn tell(&self, event: CircuitEvent, listeners: &[Listener], streams: &[Arc<Mailbox>]) {
+        #[cfg(feature = "tracing")]
+        isolated(|| log(&self.name, &event));
+        for listener in listeners {
+            isolated(|| listener(&event));
+        }
+        for stream in streams {
+            isolated(|| stream.put(event));
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let streams = std::mem::take(&mut self.post.lock().streams);
+        for stream in streams {
+            isolated(|| stream.close());
+        }
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs somebody else's code so that its panic ends here.
+fn isolated(told: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(told)).is_err() {
+        #[cfg(feature = "tracing")]
+        tracing::error!("a listener of a circuit breaker panicked");
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn log(name: &str, event: &CircuitEvent) {
+    use super::snapshot::CircuitState;
+    match event {
+        CircuitEvent::Transition(change) => {
+            let (from, to, reason) = (change.from.name(), change.to.name(), change.reason.name());
+            if matches!(change.to, CircuitState::Open | CircuitState::ForcedOpen) {
+                tracing::warn!(breaker = name, from, to, reason, "the circuit opened");
+            } else {
+                tracing::info!(breaker = name, from, to, reason, "the circuit changed its state");
+            }
+        }
+        CircuitEvent::Stage { number, share, .. } => {
+            tracing::info!(
+                breaker = name,
+                stage = *number,
+                share,
+                "the circuit lets more calls run"
+            );
+        }
+        CircuitEvent::WouldOpen { reason, .. } => {
+            tracing::warn!(
+                breaker = name,
+                reason = reason.name(),
+                "the circuit would open if it were not only watching"
+            );
+        }
+    }
+}
+
+/// What a stream has not been asked for yet.
+#[derive(Default)]
+struct Mailbox(Mutex<Mail>);
+
+#[derive(Default)]
+struct Mail {
+    events: VecDeque<CircuitEvent>,
+    missed: u64,
+    reader: Option<Waker>,
+    closed: bool,
+}
+
+impl Mailbox {
+    fn put(&self, event: CircuitEvent) {
+        self.change(|mail| {
+            if mail.events.len() == STREAM_BACKLOG {
+                mail.events.pop_front();
+                mail.missed += 1;
+            }
+            mail.events.push_back(event);
+        });
+    }
+
+    fn close(&self) {
+        self.change(|mail| mail.closed = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Mail)) {
+        let reader = {
+            let mut mail = self.0.lock();
+            change(&mut mail);
+            mail.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+/// The events of a breaker from the moment it was subscribed to, in order; made by
+/// [`CircuitBreaker::events`](super::CircuitBreaker::events).
+///
+/// It keeps the last 256 events for a reader that is slow; [`missed`](Self::missed) says how many it had to let go. It
+/// ends with the breaker, and does not keep it alive. For a `Stream` trait: `poll_fn(move |cx| events.poll_next(cx))`.
+pub struct CircuitEvents {
+    mailbox: Arc<Mailbox>,
+    missed: u64,
+}
+
+impl CircuitEvents {
+    /// The next event; `None` once the breaker is gone and all its events are read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event.
+    pub async fn next(&mut self) -> Option<CircuitEvent> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next event, or a promise to wake the task when there is one.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<CircuitEvent>> {
+        let waker = cx.waker().clone();
+        let mut mail = self.mailbox.0.lock();
+        self.missed = mail.missed;
+        if let Some(event) = mail.events.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if mail.closed {
+            return Poll::Ready(None);
+        }
+        let old = mail.reader.replace(waker);
+        drop(mail);
+        // Dropped outside the lock: it is somebody else's code.
+        drop(old);
+        Poll::Pending
+    }
+
+    /// How many events it had to let go because nobody read them in time.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+impl fmt::Debug for CircuitEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitEvents")
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,184 @@
+//! The way back from half-open: the probes, the stages after them, and what each result decides. A pure value.
+
+use super::config::{CircuitBreakerConfig, StagedRecovery};
+use super::rules::Moment;
+use super::snapshot::TransitionReason;
+use crate::gate::Outcome;
+use crate::time::Tick;
+use std::time::Duration;
+
+/// A circuit on its way back: probes first, then stages where the settings ask for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Recovery {
+    /// Calls that are running.
+    running: u64,
+    /// Probes that succeeded.
+    successes: u64,
+    /// Since when calls have been running and none has come back.
+    waiting_since: Option<Tick>,
+    stage: Option<Stage>,
+}
+
+/// A stage, and what came of its calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stage {
+    number: usize,
+    since: Tick,
+    admitted: u64,
+    calls: u64,
+    failures: u64,
+}
+
+/// What a result decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Nothing yet.
+    Wait,
+    /// The next stage begins.
+    NextStage,
+    /// The circuit closes.
+    Close,
+    /// The circuit opens again, for as long as the settings say.
+    Reopen(TransitionReason),
+    /// The circuit opens again, for this long.
+    ReopenFor(Duration),
+}
+
+impl Recovery {
+    /// Admits a call if it may run.
+    pub(super) fn admit(&mut self, config: &CircuitBreakerConfig, at: Moment) -> bool {
+        let admitted = match (&mut self.stage, &config.recovery) {
+            (Some(stage), Some(recovery)) => stage.admit(recovery, at.draw),
+            _ => self.has_place(config),
+        };
+        if admitted {
+            self.running += 1;
+            self.waiting_since.get_or_insert(at.now);
+        }
+        admitted
+    }
+
+    /// Whether one more probe may run: no more at one time than the settings say, and no more than could still be
+    /// needed.
+    fn has_place(&self, config: &CircuitBreakerConfig) -> bool {
+        let places = config.probes();
+        self.running < places && self.running.saturating_add(self.successes) < places.max(config.success_threshold)
+    }
+
+    /// Until when every call is refused, whoever asks; nothing if the next one may get in.
+    pub(super) fn refuses_until(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
+        if self.stage.is_some() || self.has_place(config) {
+            return None;
+        }
+        self.deadline(config)
+    }
+
+    /// When the circuit opens again if none of the running calls comes back.
+    pub(super) fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
+        Some(self.waiting_since? + config.half_open_timeout)
+    }
+
+    /// Takes the result of a call.
+    pub(super) fn record(&mut self, config: &CircuitBreakerConfig, outcome: Outcome, slow: bool, now: Tick) -> Verdict {
+        self.running = self.running.saturating_sub(1);
+        let verdict = match outcome {
+            Outcome::Failure { open_for: Some(time) } => Verdict::ReopenFor(time),
+            Outcome::Failure { open_for: None } => self.judge(config, true, now),
+            Outcome::Success => self.judge(config, slow, now),
+            Outcome::Ignored | Outcome::Abandoned => Verdict::Wait,
+        };
+        // A call that was given up has brought no answer: the others have been waiting for as long as before.
+        if outcome != Outcome::Abandoned {
+            self.waiting_since = Some(now);
+        }
+        if self.running == 0 {
+            self.waiting_since = None;
+        }
+        verdict
+    }
+
+    fn judge(&mut self, config: &CircuitBreakerConfig, bad: bool, now: Tick) -> Verdict {
+        if let (Some(stage), Some(recovery)) = (&mut self.stage, &config.recovery) {
+            let verdict = stage.judge(recovery, bad, now);
+            if verdict == Verdict::NextStage {
+                *stage = Stage::new(stage.number + 1, now);
+            }
+            return verdict;
+        }
+        if bad {
+            return Verdict::Reopen(TransitionReason::ProbeFailed);
+        }
+        self.successes += 1;
+        if self.successes < config.success_threshold {
+            Verdict::Wait
+        } else if config.recovery.is_some() {
+            self.stage = Some(Stage::new(0, now));
+            Verdict::NextStage
+        } else {
+            Verdict::Close
+        }
+    }
+
+    /// Goes on under other settings: what they no longer know, or count as done already, is asked for again.
+    pub(super) fn change(&mut self, config: &CircuitBreakerConfig) {
+        if let Some(stage) = self.stage
+            && config
+                .recovery
+                .is_none_or(|recovery| stage.number >= recovery.shares.len())
+        {
+            self.stage = None;
+        }
+        if self.stage.is_none() {
+            self.successes = self.successes.min(config.success_threshold - 1);
+        }
+    }
+
+    pub(super) fn running(&self) -> u64 {
+        self.running
+    }
+
+    pub(super) fn successes(&self) -> u64 {
+        self.successes
+    }
+
+    /// The number of the stage, from 0, and its share of the calls.
+    pub(super) fn stage(&self, config: &CircuitBreakerConfig) -> Option<(usize, f64)> {
+        let number = self.stage?.number;
+        Some((number, config.recovery?.shares.of(number)?))
+    }
+}
+
+impl Stage {
+    fn new(number: usize, since: Tick) -> Self {
+        Self {
+            number,
+            since,
+            admitted: 0,
+            calls: 0,
+            failures: 0,
+        }
+    }
+
+    fn admit(&mut self, recovery: &StagedRecovery, draw: f64) -> bool {
+        let share = recovery.shares.of(self.number).unwrap_or(1.0);
+        let admitted = self.admitted == 0 || draw < share;
+        self.admitted += u64::from(admitted);
+        admitted
+    }
+
+    fn judge(&mut self, recovery: &StagedRecovery, bad: bool, now: Tick) -> Verdict {
+        self.calls += 1;
+        self.failures += u64::from(bad);
+        let over = now - self.since >= recovery.stage_length;
+        let failing = self.failures as f64 / self.calls as f64 >= recovery.failure_rate;
+        if bad && failing && (over || self.calls >= recovery.min_calls) {
+            Verdict::Reopen(TransitionReason::RecoveryFailed)
+        } else if bad || failing || !over {
+            Verdict::Wait
+        } else if self.number + 1 < recovery.shares.len() {
+            Verdict::NextStage
+        } else {
+            Verdict::Close
+        }
+    }
+}
