@@ -2,9 +2,9 @@
 
 mod bulkhead;
 mod circuit_breaker;
+mod lock;
 mod retry;
 mod scheduler;
 mod supervisor;
-mod lock;
 mod tidy;
 mod timeout;
