@@ -122,7 +122,7 @@ fn a_second_future_answers_only_where_nothing_else_does() {
 
 #[test]
 fn values_of_the_caller_are_cloned_and_dropped_outside_the_lock() {
-    struct Nosy(Arc<AtomicU64>, Option<Fallback<Nosy, ()>>);
+    struct Nosy(Arc<AtomicU64>, Option<Fallback<Self, ()>>);
     impl Clone for Nosy {
         fn clone(&self) -> Self {
             Self(self.0.clone(), self.1.clone())
