@@ -6,11 +6,13 @@
 //! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
 //!   abandoned.
 //! - [`call`]: all of it in one future.
+//! - `places`: so many calls at a time and so many in line, for bulkhead and adaptive limit.
 //! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
 
 mod call;
 mod classify;
 mod outcome;
+pub(crate) mod places;
 mod run;
 
 use std::future::Future;

@@ -1,9 +1,7 @@
 //! A call through a bulkhead, as a future.
 
-use super::admission::Admission;
 use super::error::{BulkheadError, BulkheadRejected};
-use super::permit::Permit;
-use super::shared::Shared;
+use crate::gate::places::{Admission, Place, Places};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -14,8 +12,8 @@ pin_project! {
     /// A call through a bulkhead; made by [`Bulkhead::call`](super::Bulkhead::call).
     #[must_use = "futures do nothing unless awaited"]
     pub struct BulkheadCall<'a, F> {
-        shared: &'a Shared,
-        permit: Option<Permit<'a>>,
+        places: &'a Places,
+        place: Option<Place<'a>>,
         #[pin]
         admission: Option<Admission<'a>>,
         #[pin]
@@ -24,10 +22,10 @@ pin_project! {
 }
 
 impl<'a, F> BulkheadCall<'a, F> {
-    pub(super) fn new(shared: &'a Shared, future: F) -> Self {
+    pub(super) fn new(places: &'a Places, future: F) -> Self {
         Self {
-            shared,
-            permit: None,
+            places,
+            place: None,
             admission: None,
             future,
         }
@@ -43,15 +41,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // While the future is polled the permit lies on the stack, so that a panic gives the place back at once.
-        let permit = match this.permit.take() {
-            Some(permit) => permit,
-            None if this.admission.is_none() && this.shared.enter() => Permit::new(this.shared),
-            None => ready!(wait(this.shared, this.admission, cx))?,
+        // While the future is polled the place lies on the stack, so that a panic gives it back at once.
+        let entered = || this.admission.is_none().then(|| this.places.enter()).flatten();
+        let place = match this.place.take().or_else(entered) {
+            Some(place) => place,
+            None => ready!(wait(this.places, this.admission, cx))?,
         };
         let polled = this.future.poll(cx);
         if polled.is_pending() {
-            *this.permit = Some(permit);
+            *this.place = Some(place);
         }
         polled.map_err(BulkheadError::CallFailed)
     }
@@ -60,25 +58,25 @@ where
 /// Comes in by the line, apart from the way of a call that comes in at once.
 #[inline(never)]
 fn wait<'a>(
-    shared: &'a Shared,
+    places: &'a Places,
     mut admission: Pin<&mut Option<Admission<'a>>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Permit<'a>, BulkheadRejected>> {
+) -> Poll<Result<Place<'a>, BulkheadRejected>> {
     if admission.is_none() {
-        admission.set(Some(Admission::new(shared)));
+        admission.set(Some(places.admission()));
     }
     let Some(waiting) = admission.as_mut().as_pin_mut() else {
         return Poll::Pending;
     };
     let result = ready!(waiting.poll(cx));
     admission.set(None);
-    Poll::Ready(result)
+    Poll::Ready(result.map_err(BulkheadRejected::from))
 }
 
 impl<F> fmt::Debug for BulkheadCall<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BulkheadCall")
-            .field("running", &self.permit.is_some())
+            .field("running", &self.place.is_some())
             .finish_non_exhaustive()
     }
 }

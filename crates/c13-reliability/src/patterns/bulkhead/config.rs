@@ -1,6 +1,7 @@
 //! What can be set of a bulkhead.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::gate::places::MAX_PLACES;
 use std::time::Duration;
 
 /// What can be set of a bulkhead.
@@ -26,7 +27,7 @@ pub struct BulkheadConfig {
 
 impl BulkheadConfig {
     /// No bulkhead is larger: 2³¹ − 1.
-    pub const MAX_CONCURRENT: u32 = (1 << 31) - 1;
+    pub const MAX_CONCURRENT: u32 = MAX_PLACES;
 
     /// Up to `max_concurrent` calls at a time and no queue.
     #[must_use]

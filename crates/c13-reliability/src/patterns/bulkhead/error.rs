@@ -1,6 +1,7 @@
 //! Why a call through a bulkhead gave no value.
 
 use crate::error::{Layer, Rejected};
+use crate::gate::places::NoPlace;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -33,6 +34,15 @@ impl fmt::Display for BulkheadRejected {
 }
 
 impl Error for BulkheadRejected {}
+
+impl From<NoPlace> for BulkheadRejected {
+    fn from(no_place: NoPlace) -> Self {
+        match no_place {
+            NoPlace::Full { limit } => Self::Full { max_concurrent: limit },
+            NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
+        }
+    }
+}
 
 impl From<BulkheadRejected> for Rejected {
     /// When a place becomes free is not known, so there is no `retry_after`.

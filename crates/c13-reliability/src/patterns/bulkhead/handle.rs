@@ -1,11 +1,10 @@
 //! What users hold: the bulkhead itself.
 
-use super::admission::{Admission, try_enter};
 use super::call::BulkheadCall;
-use super::shared::{REJECTED, Shared, WAIT_ELAPSED};
 use super::{BulkheadConfig, BulkheadRejected, BulkheadSnapshot, Permit};
 use crate::error::ConfigError;
 use crate::gate::Gate;
+use crate::gate::places::{Counts, Places};
 use crate::snapshot::{Observed, Source};
 use crate::time::Clock;
 use std::fmt;
@@ -18,7 +17,7 @@ use std::time::Duration;
 /// See the [module](super) for what happens to a call. Memory: 8 KB.
 #[derive(Clone)]
 pub struct Bulkhead {
-    shared: Arc<Shared>,
+    places: Arc<Places>,
 }
 
 impl Bulkhead {
@@ -53,7 +52,12 @@ impl Bulkhead {
     pub fn with_config(config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            shared: Arc::new(Shared::new(&config, clock)),
+            places: Arc::new(Places::new(
+                config.max_concurrent,
+                config.max_queue,
+                config.max_wait,
+                clock,
+            )),
         })
     }
 
@@ -72,7 +76,7 @@ impl Bulkhead {
     where
         F: Future<Output = Result<T, E>>,
     {
-        BulkheadCall::new(&self.shared, future)
+        BulkheadCall::new(&self.places, future)
     }
 
     /// Lets `max_concurrent` calls run at a time from now on. Up lets those in line in at once; down takes effect as
@@ -95,8 +99,8 @@ impl Bulkhead {
     /// The first setting that breaks its rule; nothing has changed then.
     pub fn reconfigure(&self, config: BulkheadConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        self.shared.set_queue(config.max_queue, config.max_wait);
-        self.shared.resize(config.max_concurrent);
+        self.places.set_queue(config.max_queue, config.max_wait);
+        self.places.resize(config.max_concurrent);
         Ok(())
     }
 
@@ -104,41 +108,42 @@ impl Bulkhead {
     #[must_use]
     pub fn config(&self) -> BulkheadConfig {
         BulkheadConfig {
-            max_concurrent: self.shared.word().limit(),
-            // A queue is never set longer than its setting holds.
-            max_queue: u32::try_from(self.shared.max_queue()).unwrap_or(u32::MAX),
-            max_wait: self.shared.max_wait().unwrap_or(Duration::MAX),
+            max_concurrent: self.places.limit(),
+            max_queue: self.places.max_queue(),
+            max_wait: self.places.max_wait().unwrap_or(Duration::MAX),
         }
     }
 
     /// How many calls run. Complexity: O(1).
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.shared.word().in_flight()
+        self.places.in_flight()
     }
 
     /// How many more calls could run now; none while anybody is in line.
     #[must_use]
     pub fn available(&self) -> u32 {
-        let word = self.shared.word();
-        if word.is_waited_for() {
-            0
-        } else {
-            word.limit().saturating_sub(word.in_flight())
-        }
+        self.places.available()
     }
 
     /// What it holds and what it did so far.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let word = self.shared.word();
+        let Counts {
+            in_flight,
+            queued,
+            limit,
+            rejected,
+            wait_elapsed,
+            waited,
+        } = self.places.counts();
         BulkheadSnapshot {
-            in_flight: word.in_flight(),
-            queued: self.shared.queued(),
-            max_concurrent: word.limit(),
-            rejected: self.shared.counters.sum(REJECTED),
-            wait_elapsed: self.shared.counters.sum(WAIT_ELAPSED),
-            waited: self.shared.waited.snapshot(),
+            in_flight,
+            queued,
+            max_concurrent: limit,
+            rejected,
+            wait_elapsed,
+            waited,
         }
     }
 }
@@ -149,31 +154,29 @@ impl Gate for Bulkhead {
 
     #[inline]
     fn try_admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
-        try_enter(&self.shared)
+        Ok(Permit::new(self.places.try_enter()?))
     }
 
     async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
-        Admission::new(&self.shared).await
+        Ok(Permit::new(self.places.admission().await?))
     }
 }
 
 impl fmt::Debug for Bulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.shared.word();
         f.debug_struct("Bulkhead")
             .field("config", &self.config())
-            .field("in_flight", &word.in_flight())
-            .field("queued", &self.shared.queued())
+            .field("in_flight", &self.in_flight())
             .finish_non_exhaustive()
     }
 }
 
 impl Observed for Bulkhead {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
+        let places = Arc::downgrade(&self.places);
         Source::new(move || {
             let bulkhead = Self {
-                shared: shared.upgrade()?,
+                places: places.upgrade()?,
             };
             Some(bulkhead.snapshot().readings())
         })

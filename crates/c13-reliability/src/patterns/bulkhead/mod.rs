@@ -49,17 +49,12 @@
 //!
 //! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word.
 
-mod admission;
 mod call;
 mod config;
 mod error;
 mod handle;
-#[cfg(all(test, c13_loom))]
-mod loom;
 mod permit;
-mod shared;
 mod snapshot;
-mod state;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 

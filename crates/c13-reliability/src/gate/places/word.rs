@@ -1,4 +1,4 @@
-//! What a bulkhead decides, as a value of one word: who runs, up to how many, and whether anybody is in line.
+//! What is decided, as a value of one word: how many calls run, how many may, and whether anybody is in line.
 
 /// Calls that run (bits 0 to 31), how many may (bits 32 to 62), and whether anybody is in line (bit 63).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,10 +9,10 @@ pub(super) const WAITING: u64 = 1 << 63;
 /// One call that runs, as it is added to the word and taken off it.
 pub(super) const ONE: u64 = 1;
 const LIMIT_SHIFT: u32 = 32;
-const LIMIT_MASK: u64 = (1 << 31) - 1;
+const LIMIT_MASK: u64 = super::MAX_PLACES as u64;
 
 impl Word {
-    /// An empty bulkhead for `limit` calls at a time, below 2³¹.
+    /// Nobody runs, and `limit` calls may at a time, below 2³¹.
     pub(super) const fn new(limit: u32) -> Self {
         Self((limit as u64) << LIMIT_SHIFT)
     }
@@ -59,7 +59,6 @@ impl Word {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::BulkheadConfig;
     use super::*;
 
     #[test]
@@ -81,10 +80,12 @@ mod tests {
         assert!(word.grant().is_some_and(Word::is_waited_for));
     }
 
+    const LARGEST: u32 = LIMIT_MASK as u32;
+
     #[test]
     fn a_new_limit_leaves_those_who_run_and_wait_as_they_are() {
-        let mut word = Word::new(BulkheadConfig::MAX_CONCURRENT);
-        assert_eq!(word.limit(), BulkheadConfig::MAX_CONCURRENT);
+        let mut word = Word::new(LARGEST);
+        assert_eq!(word.limit(), LARGEST);
         word = word.admit().and_then(Word::admit).unwrap();
         word = Word::from_bits(word.bits() | WAITING).resize(1);
         assert_eq!((word.in_flight(), word.limit(), word.is_waited_for()), (2, 1, true));

@@ -1,0 +1,107 @@
+//! Coming in: at once, after a wait in line, or not at all.
+
+use super::place::Place;
+use super::shared::Places;
+use crate::sync::wait_queue::{self, Turn};
+use crate::time::{Deadline, Sleep, Tick};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Why a call may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// As many calls run as may, and as many are in line as may.
+    Full { limit: u32 },
+    /// The call was in line for as long as it may, or until its deadline.
+    WaitElapsed { waited: Duration },
+}
+
+pin_project! {
+    /// A call that comes in, as a future. Dropping it gives up its place in line.
+    #[must_use = "futures do nothing unless awaited"]
+    pub(crate) struct Admission<'a> {
+        places: &'a Places,
+        #[pin]
+        stage: Stage<'a>,
+    }
+}
+
+pin_project! {
+    #[project = StageProjection]
+    enum Stage<'a> {
+        New,
+        InLine { place: wait_queue::Place<&'a Places>, since: Tick, #[pin] sleep: Option<Sleep> },
+        Done,
+    }
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(places: &'a Places) -> Self {
+        Self {
+            places,
+            stage: Stage::New,
+        }
+    }
+}
+
+impl<'a> Future for Admission<'a> {
+    type Output = Result<Place<'a>, NoPlace>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let places = *this.places;
+        if let StageProjection::New = this.stage.as_mut().project() {
+            if let Some(place) = places.enter() {
+                return Poll::Ready(Ok(place));
+            }
+            match Stage::in_line(places) {
+                Ok(stage) => this.stage.set(stage),
+                Err(refused) => return Poll::Ready(Err(refused)),
+            }
+        }
+        let StageProjection::InLine { place, since, sleep } = this.stage.as_mut().project() else {
+            panic!("an admission was polled after it was over");
+        };
+        // A place that comes together with the end of the wait counts.
+        let result = if place.poll(cx) == Turn::Granted {
+            places.got_in(*since);
+            Ok(Place::new(places))
+        } else {
+            match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
+                None | Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(())) => Err(places.wait_elapsed(*since)),
+            }
+        };
+        this.stage.set(Stage::Done);
+        Poll::Ready(result)
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// Joins the line, if it is not too long.
+    fn in_line(places: &'a Places) -> Result<Self, NoPlace> {
+        let max_queue = places.max_queue() as usize;
+        let place = wait_queue::Place::join(
+            places,
+            1,
+            |ahead| {
+                if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
+            },
+        );
+        let place = place.map_err(|()| places.full())?;
+        let clock = places.clock();
+        let since = clock.now();
+        let own = places.max_wait().map(|wait| since + wait);
+        let callers = Deadline::current(clock).map(Deadline::tick);
+        // `None` is no end, and is below every tick where two are compared, so it is left out first.
+        let end = own.into_iter().chain(callers).min();
+        Ok(Self::InLine {
+            place,
+            since,
+            sleep: end.map(|end| clock.sleep_until(end)),
+        })
+    }
+}

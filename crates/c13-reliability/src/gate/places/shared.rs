@@ -1,0 +1,211 @@
+//! Places to hold: the word, the queue, and what can be changed while calls run.
+
+use super::admission::{Admission, NoPlace};
+use super::place::Place;
+use super::word::{ONE, WAITING, Word};
+use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::sync::wait_queue::{Owner, WaitQueue};
+use crate::sync::{Histogram, HistogramSnapshot, StripedCounter};
+use crate::time::{Clock, Tick};
+use std::time::Duration;
+
+/// There are never more places: 2³¹ − 1.
+pub(crate) const MAX_PLACES: u32 = (1 << 31) - 1;
+
+/// So many calls at a time, and so many in line, first come first served.
+pub(crate) struct Places {
+    word: AtomicU64,
+    queue: WaitQueue,
+    max_queue: AtomicU64,
+    /// In nanoseconds; `u64::MAX` is no limit.
+    max_wait: AtomicU64,
+    clock: Clock,
+    counters: StripedCounter<2>,
+    /// How long those in line waited who got in, in nanoseconds.
+    waited: Histogram,
+}
+
+const REJECTED: usize = 0;
+const WAIT_ELAPSED: usize = 1;
+
+/// What was counted.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    pub(crate) in_flight: u32,
+    pub(crate) queued: usize,
+    pub(crate) limit: u32,
+    pub(crate) rejected: u64,
+    pub(crate) wait_elapsed: u64,
+    pub(crate) waited: HistogramSnapshot,
+}
+
+impl Places {
+    /// `limit` places, up to [`MAX_PLACES`], and room for `max_queue` in line for `max_wait` each.
+    pub(crate) fn new(limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
+        Self {
+            word: AtomicU64::new(Word::new(limit).bits()),
+            queue: WaitQueue::new(),
+            max_queue: AtomicU64::new(max_queue.into()),
+            max_wait: AtomicU64::new(nanos(max_wait)),
+            clock,
+            counters: StripedCounter::compact(),
+            waited: Histogram::new(),
+        }
+    }
+
+    /// Takes a place at once, if there is one and nobody is in line.
+    #[inline]
+    pub(crate) fn try_enter(&self) -> Result<Place<'_>, NoPlace> {
+        self.enter().ok_or_else(|| self.full())
+    }
+
+    /// As [`try_enter`](Self::try_enter), and counts no refusal.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Place<'_>> {
+        self.step(Word::admit).then(|| Place::new(self))
+    }
+
+    /// Takes a place, and waits in line for it as long as the settings and the caller's deadline say.
+    pub(crate) fn admission(&self) -> Admission<'_> {
+        Admission::new(self)
+    }
+
+    /// Lets `limit` calls run at a time from now on. Up lets those in line in at once.
+    pub(crate) fn resize(&self, limit: u32) {
+        self.step(|word| Some(word.resize(limit)));
+        if self.word().is_waited_for() {
+            self.queue.settle(self);
+        }
+    }
+
+    /// Lets `max_queue` newcomers wait in line for `max_wait`.
+    pub(crate) fn set_queue(&self, max_queue: u32, max_wait: Duration) {
+        // Relaxed: each is a setting of its own, read by whoever comes next.
+        self.max_queue.store(max_queue.into(), Ordering::Relaxed);
+        self.max_wait.store(nanos(max_wait), Ordering::Relaxed);
+    }
+
+    /// How many calls run.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.word().in_flight()
+    }
+
+    /// How many calls may run at a time.
+    pub(crate) fn limit(&self) -> u32 {
+        self.word().limit()
+    }
+
+    /// How many more calls could come in now; none while anybody is in line.
+    pub(crate) fn available(&self) -> u32 {
+        let word = self.word();
+        if word.is_waited_for() {
+            0
+        } else {
+            word.limit().saturating_sub(word.in_flight())
+        }
+    }
+
+    /// How many newcomers may wait in line.
+    pub(crate) fn max_queue(&self) -> u32 {
+        // Relaxed: as in `set_queue`. It was stored from as small a number.
+        self.max_queue.load(Ordering::Relaxed) as u32
+    }
+
+    /// How long they may; nothing where there is no limit.
+    pub(crate) fn max_wait(&self) -> Option<Duration> {
+        // Relaxed: as in `set_queue`.
+        let nanos = self.max_wait.load(Ordering::Relaxed);
+        (nanos < u64::MAX).then(|| Duration::from_nanos(nanos))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let word = self.word();
+        Counts {
+            in_flight: word.in_flight(),
+            queued: self.queue.ahead().waiting,
+            limit: word.limit(),
+            rejected: self.counters.sum(REJECTED),
+            wait_elapsed: self.counters.sum(WAIT_ELAPSED),
+            waited: self.waited.snapshot(),
+        }
+    }
+
+    /// Gives a place back, and lets the first in line have it.
+    #[inline]
+    pub(super) fn leave(&self) {
+        // AcqRel: what was done in this place is seen by who has it next.
+        let before = Word::from_bits(self.word.fetch_sub(ONE, Ordering::AcqRel));
+        if before.is_waited_for() {
+            self.queue.settle(self);
+        }
+    }
+
+    /// Counts a refusal, and says so.
+    #[cold]
+    pub(super) fn full(&self) -> NoPlace {
+        self.counters.add(REJECTED, 1);
+        NoPlace::Full { limit: self.limit() }
+    }
+
+    /// Counts a wait that was too long, and says so.
+    pub(super) fn wait_elapsed(&self, since: Tick) -> NoPlace {
+        self.counters.add(WAIT_ELAPSED, 1);
+        NoPlace::WaitElapsed {
+            waited: self.clock.now() - since,
+        }
+    }
+
+    /// Measures a wait that ended with a place.
+    pub(super) fn got_in(&self, since: Tick) {
+        self.waited.record(nanos(self.clock.now() - since));
+    }
+
+    fn word(&self) -> Word {
+        // Acquire: who reads that calls have ended also sees what they did.
+        Word::from_bits(self.word.load(Ordering::Acquire))
+    }
+
+    fn step(&self, next: impl Fn(Word) -> Option<Word>) -> bool {
+        let next = |bits| next(Word::from_bits(bits)).map(Word::bits);
+        // AcqRel: as in `leave`. Relaxed on failure: only another guess.
+        self.word
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next)
+            .is_ok()
+    }
+}
+
+/// A duration's nanoseconds, and `u64::MAX`, which is no limit, from 584 years on.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Owner for Places {
+    const WAKES_FRONT: bool = false;
+
+    fn queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    fn grant(&self, _one: u64) -> bool {
+        self.step(Word::grant)
+    }
+
+    fn give_back(&self, n: u64) {
+        // AcqRel: as in `leave`. The queue serves the next by itself.
+        self.word.fetch_sub(n * ONE, Ordering::AcqRel);
+    }
+
+    fn set_waiting(&self, waiting: bool) {
+        if waiting {
+            // AcqRel: a place given back before this is seen by the `grant` that follows.
+            self.word.fetch_or(WAITING, Ordering::AcqRel);
+        } else {
+            // AcqRel: as above.
+            self.word.fetch_and(!WAITING, Ordering::AcqRel);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What can be set of a hedge.
+
+use crate::budget::RetryBudgetConfig;
+use crate::error::{ConfigError, ConfigValue};
+use std::time::Duration;
+
+/// When the next attempt starts beside those that run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HedgeDelay {
+    /// This long after the attempt before it was started; zero starts all at once.
+    Fixed(Duration),
+    /// As long after it as the share `quantile` of recent calls took.
+    ///
+    /// Measured over first attempts that succeeded, within the last one to two `window`s. Before `min_samples` of them
+    /// were seen no attempt is started by time. A call that is slow for good reason is in the measure too, so that what
+    /// is hedged stays about `1 − quantile` of the calls.
+    Percentile {
+        /// Above 0 and below 1; 0.95 hedges one call in twenty.
+        quantile: f64,
+        /// At least 1.
+        min_samples: u32,
+        /// How far back is measured; above zero.
+        window: Duration,
+    },
+    /// Only after an attempt has failed, so that never two run at a time.
+    AfterFailure,
+}
+
+impl HedgeDelay {
+    /// The 95th percentile of the last half to full minute, once 100 calls were seen.
+    pub const P95: Self = Self::Percentile {
+        quantile: 0.95,
+        min_samples: 100,
+        window: Duration::from_secs(30),
+    };
+}
+
+/// What can be set of a hedge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HedgeConfig {
+    /// When the next attempt starts.
+    pub delay: HedgeDelay,
+    /// Attempts beside or after the first, from 1 to 10. Default: 1.
+    pub max_hedges: u32,
+    /// The budget that the hedge makes for itself, or none. Default: 20 % of the calls and 10 per second, over 10 s.
+    pub budget: Option<RetryBudgetConfig>,
+}
+
+impl HedgeConfig {
+    /// One hedge after `delay`.
+    #[must_use]
+    pub const fn new(delay: HedgeDelay) -> Self {
+        Self {
+            delay,
+            max_hedges: 1,
+            budget: Some(RetryBudgetConfig::new()),
+        }
+    }
+
+    /// Sets how many attempts may be made beside or after the first, from 1 to 10.
+    #[must_use]
+    pub const fn max_hedges(mut self, max_hedges: u32) -> Self {
+        self.max_hedges = max_hedges;
+        self
+    }
+
+    /// Sets the budget that the hedge makes for itself.
+    #[must_use]
+    pub const fn budget(mut self, budget: RetryBudgetConfig) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Leaves the budget out: nothing but `max_hedges` bounds the extra load.
+    #[must_use]
+    pub const fn without_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
+    /// Checks all settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        const PART: &str = "hedge";
+        if self.max_hedges == 0 || self.max_hedges > 10 {
+            let value = ConfigValue::Count(self.max_hedges as u64);
+            return Err(ConfigError::new(PART, "max_hedges", value, "must be from 1 to 10"));
+        }
+        if let HedgeDelay::Percentile {
+            quantile,
+            min_samples,
+            window,
+        } = self.delay
+        {
+            if !(quantile > 0.0 && quantile < 1.0) {
+                let value = ConfigValue::Number(quantile);
+                return Err(ConfigError::new(PART, "quantile", value, "must be above 0 and below 1"));
+            }
+            if min_samples == 0 {
+                let value = ConfigValue::Count(0);
+                return Err(ConfigError::new(PART, "min_samples", value, "must be at least 1"));
+            }
+            if window.is_zero() {
+                let value = ConfigValue::Duration(window);
+                return Err(ConfigError::new(PART, "window", value, "must be above zero"));
+            }
+        }
+        match &self.budget {
+            Some(budget) => budget.validate(),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_by_name() {
+        let good = HedgeConfig::new(HedgeDelay::P95);
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(HedgeConfig::new(HedgeDelay::Fixed(Duration::ZERO)).validate(), Ok(()));
+        let percentile = |quantile, min_samples, window| {
+            HedgeConfig::new(HedgeDelay::Percentile {
+                quantile,
+                min_samples,
+                window,
+            })
+        };
+        let second = Duration::from_secs(1);
+        for (bad, setting) in [
+            (good.max_hedges(0), "max_hedges"),
+            (good.max_hedges(11), "max_hedges"),
+            (percentile(0.0, 1, second), "quantile"),
+            (percentile(1.0, 1, second), "quantile"),
+            (percentile(f64::NAN, 1, second), "quantile"),
+            (percentile(0.5, 0, second), "min_samples"),
+            (percentile(0.5, 1, Duration::ZERO), "window"),
+            (good.budget(RetryBudgetConfig::new().ratio(-1.0)), "ratio"),
+        ] {
+            assert_eq!(bad.validate().map_err(|error| error.setting), Err(setting), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The future that races attempts.
+
+use super::handle::{ABANDONED, FAILURES, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
+use super::state::{HedgeState, Next};
+use crate::time::{Deadline, Sleep, Tick};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pin_project! {
+    /// The first attempt lies in the future itself; each hedge that is really made has an allocation of its own.
+    #[must_use = "futures do nothing unless awaited"]
+    pub(super) struct Execute<'a, F, Fut, A, R> {
+        make: F,
+        accept: A,
+        race: Race<'a>,
+        #[pin]
+        primary: Option<Fut>,
+        hedges: Vec<Pin<Box<Fut>>>,
+        // What the first attempt gave, if it was not good.
+        first: Option<R>,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+/// The call apart from its futures; dropped with them or after them, it counts what was abandoned.
+struct Race<'a> {
+    hedge: &'a Hedge,
+    state: HedgeState,
+    began: Option<Tick>,
+    is_new: bool,
+    primary_runs: bool,
+    hedges_run: u64,
+    /// Whether any hedge was started.
+    hedged: bool,
+}
+
+impl<'a> Race<'a> {
+    fn new(hedge: &'a Hedge) -> Self {
+        Self {
+            hedge,
+            state: HedgeState::new(hedge.config().max_hedges),
+            began: None,
+            is_new: true,
+            primary_runs: false,
+            hedges_run: 0,
+            hedged: false,
+        }
+    }
+
+    /// Whether the delay since the last start is over.
+    fn poll_delay(&self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Next {
+        if timer.is_none() {
+            match self.hedge.delay() {
+                None => return Next::Wait,
+                Some(Duration::ZERO) => return self.state.delay_over(),
+                Some(delay) => timer.set(Some(self.hedge.clock().sleep(delay))),
+            }
+        }
+        match timer.as_pin_mut().map(|timer| timer.poll(cx)) {
+            Some(Poll::Ready(())) => self.state.delay_over(),
+            Some(Poll::Pending) | None => Next::Wait,
+        }
+    }
+
+    /// Whether another attempt, which is wanted, may be started.
+    fn may_start(&self) -> bool {
+        !Deadline::is_over(self.hedge.clock()) && self.hedge.grants()
+    }
+
+    fn started(&mut self) {
+        self.state.started();
+        self.hedged = true;
+        self.hedges_run += 1;
+        self.hedge.count(HEDGES, 1);
+    }
+
+    fn primary_won(&mut self, is_ok: bool) {
+        if is_ok {
+            self.hedge.measure(self.began);
+        }
+        if self.hedged {
+            self.hedge.count(PRIMARY_WINS, 1);
+        }
+    }
+}
+
+impl Drop for Race<'_> {
+    fn drop(&mut self) {
+        if self.hedged && self.primary_runs {
+            // It took at least this long. Left out, the slow calls that hedges win would make the measured delay sink.
+            self.hedge.measure(self.began);
+        }
+        self.hedge
+            .count(ABANDONED, self.hedges_run + u64::from(self.primary_runs));
+    }
+}
+
+impl<'a, F, Fut, A, R> Execute<'a, F, Fut, A, R> {
+    pub(super) fn new(hedge: &'a Hedge, make: F, accept: A) -> Self {
+        Self {
+            make,
+            accept,
+            race: Race::new(hedge),
+            primary: None,
+            hedges: Vec::new(),
+            first: None,
+            timer: None,
+        }
+    }
+}
+
+impl<F, Fut, A, T, E> Future for Execute<'_, F, Fut, A, Result<T, E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    A: FnMut(&Result<T, E>) -> bool,
+{
+    type Output = Result<T, E>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.as_mut().project();
+        if this.race.is_new {
+            this.race.is_new = false;
+            this.race.began = this.race.hedge.begin();
+            let primary = (this.make)();
+            this.race.primary_runs = true;
+            this.primary.set(Some(primary));
+        }
+        self.race(cx)
+    }
+}
+
+impl<F, Fut, A, T, E> Execute<'_, F, Fut, A, Result<T, E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    A: FnMut(&Result<T, E>) -> bool,
+{
+    /// Polls all attempts, starts the next where one failed or the delay is over, and again until nothing moves.
+    fn race(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, E>> {
+        let mut this = self.project();
+        let race = this.race;
+        loop {
+            let mut next = Next::Wait;
+            if let Some(primary) = this.primary.as_mut().as_pin_mut()
+                && let Poll::Ready(result) = primary.poll(cx)
+            {
+                this.primary.set(None);
+                race.primary_runs = false;
+                if (this.accept)(&result) {
+                    race.primary_won(result.is_ok());
+                    this.hedges.clear();
+                    return Poll::Ready(result);
+                }
+                *this.first = Some(result);
+                next = race.state.failed();
+            }
+            let mut at = 0;
+            while next == Next::Wait && at < this.hedges.len() {
+                match this.hedges[at].as_mut().poll(cx) {
+                    Poll::Pending => at += 1,
+                    Poll::Ready(result) => {
+                        drop(this.hedges.remove(at));
+                        race.hedges_run -= 1;
+                        if (this.accept)(&result) {
+                            race.hedge.count(HEDGE_WINS, 1);
+                            this.primary.set(None);
+                            this.hedges.clear();
+                            return Poll::Ready(result);
+                        }
+                        next = race.state.failed();
+                    }
+                }
+            }
+            if next == Next::Wait && race.state.may_start() {
+                next = race.poll_delay(this.timer.as_mut(), cx);
+            }
+            match next {
+                Next::Wait => return Poll::Pending,
+                Next::Start if race.may_start() => {
+                    this.timer.set(None);
+                    race.started();
+                    this.hedges.push(Box::pin((this.make)()));
+                }
+                // Some attempts may not have been polled yet; now that none is wanted any more, they are.
+                Next::Start if race.state.refused() == Next::Wait => {}
+                Next::Start | Next::Over => {
+                    race.hedge.count(FAILURES, 1);
+                    let first = this.first.take();
+                    return Poll::Ready(first.expect("a call is over only after its first attempt has failed"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A hedge to hold and to share: settings, clock, measured latencies, budget and counts.
+
+use super::execute::Execute;
+use super::latency::LatencyWindow;
+use super::{HedgeConfig, HedgeDelay, HedgeSnapshot};
+use crate::budget::RetryBudget;
+use crate::error::ConfigError;
+use crate::sync::StripedCounter;
+use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
+use crate::time::{Clock, Tick};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts another attempt beside one that takes too long. Clones share counts, latencies and budget.
+///
+/// See the [module](super) for what happens when.
+#[derive(Clone)]
+pub struct Hedge {
+    config: HedgeConfig,
+    clock: Clock,
+    budget: Option<RetryBudget>,
+    /// Whether a call of this hedge counts for the budget, or something around it counts it already.
+    deposits: bool,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    counters: StripedCounter<6>,
+    latencies: Option<Mutex<LatencyWindow>>,
+    /// The delay in nanoseconds; `NO_DELAY` where time starts no attempt.
+    delay: AtomicU64,
+}
+
+const NO_DELAY: u64 = u64::MAX;
+
+pub(super) const HEDGES: usize = 0;
+pub(super) const PRIMARY_WINS: usize = 1;
+pub(super) const HEDGE_WINS: usize = 2;
+pub(super) const FAILURES: usize = 3;
+pub(super) const ABANDONED: usize = 4;
+pub(super) const BUDGET: usize = 5;
+
+impl Hedge {
+    /// One hedge after `delay`, on the system clock, within a budget of 20 % of the calls and 10 per second.
+    #[must_use]
+    pub fn new(delay: Duration) -> Self {
+        match Self::with_config(HedgeConfig::new(HedgeDelay::Fixed(delay)), Clock::system()) {
+            Ok(hedge) => hedge,
+            Err(error) => unreachable!("any fixed delay keeps the rules: {error}"),
+        }
+    }
+
+    /// A hedge with these settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_config(config: HedgeConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let budget = match config.budget {
+            Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
+            None => None,
+        };
+        let (latencies, delay) = match config.delay {
+            HedgeDelay::Fixed(delay) => (None, u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY)),
+            HedgeDelay::Percentile {
+                quantile,
+                min_samples,
+                window,
+            } => (
+                Some(Mutex::new(LatencyWindow::new(quantile, min_samples, window))),
+                NO_DELAY,
+            ),
+            HedgeDelay::AfterFailure => (None, NO_DELAY),
+        };
+        Ok(Self {
+            config,
+            clock,
+            budget,
+            deposits: true,
+            shared: Arc::new(Shared {
+                counters: StripedCounter::compact(),
+                latencies,
+                delay: AtomicU64::new(delay),
+            }),
+        })
+    }
+
+    /// Draws on `budget` instead of one of its own, and counts its calls for it.
+    #[must_use]
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
+        self.config.budget = Some(budget.config());
+        self.budget = Some(budget);
+        self.deposits = true;
+        self
+    }
+
+    /// Draws on `budget` without counting its calls for it: for a hedge inside a retry that counts them already.
+    #[must_use]
+    pub fn draws_on(mut self, budget: RetryBudget) -> Self {
+        self = self.budget(budget);
+        self.deposits = false;
+        self
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> HedgeConfig {
+        self.config
+    }
+
+    /// Makes attempts, one beside the other, until one gives `Ok` or all have failed.
+    ///
+    /// `attempt` makes the future of each attempt, so nothing has to be cloned. Attempts run inside the returned future;
+    /// no task is started. Each hedge that is really made allocates once.
+    ///
+    /// # Errors
+    ///
+    /// The first attempt's own error, if all have failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops all attempts that run.
+    pub fn execute<F, Fut, T, E>(&self, attempt: F) -> impl Future<Output = Result<T, E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Execute::new(self, attempt, Result::is_ok)
+    }
+
+    /// Makes attempts, one beside the other, until one gives a result that `accept` takes, or all have given others.
+    ///
+    /// An error that another attempt would only repeat is a result to take.
+    ///
+    /// # Errors
+    ///
+    /// The accepted error, or the first attempt's own if no result was accepted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops all attempts that run.
+    pub fn execute_with<F, Fut, A, T, E>(&self, attempt: F, accept: A) -> impl Future<Output = Result<T, E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        A: FnMut(&Result<T, E>) -> bool,
+    {
+        Execute::new(self, attempt, accept)
+    }
+
+    /// When the next attempt would be started now; nothing before enough calls were seen, or where only failures start
+    /// one.
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        // Relaxed: the delay stands for nothing but itself.
+        let nanos = self.shared.delay.load(Ordering::Relaxed);
+        (nanos < NO_DELAY).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn snapshot(&self) -> HedgeSnapshot {
+        let count = |counter| self.shared.counters.sum(counter);
+        HedgeSnapshot {
+            hedges: count(HEDGES),
+            primary_wins: count(PRIMARY_WINS),
+            hedge_wins: count(HEDGE_WINS),
+            failures: count(FAILURES),
+            abandoned: count(ABANDONED),
+            budget_exhausted: count(BUDGET),
+            delay: self.delay(),
+            budget: self.budget.as_ref().map(RetryBudget::snapshot),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn count(&self, counter: usize, n: u64) {
+        if n > 0 {
+            self.shared.counters.add(counter, n);
+        }
+    }
+
+    /// Begins a call: counts it for the budget, and reads the clock if its latency will be measured.
+    #[inline]
+    pub(super) fn begin(&self) -> Option<Tick> {
+        if let Some(budget) = self.budget.as_ref().filter(|_| self.deposits) {
+            budget.deposit();
+        }
+        self.shared.latencies.as_ref().map(|_| self.clock.now())
+    }
+
+    /// Measures a first attempt that succeeded.
+    #[inline]
+    pub(super) fn measure(&self, began: Option<Tick>) {
+        if let (Some(latencies), Some(began)) = (&self.shared.latencies, began) {
+            let now = self.clock.now();
+            let fresh = latencies.lock().record(now, now - began);
+            if let Some(delay) = fresh {
+                let nanos = delay.map_or(NO_DELAY, |delay| u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY));
+                // Relaxed: as in `delay`.
+                self.shared.delay.store(nanos, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether the budget grants another attempt.
+    pub(super) fn grants(&self) -> bool {
+        let granted = self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
+        if !granted {
+            self.count(BUDGET, 1);
+        }
+        granted
+    }
+}
+
+impl fmt::Debug for Hedge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hedge")
+            .field("config", &self.config)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Hedge: a second attempt beside one that takes too long; the first good result wins.
+//!
+//! Use it against a long tail of latencies, for calls that may safely be made twice. A hundred calls of which each is slow
+//! in one of a hundred cases make two requests out of three slow; a hedge after the 95th percentile costs a twentieth
+//! more calls and cuts the tail.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::hedge::Hedge;
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let hedge = Hedge::new(Duration::from_millis(1));
+//! let mut replicas = ["slow", "fast"].into_iter();
+//! let answer = hedge
+//!     .execute(|| {
+//!         let replica = replicas.next();
+//!         async move {
+//!             if replica == Some("slow") {
+//!                 std::future::pending::<()>().await;
+//!             }
+//!             Ok::<_, &str>(replica)
+//!         }
+//!     })
+//!     .await;
+//! assert_eq!(answer, Ok(Some("fast")));
+//! assert_eq!(hedge.snapshot().hedge_wins, 1);
+//! # }
+//! ```
+//!
+//! # What happens
+//!
+//! | when | then |
+//! |---|---|
+//! | the first attempt gives a good result before the delay is over | that is the result, and no hedge was made |
+//! | the delay passes after an attempt was started | the next attempt starts beside it, up to `max_hedges` |
+//! | an attempt fails | the next one starts at once |
+//! | any attempt gives a good result | that is the result; the others are dropped |
+//! | all have failed and none may be started | the first attempt's result is the result |
+//!
+//! A hedge draws on a [budget](crate::budget), and is not made when that is exhausted or the caller's deadline has
+//! passed. Attempts that are dropped while they run are abandoned to every gate inside them, which frees their places.
+//!
+//! # What surprises
+//!
+//! - An attempt that failed brings the next one forward, so a hedge retries too. Inside a retry it multiplies attempts;
+//!   let both draw on one budget.
+//! - With [`HedgeDelay::Percentile`] no hedge is made by time before `min_samples` calls were seen.
+//!
+//! # Settings
+//!
+//! | [`HedgeConfig`] | default | |
+//! |---|---|---|
+//! | `delay` | none: it must be given | fixed, an observed percentile, or only after failures |
+//! | `max_hedges` | 1 | attempts beside or after the first |
+//! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of a hedge |
+//!
+//! # Counts
+//!
+//! [`HedgeSnapshot`]: `hedges`, `primary_wins`, `hedge_wins`, `failures`, `abandoned`, `budget_exhausted`, `delay`.
+
+mod config;
+mod execute;
+mod handle;
+mod latency;
+mod snapshot;
+mod state;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+
+pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
+pub use config::{HedgeConfig, HedgeDelay};
+pub use handle::Hedge;
+pub use snapshot::HedgeSnapshot;
