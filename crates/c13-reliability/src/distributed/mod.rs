@@ -11,6 +11,10 @@
 mod fence;
 #[cfg(any(feature = "tokio", test))]
 pub mod lock;
+#[cfg(feature = "redis")]
+mod redis;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisSettings};

@@ -47,6 +47,7 @@
 //! | several locks together | [`Lock::try_of_all`] |
 //! | locks of this process | [`MemoryBackend`] |
 //! | locks of this machine, without a server | [`FileBackend`] |
+//! | locks of a fleet | `RedisBackend` (feature `redis`): one Redis, Sentinel or Cluster |
 //!
 //! # Defaults
 //!
@@ -82,6 +83,8 @@ mod handle;
 mod loom;
 #[cfg(feature = "tokio")]
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod state;
 #[cfg(test)]
 #[cfg(all(feature = "tokio", not(c13_loom)))]
@@ -101,4 +104,6 @@ pub use guard::{LockContext, LockGuard};
 pub use handle::{Lock, RwLock, Semaphore};
 #[cfg(feature = "tokio")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "redis")]
+pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
 pub use state::Loss;
