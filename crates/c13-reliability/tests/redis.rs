@@ -12,6 +12,8 @@ mod conformance;
 mod lock;
 #[path = "redis/proxy.rs"]
 mod proxy;
+#[path = "redis/quorum.rs"]
+mod quorum;
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/waiting.rs"]

@@ -123,6 +123,7 @@ impl RedisBackend {
             -1 => Attempted::Buried,
             _ => Attempted::Held {
                 lapses_in: u64::try_from(lapses).ok().map(Duration::from_millis),
+                unsettled: false,
             },
         })
     }
