@@ -14,6 +14,8 @@ mod lock;
 mod proxy;
 #[path = "redis/quorum.rs"]
 mod quorum;
+#[path = "redis/rate_limiter.rs"]
+mod rate_limiter;
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/waiting.rs"]
