@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`lock`] | locks that tell their holder when they are no longer safe; semaphores, read/write locks, elections |
+//! | [`rate_limiter`] | rate limits that hold for all processes together, decided in memory |
 //!
 //! Everything works on one machine without a server, by backends inside the process or in a folder, and for a fleet on
 //! Redis (feature `redis`).
@@ -11,6 +12,12 @@
 mod fence;
 #[cfg(any(feature = "tokio", test))]
 pub mod lock;
+#[cfg(feature = "tokio")]
+pub mod rate_limiter;
+#[cfg(feature = "redis")]
+mod redis;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisSettings};

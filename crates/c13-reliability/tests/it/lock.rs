@@ -5,7 +5,9 @@
 #[path = "lock/conformance.rs"]
 mod conformance;
 
-use c13_reliability::distributed::lock::{Backend, FileBackend, Lock, LockConfig, MemoryBackend};
+use c13_reliability::distributed::lock::{
+    Backend, Election, FileBackend, Lock, LockConfig, MemoryBackend, Quorum, Role,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,4 +70,63 @@ async fn a_lock_file_that_somebody_removes_is_a_lost_lock() {
     std::fs::remove_file(folder.0.join("key.lock")).unwrap();
     guard.lost().await;
     assert!(guard.check().is_err());
+}
+
+#[tokio::test]
+async fn a_majority_of_backends_keeps_what_every_backend_promises() {
+    let nodes = (0..3)
+        .map(|_| Arc::new(MemoryBackend::new()) as Arc<dyn Backend>)
+        .collect();
+    conformance::check(Arc::new(Quorum::try_new(nodes).unwrap()), "quorum").await;
+}
+
+#[tokio::test]
+async fn one_leads_at_a_time_and_terms_grow() {
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
+    let config = LockConfig::new(Duration::from_millis(300));
+    let election = || Election::new(Lock::new(backend.clone(), "leader", config));
+    let (one, other) = (election(), election());
+    let (go, mut gone) = tokio::sync::watch::channel(false);
+    let leading = tokio::spawn({
+        let (one, gone) = (one.clone(), gone.clone());
+        async move {
+            one.lead(move |context| {
+                let mut gone = gone.clone();
+                async move {
+                    gone.wait_for(|gone| *gone).await.unwrap();
+                    context.fence()
+                }
+            })
+            .await
+        }
+    });
+    one.subscribe().wait_for(|role| *role != Role::Follower).await.unwrap();
+    let waiting = tokio::spawn({
+        let other = other.clone();
+        async move { other.lead(|context| async move { context.fence() }).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(other.role(), Role::Follower);
+    go.send_replace(true);
+    gone.changed().await.unwrap();
+    let (first, second) = (leading.await.unwrap().unwrap(), waiting.await.unwrap().unwrap());
+    assert!(second > first);
+    assert_eq!((one.role(), other.role()), (Role::Follower, Role::Follower));
+}
+
+#[tokio::test]
+async fn a_leader_that_loses_the_lock_follows() {
+    let folder = Folder::new("leader");
+    let lock = Lock::new(folder.backend(), "key", LockConfig::new(Duration::from_millis(60)));
+    let election = Election::new(lock);
+    let mut role = election.subscribe();
+    let candidate = election.clone();
+    let leading = tokio::spawn(async move { candidate.lead(|_| std::future::pending::<()>()).await });
+    let first = *role.wait_for(|role| *role != Role::Follower).await.unwrap();
+    std::fs::remove_file(folder.0.join("key.lock")).unwrap();
+    // In between it follows, for too short a time to be seen here for sure.
+    let is_later =
+        |role: &Role| matches!((first, *role), (Role::Leader { term: a }, Role::Leader { term: b }) if b > a);
+    role.wait_for(is_later).await.unwrap();
+    leading.abort();
 }

@@ -167,8 +167,10 @@ impl Attempt {
                     "the answer took longer than the lease",
                 )),
             },
-            Attempted::Held { lapses_in } => {
-                self.pending = if self.claim.queue.is_some() {
+            Attempted::Held { lapses_in, unsettled } => {
+                self.pending = if unsettled {
+                    Pending::Unknown { sent }
+                } else if self.claim.queue.is_some() {
                     Pending::Place
                 } else {
                     Pending::Nothing

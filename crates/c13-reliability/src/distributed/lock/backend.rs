@@ -137,6 +137,8 @@ pub enum Attempted {
     Held {
         /// When it lapses if nobody renews it, as far as the backend knows.
         lapses_in: Option<Duration>,
+        /// Whether a part of the request may still be under way, so that the claim must be buried.
+        unsettled: bool,
     },
     /// The claim was buried before.
     Buried,

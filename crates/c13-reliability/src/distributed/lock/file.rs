@@ -125,7 +125,10 @@ impl FileBackend {
             });
         }
         let Some(locked) = self.lock_all(claim)? else {
-            return Ok(Attempted::Held { lapses_in: None });
+            return Ok(Attempted::Held {
+                lapses_in: None,
+                unsettled: false,
+            });
         };
         let fence = self.next_fence(claim, claim.floor.number())?;
         self.shared.held.lock().insert(claim.owner.clone(), locked);

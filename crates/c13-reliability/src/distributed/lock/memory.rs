@@ -220,6 +220,7 @@ impl Backend for MemoryBackend {
             let lapses = records.iter().filter_map(|record| record.lapses_at()).max();
             Attempted::Held {
                 lapses_in: lapses.map(|at| at - now),
+                unsettled: false,
             }
         });
         Box::pin(ready(Ok(attempted)))

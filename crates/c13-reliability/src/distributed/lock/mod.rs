@@ -45,8 +45,11 @@
 //! | many readers or one writer | [`RwLock`] |
 //! | at most N at a time | [`Semaphore`] |
 //! | several locks together | [`Lock::try_of_all`] |
+//! | to be told who leads | [`Election`] |
 //! | locks of this process | [`MemoryBackend`] |
 //! | locks of this machine, without a server | [`FileBackend`] |
+//! | locks of a fleet | `RedisBackend` (feature `redis`): one Redis, Sentinel or Cluster |
+//! | a majority of independent servers | [`Quorum`] |
 //!
 //! # Defaults
 //!
@@ -71,6 +74,8 @@ mod attempt;
 mod backend;
 mod config;
 #[cfg(feature = "tokio")]
+mod election;
+#[cfg(feature = "tokio")]
 mod error;
 #[cfg(feature = "tokio")]
 mod file;
@@ -82,6 +87,10 @@ mod handle;
 mod loom;
 #[cfg(feature = "tokio")]
 mod memory;
+#[cfg(feature = "tokio")]
+mod quorum;
+#[cfg(feature = "redis")]
+mod redis;
 mod state;
 #[cfg(test)]
 #[cfg(all(feature = "tokio", not(c13_loom)))]
@@ -92,6 +101,8 @@ mod validity;
 pub use backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
 pub use config::LockConfig;
 #[cfg(feature = "tokio")]
+pub use election::{Election, Role};
+#[cfg(feature = "tokio")]
 pub use error::{AcquireError, BackendError, BackendErrorKind, LockError, Lost};
 #[cfg(feature = "tokio")]
 pub use file::FileBackend;
@@ -101,4 +112,8 @@ pub use guard::{LockContext, LockGuard};
 pub use handle::{Lock, RwLock, Semaphore};
 #[cfg(feature = "tokio")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "tokio")]
+pub use quorum::Quorum;
+#[cfg(feature = "redis")]
+pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
 pub use state::Loss;

@@ -1,0 +1,364 @@
+//! The backend of several independent ones: a lock is had when a majority gives it (the Redlock algorithm, with fences).
+
+use super::backend::{Answer, Attempted, Backend, Claim, Released, Status, Watch};
+use super::error::{BackendError, BackendErrorKind};
+use crate::distributed::fence::Fence;
+use crate::error::{ConfigError, ConfigValue};
+use crate::sync::Random;
+use crate::sync::primitive::Mutex;
+use crate::time::Clock;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Keeps locks on several independent servers; a majority decides, so a minority may be down.
+///
+/// All are asked at once, each for at most 50 ms (a twentieth of the lease, if that is less). A grant takes two rounds: the
+/// second raises the fences of the majority above all that the first has seen, so that any later majority holds a server
+/// that knows a fence as great. What a minority has given is given back at once. A server that was away is asked again at
+/// each renewal, once a majority has confirmed that the lock is still held; a lost lock is never acquired anew.
+///
+/// A server that restarts without its data must stay away for a lease, or it may vote twice; the fence tells such holders
+/// apart. There is no queue: fair locks are refused.
+///
+/// Algorithm: Redlock, as described in the Redis documentation; the fence round is ours.
+#[derive(Clone)]
+pub struct Quorum {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    nodes: Vec<Arc<dyn Backend>>,
+    clock: Clock,
+    random: Random,
+    /// The fences of the locks that are held, which a server that comes back must know.
+    fences: Mutex<HashMap<Arc<str>, Fence>>,
+}
+
+/// The longest that one server is waited for.
+const NODE_LIMIT: Duration = Duration::from_millis(50);
+/// The longest that those who split a vote wait before they try again.
+const SPLIT_WAIT: Duration = Duration::from_millis(40);
+
+impl Quorum {
+    /// A majority of these servers, which know nothing of each other.
+    ///
+    /// # Errors
+    ///
+    /// Fewer than three, or an even number of them: that would need more to be up, for nothing.
+    pub fn try_new(nodes: Vec<Arc<dyn Backend>>) -> Result<Self, ConfigError> {
+        if nodes.len() < 3 || nodes.len().is_multiple_of(2) {
+            let value = ConfigValue::Count(nodes.len() as u64);
+            return Err(ConfigError::new(
+                "quorum",
+                "nodes",
+                value,
+                "must be an odd number, at least 3",
+            ));
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                nodes,
+                clock: Clock::system(),
+                random: Random::from_entropy(),
+                fences: Mutex::default(),
+            }),
+        })
+    }
+
+    fn majority(&self) -> usize {
+        self.shared.nodes.len() / 2 + 1
+    }
+
+    /// How many servers confirm that the lock of this name is `owner`'s.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn votes(&self, name: &str, owner: &str) -> usize {
+        let (name, owner) = (Arc::<str>::from(name), owner.to_owned());
+        let answers = self
+            .ask_all(NODE_LIMIT, move |node| {
+                let name = name.clone();
+                Box::pin(async move { node.status(&name).await })
+            })
+            .await;
+        let has =
+            |answer: &&Result<Status, BackendError>| matches!(answer, Ok(status) if status.owners.contains(&owner));
+        answers.iter().filter(has).count()
+    }
+
+    /// Asks all servers at once; answers are in their order.
+    async fn ask_all<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        ask: impl Fn(Arc<dyn Backend>) -> Answer<'static, T>,
+    ) -> Vec<Result<T, BackendError>> {
+        let mut asked = JoinSet::new();
+        for (n, node) in self.shared.nodes.iter().enumerate() {
+            let (request, clock) = (ask(node.clone()), self.shared.clock.clone());
+            asked.spawn(async move {
+                let answer = clock.timeout(limit, request).await;
+                (n, answer.unwrap_or_else(|_| Err(BackendError::unanswered(limit))))
+            });
+        }
+        let mut answers: Vec<_> = self
+            .shared
+            .nodes
+            .iter()
+            .map(|_| Err(BackendError::unanswered(limit)))
+            .collect();
+        while let Some(joined) = asked.join_next().await {
+            if let Ok((n, answer)) = joined {
+                answers[n] = answer;
+            }
+        }
+        answers
+    }
+
+    async fn acquire_all(&self, claim: &Claim) -> Result<Attempted, BackendError> {
+        let limit = limit(claim);
+        let shared = Arc::new(claim.clone());
+        let asking = shared.clone();
+        let answers = self
+            .ask_all(limit, move |node| {
+                let claim = asking.clone();
+                Box::pin(async move { node.acquire(&claim).await })
+            })
+            .await;
+        let (mut granted, mut lapses, mut unsettled) = (Vec::new(), Vec::new(), false);
+        for answer in &answers {
+            match answer {
+                Ok(Attempted::Granted { fence }) => granted.push(*fence),
+                Ok(Attempted::Held {
+                    lapses_in,
+                    unsettled: part,
+                }) => {
+                    lapses.push(*lapses_in);
+                    unsettled |= part;
+                }
+                Ok(Attempted::Buried) => return Ok(Attempted::Buried),
+                Err(error) if error.kind == BackendErrorKind::Refused => return Err(error.clone()),
+                Err(error) => unsettled |= error.kind == BackendErrorKind::Unanswered,
+            }
+        }
+        if granted.len() >= self.majority() {
+            let highest = granted.iter().copied().max().unwrap_or(Fence::from_number(0));
+            if let Some(fence) = self.raise_all(claim, highest).await? {
+                self.shared.fences.lock().insert(claim.owner.clone(), fence);
+                return Ok(Attempted::Granted { fence });
+            }
+        }
+        if granted.len() + lapses.len() < self.majority() {
+            let first = answers.into_iter().find_map(Result::err);
+            return Err(first.unwrap_or_else(|| BackendError::unanswered(limit)));
+        }
+        self.release_all(claim, false).await?;
+        // Where others have a majority it is theirs for a while; where the vote was split nobody has, and the next try is
+        // soon, at a time of each one's own.
+        let split = Duration::from_nanos(self.shared.random.below(SPLIT_WAIT.as_nanos() as u64));
+        let lapses_in = if lapses.len() >= self.majority() {
+            lapses.into_iter().flatten().min()
+        } else {
+            Some(split)
+        };
+        Ok(Attempted::Held { lapses_in, unsettled })
+    }
+
+    async fn raise_all(&self, claim: &Claim, floor: Fence) -> Result<Option<Fence>, BackendError> {
+        let asking = Arc::new(claim.clone());
+        let answers = self
+            .ask_all(limit(claim), move |node| {
+                let claim = asking.clone();
+                Box::pin(async move { node.raise_fence(&claim, floor).await })
+            })
+            .await;
+        let mut raised: Vec<Fence> = answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
+        raised.sort_unstable_by(|a, b| b.cmp(a));
+        // The greatest fence that a majority has reached: whatever majority comes next, one of it knows this one.
+        Ok(raised.get(self.majority() - 1).copied())
+    }
+
+    async fn renew_all(&self, claim: &Claim) -> Result<bool, BackendError> {
+        let asking = Arc::new(claim.clone());
+        let answers = self
+            .ask_all(limit(claim), move |node| {
+                let claim = asking.clone();
+                Box::pin(async move { node.renew(&claim).await })
+            })
+            .await;
+        let confirmed = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
+        let refused = answers.iter().filter(|answer| matches!(answer, Ok(false))).count();
+        if confirmed >= self.majority() {
+            self.heal(claim, &answers);
+            return Ok(true);
+        }
+        if refused > self.shared.nodes.len() - self.majority() {
+            return Ok(false);
+        }
+        Err(BackendError::new(
+            BackendErrorKind::Unanswered,
+            format!("{confirmed} of {} servers confirmed", self.shared.nodes.len()),
+        ))
+    }
+
+    /// Asks the servers that have forgotten the lock for it again. Only after a majority has confirmed it, and none of
+    /// these votes counts before it is confirmed by a later renewal.
+    fn heal(&self, claim: &Claim, answers: &[Result<bool, BackendError>]) {
+        let Some(fence) = self.shared.fences.lock().get(&claim.owner).copied() else {
+            return;
+        };
+        for (node, answer) in self.shared.nodes.iter().zip(answers) {
+            if *answer == Ok(false) {
+                let (node, mut claim) = (node.clone(), claim.clone());
+                let (quorum, limit) = (self.clone(), limit(&claim));
+                claim.floor = fence.next(0);
+                tokio::spawn(async move {
+                    let asked = quorum.shared.clock.timeout(limit, node.acquire(&claim)).await;
+                    let held = quorum.shared.fences.lock().contains_key(&claim.owner);
+                    if !held || !matches!(asked, Ok(Ok(_))) {
+                        // Released meanwhile, or unanswered: what may come of it must not stay.
+                        drop(quorum.shared.clock.timeout(limit, node.release(&claim, !held)).await);
+                    }
+                });
+            }
+        }
+    }
+
+    async fn release_all(&self, claim: &Claim, bury: bool) -> Result<Released, BackendError> {
+        self.shared.fences.lock().remove(&claim.owner);
+        let asking = Arc::new(claim.clone());
+        let answers = self
+            .ask_all(limit(claim), move |node| {
+                let claim = asking.clone();
+                Box::pin(async move { node.release(&claim, bury).await })
+            })
+            .await;
+        let answered: Vec<Released> = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().ok().copied())
+            .collect();
+        for (node, answer) in self.shared.nodes.iter().zip(&answers) {
+            if answer.is_err() {
+                self.release_later(node.clone(), claim.clone());
+            }
+        }
+        if answered.len() < self.majority() {
+            let first = answers.into_iter().find_map(Result::err);
+            return Err(first.unwrap_or_else(|| BackendError::unanswered(NODE_LIMIT)));
+        }
+        Ok(if answered.contains(&Released::Released) {
+            Released::Released
+        } else if answered.contains(&Released::HeldByOther) {
+            Released::HeldByOther
+        } else {
+            Released::NotHeld
+        })
+    }
+
+    /// Goes on releasing at a server that did not answer, and buries the attempt there: a request of it may be under way.
+    fn release_later(&self, node: Arc<dyn Backend>, claim: Claim) {
+        let clock = self.shared.clock.clone();
+        let until = clock.now() + claim.lease;
+        tokio::spawn(async move {
+            while clock.now() < until {
+                let limit = claim.lease / 6;
+                if matches!(clock.timeout(limit, node.release(&claim, true)).await, Ok(Ok(_))) {
+                    return;
+                }
+                clock.sleep(limit).await;
+            }
+        });
+    }
+
+    async fn status_all(&self, name: &str) -> Result<Status, BackendError> {
+        let name = Arc::<str>::from(name);
+        let answers = self
+            .ask_all(NODE_LIMIT, move |node| {
+                let name = name.clone();
+                Box::pin(async move { node.status(&name).await })
+            })
+            .await;
+        let known: Vec<&Status> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+        if known.len() < self.majority() {
+            let first = answers.into_iter().find_map(Result::err);
+            return Err(first.unwrap_or_else(|| BackendError::unanswered(NODE_LIMIT)));
+        }
+        let owners: HashSet<&String> = known.iter().flat_map(|status| &status.owners).collect();
+        let has_majority =
+            |owner: &&&String| known.iter().filter(|status| status.owners.contains(owner)).count() >= self.majority();
+        Ok(Status {
+            owners: owners
+                .iter()
+                .filter(has_majority)
+                .map(|owner| (*owner).clone())
+                .collect(),
+            lapses_in: known.iter().filter_map(|status| status.lapses_in).min(),
+            fence: known.iter().filter_map(|status| status.fence).max(),
+            queued: 0,
+        })
+    }
+}
+
+fn limit(claim: &Claim) -> Duration {
+    NODE_LIMIT.min(claim.lease / 20)
+}
+
+impl Backend for Quorum {
+    fn check_name(&self, name: &str) -> Result<(), ConfigError> {
+        self.shared.nodes.iter().try_for_each(|node| node.check_name(name))
+    }
+
+    fn has_queue(&self) -> bool {
+        false
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted> {
+        Box::pin(self.acquire_all(claim))
+    }
+
+    fn renew<'a>(&'a self, claim: &'a Claim) -> Answer<'a, bool> {
+        Box::pin(self.renew_all(claim))
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim, bury: bool) -> Answer<'a, Released> {
+        Box::pin(self.release_all(claim, bury))
+    }
+
+    fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
+        Box::pin(self.raise_all(claim, floor))
+    }
+
+    fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch> {
+        Box::pin(async move {
+            let mut result = Err(BackendError::unanswered(NODE_LIMIT));
+            for node in &self.shared.nodes {
+                // Each release goes to every server, so one that can be listened to is enough.
+                match self.shared.clock.timeout(NODE_LIMIT, node.watch(claim)).await {
+                    Ok(Ok(watch)) => return Ok(watch),
+                    Ok(Err(error)) => result = Err(error),
+                    Err(_) => {}
+                }
+            }
+            result
+        })
+    }
+
+    fn status<'a>(&'a self, name: &'a str) -> Answer<'a, Status> {
+        Box::pin(self.status_all(name))
+    }
+}
+
+impl fmt::Debug for Quorum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quorum")
+            .field("nodes", &self.shared.nodes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! A rate limit that a fleet shares, at the speed of memory.
+//!
+//! # Purpose
+//!
+//! A dependency's quota holds for all processes together. Asking a server for each call is exact and costs a round trip;
+//! a lease takes what the next moment needs in advance, so that a call costs one subtraction, and what is not used lapses,
+//! so that the bound stays hard.
+//!
+//! | sharing | allowed within any time W | a call costs |
+//! |---|---|---|
+//! | [`Sharing::Exact`] | burst + rate × W | a round trip; refusals are remembered |
+//! | [`Sharing::Leased`] | burst + rate × (W + 2 × horizon) | one subtraction; a round trip a batch |
+//!
+//! While the backend does not answer, calls are refused, allowed, or limited to the process's share
+//! ([`OnFailure`]), and the answer says which way it was decided ([`DecidedBy`]). A process that is stopped keeps no
+//! tokens: they lapse by the machine's clock.
+//!
+//! ```
+//! use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimitConfig, SharedRateLimiter};
+//! use c13_reliability::time::Clock;
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let backend = Arc::new(MemoryQuota::new(Clock::system()));
+//! let limits = vec![Limit::new("payments", 100.0, 10)];
+//! let limiter = SharedRateLimiter::try_new(backend, limits, SharedLimitConfig::DEFAULT)?;
+//! limiter.acquire(1).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Defaults
+//!
+//! | setting | default |
+//! |---|---|
+//! | sharing | leased, horizon 50 ms |
+//! | backend does not answer | the local share |
+//! | one request | 50 ms |
+//! | a failed backend is left alone | 200 to 300 ms |
+
+mod backend;
+mod config;
+mod handle;
+#[cfg(feature = "redis")]
+mod redis;
+mod state;
+
+pub use backend::{MemoryQuota, QuotaBackend, Taken};
+pub use config::{Limit, OnFailure, SharedLimitConfig, Sharing};
+pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
+#[cfg(feature = "redis")]
+pub use redis::RedisQuota;

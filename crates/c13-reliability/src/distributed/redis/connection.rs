@@ -1,0 +1,457 @@
+//! A connection that is made when it is needed, and made anew when it is broken or does not answer.
+
+use crate::error::{ConfigError, ConfigValue};
+use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::time::{Clock, Tick};
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    RedisResult, ServerErrorKind, Value,
+};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How a connection is made and when it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisSettings {
+    /// How long making a connection may take; 1 s by default.
+    pub connect_timeout: Duration,
+    /// How long a reply may take; 1 s by default. A lock's or limiter's own limit, where shorter, comes first.
+    pub response_timeout: Duration,
+    /// How long sent bytes may stay unacknowledged before the system closes the connection (Linux); 2 s by default.
+    pub user_timeout: Duration,
+    /// After how many requests in a row without a reply the connection is taken for dead and made anew; 2 by default.
+    pub unanswered: u32,
+}
+
+impl RedisSettings {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        connect_timeout: Duration::from_secs(1),
+        response_timeout: Duration::from_secs(1),
+        user_timeout: Duration::from_secs(2),
+        unanswered: 2,
+    };
+
+    /// Sets how long making a connection may take.
+    #[must_use]
+    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Sets how long a reply may take.
+    #[must_use]
+    pub const fn response_timeout(mut self, limit: Duration) -> Self {
+        self.response_timeout = limit;
+        self
+    }
+
+    /// Sets how long sent bytes may stay unacknowledged.
+    #[must_use]
+    pub const fn user_timeout(mut self, limit: Duration) -> Self {
+        self.user_timeout = limit;
+        self
+    }
+
+    /// Sets after how many requests without a reply the connection is made anew.
+    #[must_use]
+    pub const fn unanswered(mut self, requests: u32) -> Self {
+        self.unanswered = requests;
+        self
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let least = Duration::from_millis(1);
+        for (setting, value) in [
+            ("connect_timeout", self.connect_timeout),
+            ("response_timeout", self.response_timeout),
+            ("user_timeout", self.user_timeout),
+        ] {
+            if value < least {
+                let value = ConfigValue::Duration(value);
+                return Err(ConfigError::new("redis", setting, value, "must be at least 1 ms"));
+            }
+        }
+        if self.unanswered == 0 {
+            return Err(ConfigError::new(
+                "redis",
+                "unanswered",
+                ConfigValue::Count(0),
+                "must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// A Redis: one server, the master that Sentinels name, or a cluster. Clones share one connection.
+///
+/// It connects when it is first used, and again when the connection breaks, when requests go unanswered, or when the
+/// server says that it is a master no more. It never repeats a request by itself.
+#[derive(Clone)]
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Target,
+    settings: RedisSettings,
+    clock: Clock,
+    link: Mutex<Link>,
+    /// Requests in a row that nobody got a reply to.
+    unanswered: AtomicU64,
+}
+
+#[derive(Default)]
+struct Link {
+    connection: Option<Connection>,
+    /// Counts the connections, so that whoever finds one broken does not take down its successor.
+    number: u64,
+}
+
+#[derive(Clone)]
+enum Target {
+    Server(Box<ConnectionInfo>),
+    Sentinel {
+        sentinels: Vec<ConnectionInfo>,
+        master: String,
+    },
+    Cluster(Vec<ConnectionInfo>),
+    /// Somebody else's connection, that cannot be made anew.
+    Given(MultiplexedConnection),
+}
+
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// A request that was given up sooner than this says nothing about the connection.
+const TOO_SOON: Duration = Duration::from_millis(20);
+
+impl Redis {
+    /// The server at `url`, such as `redis://127.0.0.1:6379`, with default settings.
+    ///
+    /// # Errors
+    ///
+    /// The URL makes no sense. Nothing is connected yet.
+    pub fn open(url: &str) -> RedisResult<Self> {
+        Self::open_with(url, RedisSettings::DEFAULT)
+    }
+
+    /// The server at `url`, with these settings.
+    ///
+    /// # Errors
+    ///
+    /// The URL or a setting makes no sense. Nothing is connected yet.
+    pub fn open_with(url: &str, settings: RedisSettings) -> RedisResult<Self> {
+        Self::to(Target::Server(Box::new(info(url, &settings)?)), settings)
+    }
+
+    /// Whoever is master of the group `master` according to the first of the Sentinels at `urls` that answers. Asked
+    /// again for each new connection.
+    ///
+    /// # Errors
+    ///
+    /// A URL or a setting makes no sense. Nothing is connected yet.
+    pub fn sentinel(urls: &[&str], master: &str, settings: RedisSettings) -> RedisResult<Self> {
+        let target = Target::Sentinel {
+            sentinels: infos(urls, &settings)?,
+            master: master.to_owned(),
+        };
+        Self::to(target, settings)
+    }
+
+    /// The cluster that the nodes at `urls` belong to.
+    ///
+    /// # Errors
+    ///
+    /// A URL or a setting makes no sense. Nothing is connected yet.
+    pub fn cluster(urls: &[&str], settings: RedisSettings) -> RedisResult<Self> {
+        Self::to(Target::Cluster(infos(urls, &settings)?), settings)
+    }
+
+    /// A connection that somebody else has made. It is used as it is and not made anew when it breaks.
+    #[must_use]
+    pub fn of_connection(connection: MultiplexedConnection) -> Self {
+        Self::assemble(Target::Given(connection), RedisSettings::DEFAULT)
+    }
+
+    fn to(target: Target, settings: RedisSettings) -> RedisResult<Self> {
+        settings
+            .validate()
+            .map_err(|error| RedisError::from((ErrorKind::InvalidClientConfig, "settings", error.to_string())))?;
+        Ok(Self::assemble(target, settings))
+    }
+
+    fn assemble(target: Target, settings: RedisSettings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                target,
+                settings,
+                clock: Clock::system(),
+                link: Mutex::default(),
+                unanswered: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The same Redis by a connection of its own.
+    #[must_use]
+    pub fn another_connection(&self) -> Self {
+        Self::assemble(self.shared.target.clone(), self.shared.settings)
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn settings(&self) -> &RedisSettings {
+        &self.shared.settings
+    }
+
+    /// Sends one command and gives its reply.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or the connection's: then the command may have been carried out all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it does not take back a command that was sent.
+    pub async fn request(&self, command: &Cmd) -> RedisResult<Value> {
+        let (number, connection) = self.connection().await?;
+        let mut asked = self.asked(number);
+        let result = match connection {
+            Connection::One(mut connection) => command.query_async(&mut connection).await,
+            Connection::Cluster(mut connection) => command.query_async(&mut connection).await,
+        };
+        asked.answered(result.as_ref().err());
+        result
+    }
+
+    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let (number, connection) = self.connection().await?;
+        let mut asked = self.asked(number);
+        let result = match connection {
+            Connection::One(mut connection) => pipeline.query_async(&mut connection).await,
+            Connection::Cluster(mut connection) => pipeline.query_async(&mut connection).await,
+        };
+        asked.answered(result.as_ref().err());
+        result
+    }
+
+    fn asked(&self, number: u64) -> Asked<'_> {
+        Asked {
+            redis: self,
+            number,
+            sent: self.shared.clock.now(),
+            done: false,
+        }
+    }
+
+    async fn connection(&self) -> RedisResult<(u64, Connection)> {
+        let mut link = self.shared.link.lock().await;
+        if let Some(connection) = &link.connection {
+            return Ok((link.number, connection.clone()));
+        }
+        let connection = self.shared.connect().await?;
+        // Relaxed: a count of what follows; nothing is published by it.
+        self.shared.unanswered.store(0, Ordering::Relaxed);
+        link.connection = Some(connection.clone());
+        link.number += 1;
+        Ok((link.number, connection))
+    }
+
+    /// Gives up connection `number`, unless it was given up before.
+    fn give_up(&self, number: u64) {
+        // Whoever has the lock is connecting anew already.
+        if let Ok(mut link) = self.shared.link.try_lock()
+            && link.number == number
+        {
+            link.connection = None;
+        }
+    }
+
+    /// A connection of its own for messages. In a cluster every node passes on every message.
+    pub(super) async fn messages(&self) -> RedisResult<PubSub> {
+        let limit = self.shared.settings.connect_timeout;
+        let connecting = async {
+            match &self.shared.target {
+                Target::Server(info) => Client::open((**info).clone())?.get_async_pubsub().await,
+                Target::Sentinel { .. } => self.shared.master().await?.get_async_pubsub().await,
+                Target::Cluster(nodes) => {
+                    let mut result = Err(unreachable("no node"));
+                    for node in nodes {
+                        result = Client::open(node.clone())?.get_async_pubsub().await;
+                        if result.is_ok() {
+                            break;
+                        }
+                    }
+                    result
+                }
+                Target::Given(_) => Err(unreachable("a connection that was given cannot be asked for messages")),
+            }
+        };
+        match self.shared.clock.timeout(limit, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(unreachable("no connection for messages in time")),
+        }
+    }
+
+    /// Whether there can be a connection for messages.
+    pub(crate) fn has_messages(&self) -> bool {
+        !matches!(self.shared.target, Target::Given(_))
+    }
+}
+
+impl Shared {
+    async fn connect(&self) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.settings.connect_timeout))
+            .set_response_timeout(Some(self.settings.response_timeout));
+        let connecting = async {
+            match &self.target {
+                Target::Server(info) => {
+                    let client = Client::open((**info).clone())?;
+                    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+                    Ok(Connection::One(connection))
+                }
+                Target::Sentinel { .. } => {
+                    let master = self.master().await?;
+                    let connection = master.get_multiplexed_async_connection_with_config(&config).await?;
+                    Ok(Connection::One(connection))
+                }
+                Target::Cluster(nodes) => {
+                    let client = ClusterClientBuilder::new(nodes.clone())
+                        .tcp_settings(tcp(&self.settings))
+                        .connection_timeout(self.settings.connect_timeout)
+                        .response_timeout(self.settings.response_timeout)
+                        // Only what follows a redirection is sent again: what may have been carried out is ours to judge.
+                        .retries(CLUSTER_REDIRECTIONS)
+                        .build()?;
+                    Ok(Connection::Cluster(client.get_async_connection().await?))
+                }
+                Target::Given(connection) => Ok(Connection::One(connection.clone())),
+            }
+        };
+        // Each step has its limit; the handshakes together have this one.
+        match self.clock.timeout(self.settings.connect_timeout * 3, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(unreachable("no connection in time")),
+        }
+    }
+
+    /// Whoever is master now.
+    async fn master(&self) -> RedisResult<Client> {
+        let Target::Sentinel { sentinels, master } = &self.target else {
+            return Err(unreachable("no sentinels"));
+        };
+        // Made anew each time: it keeps what it was told once.
+        let mut group = Sentinel::build(sentinels.clone())?;
+        let first = &sentinels[0];
+        let node = SentinelNodeConnectionInfo::default()
+            .set_redis_connection_info(first.redis_settings().clone())
+            .set_tcp_settings(tcp(&self.settings));
+        group.async_master_for(master, Some(&node)).await
+    }
+}
+
+/// How often a cluster's redirections are followed for one request.
+const CLUSTER_REDIRECTIONS: u32 = 3;
+
+fn unreachable(what: &'static str) -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::NotConnected, what).into()
+}
+
+fn tcp(settings: &RedisSettings) -> TcpSettings {
+    let tcp = TcpSettings::default().set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    return tcp.set_user_timeout(settings.user_timeout);
+    #[cfg(not(target_os = "linux"))]
+    return tcp;
+}
+
+fn info(url: &str, settings: &RedisSettings) -> RedisResult<ConnectionInfo> {
+    Ok(url.into_connection_info()?.set_tcp_settings(tcp(settings)))
+}
+
+fn infos(urls: &[&str], settings: &RedisSettings) -> RedisResult<Vec<ConnectionInfo>> {
+    if urls.is_empty() {
+        return Err((ErrorKind::InvalidClientConfig, "no address").into());
+    }
+    urls.iter().map(|url| info(url, settings)).collect()
+}
+
+/// Watches what becomes of one request: dropped without an answer, it counts against the connection.
+struct Asked<'a> {
+    redis: &'a Redis,
+    number: u64,
+    sent: Tick,
+    done: bool,
+}
+
+impl Asked<'_> {
+    fn answered(&mut self, error: Option<&RedisError>) {
+        self.done = true;
+        match error {
+            Some(error) if error.is_timeout() => self.unanswered(),
+            Some(error) if is_fatal(error) => self.redis.give_up(self.number),
+            // Relaxed: a count; whoever reads it late gives the connection up one request later.
+            _ => self.redis.shared.unanswered.store(0, Ordering::Relaxed),
+        }
+    }
+
+    fn unanswered(&self) {
+        let shared = &self.redis.shared;
+        // Relaxed: as above.
+        let before = shared.unanswered.fetch_add(1, Ordering::Relaxed);
+        if before + 1 >= u64::from(shared.settings.unanswered) {
+            self.redis.give_up(self.number);
+        }
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.done && self.redis.shared.clock.now() - self.sent >= TOO_SOON {
+            self.unanswered();
+        }
+    }
+}
+
+/// Whether the connection is of no more use: broken, or to a server that is no master any more.
+fn is_fatal(error: &RedisError) -> bool {
+    let demoted = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+    );
+    error.is_unrecoverable_error() || error.is_connection_dropped() || demoted
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Addresses only: a URL may hold a password.
+        let target: Vec<String> = match &self.shared.target {
+            Target::Server(info) => vec![info.addr().to_string()],
+            Target::Sentinel { sentinels: nodes, .. } | Target::Cluster(nodes) => {
+                nodes.iter().map(|info| info.addr().to_string()).collect()
+            }
+            Target::Given(_) => Vec::new(),
+        };
+        f.debug_struct("Redis").field("at", &target).finish_non_exhaustive()
+    }
+}

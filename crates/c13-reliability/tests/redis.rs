@@ -1,0 +1,69 @@
+//! Locks and limits on real Redis processes, with the faults that networks and servers have.
+//!
+//! Needs `redis-server` and `redis-cli`, and the address of a server that all tests share in `C13_TEST_REDIS`: `./test`
+//! sees to both.
+
+#![cfg(feature = "redis")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[path = "it/lock/conformance.rs"]
+mod conformance;
+#[path = "redis/lock.rs"]
+mod lock;
+#[path = "redis/proxy.rs"]
+mod proxy;
+#[path = "redis/quorum.rs"]
+mod quorum;
+#[path = "redis/rate_limiter.rs"]
+mod rate_limiter;
+#[path = "redis/server.rs"]
+mod server;
+#[path = "redis/waiting.rs"]
+mod waiting;
+
+use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::lock::{Backend, Lock, LockConfig, RedisBackend};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(1);
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A key that no other test, and no other run, uses.
+fn key(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("c13-test:{name}:{}:{number}", std::process::id())
+}
+
+fn backend(url: &str) -> RedisBackend {
+    RedisBackend::new(Redis::open(url).unwrap())
+}
+
+fn lock_at(url: &str, key: &str) -> Lock {
+    Lock::new(Arc::new(backend(url)), key, LockConfig::new(LEASE))
+}
+
+async fn owners(url: &str, key: &str) -> Vec<String> {
+    backend(url).status(key).await.unwrap().owners
+}
+
+/// Waits until `key` is free, at most for `limit`.
+async fn is_free_within(url: &str, key: &str, limit: Duration) -> bool {
+    let clock = c13_reliability::time::Clock::system();
+    let backend = backend(url);
+    let end = clock.now() + limit;
+    loop {
+        if backend.status(key).await.unwrap().owners.is_empty() {
+            return true;
+        }
+        if clock.now() >= end {
+            return false;
+        }
+        clock.sleep(ms(1)).await;
+    }
+}

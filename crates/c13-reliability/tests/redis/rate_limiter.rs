@@ -1,0 +1,159 @@
+//! Shared rate limits on a real Redis: every window of a merged log is checked, not only the total.
+
+use crate::ms;
+use crate::proxy::wait;
+use crate::server::{Server, shared_url};
+use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::rate_limiter::{
+    DecidedBy, Limit, OnFailure, RedisQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
+};
+use c13_reliability::time::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+
+const RATE: f64 = 2_000.0;
+const BURST: u64 = 400;
+const HORIZON: Duration = Duration::from_millis(20);
+
+fn limiter(url: &str, key: &str, config: SharedLimitConfig) -> SharedRateLimiter {
+    let backend = Arc::new(RedisQuota::new(Redis::open(url).unwrap()));
+    SharedRateLimiter::try_new(backend, vec![Limit::new(key, RATE, BURST)], config).unwrap()
+}
+
+/// Four limiters with connections of their own, each asked for far more than its share; when each call was allowed, in
+/// seconds, and by whom.
+async fn hammer(url: &str, key: &str, config: SharedLimitConfig, lasting: Duration) -> Vec<(f64, DecidedBy)> {
+    let clock = Clock::since_boot();
+    let end = clock.now() + lasting;
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let (limiter, clock) = (limiter(url, key, config), clock.clone());
+            tokio::spawn(async move {
+                let mut log = Vec::new();
+                while clock.now() < end {
+                    match limiter.acquire(1).await {
+                        Ok(by) => log.push((clock.now().as_nanos() as f64 / 1e9, by)),
+                        Err(SharedLimitError::Exceeded { retry_after, .. }) => {
+                            wait(retry_after.clamp(Duration::from_micros(200), ms(2))).await;
+                        }
+                        Err(_) => wait(ms(1)).await,
+                    }
+                }
+                log
+            })
+        })
+        .collect();
+    let mut log = Vec::new();
+    for task in tasks {
+        log.extend(task.await.unwrap());
+    }
+    log.sort_by(|a, b| a.0.total_cmp(&b.0));
+    log
+}
+
+/// The most that any window was over `rate × its length`: with x = i - rate × t, the greatest rise of x.
+fn worst_excess(log: &[(f64, DecidedBy)]) -> f64 {
+    let (mut lowest, mut worst) = (f64::INFINITY, 0.0_f64);
+    for (i, (at, _)) in log.iter().enumerate() {
+        let x = i as f64 - RATE * at;
+        lowest = lowest.min(x);
+        worst = worst.max(x - lowest + 1.0);
+    }
+    worst
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_window_of_four_limiters_is_over_its_bound() {
+    let lasting = Duration::from_secs(4);
+    for (sharing, slack) in [
+        (Sharing::Exact, 0.0),
+        (Sharing::Leased { horizon: HORIZON }, RATE * HORIZON.as_secs_f64() * 2.0),
+    ] {
+        let config = SharedLimitConfig::DEFAULT.sharing(sharing).request_timeout(ms(500));
+        let log = hammer(&shared_url(), &crate::key("accuracy"), config, lasting).await;
+        let used = log.len() as f64 / (BURST as f64 + RATE * lasting.as_secs_f64());
+        let worst = worst_excess(&log);
+        println!(
+            "{sharing:?}: {} allowed, {:.1} % used, worst window {worst:.0} of {BURST}",
+            log.len(),
+            used * 100.0
+        );
+        // What is logged was decided a moment earlier, and a thread may be stopped in between: 10 ms of it.
+        assert!(
+            worst <= BURST as f64 + slack + RATE * 0.010 + 1.0,
+            "{sharing:?}: {worst}"
+        );
+        assert!(used >= 0.90, "{sharing:?}: {used}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_dies_leaves_each_its_share_and_says_so() {
+    let mut server = Server::start();
+    let url = server.url();
+    let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Leased { horizon: HORIZON });
+    let hammering = tokio::spawn(async move { hammer(&url, "kill", config, Duration::from_secs(4)).await });
+    wait(ms(1_300)).await;
+    server.kill();
+    wait(ms(1_000)).await;
+    server = Server::start_with(server.port, &[]);
+    let log = hammering.await.unwrap();
+    let local = log.iter().filter(|(_, by)| *by == DecidedBy::Local).count();
+    let worst = worst_excess(&log);
+    println!(
+        "{} allowed, {local} of them locally, worst window {worst:.0}",
+        log.len()
+    );
+    assert!(local > 500, "{local}");
+    let by_lease_at_the_end = log
+        .iter()
+        .rev()
+        .take(100)
+        .filter(|(_, by)| *by == DecidedBy::Lease)
+        .count();
+    assert!(by_lease_at_the_end > 50, "it went back to Redis");
+    // A burst of the local shares, one of the Redis that forgot, and what was leased.
+    assert!(worst <= BURST as f64 * 3.0 + RATE * 0.1, "{worst}");
+    drop(server);
+}
+
+#[tokio::test]
+async fn without_redis_calls_are_refused_allowed_or_shared_as_set() {
+    let config = SharedLimitConfig::DEFAULT.request_timeout(ms(20));
+    let nowhere = "redis://127.0.0.1:1";
+    let deny = limiter(nowhere, "x", config.on_failure(OnFailure::Deny));
+    assert!(matches!(
+        deny.acquire(1).await,
+        Err(SharedLimitError::Unavailable { .. })
+    ));
+    let allow = limiter(nowhere, "x", config.on_failure(OnFailure::Allow));
+    assert_eq!(allow.acquire(1).await, Ok(DecidedBy::Nobody));
+    let local = limiter(nowhere, "x", config);
+    let mut had = 0;
+    while local.acquire(1).await == Ok(DecidedBy::Local) {
+        had += 1;
+    }
+    assert!((100..=110).contains(&had), "a quarter of the burst: {had}");
+}
+
+#[tokio::test]
+async fn several_limits_give_together_or_not_at_all_and_every_key_lapses() {
+    let server = Server::start();
+    let backend = Arc::new(RedisQuota::new(Redis::open(&server.url()).unwrap()));
+    let limits = vec![Limit::new("{g}:wide", 1_000.0, 100), Limit::new("{g}:tight", 1.0, 3)];
+    let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact);
+    let limiter = SharedRateLimiter::try_new(backend, limits, config).unwrap();
+    for _ in 0..3 {
+        assert_eq!(limiter.acquire(1).await, Ok(DecidedBy::Exact));
+    }
+    assert!(matches!(
+        limiter.acquire(1).await,
+        Err(SharedLimitError::Exceeded { .. })
+    ));
+    wait(ms(150)).await;
+    assert_eq!(limiter.acquire(4).await, Err(SharedLimitError::NeverPossible));
+    for key in server.ask(&["KEYS", "*"]).lines() {
+        let ttl: i64 = server.ask(&["PTTL", key]).parse().unwrap();
+        assert!(ttl > 0, "{key} stays for ever: {ttl}");
+    }
+}
