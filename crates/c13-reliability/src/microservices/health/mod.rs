@@ -60,6 +60,8 @@ mod http;
 mod join;
 mod lifecycle;
 mod observed;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod redact;
 mod report;
 mod service;
@@ -79,6 +81,8 @@ pub use http::HttpChecker;
 pub use lifecycle::StartupGate;
 pub(crate) use observed::METRICS;
 pub use observed::ObservedCheck;
+#[cfg(feature = "postgres")]
+pub use postgres::DatabaseHealthChecker;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
 pub use service::{AddCheckError, HealthCheckService};
 pub use stall::EventLoopChecker;
