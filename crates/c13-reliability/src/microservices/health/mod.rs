@@ -51,6 +51,7 @@
 mod access;
 #[cfg(feature = "axum")]
 mod axum;
+mod breaker;
 mod check;
 mod checker;
 mod config;
@@ -73,6 +74,7 @@ mod url;
 
 #[cfg(feature = "axum")]
 pub use axum::{DrainSettings, Shutdown, serve, serve_until};
+pub use breaker::BreakerChecker;
 pub use checker::HealthChecker;
 pub use config::CheckSettings;
 pub use disk::DiskSpaceChecker;
