@@ -1,7 +1,10 @@
 //! The command line: what can be asked for, and what `--help` says of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use c13_reliability::microservices::health::ProbeUrl;
+use c13_reliability::policy::document::parse_duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::drill::scenario::MOST_REPEATS;
@@ -25,6 +28,7 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Drill(DrillArgs),
+    Health(HealthArgs),
 }
 
 /// Rehearse an incident in virtual time, against the library's own policy code
@@ -78,6 +82,35 @@ Exit status:
   3    an objective is missed
   130  interrupted";
 
+/// Ask a service whether it is well, for the health checks of containers
+///
+/// Asks an HTTP address once, or again and again until it answers well. Needs no curl in the image.
+#[derive(Debug, Args)]
+#[command(after_long_help = HEALTH_HELP)]
+pub(crate) struct HealthArgs {
+    /// The address, such as `http://127.0.0.1:8080/ready`; without TLS
+    #[arg(value_name = "URL")]
+    pub(crate) url: ProbeUrl,
+
+    /// Ask again until it is well, for so long, such as `30s`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) wait: Option<Duration>,
+
+    /// How long one answer may take
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
+    pub(crate) timeout: Duration,
+}
+
+const HEALTH_HELP: &str = "\
+Examples:
+  HEALTHCHECK CMD [\"c13\", \"health\", \"http://127.0.0.1:8080/ready\"]
+  c13 health http://127.0.0.1:8080/startup --wait 30s && run-the-tests
+
+Exit status:
+  0    it answered with a status from 200 to 399
+  1    it did not
+  2    the command line is wrong";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,8 +119,10 @@ mod tests {
 
     fn drill(arguments: &[&str]) -> Result<DrillArgs, ErrorKind> {
         let line = ["c13", "drill"].iter().chain(arguments);
-        let Command::Drill(arguments) = CommandLine::try_parse_from(line).map_err(|error| error.kind())?.command;
-        Ok(arguments)
+        match CommandLine::try_parse_from(line).map_err(|error| error.kind())?.command {
+            Command::Drill(arguments) => Ok(arguments),
+            other => panic!("not a drill: {other:?}"),
+        }
     }
 
     #[test]

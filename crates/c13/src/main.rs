@@ -14,8 +14,9 @@ use args::{Command, CommandLine};
 use drill::watch::Watch;
 
 fn main() -> ExitCode {
-    let Command::Drill(args) = match CommandLine::try_parse() {
-        Ok(line) => line.command,
+    let args = match CommandLine::try_parse().map(|line| line.command) {
+        Ok(Command::Drill(args)) => args,
+        Ok(Command::Health(args)) => return output::health(&args.url, &cmd::health::run(&args)),
         Err(error) => return output::usage(&error),
     };
     output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {

@@ -7,10 +7,12 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use c13_reliability::microservices::health::ProbeUrl;
 use c13_reliability::policy::document::Diagnostics;
 
 use crate::cmd::Failure;
 use crate::cmd::drill::Outcome;
+use crate::cmd::health::Answer;
 use crate::drill::watch::Progress;
 use crate::drill::{json, table};
 
@@ -35,6 +37,21 @@ pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
         &mut anstream::stdout().lock(),
         &mut anstream::stderr().lock(),
     ))
+}
+
+/// Prints what came of `c13 health`, and says with which status to exit.
+pub(crate) fn health(url: &ProbeUrl, answer: &Answer) -> ExitCode {
+    // The status is the answer; who does not listen to the words loses nothing.
+    match answer {
+        Answer::Well(status) => {
+            let _ = writeln!(anstream::stdout().lock(), "{url} answered {status}");
+            ExitCode::from(DONE)
+        }
+        Answer::Unwell(reason) => {
+            let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {reason}");
+            ExitCode::from(FAILED)
+        }
+    }
 }
 
 /// Prints what is wrong with the command line, or the help that it asked for.

@@ -2,5 +2,6 @@
 
 pub(crate) mod drill;
 mod failure;
+pub(crate) mod health;
 
 pub(crate) use failure::Failure;

@@ -51,6 +51,7 @@
 mod access;
 #[cfg(feature = "axum")]
 mod axum;
+mod breaker;
 mod check;
 mod checker;
 mod config;
@@ -60,6 +61,8 @@ mod http;
 mod join;
 mod lifecycle;
 mod observed;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod redact;
 mod report;
 mod service;
@@ -71,6 +74,7 @@ mod url;
 
 #[cfg(feature = "axum")]
 pub use axum::{DrainSettings, Shutdown, serve, serve_until};
+pub use breaker::BreakerChecker;
 pub use checker::HealthChecker;
 pub use config::CheckSettings;
 pub use disk::DiskSpaceChecker;
@@ -79,6 +83,8 @@ pub use http::HttpChecker;
 pub use lifecycle::StartupGate;
 pub(crate) use observed::METRICS;
 pub use observed::ObservedCheck;
+#[cfg(feature = "postgres")]
+pub use postgres::DatabaseHealthChecker;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
 pub use service::{AddCheckError, HealthCheckService};
 pub use stall::EventLoopChecker;

@@ -1,0 +1,99 @@
+//! Whether a circuit lets calls through.
+
+use super::{ComponentHealth, HealthChecker};
+use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitState};
+use async_trait::async_trait;
+
+/// Looks at a circuit breaker: `Healthy` while calls run, `Degraded` while they are refused or only probes run.
+///
+/// An open circuit is a dependency that is known to fail and is being left alone, with whatever the service does
+/// instead; that alone is no reason to send traffic elsewhere. Add it as an optional check. Where the service is of no
+/// use without the dependency, [`unhealthy_when_open`](Self::unhealthy_when_open) says so.
+///
+/// ```
+/// use c13_reliability::microservices::health::{BreakerChecker, HealthChecker, HealthStatus};
+/// use c13_reliability::patterns::circuit_breaker::CircuitBreaker;
+/// use c13_reliability::time::Executor;
+/// use std::time::Duration;
+///
+/// let breaker = CircuitBreaker::new(5, 2, Duration::from_secs(30));
+/// let checker = BreakerChecker::new("payments", breaker.clone());
+/// breaker.force_open();
+/// assert_eq!(Executor::new().block_on(checker.check()).status, HealthStatus::Degraded);
+/// ```
+#[derive(Clone, Debug)]
+pub struct BreakerChecker {
+    name: String,
+    breaker: CircuitBreaker,
+    unhealthy_when_open: bool,
+}
+
+impl BreakerChecker {
+    /// A check of this name of this breaker.
+    #[must_use]
+    pub fn new(name: impl Into<String>, breaker: CircuitBreaker) -> Self {
+        Self {
+            name: name.into(),
+            breaker,
+            unhealthy_when_open: false,
+        }
+    }
+
+    /// Makes an open circuit `Unhealthy`.
+    #[must_use]
+    pub fn unhealthy_when_open(mut self) -> Self {
+        self.unhealthy_when_open = true;
+        self
+    }
+}
+
+#[async_trait]
+impl HealthChecker for BreakerChecker {
+    async fn check(&self) -> ComponentHealth {
+        let state = self.breaker.current_state();
+        let message = format!("the circuit is {state}");
+        match state {
+            CircuitState::Open | CircuitState::ForcedOpen if self.unhealthy_when_open => {
+                ComponentHealth::unhealthy(self.name(), message)
+            }
+            CircuitState::Open | CircuitState::ForcedOpen | CircuitState::HalfOpen => {
+                ComponentHealth::degraded(self.name(), message)
+            }
+            CircuitState::Closed | CircuitState::ForcedClosed | CircuitState::MetricsOnly => {
+                ComponentHealth::healthy(self.name())
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::HealthStatus::{self, Degraded, Healthy, Unhealthy};
+    use super::*;
+    use crate::time::Executor;
+    use std::time::Duration;
+
+    #[test]
+    fn the_status_follows_the_circuit() {
+        let breaker = CircuitBreaker::new(1, 1, Duration::from_secs(30));
+        let lenient = BreakerChecker::new("payments", breaker.clone());
+        let strict = lenient.clone().unhealthy_when_open();
+        let statuses = || -> [HealthStatus; 2] {
+            let executor = Executor::new();
+            [&lenient, &strict].map(|checker| executor.block_on(checker.check()).status)
+        };
+        assert_eq!(statuses(), [Healthy, Healthy]);
+        breaker.force_open();
+        assert_eq!(statuses(), [Degraded, Unhealthy]);
+        breaker.force_closed();
+        assert_eq!(statuses(), [Healthy, Healthy]);
+        breaker.reset();
+        let failed: Result<(), _> = Executor::new().block_on(breaker.call(async { Err("refused") }));
+        assert!(failed.is_err());
+        assert_eq!(statuses(), [Degraded, Unhealthy]);
+    }
+}
