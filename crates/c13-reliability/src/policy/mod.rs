@@ -22,6 +22,8 @@ mod config;
 #[cfg(feature = "toml")]
 pub mod document;
 mod error;
+#[cfg(feature = "toml")]
+pub mod file;
 mod handle;
 mod profile;
 #[cfg(all(test, not(c13_loom)))]

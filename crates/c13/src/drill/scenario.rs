@@ -6,7 +6,6 @@
 pub(crate) mod dependency;
 pub(crate) mod fault;
 pub(crate) mod load;
-pub(crate) mod policy;
 pub(crate) mod slo;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,19 @@ impl Diagnostic {
         self
     }
 
+    /// Points at a place that somebody wrote, if there is one.
+    pub(super) fn at_something_written(mut self) -> Self {
+        if self.primary.span.source().is_generated()
+            && let Some(written) = self
+                .secondary
+                .iter_mut()
+                .find(|label| !label.span.source().is_generated())
+        {
+            std::mem::swap(&mut self.primary, written);
+        }
+        self
+    }
+
     /// Marks the error as one of something that is not there: it is withheld from a text with broken syntax, where it
     /// may be there after all.
     pub fn absence(mut self) -> Self {

@@ -54,6 +54,7 @@
 
 mod diagnostic;
 mod duration;
+mod layers;
 mod node;
 mod quantity;
 mod read;

@@ -14,6 +14,15 @@ pub(super) struct Node {
     pub(super) span: Span,
 }
 
+impl Node {
+    fn copied(&self) -> Self {
+        Self {
+            content: self.content.copied(),
+            span: self.span.clone(),
+        }
+    }
+}
+
 /// What a value holds.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -30,6 +39,20 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// The same again; nobody has asked for anything in its tables.
+    pub(super) fn copied(&self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.clone()),
+            Self::Integer(number) => Self::Integer(*number),
+            Self::Float(number) => Self::Float(*number),
+            Self::Boolean(truth) => Self::Boolean(*truth),
+            Self::Date => Self::Date,
+            Self::List(nodes) => Self::List(nodes.iter().map(Node::copied).collect()),
+            Self::Table(fields) => Self::Table(fields.copied()),
+            Self::Broken => Self::Broken,
+        }
+    }
+
     pub(super) fn shape(&self) -> Option<Shape> {
         Some(match self {
             Self::Text(_) => Shape::Text,
@@ -66,6 +89,19 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    fn copied(&self) -> Self {
+        let entries = self.entries.iter().map(|entry| Entry {
+            key: entry.key.clone(),
+            key_span: entry.key_span.clone(),
+            node: entry.node.copied(),
+            home: entry.home.clone(),
+        });
+        Self {
+            entries: entries.collect(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -84,6 +120,8 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) key_span: Span,
     pub(super) node: Node,
+    /// The path of the table that it came from, where that is not the table it is in.
+    pub(super) home: Option<Arc<str>>,
 }
 
 /// Turns the parser's tree into ours.
@@ -97,6 +135,7 @@ pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage)
                 content: content(source, value.get_ref(), value.span().start, damage),
                 span: Span::new(source, value.span()),
             },
+            home: None,
         })
         .collect();
     entries.sort_by_key(|entry| entry.key_span.range().start);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub struct Source {
     name: String,
     text: String,
+    generated: bool,
 }
 
 impl Source {
@@ -22,7 +23,24 @@ impl Source {
         Self {
             name: name.into(),
             text,
+            generated: false,
         }
+    }
+
+    /// Names a text that nobody wrote, such as a profile's: where an error has to do with another place as well, it
+    /// points there.
+    #[must_use]
+    pub fn generated(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            generated: true,
+            ..Self::new(name, text)
+        }
+    }
+
+    /// Whether nobody wrote it.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        self.generated
     }
 
     /// The name given to the text, such as a path.

@@ -21,6 +21,15 @@ pub(super) struct Damage {
 }
 
 impl Damage {
+    /// No damage at all.
+    pub(super) fn none(source: &Arc<Source>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            lines: Vec::new(),
+            beyond: usize::MAX,
+        }
+    }
+
     /// Whether there is any.
     pub(super) fn is_some(&self) -> bool {
         !self.lines.is_empty()

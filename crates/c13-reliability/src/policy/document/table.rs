@@ -13,11 +13,13 @@ use super::{
 /// A TOML text being read. It collects every error until [`finish`](Self::finish) hands them over.
 #[derive(Debug)]
 pub struct Document {
-    root: Fields,
+    pub(super) root: Fields,
     /// Empty, at the start of the text: it stands for the whole.
-    span: Span,
-    errors: RefCell<Vec<Diagnostic>>,
-    damage: Damage,
+    pub(super) span: Span,
+    /// The keys that lead to the root; empty for a text of its own.
+    pub(super) path: String,
+    pub(super) errors: RefCell<Vec<Diagnostic>>,
+    pub(super) damage: Damage,
 }
 
 impl Document {
@@ -29,6 +31,7 @@ impl Document {
         Self {
             root,
             span: Span::new(&source, 0..0),
+            path: String::new(),
             errors: RefCell::new(errors),
             damage,
         }
@@ -47,19 +50,25 @@ impl Document {
             document: self,
             fields: &self.root,
             span: &self.span,
-            path: String::new(),
+            path: self.path.clone(),
         }
     }
 
     /// Notes an error.
     pub fn report(&self, error: Diagnostic) {
-        self.errors.borrow_mut().push(error);
+        self.errors.borrow_mut().push(error.at_something_written());
     }
 
     /// Whether an error was noted up to now. Keys that nobody asked for are only looked for at the end.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        !self.errors.borrow().is_empty()
+        self.error_count() > 0
+    }
+
+    /// How many errors were noted up to now.
+    #[must_use]
+    pub fn error_count(&self) -> usize {
+        self.errors.borrow().len()
     }
 
     /// Gives the value that was read, or everything that is wrong: what was noted, and every key that nobody asked for.
@@ -68,7 +77,7 @@ impl Document {
     ///
     /// All errors in the order of the text. A `None` without a noted error is an error too.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Diagnostics> {
-        self.report_unknown(&self.root, "");
+        self.report_unknown(&self.root, &self.path);
         let mut errors = self.errors.into_inner();
         if self.damage.is_some() {
             errors.retain(|error| !error.absence);
@@ -89,11 +98,12 @@ impl Document {
         }
         let asked = fields.asked.borrow();
         for entry in &fields.entries {
+            let path = entry.home.as_deref().unwrap_or(path);
             let here = join(path, &entry.key);
             let known = asked.contains(&entry.key.as_str());
             if known || fields.rest.get() == Rest::Named {
                 self.report_unknown_below(&entry.node, &here);
-            } else if !self.damage.touches(entry.key_span.range().start) {
+            } else if !self.damage.touches(entry.key_span.range().start) && entry.node.content.shape().is_some() {
                 self.report(unknown(entry, &here, path, &asked));
             }
         }
@@ -122,7 +132,7 @@ fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str]) -> Di
     }
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
@@ -152,7 +162,8 @@ impl<'d> Table<'d> {
     /// The path of a key of this table.
     #[must_use]
     pub fn path_of(&self, key: &str) -> String {
-        join(&self.path, key)
+        let home = self.fields.find(key).and_then(|entry| entry.home.as_deref());
+        join(home.unwrap_or(&self.path), key)
     }
 
     /// The document that this is a table of.

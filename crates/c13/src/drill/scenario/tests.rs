@@ -3,9 +3,11 @@
 use super::dependency::{Latency, Order};
 use super::fault::FaultKind;
 use super::load::{Arrivals, LoadPoint};
-use super::policy::settings::{Backoff, Jitter, PolicySettings, Trip};
 use super::*;
-use c13_reliability::policy::Profile;
+use c13_reliability::budget::RetryBudgetConfig;
+use c13_reliability::patterns::circuit_breaker::{FailureRate, FailuresWithin, SlowCalls, Window};
+use c13_reliability::patterns::retry::{Jitter, RetryStrategy};
+use c13_reliability::policy::{PolicyConfig, Profile};
 
 /// A scenario that uses every part once.
 const VALID: &str = r#"
@@ -81,17 +83,10 @@ fn accepted(changes: &[(&str, &str)]) -> Scenario {
     read(&changed(changes)).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The settings of the scenario's own variant.
+/// The policy of the scenario's own variant.
 #[track_caller]
-fn policy(changes: &[(&str, &str)]) -> PolicySettings {
-    settings(&accepted(changes).variants[1])
-}
-
-/// A variant's settings, as a file says them.
-#[track_caller]
-fn settings(variant: &Variant) -> PolicySettings {
-    let policy = variant.policy.expect("it has a policy");
-    PolicySettings::of(&policy).expect("a file can say what was read from one")
+fn policy(changes: &[(&str, &str)]) -> PolicyConfig {
+    accepted(changes).variants[1].policy.expect("it has a policy")
 }
 
 #[test]
@@ -230,16 +225,12 @@ fn everything_can_be_said_in_other_ways() {
 #[test]
 fn settings_inline_change_the_profile_leaf_by_leaf() {
     let careful = policy(&[]);
-    let critical = PolicySettings::of(&Profile::Critical.config()).expect("a file can say it");
-    let timeout = careful.timeout.expect("it is set");
-    let times = (timeout.total, timeout.attempt);
+    let critical = Profile::Critical.config();
+    let times = (careful.total_timeout, careful.attempt_timeout);
     assert_eq!(times, (Some(Duration::from_secs(3)), Some(Duration::from_millis(500))));
-    let (retry, before) = (careful.retry.expect("it is set"), critical.retry.expect("it is set"));
-    assert_eq!(retry.max_retries, 2);
-    assert_eq!(
-        (retry.backoff, retry.jitter, retry.budget),
-        (before.backoff, before.jitter, before.budget)
-    );
+    let mut retry = critical.retry.expect("it is set");
+    retry.max_retries = 2;
+    assert_eq!(careful.retry, Some(retry));
     assert_eq!(
         (careful.rate_limit, careful.circuit_breaker),
         (critical.rate_limit, critical.circuit_breaker)
@@ -247,30 +238,14 @@ fn settings_inline_change_the_profile_leaf_by_leaf() {
 
     let changed = policy(&[(
         "retry = { max_retries = 2 }",
-        "retry = { max_retries = 1 }\ncircuit_breaker = { failures = 9 }",
+        "retry = { max_retries = 1 }\ncircuit_breaker = { failures = 9 }\nrate_limit = { rate = \"20/s\" }",
     )]);
-    let (breaker, before) = (
-        changed.circuit_breaker.expect("set"),
-        critical.circuit_breaker.expect("set"),
-    );
-    let (
-        Trip::Failures {
-            failures,
-            window,
-            share,
-        },
-        Trip::Failures {
-            window: w, share: s, ..
-        },
-    ) = (breaker.trip, before.trip)
-    else {
-        panic!("{breaker:?}")
-    };
-    assert_eq!((failures.get(), window, share), (9, w, s));
-    assert_eq!(
-        (breaker.open_for, breaker.open_for_max),
-        (before.open_for, before.open_for_max)
-    );
+    let mut breaker = critical.circuit_breaker.expect("it is set");
+    let window = Duration::from_secs(30);
+    breaker.failures_within = Some(FailuresWithin::new(9, window).share(0.5));
+    assert_eq!(changed.circuit_breaker, Some(breaker));
+    let limit = changed.rate_limit.expect("it is set");
+    assert_eq!((limit.rate, limit.burst), (20.0, 20), "the burst follows the rate");
 }
 
 #[test]
@@ -281,7 +256,8 @@ fn false_switches_a_part_off() {
         ("retry = { max_retries = 2 }", off),
         ("timeout = { total = \"3s\", attempt = \"500ms\" }", "timeout = false"),
     ]);
-    assert_eq!((policy.timeout, policy.rate_limit, policy.bulkhead), (None, None, None));
+    assert_eq!((policy.total_timeout, policy.attempt_timeout), (None, None));
+    assert_eq!((policy.rate_limit, policy.bulkhead), (None, None));
     assert_eq!(policy.circuit_breaker, None);
     assert_eq!(
         policy.retry.map(|retry| (retry.max_retries, retry.budget)),
@@ -300,63 +276,62 @@ fn parts_without_a_profile_have_the_defaults_of_their_patterns() {
     ]);
     let retry = policy.retry.expect("it is set");
     assert_eq!(
-        (retry.backoff, retry.jitter),
-        (Backoff::Fixed { base: Duration::ZERO }, Jitter::None)
+        (retry.strategy, retry.jitter),
+        (RetryStrategy::FixedDelay(Duration::ZERO), Jitter::None)
     );
-    assert_eq!(
-        retry.budget.map(|budget| (budget.ratio.value(), budget.min_per_second)),
-        Some((0.2, 10))
-    );
+    assert_eq!(retry.budget, Some(RetryBudgetConfig::new()));
     let breaker = policy.circuit_breaker.expect("it is set");
-    let Trip::FailureRate { rate, calls, min_calls } = breaker.trip else {
-        panic!("{breaker:?}")
-    };
-    assert_eq!((rate.value(), calls.get(), min_calls.get()), (0.5, 100, 100));
+    assert_eq!(
+        breaker.failure_rate,
+        Some(FailureRate::new(0.5, Window::Calls(100), 100))
+    );
     assert_eq!(
         (breaker.open_for, breaker.open_for_max),
-        (Duration::from_secs(30), Duration::from_secs(30))
+        (Duration::from_secs(30), None)
     );
     let limit = policy.rate_limit.expect("it is set");
-    assert_eq!(
-        (limit.rate.per_second(), limit.burst.get(), limit.max_wait),
-        (1.5, 2, Duration::ZERO)
-    );
+    assert_eq!((limit.rate, limit.burst, limit.max_wait), (1.5, 2, Duration::ZERO));
     assert_eq!(
         policy
             .bulkhead
-            .map(|bulkhead| (bulkhead.max_concurrent.get(), bulkhead.max_queue)),
+            .map(|bulkhead| (bulkhead.max_concurrent, bulkhead.max_queue)),
         Some((8, 0))
     );
 }
 
 #[test]
-fn waits_grow_as_their_strategy_says_and_never_overflow() {
-    let ms = Duration::from_millis;
-    for (backoff, waits) in [
-        (Backoff::Fixed { base: ms(5) }, [5, 5, 5, 5]),
-        (
-            Backoff::Linear {
-                base: ms(5),
-                increment: ms(10),
-                max: ms(20),
-            },
-            [5, 15, 20, 20],
-        ),
-        (
-            Backoff::Exponential {
-                base: ms(5),
-                multiplier: 3.0,
-                max: ms(100),
-            },
-            [5, 15, 45, 100],
-        ),
-    ] {
-        assert_eq!(
-            [0, 1, 2, u32::MAX].map(|retry| backoff.delay(retry)),
-            waits.map(ms),
-            "{backoff:?}"
-        );
-    }
+fn the_rules_of_a_breaker_combine() {
+    let breaker = "circuit_breaker = { consecutive_failures = 5, failure_rate = \"50%\", slow_call = \"2s\", \
+                   slow_rate = 0.8, window = { calls = 100 }, min_calls = 20, failures_window = \"10s\" }";
+    let breaker = policy(&[("retry = { max_retries = 2 }", breaker)])
+        .circuit_breaker
+        .expect("it is set");
+    let calls = Window::Calls(100);
+    assert_eq!(breaker.consecutive_failures, Some(5));
+    assert_eq!(breaker.failure_rate, Some(FailureRate::new(0.5, calls, 20)));
+    assert_eq!(
+        breaker.slow_calls,
+        Some(SlowCalls::new(Duration::from_secs(2), 0.8, calls, 20))
+    );
+    let within = FailuresWithin::new(3, Duration::from_secs(10)).share(0.5);
+    assert_eq!(breaker.failures_within, Some(within), "the profile's own rule stays");
+
+    let bare = "circuit_breaker = { failures = false, consecutive_failures = 3 }";
+    let breaker = policy(&[("retry = { max_retries = 2 }", bare)])
+        .circuit_breaker
+        .expect("it is set");
+    assert_eq!((breaker.failures_within, breaker.consecutive_failures), (None, Some(3)));
+
+    let idle = "circuit_breaker = { consecutive_failures = 3, failure_share = 0.5 }";
+    let idle = read(&changed(&[
+        ("profile = \"critical\"\n", ""),
+        ("retry = { max_retries = 2 }", idle),
+    ]));
+    let errors = idle.expect_err("the share is idle");
+    assert!(
+        errors.contains("circuit_breaker.failure_share` means nothing without `failures`"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -383,11 +358,11 @@ fn the_built_in_scenario_is_right_and_has_its_three_variants() {
         variants,
         [("unprotected", true), ("naive-retry", true), ("critical", false)]
     );
-    let naive = settings(&scenario.variants[1]);
+    let naive = scenario.variants[1].policy.expect("it has a policy");
     assert_eq!(naive.circuit_breaker, None, "no breaker");
     let retry = naive.retry.expect("it retries");
     assert_eq!(
-        (retry.backoff.delay(9), retry.jitter, retry.budget),
+        (retry.strategy.backoff_duration(9), retry.jitter, retry.budget),
         (Duration::ZERO, Jitter::None, None),
         "at once"
     );
@@ -1057,7 +1032,11 @@ fn an_attempt_of_the_profile_ends_before_the_whole_call() {
           --> drill.toml:26:21
            |
         26 | timeout = { total = "3s" }
-           |                     ^^^^ the profile lets each attempt take 7s
+           |                     ^^^^ the whole call may take this long
+          ::: the profile critical:2:19
+           |
+         2 | timeout.attempt = "7s"
+           |                   ---- each attempt may take 7s
            |
            = help: lower `attempt` to 3s or less, or raise `total` to 7s or more
         "#,
@@ -1095,8 +1074,12 @@ fn retries_fit_into_the_profile_s_total_timeout() {
            |                       ----- each attempt may take this long
         27 | retry = { max_retries = 2 }
            |                         ^ 3 attempts of 20s and 300ms of waits are 1m 0.3s
+          ::: the profile critical:1:17
            |
-           = help: lower `retry.max_retries` to 0, or raise `timeout.total` to 1m 0.3s or more (it is 30s)
+         1 | timeout.total = "30s"
+           |                 ----- the whole call ends here
+           |
+           = help: lower `retry.max_retries` to 0, or raise `timeout.total` to 1m 0.3s or more
         "#,
     );
 }
@@ -1116,7 +1099,7 @@ fn a_backoff_has_the_keys_of_its_strategy() {
            |                                                                                     ^
            |                                                ------- this is another strategy
 
-        error: `variant.policy.retry.backoff.max` belongs to the strategy "exponential" or "linear"
+        error: `variant.policy.retry.backoff.max` belongs to the strategy "exponential", "linear" or "fibonacci"
           --> drill.toml:27:97
            |
         27 | …y = { max_retries = 1, backoff = { strategy = "fixed", base = "10ms", multiplier = 2, max = "1s" } }
@@ -1231,59 +1214,61 @@ fn a_queue_of_a_bulkhead_needs_time_to_wait() {
 }
 
 #[test]
-fn a_breaker_opens_by_one_rule() {
-    refused(
-        &[(
-            "retry = { max_retries = 2 }",
-            "circuit_breaker = { consecutive_failures = 3, failure_rate = 0.5, window = \"3s\" }",
-        )],
-        r#"
-        error: `variant.policy.circuit_breaker` opens by one rule
-          --> drill.toml:27:47
-           |
-        27 | circuit_breaker = { consecutive_failures = 3, failure_rate = 0.5, window = "3s" }
-           |                                               ^^^^^^^^^^^^ the second
-           |                     -------------------- the first
-           |
-           = help: keep `consecutive_failures`, `failures` or `failure_rate`
-        "#,
-    );
-}
-
-#[test]
 fn a_breaker_waits_for_no_more_calls_than_it_remembers() {
     refused(
         &[(
             "retry = { max_retries = 2 }",
-            "circuit_breaker = { failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }",
+            "circuit_breaker = { failures = false, failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }",
         )],
         r#"
         error: `variant.policy.circuit_breaker.min_calls` must not be above the window: it would never open
-          --> drill.toml:27:78
+          --> drill.toml:27:96
            |
-        27 | circuit_breaker = { failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }
-           |                                                                              ^^
-           |                                                  -------------- the last 10 calls
+        27 | circuit_breaker = { failures = false, failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }
+           |                                                                                                ^^
+           |                                                                    -------------- the last 10 calls
         "#,
     );
 }
 
 #[test]
-fn a_failure_rate_is_over_calls() {
+fn a_failure_rate_over_a_time_says_how_many_calls_it_takes() {
     refused(
         &[(
             "retry = { max_retries = 2 }",
             "circuit_breaker = { failure_rate = 0.5, window = \"30s\" }",
         )],
         r#"
-        error: `variant.policy.circuit_breaker.window` must be a number of calls for a failure rate
-          --> drill.toml:27:50
+        error: `variant.policy.circuit_breaker.min_calls` is missing
+          --> drill.toml:27:19
            |
         27 | circuit_breaker = { failure_rate = 0.5, window = "30s" }
-           |                                                  ^^^^^
-           |                     ------------ the rate
+           |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `min_calls` belongs in this table
            |
-           = help: write, for example, `window = { calls = 100 }`
+           = help: add it, for example `min_calls = 20`
+        "#,
+    );
+}
+
+#[test]
+fn a_profile_s_rule_needs_its_window() {
+    refused(
+        &[(
+            "retry = { max_retries = 2 }",
+            "circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }",
+        )],
+        r#"
+        error: `variant.policy.circuit_breaker.window` must be a duration where failures are counted
+          --> drill.toml:27:50
+           |
+        27 | circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }
+           |                                                  ^^^^^^^^^^^^^^ this is a number of calls
+          ::: the profile critical:16:17
+           |
+        16 | circuit_breaker.failures = 3
+           |                 -------- counted here
+           |
+           = help: give them a window of their own, for example `failures_window = "30s"`, or `failures = false`
         "#,
     );
 }
@@ -1311,15 +1296,18 @@ fn failures_are_counted_over_time() {
 #[test]
 fn failures_in_a_row_have_no_window() {
     refused(
-        &[(
-            "retry = { max_retries = 2 }",
-            "circuit_breaker = { consecutive_failures = 5, window = \"30s\" }",
-        )],
+        &[
+            (
+                "retry = { max_retries = 2 }",
+                "circuit_breaker = { consecutive_failures = 5, window = \"30s\" }",
+            ),
+            ("profile = \"critical\"\n", ""),
+        ],
         r#"
         error: `variant.policy.circuit_breaker.window` means nothing to failures in a row
-          --> drill.toml:27:56
+          --> drill.toml:26:56
            |
-        27 | circuit_breaker = { consecutive_failures = 5, window = "30s" }
+        26 | circuit_breaker = { consecutive_failures = 5, window = "30s" }
            |                                                        ^^^^^
            |                     -------------------- these have no window
            |

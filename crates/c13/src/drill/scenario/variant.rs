@@ -1,9 +1,8 @@
 //! With which policies the callers protect themselves: what a drill compares.
 
-use c13_reliability::policy::document::{Diagnostic, Table};
+use c13_reliability::policy::document::{Diagnostic, Document, Table};
+use c13_reliability::policy::file::{profile_document, read_policy};
 use c13_reliability::policy::{PolicyConfig, Profile};
-
-use super::policy::{PolicySettings, read_policy};
 
 /// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,36 +82,33 @@ fn read_name(table: &Table<'_>) -> Option<String> {
 }
 
 fn read_policy_of(table: &Table<'_>) -> Option<PolicyConfig> {
+    let errors = table.document().error_count();
     let profile = table.optional_choice("profile", &Profile::ALL.map(|profile| (profile.name(), profile)));
-    let base = match profile {
-        Some(profile) => PolicySettings::of(&profile.config())?,
-        None => PolicySettings::default(),
-    };
-    if !table.has("policy") {
-        if !table.has("profile") {
-            let error =
-                Diagnostic::new(table.span().clone(), "a variant has a `profile`, a `policy`, or both").absence();
-            let help = format!(
-                "add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already"
-            );
-            table.report(error.label("this one has neither").help(help));
-        }
-        return Some(base.config());
+    let own = table.optional_table("policy");
+    if !table.has("policy") && !table.has("profile") {
+        let error = Diagnostic::new(table.span().clone(), "a variant has a `profile`, a `policy`, or both").absence();
+        let help =
+            format!("add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already");
+        table.report(error.label("this one has neither").help(help));
     }
-    let policy = table.optional_table("policy")?;
-    if policy.is_empty() {
+    if own.as_ref().is_some_and(Table::is_empty) {
         table.report(
             table
                 .error("policy", "`variant.policy` sets nothing")
                 .help("add a setting, or remove the table"),
         );
     }
-    let config = read_policy(&policy, &base)?.config();
-    // What the file cannot contradict by itself: limits of the parts, such as the longest window.
-    if let Err(error) = config.validate()
-        && !table.document().has_errors()
-    {
-        table.report(table.error("policy", error.to_string()));
+    let profile = profile.map(profile_document);
+    let below = profile.as_ref().map(Document::root);
+    let layers: Vec<Table<'_>> = below.into_iter().chain(own).collect();
+    match read_policy(POLICY, &layers) {
+        Ok(config) => (table.document().error_count() == errors).then_some(config),
+        Err(errors) => {
+            table.document().report_all(&errors);
+            None
+        }
     }
-    Some(config)
 }
+
+/// What errors call a variant's policy.
+const POLICY: &str = "variant.policy";

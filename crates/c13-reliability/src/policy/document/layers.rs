@@ -1,0 +1,112 @@
+//! Tables laid over each other: what the upper says counts, what it does not say stays, and every value keeps its place.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::{
+    Diagnostic, Document, Table,
+    node::{Content, Entry, Fields, Node},
+    syntax::Damage,
+    table::join,
+};
+
+/// The key by which a table says what kind it is; settings of another kind mean nothing to it.
+const KIND: &str = "strategy";
+
+impl Document {
+    /// A document of several tables, each laid over those before it, and called `path` in errors.
+    ///
+    /// Documents of their own are called `path` too. Tables are put together key by key; anything else is replaced as a whole. So is a table that names another
+    /// `strategy` than the ones below it, because their settings mean nothing to it. Every value keeps its own place,
+    /// and its own path in errors, whichever table it came from.
+    ///
+    /// What nobody asks for is reported by this document; the ones that the tables came from
+    /// [no longer look](Table::ignore_rest) at them.
+    #[must_use]
+    pub fn layered(path: &str, layers: &[Table<'_>]) -> Option<Self> {
+        let top = layers.last()?;
+        layers.iter().for_each(Table::ignore_rest);
+        let path_of = |table: &Table<'_>| match table.path.as_str() {
+            "" => path.to_owned(),
+            own => own.to_owned(),
+        };
+        let tables: Vec<(&Fields, String)> = layers.iter().map(|table| (table.fields, path_of(table))).collect();
+        Some(Self {
+            root: put_together(&tables),
+            span: top.span.clone(),
+            path: path.to_owned(),
+            errors: RefCell::new(Vec::new()),
+            damage: Damage::none(top.span.source()),
+        })
+    }
+
+    /// Notes all of these errors, but none twice.
+    pub fn report_all<'a>(&self, errors: impl IntoIterator<Item = &'a Diagnostic>) {
+        for error in errors {
+            if !self.errors.borrow().contains(error) {
+                self.report(error.clone());
+            }
+        }
+    }
+}
+
+/// The fields of several tables with their paths, lowest first.
+fn put_together(tables: &[(&Fields, String)]) -> Fields {
+    let mut found: Vec<(&str, Vec<(&Entry, &str)>)> = Vec::new();
+    for (fields, path) in tables {
+        for entry in &fields.entries {
+            match found.iter_mut().find(|(key, _)| *key == entry.key) {
+                Some((_, entries)) => entries.push((entry, path)),
+                None => found.push((&entry.key, vec![(entry, path)])),
+            }
+        }
+    }
+    Fields {
+        entries: found.into_iter().filter_map(|(_, entries)| resolve(&entries)).collect(),
+        ..Fields::default()
+    }
+}
+
+/// What comes of one key that several tables set, lowest first.
+fn resolve(entries: &[(&Entry, &str)]) -> Option<Entry> {
+    let (top, path) = entries.last()?;
+    let mut kind = None;
+    let mut tables: Vec<(&Fields, String)> = Vec::new();
+    for (entry, path) in entries.iter().rev() {
+        let Content::Table(fields) = &entry.node.content else {
+            break;
+        };
+        let own = kind_of(fields);
+        if !tables.is_empty() && kind.is_some() && own != kind {
+            break;
+        }
+        kind = kind.or(own);
+        tables.push((fields, home_of(entry, path)));
+    }
+    tables.reverse();
+    let content = match &top.node.content {
+        Content::Table(_) => Content::Table(put_together(&tables)),
+        other => other.copied(),
+    };
+    Some(Entry {
+        key: top.key.clone(),
+        key_span: top.key_span.clone(),
+        node: Node {
+            content,
+            span: top.node.span.clone(),
+        },
+        home: Some(top.home.clone().unwrap_or_else(|| Arc::from(*path))),
+    })
+}
+
+/// The path of an entry.
+fn home_of(entry: &Entry, path: &str) -> String {
+    join(entry.home.as_deref().unwrap_or(path), &entry.key)
+}
+
+fn kind_of(fields: &Fields) -> Option<&str> {
+    match &fields.find(KIND)?.node.content {
+        Content::Text(kind) => Some(kind),
+        _ => None,
+    }
+}

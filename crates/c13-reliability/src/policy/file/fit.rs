@@ -1,0 +1,55 @@
+//! Refuses retries that the total timeout leaves no time for.
+
+use std::time::Duration;
+
+use crate::patterns::retry::RetryConfig;
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Diagnostic, Table, duration_text};
+
+/// So many fewer retries are tried out for one that fits.
+const MOST_TRIED: u32 = 1_000;
+
+/// The time of so many attempts, and of the waits between them.
+fn longest_call(attempt: Duration, retry: &RetryConfig, retries: u32) -> (Duration, Duration) {
+    let attempts = attempt.saturating_mul(retries.saturating_add(1));
+    (attempts, retry.strategy.total_backoff(retries))
+}
+
+pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
+    let (Some(total), Some(attempt), Some(retry)) = (config.total_timeout, config.attempt_timeout, &config.retry)
+    else {
+        return;
+    };
+    let (attempts, waits) = longest_call(attempt, retry, retry.max_retries);
+    let needed = attempts.saturating_add(waits);
+    // An attempt longer than the whole is reported by itself.
+    if needed <= total || attempt > total {
+        return;
+    }
+    let timeouts = table.optional_table("timeout");
+    let place = |part: Option<&Table<'_>>, key: &'static str| part.and_then(|part| part.value_span(key));
+    let retry_table = table.value("retry").and_then(|value| value.as_table());
+    let Some(primary) = place(retry_table.as_ref(), "max_retries") else {
+        return;
+    };
+    let sum = format!(
+        "{} attempts of {} and {} of waits are {}",
+        retry.max_retries.saturating_add(1),
+        duration_text(attempt),
+        duration_text(waits),
+        duration_text(needed)
+    );
+    let fitting = (0..retry.max_retries.min(MOST_TRIED)).rev().find(|retries| {
+        let (attempts, waits) = longest_call(attempt, retry, *retries);
+        attempts.saturating_add(waits) <= total
+    });
+    let error = Diagnostic::new(primary, "the retries cannot fit into the total timeout")
+        .label(sum)
+        .also(place(timeouts.as_ref(), "attempt"), "each attempt may take this long")
+        .also(place(timeouts.as_ref(), "total"), "the whole call ends here");
+    let raise = format!("raise `timeout.total` to {} or more", duration_text(needed));
+    table.report(error.help(match fitting {
+        Some(retries) => format!("lower `retry.max_retries` to {retries}, or {raise}"),
+        None => raise,
+    }));
+}

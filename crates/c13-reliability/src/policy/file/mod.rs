@@ -1,0 +1,38 @@
+//! Policies as they stand in TOML: every setting by its name, checked with all the others, every error with its line.
+//!
+//! | table | keys |
+//! |---|---|
+//! | `timeout` | `total`, `attempt` |
+//! | `rate_limit` | `rate`, `burst` (one second's rate unless set), `max_wait`, `max_waiters` |
+//! | `bulkhead` | `max_concurrent`, `max_queue`, `max_wait` |
+//! | `retry` | `max_retries` (the first call not counted), `backoff`, `budget`, `total_limit`, `max_hint` |
+//! | `retry.backoff` | `strategy` (`exponential`, `linear`, `fixed`, `fibonacci`), `base`, `multiplier`, `increment`, `max`, `jitter` (`full`, `equal`, `decorrelated`, `none`) |
+//! | `retry.budget` | `ratio`, `min_per_second`, `window` |
+//! | `circuit_breaker` | the rules `consecutive_failures`, `failures` (with `failure_share`), `failure_rate`, `slow_call` (with `slow_rate`), of which the first to be met opens it; `window` (`"30s"` or `{ calls = 100 }`) and `min_calls` for all of them, `failures_window`, `slow_window` and `slow_min_calls` for one; `success_threshold`, `half_open_calls`, `half_open_timeout`, `open_for`, `open_for_max`, `open_for_multiplier`, `jitter`, `abandoned` (`ignored`, `failure`) |
+//!
+//! `false` in place of a table, or of a rule of the breaker, switches it off.
+//!
+//! ```
+//! use c13_reliability::policy::Profile;
+//! use c13_reliability::policy::document::{Document, Source};
+//! use c13_reliability::policy::file::{profile_document, read_policy};
+//! use std::time::Duration;
+//!
+//! let critical = profile_document(Profile::Critical);
+//! let own = Document::parse(Source::new("service.toml", "timeout = { total = \"3s\", attempt = \"500ms\" }"));
+//! let config = read_policy("policy.payments", &[critical.root(), own.root()])?;
+//! assert_eq!(config.total_timeout, Some(Duration::from_secs(3)));
+//! assert_eq!(config.circuit_breaker, Profile::Critical.config().circuit_breaker);
+//! # Ok::<_, c13_reliability::policy::document::Diagnostics>(())
+//! ```
+
+mod breaker;
+mod fit;
+mod read;
+mod retry;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+mod text;
+
+pub use read::read_policy;
+pub use text::{Leaf, leaves, policy_text, profile_document};

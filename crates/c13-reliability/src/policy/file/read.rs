@@ -1,0 +1,171 @@
+//! Reads a policy from its tables: each part, and whether the parts agree.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use super::breaker::read_circuit_breaker;
+use super::fit::check_retries_fit;
+use super::retry::read_retry;
+use super::text::one_second;
+use crate::error::ConfigError;
+use crate::patterns::bulkhead::BulkheadConfig;
+use crate::patterns::rate_limiter::RateLimiterConfig;
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, duration_text};
+
+/// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
+///
+/// What no table says is as the part's own defaults have it, and a part that no table names is not there; `false` in
+/// place of a part switches it off.
+///
+/// # Errors
+///
+/// Everything that is wrong: unknown keys, values of the wrong type or out of their range, and settings that contradict
+/// each other.
+pub fn read_policy(path: &str, layers: &[Table<'_>]) -> Result<PolicyConfig, Diagnostics> {
+    let Some(document) = Document::layered(path, layers) else {
+        return Ok(PolicyConfig::NONE);
+    };
+    let config = read(&document.root());
+    document.finish(config)
+}
+
+fn read(table: &Table<'_>) -> Option<PolicyConfig> {
+    let timeout = read_part(table, "timeout", read_timeout);
+    let rate_limit = read_part(table, "rate_limit", read_rate_limit);
+    let bulkhead = read_part(table, "bulkhead", read_bulkhead);
+    let retry = read_part(table, "retry", read_retry);
+    let circuit_breaker = read_part(table, "circuit_breaker", read_circuit_breaker);
+    let (total, attempt) = timeout?.unwrap_or_default();
+    let mut config = PolicyConfig::NONE;
+    config.total_timeout = total;
+    config.attempt_timeout = attempt;
+    config.retry = retry?;
+    check_retries_fit(table, &config);
+    config.rate_limit = rate_limit?;
+    config.bulkhead = bulkhead?;
+    config.circuit_breaker = circuit_breaker?;
+    // What the parts and the checks above have not found.
+    if !table.document().has_errors()
+        && let Err(error) = config.validate()
+    {
+        table.report(Diagnostic::new(table.span().clone(), error.to_string()));
+    }
+    Some(config)
+}
+
+/// A part of the policy: not there if the table says nothing or `false`. The outer `None` is an error.
+pub(super) fn read_part<T>(
+    table: &Table<'_>,
+    key: &'static str,
+    read: impl FnOnce(&Table<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    let Some(value) = table.value(key) else {
+        return Some(None);
+    };
+    if value.as_boolean() == Some(false) {
+        return Some(None);
+    }
+    if let Some(part) = value.as_table() {
+        return read(&part).map(Some);
+    }
+    if let Some(shape) = value.shape() {
+        let error = value.error(format!("`{}` must be a table, or false to switch it off", value.path()));
+        table.report(error.label(format!("this is {}", shape.name())));
+    }
+    None
+}
+
+/// A duration above zero.
+pub(super) fn above_zero(table: &Table<'_>, key: &'static str) -> Option<Duration> {
+    let duration = table.optional(key);
+    table.must(key, duration != Some(Duration::ZERO), "must be longer than zero");
+    duration
+}
+
+/// Notes what a pattern refuses of settings that were read without an error: at the key, where the table has one.
+/// `errors` is how many there were before; `keys` says which setting has which key.
+pub(super) fn check(
+    table: &Table<'_>,
+    errors: usize,
+    result: Result<(), ConfigError>,
+    keys: &[(&'static str, &'static str)],
+) {
+    let Err(error) = result else { return };
+    if table.document().error_count() > errors {
+        return;
+    }
+    let setting = error.setting;
+    let key = keys
+        .iter()
+        .find(|(name, _)| *name == setting)
+        .map_or(setting, |(_, key)| key);
+    let message = format!("`{}` {}", table.path_of(key), error.rule);
+    table.report(table.error(key, message).label(format!("this is {}", error.value)));
+}
+
+/// The limits of the whole call and of an attempt.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
+fn read_timeout(table: &Table<'_>) -> Option<Timeouts> {
+    let total = above_zero(table, "total");
+    let attempt = above_zero(table, "attempt");
+    if table.is_empty() {
+        let error = Diagnostic::new(table.span().clone(), format!("`{}` sets nothing", table.path())).absence();
+        table.report(error.help("set `total`, `attempt`, or both"));
+    }
+    if let (Some(whole), Some(each)) = (total, attempt)
+        && each > whole
+    {
+        let (each, whole) = (duration_text(each), duration_text(whole));
+        let error = table
+            .error("attempt", "an attempt must not take longer than the whole call")
+            .label(format!("each attempt may take {each}"))
+            .also(table.value_span("total"), "the whole call may take this long");
+        table.report(error.help(format!(
+            "lower `attempt` to {whole} or less, or raise `total` to {each} or more"
+        )));
+    }
+    Some((total, attempt))
+}
+
+fn read_rate_limit(table: &Table<'_>) -> Option<RateLimiterConfig> {
+    let errors = table.document().error_count();
+    let rate: Option<Rate> = table.required("rate");
+    let burst: Option<NonZeroU64> = table.optional("burst");
+    let max_wait = table.optional("max_wait");
+    let max_waiters: Option<NonZeroU32> = table.optional("max_waiters");
+    let rate = rate?.per_second();
+    let mut config = RateLimiterConfig::new(rate, burst.map_or(one_second(rate), NonZeroU64::get));
+    if let Some(max_wait) = max_wait {
+        config = config.max_wait(max_wait);
+    }
+    if let Some(waiters) = max_waiters {
+        config = config.max_waiters(waiters.get() as usize);
+    }
+    check(table, errors, config.validate(), &[]);
+    Some(config)
+}
+
+fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {
+    let errors = table.document().error_count();
+    let max_concurrent: Option<NonZeroU32> = table.required("max_concurrent");
+    let max_queue: u32 = table.optional("max_queue").unwrap_or(0);
+    let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
+    if (max_queue == 0) != max_wait.is_zero() {
+        let (given, lacking, rule) = if max_queue == 0 {
+            ("max_wait", "max_queue", "calls cannot wait where none may queue")
+        } else {
+            ("max_queue", "max_wait", "calls cannot queue where none may wait")
+        };
+        let help = match lacking {
+            "max_queue" => "set `max_queue` above 0 too, or neither of the two",
+            _ => "set `max_wait` above zero too, or neither of the two",
+        };
+        let error = table.error(given, rule).absence();
+        table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
+    }
+    let config = BulkheadConfig::new(max_concurrent?.get()).queue(max_queue, max_wait);
+    check(table, errors, config.validate(), &[]);
+    Some(config)
+}

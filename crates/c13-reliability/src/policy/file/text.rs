@@ -1,0 +1,217 @@
+//! A policy's settings as text: every leaf by the name it has in files, and all of them as TOML that reads back the same.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::patterns::circuit_breaker::{Abandoned, CircuitBreakerConfig, Window};
+use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
+use crate::policy::document::{Document, Source, duration_text};
+use crate::policy::{PolicyConfig, Profile};
+
+/// One setting: its path within the policy, and its value as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leaf {
+    /// The keys that lead to it, joined by points, such as `retry.backoff.base`.
+    pub path: String,
+    /// Its value in TOML, such as `"100ms"`.
+    pub value: String,
+}
+
+/// Every setting of a policy, defaults included, in the order of the layers. Parts that are not there have none.
+#[must_use]
+pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
+    let mut list = List::default();
+    if let Some(total) = config.total_timeout {
+        list.time("timeout.total", total);
+    }
+    if let Some(attempt) = config.attempt_timeout {
+        list.time("timeout.attempt", attempt);
+    }
+    if let Some(limit) = config.rate_limit {
+        list.text("rate_limit.rate", format!("{}/s", limit.rate));
+        list.number("rate_limit.burst", limit.burst);
+        list.time("rate_limit.max_wait", limit.max_wait);
+        list.number("rate_limit.max_waiters", limit.max_waiters);
+    }
+    if let Some(bulkhead) = config.bulkhead {
+        list.number("bulkhead.max_concurrent", bulkhead.max_concurrent);
+        list.number("bulkhead.max_queue", bulkhead.max_queue);
+        list.time("bulkhead.max_wait", bulkhead.max_wait);
+    }
+    if let Some(retry) = &config.retry {
+        retry_leaves(&mut list, retry);
+    }
+    if let Some(breaker) = &config.circuit_breaker {
+        breaker_leaves(&mut list, breaker);
+    }
+    list.0
+}
+
+/// A policy's settings as a TOML text of its own, which [reads back](super::read_policy) as the same settings.
+///
+/// It says nothing of a burst of one second's rate and of a least number of calls that is the window's: where this text
+/// is laid under another that sets the rate or the window, these follow.
+#[must_use]
+pub fn policy_text(config: &PolicyConfig) -> String {
+    let follows = |path: &str| match path {
+        "rate_limit.burst" => config
+            .rate_limit
+            .is_some_and(|limit| limit.burst == one_second(limit.rate)),
+        "circuit_breaker.min_calls" => config.circuit_breaker.is_some_and(|breaker| {
+            let rate = breaker.failure_rate.map(|rule| (rule.window, rule.min_calls));
+            let slow = breaker.slow_calls.map(|rule| (rule.window, rule.min_calls));
+            matches!(rate.or(slow), Some((Window::Calls(calls), least)) if u64::from(calls) == least)
+        }),
+        _ => false,
+    };
+    let said = leaves(config).into_iter().filter(|leaf| !follows(&leaf.path));
+    said.fold(String::new(), |mut text, leaf| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} = {}", leaf.path, leaf.value);
+        text
+    })
+}
+
+/// A profile as a document, to be laid under other tables.
+#[must_use]
+pub fn profile_document(profile: Profile) -> Document {
+    let name = format!("the profile {profile}");
+    Document::parse(Source::generated(name, policy_text(&profile.config())))
+}
+
+/// The burst of a rate that says none: one second of it, rounded up.
+pub(super) fn one_second(rate: f64) -> u64 {
+    // A float converts to the nearest whole number, saturating; a rate is finite and above zero.
+    (rate.ceil() as u64).max(1)
+}
+
+#[derive(Default)]
+struct List(Vec<Leaf>);
+
+impl List {
+    fn push(&mut self, path: &str, value: String) {
+        let path = path.to_owned();
+        self.0.push(Leaf { path, value });
+    }
+
+    fn text(&mut self, path: &str, text: impl std::fmt::Display) {
+        self.push(path, format!("\"{text}\""));
+    }
+
+    fn time(&mut self, path: &str, time: Duration) {
+        self.text(path, duration_text(time));
+    }
+
+    fn number(&mut self, path: &str, number: impl std::fmt::Display) {
+        self.push(path, number.to_string());
+    }
+}
+
+fn retry_leaves(list: &mut List, retry: &RetryConfig) {
+    list.number("retry.max_retries", retry.max_retries);
+    let (strategy, base) = match retry.strategy {
+        RetryStrategy::FixedDelay(base) => ("fixed", base),
+        RetryStrategy::ExponentialBackoff { initial, .. } => ("exponential", initial),
+        RetryStrategy::LinearBackoff { initial, .. } => ("linear", initial),
+        RetryStrategy::Fibonacci { initial, .. } => ("fibonacci", initial),
+    };
+    list.text("retry.backoff.strategy", strategy);
+    list.time("retry.backoff.base", base);
+    match retry.strategy {
+        RetryStrategy::FixedDelay(_) => {}
+        RetryStrategy::ExponentialBackoff { max, multiplier, .. } => {
+            list.number("retry.backoff.multiplier", multiplier);
+            list.time("retry.backoff.max", max);
+        }
+        RetryStrategy::LinearBackoff { increment, max, .. } => {
+            list.time("retry.backoff.increment", increment);
+            list.time("retry.backoff.max", max);
+        }
+        RetryStrategy::Fibonacci { max, .. } => list.time("retry.backoff.max", max),
+    }
+    let jitter = match retry.jitter {
+        Jitter::Full => "full",
+        Jitter::Equal => "equal",
+        Jitter::Decorrelated => "decorrelated",
+        Jitter::None => "none",
+    };
+    list.text("retry.backoff.jitter", jitter);
+    match retry.budget {
+        Some(budget) => {
+            list.number("retry.budget.ratio", budget.ratio);
+            list.number("retry.budget.min_per_second", budget.min_per_second);
+            list.time("retry.budget.window", budget.window);
+        }
+        None => list.number("retry.budget", false),
+    }
+    if let Some(limit) = retry.total_limit {
+        list.time("retry.total_limit", limit);
+    }
+    list.time("retry.max_hint", retry.max_hint);
+}
+
+fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
+    let (within, rate, slow) = (breaker.failures_within, breaker.failure_rate, breaker.slow_calls);
+    let within_window = within.map(|rule| Window::Time(rule.window));
+    // The window of all rules; a rule with another one names its own.
+    let window = rate
+        .map(|rule| rule.window)
+        .or(slow.map(|rule| rule.window))
+        .or(within_window);
+    let min_calls = rate.map(|rule| rule.min_calls).or(slow.map(|rule| rule.min_calls));
+    if let Some(failures) = breaker.consecutive_failures {
+        list.number("circuit_breaker.consecutive_failures", failures);
+    }
+    if let Some(rule) = within {
+        list.number("circuit_breaker.failures", rule.failures);
+        if let Some(share) = rule.share {
+            list.number("circuit_breaker.failure_share", share);
+        }
+        if within_window != window {
+            list.time("circuit_breaker.failures_window", rule.window);
+        }
+    }
+    if let Some(rule) = rate {
+        list.number("circuit_breaker.failure_rate", rule.rate);
+    }
+    if let Some(rule) = slow {
+        list.time("circuit_breaker.slow_call", rule.threshold);
+        list.number("circuit_breaker.slow_rate", rule.rate);
+        if Some(rule.window) != window {
+            list.push("circuit_breaker.slow_window", window_text(rule.window));
+        }
+        if Some(rule.min_calls) != min_calls {
+            list.number("circuit_breaker.slow_min_calls", rule.min_calls);
+        }
+    }
+    if let Some(window) = window {
+        list.push("circuit_breaker.window", window_text(window));
+    }
+    if let Some(calls) = min_calls {
+        list.number("circuit_breaker.min_calls", calls);
+    }
+    list.number("circuit_breaker.success_threshold", breaker.success_threshold);
+    if let Some(calls) = breaker.half_open_calls {
+        list.number("circuit_breaker.half_open_calls", calls);
+    }
+    list.time("circuit_breaker.half_open_timeout", breaker.half_open_timeout);
+    list.time("circuit_breaker.open_for", breaker.open_for);
+    if let Some(longest) = breaker.open_for_max {
+        list.time("circuit_breaker.open_for_max", longest);
+    }
+    list.number("circuit_breaker.open_for_multiplier", breaker.open_for_multiplier);
+    list.number("circuit_breaker.jitter", breaker.open_for_jitter);
+    let abandoned = match breaker.abandoned {
+        Abandoned::Ignored => "ignored",
+        Abandoned::Failure => "failure",
+    };
+    list.text("circuit_breaker.abandoned", abandoned);
+}
+
+fn window_text(window: Window) -> String {
+    match window {
+        Window::Calls(calls) => format!("{{ calls = {calls} }}"),
+        Window::Time(time) => format!("\"{}\"", duration_text(time)),
+    }
+}
