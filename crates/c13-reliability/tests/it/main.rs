@@ -5,6 +5,7 @@ mod circuit_breaker;
 mod health;
 mod lock;
 mod observability;
+mod rate_limiter;
 mod retry;
 mod scheduler;
 mod supervisor;

@@ -1,0 +1,64 @@
+//! A token bucket that lets a burst through and then its rate, one that lets callers wait, and an exact sliding window.
+//!
+//! `cargo run -p c13-reliability --example rate_limiter_example`
+
+use c13_reliability::patterns::rate_limiter::{
+    RateLimitError, RateLimiterConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
+};
+use c13_reliability::time::Clock;
+use std::time::Duration;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let clock = Clock::system();
+
+    println!("a bucket of 5 tokens that gets 20 a second: five calls at once, the sixth has to come back");
+    let bucket = TokenBucketRateLimiter::new(5, 20.0);
+    for call in 1..=6 {
+        match bucket.acquire(1).await {
+            Ok(()) => println!("  call {call}: allowed, {} tokens left", bucket.available_tokens()),
+            Err(RateLimitError::RateLimitExceeded { retry_after, .. }) => {
+                println!(
+                    "  call {call}: refused, a token is there in {} ms",
+                    retry_after.as_millis()
+                );
+                assert!(call == 6 && retry_after <= Duration::from_millis(50));
+            }
+            Err(error) => println!("  call {call}: {error}"),
+        }
+    }
+    let never = bucket.acquire(6).await.expect_err("the bucket holds five");
+    println!("  six at once: {never}\n");
+
+    println!("the same bucket, with callers that wait up to a second for their turn");
+    let config = RateLimiterConfig::new(20.0, 5).max_wait(Duration::from_secs(1));
+    let patient = TokenBucketRateLimiter::with_config(config, clock.clone()).expect("the settings are good");
+    let start = clock.now();
+    for call in 1..=9 {
+        patient.acquire(1).await.expect("nobody waits longer than 200 ms");
+        println!("  call {call}: at {:>3} ms", (clock.now() - start).as_millis());
+    }
+    let took = clock.now() - start;
+    assert!(
+        took >= Duration::from_millis(195),
+        "four calls of nine had to wait for 50 ms each: {took:?}"
+    );
+
+    println!("\na window of 100 ms that holds 3 calls: the fourth waits for the first to leave it");
+    let window = SlidingWindowRateLimiter::new(Duration::from_millis(100), 3);
+    for call in 1..=4 {
+        match window.acquire().await {
+            Ok(()) => println!("  call {call}: allowed"),
+            Err(RateLimitError::RateLimitExceeded { retry_after, .. }) => {
+                println!(
+                    "  call {call}: refused; waiting {} ms as it says",
+                    retry_after.as_millis()
+                );
+                clock.sleep(retry_after).await;
+                window.acquire().await.expect("the first call has left the window");
+                println!("  call {call}: allowed now");
+            }
+            Err(error) => println!("  call {call}: {error}"),
+        }
+    }
+}
