@@ -1,7 +1,7 @@
 //! How late a 2 ms tick is: our modes, tokio's interval, and `cyclictest` where it is installed, one after the other.
 //!
-//! `cargo bench -p c13-reliability --bench scheduler -- [SECONDS [HOGS]]`, 5 and 0 unless told: HOGS threads keep as many
-//! processors busy meanwhile. Run it as root to see what privileges buy. Every row checks that nothing drifts: the last
+//! `cargo bench -p c13-reliability --bench scheduler -- [SECONDS [HOGS]] [ROW...]`, 5 and 0 and all rows unless told: HOGS
+//! threads keep as many processors busy meanwhile; rows are chosen by a part of their name. Run it as root to see what privileges buy. Every row checks that nothing drifts: the last
 //! tick is due at start + its number of periods, exactly.
 
 use c13_reliability::realtime::scheduler::{Beat, Scheduler, TaskConfig, ThreadConfig, ThreadScheduler};
@@ -14,12 +14,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+const INTERVAL: &str = "tokio::time::interval";
 const PERIOD: Duration = Duration::from_millis(2);
 
 fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let seconds = numbers.first().copied().unwrap_or(5);
     let hogs = numbers.get(1).copied().unwrap_or(0);
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-') && arg.parse::<u64>().is_err())
+        .collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|part| name.contains(part));
     let stop = Arc::new(AtomicBool::new(false));
     let busy: Vec<_> = (0..hogs).map(|_| thread::spawn(hog(stop.clone()))).collect();
     println!(
@@ -44,13 +50,29 @@ fn main() {
         ("thread, FIFO 80, shallow sleep, spin 40 µs", awake.spin(micros(40))),
         ("thread, sharpest", ThreadConfig::sharpest()),
     ] {
-        on_thread(name, config, seconds);
+        if wanted(name) {
+            on_thread(name, config, seconds);
+        }
     }
-    on_tokio("tokio, our scheduler", Clock::precise(), seconds);
-    on_tokio("tokio, our scheduler, tokio's timer", Clock::system(), seconds);
-    interval(seconds);
-    cyclictest(seconds, "FIFO 80", "-p80");
-    cyclictest(seconds, "ordinary", "--policy=other");
+    for (name, clock) in [
+        ("tokio, our scheduler", Clock::precise()),
+        ("tokio, our scheduler, tokio's timer", Clock::system()),
+    ] {
+        if wanted(name) {
+            on_tokio(name, clock, seconds);
+        }
+    }
+    if wanted(INTERVAL) {
+        interval(seconds);
+    }
+    for (name, policy) in [
+        ("cyclictest, FIFO 80", "-p80"),
+        ("cyclictest, ordinary", "--policy=other"),
+    ] {
+        if wanted(name) {
+            cyclictest(seconds, name, policy);
+        }
+    }
 
     stop.store(true, Ordering::Relaxed);
     for busy in busy {
@@ -120,7 +142,7 @@ fn interval(seconds: u64) {
                 .record((clock.now() - (start + PERIOD * number as u32)).as_nanos() as u64);
         }
     });
-    ticks.print("tokio::time::interval");
+    ticks.print(INTERVAL);
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -131,7 +153,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn cyclictest(seconds: u64, name: &str, policy: &str) {
-    let (loops, name) = (format!("-l{}", seconds * 500), format!("cyclictest, {name}"));
+    let loops = format!("-l{}", seconds * 500);
     let run = Command::new("cyclictest")
         .args(["-m", "-t1", "-i2000", "-q", "-h20000", &loops, policy])
         .output();
@@ -148,7 +170,7 @@ fn cyclictest(seconds: u64, name: &str, policy: &str) {
             (0..count).for_each(|_| lateness.record(us * 1000));
         }
     }
-    row(&name, &lateness, "");
+    row(name, &lateness, "");
 }
 
 /// What a run of ticks showed.

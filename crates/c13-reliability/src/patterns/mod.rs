@@ -1,6 +1,7 @@
 //! The local patterns, one folder each; none of them imports another.
 
 pub mod bulkhead;
+pub mod cache;
 pub mod circuit_breaker;
 pub mod fallback;
 pub mod hedge;

@@ -1,0 +1,47 @@
+//! Why a value could not be had.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a value could not be had through the cache. The loader's own error is shared by all who waited for it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The load failed, and there was nothing stale to serve in its place.
+    Failed(Arc<E>),
+    /// The load that this read waited for panicked. The read that loaded got the panic itself.
+    Panicked(Arc<str>),
+    /// There is nothing under the key, as another read had found.
+    Absent,
+}
+
+impl<E> Clone for LoadError<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(error.clone()),
+            Self::Panicked(words) => Self::Panicked(words.clone()),
+            Self::Absent => Self::Absent,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::Panicked(words) => write!(f, "the load panicked: {words}"),
+            Self::Absent => f.write_str("there is nothing under the key"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for LoadError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            // It speaks for itself already.
+            Self::Failed(error) => error.source(),
+            Self::Panicked(_) | Self::Absent => None,
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The cache that users hold: reading, writing, removing.
+
+use super::config::CacheConfig;
+use super::flight::Flights;
+use super::snapshot::CacheSnapshot;
+use super::state::{Freshness, Keep, Stamps};
+use super::store::{Counters, Entry, Evicted, LastUse, Store, count};
+use crate::error::{ConfigError, ConfigValue};
+use crate::sync::{Histogram, Random};
+use crate::time::{Clock, Tick};
+use std::fmt;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A load in the background.
+pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A bounded cache. Cheap to clone; clones share the entries.
+///
+/// A read clones the value, so values are best of a kind whose clones share, such as `Bytes` or an `Arc`.
+///
+/// ```
+/// use c13_reliability::patterns::cache::{Cache, CacheConfig};
+///
+/// let cache: Cache<u32, &str> = Cache::new(CacheConfig::new().capacity(1_000));
+/// cache.insert(7, "seven");
+/// assert_eq!(cache.get(&7), Some("seven"));
+/// assert_eq!(cache.get(&8), None);
+/// assert_eq!(cache.snapshot().hits, 1);
+/// ```
+pub struct Cache<K, V> {
+    pub(super) shared: Arc<Shared<K, V>>,
+}
+
+type Weigh<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
+type Spawn = Box<dyn Fn(Background) + Send + Sync>;
+
+pub(super) struct Shared<K, V> {
+    pub(super) config: CacheConfig,
+    pub(super) clock: Clock,
+    store: Store<K, V>,
+    pub(super) flights: Arc<Flights<K, V>>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) load_time: Histogram,
+    random: Random,
+    weigh: Option<Weigh<K, V>>,
+    spawn: Option<Spawn>,
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// A cache that holds up to [`CacheConfig::capacity`] entries.
+    ///
+    /// # Panics
+    ///
+    /// If a setting makes no sense. For settings that are not known when writing there is [`try_new`](Cache::try_new).
+    #[must_use]
+    pub fn new(config: CacheConfig) -> Self {
+        Self::try_new(config).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A cache that holds up to [`CacheConfig::capacity`] entries.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense.
+    pub fn try_new(config: CacheConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self::build(config, config.capacity, None))
+    }
+
+    /// A cache whose entries together weigh at most [`CacheConfig::capacity`], bytes for example. `typical` is what an
+    /// entry is expected to weigh; it sizes the tables. An entry that `weigh` says weighs nothing counts as 1.
+    ///
+    /// The entries are spread over a few shards with a share of the capacity each, four for each processor where there are
+    /// many entries. An entry heavier than a shard's share is not kept, and counted as evicted.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense.
+    pub fn weighted(
+        config: CacheConfig,
+        typical: u64,
+        weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        if typical == 0 || typical > config.capacity {
+            let rule = "must be from 1 to the capacity";
+            return Err(ConfigError::new("cache", "typical", ConfigValue::Count(typical), rule));
+        }
+        Ok(Self::build(config, config.capacity / typical, Some(Box::new(weigh))))
+    }
+
+    fn build(config: CacheConfig, expected: u64, weigh: Option<Weigh<K, V>>) -> Self {
+        let counters = Arc::new(Counters::new());
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                clock: Clock::system(),
+                store: Store::new(config.capacity, expected, counters.clone()),
+                flights: Arc::new(Flights::new()),
+                counters,
+                load_time: Histogram::new(),
+                random: Random::from_entropy(),
+                weigh,
+                spawn: None,
+            }),
+        }
+    }
+
+    /// Sets the clock that ages are measured by.
+    ///
+    /// # Panics
+    ///
+    /// If the cache was cloned already.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        self.change(|shared| shared.clock = clock)
+    }
+
+    /// Sets what jitter is drawn from, so that a run can be repeated.
+    ///
+    /// # Panics
+    ///
+    /// If the cache was cloned already.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        self.change(|shared| shared.random = Random::stream(seed, "cache"))
+    }
+
+    /// Sets how loads in the background are run. Unless it is set they run as tasks of the tokio runtime that the read is
+    /// in; where there is none, the read that finds an entry due runs the load itself before it returns.
+    ///
+    /// # Panics
+    ///
+    /// If the cache was cloned already.
+    #[must_use]
+    pub fn with_spawner(self, spawn: impl Fn(Background) + Send + Sync + 'static) -> Self {
+        self.change(|shared| shared.spawn = Some(Box::new(spawn)))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Shared<K, V>)) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("a cache is set up before it is cloned");
+        change(shared);
+        self
+    }
+
+    /// The fresh value under `key`, without loading anything.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<V> {
+        match self.shared.read(key) {
+            Some((entry, Freshness::Fresh | Freshness::Reload { stale: false })) => {
+                self.shared.count_hit(&entry, false);
+                entry.value
+            }
+            _ => {
+                self.shared.counters.add(count::MISS, 1);
+                None
+            }
+        }
+    }
+
+    /// The value under `key`, fresh or not, as long as it is still there; for a fallback. Counts as no read.
+    #[must_use]
+    pub fn last_known(&self, key: &K) -> Option<V> {
+        self.shared.store.read(key)?.value
+    }
+
+    /// Puts a value in. What is being loaded for the key is served to those who wait for it and not kept.
+    pub fn insert(&self, key: K, value: V) {
+        self.put(key, value, Keep::AsSet);
+    }
+
+    /// Puts a value in that is fresh for exactly this long.
+    pub fn insert_for(&self, key: K, value: V, ttl: Duration) {
+        self.put(key, value, Keep::For(ttl));
+    }
+
+    fn put(&self, key: K, value: V, keep: Keep) {
+        let shared = &self.shared;
+        shared.flights.detach(&key);
+        if let Some(entry) = shared.entry(&key, Some(value), keep) {
+            drop(shared.store.put(key, entry));
+        }
+    }
+
+    /// Removes the entry and gives its value, fresh or not. What is being loaded for the key is served to those who wait for
+    /// it and not kept, so that no read that begins from now on sees what was there before.
+    pub fn invalidate(&self, key: &K) -> Option<V> {
+        self.shared.flights.detach(key);
+        let value = self.shared.store.remove(key)?;
+        self.shared.counters.add(count::INVALIDATED, 1);
+        Some(value)
+    }
+
+    /// Removes all entries, as [`invalidate`](Cache::invalidate) does. Complexity: O(entries).
+    pub fn invalidate_all(&self) {
+        self.shared.flights.detach_all();
+        let gone = self.shared.store.retain(|_, _| false);
+        self.shared.counters.add(count::INVALIDATED, gone);
+    }
+
+    /// Removes all entries that are of no use any more, which otherwise go when they are come upon or make room for others.
+    /// Complexity: O(entries).
+    pub fn purge_expired(&self) {
+        let (config, now) = (&self.shared.config, self.shared.clock.coarse());
+        let gone = self
+            .shared
+            .store
+            .retain(|_, entry| entry.stamps.judge(config, entry.value.is_none(), now) != Freshness::Expired);
+        self.shared.counters.add(count::EXPIRED, gone);
+    }
+
+    /// What it did and what it holds. Complexity: O(threads that ever used it).
+    #[must_use]
+    pub fn snapshot(&self) -> CacheSnapshot {
+        let shared = &self.shared;
+        let sum = |counter| shared.counters.sum(counter);
+        CacheSnapshot {
+            hits: sum(count::HIT),
+            stale_hits: sum(count::STALE),
+            negative_hits: sum(count::NEGATIVE),
+            misses: sum(count::MISS),
+            coalesced: sum(count::COALESCED),
+            rescued: sum(count::RESCUED),
+            loads: sum(count::LOAD),
+            load_failures: sum(count::FAILED),
+            load_panics: sum(count::PANICKED),
+            refreshes: sum(count::REFRESH),
+            evicted: sum(count::EVICTED),
+            expired: sum(count::EXPIRED),
+            idle: sum(count::IDLE),
+            invalidated: sum(count::INVALIDATED),
+            load_time: shared.load_time.snapshot(),
+            entries: shared.store.len(),
+            weight: shared.store.weight(),
+        }
+    }
+
+    /// How many keys are being loaded.
+    #[must_use]
+    pub fn loading(&self) -> usize {
+        self.shared.flights.len()
+    }
+
+    /// Runs a load in the background; gives it back where there is nowhere to run it.
+    pub(super) fn spawn(&self, load: Background) -> Option<Background> {
+        if let Some(spawn) = &self.shared.spawn {
+            spawn(load);
+            return None;
+        }
+        #[cfg(feature = "tokio")]
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(load);
+            return None;
+        }
+        Some(load)
+    }
+}
+
+impl<K, V> Shared<K, V>
+where
+    K: Eq + Hash + Clone,
+    V: Clone,
+{
+    /// The entry under `key` and what a read makes of it; an entry that is of no use any more goes.
+    #[inline]
+    pub(super) fn read(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
+        let entry = self.store.read(key)?;
+        if !self.config.is_timed() && entry.stamps.lasts() {
+            return Some((entry, Freshness::Fresh));
+        }
+        self.judge(key, entry)
+    }
+
+    fn judge(&self, key: &K, entry: Entry<V>) -> Option<(Entry<V>, Freshness)> {
+        let now = self.clock.coarse();
+        let freshness = entry.stamps.judge(&self.config, entry.value.is_none(), now);
+        let gone = if freshness == Freshness::Expired {
+            count::EXPIRED
+        } else if let (Some(used), Some(idle)) = (&entry.used, self.config.idle)
+            && !used.touch(now, idle)
+        {
+            count::IDLE
+        } else {
+            return Some((entry, freshness));
+        };
+        if self.store.remove_expired(key, &entry.stamps) {
+            self.counters.add(gone, 1);
+        }
+        None
+    }
+
+    /// An entry as it is written now, `None` if it is not to be kept.
+    pub(super) fn entry(&self, key: &K, value: Option<V>, keep: Keep) -> Option<Entry<V>> {
+        let timed = self.config.is_timed() || keep != Keep::AsSet;
+        let (now, random) = if timed {
+            (self.clock.coarse(), self.random.unit())
+        } else {
+            (Tick::ZERO, 0.0)
+        };
+        let stamps = Stamps::new(&self.config, keep, value.is_none(), now, random)?;
+        let weight = match (&self.weigh, &value) {
+            (Some(weigh), Some(value)) => weigh(key, value).max(1),
+            _ => 1,
+        };
+        let used = self.config.idle.map(|_| Arc::new(LastUse::new(now)));
+        Some(Entry {
+            value,
+            stamps,
+            weight,
+            used,
+        })
+    }
+
+    /// The entry under `key` if nobody has to load it; for a look under a lock, so it changes nothing.
+    pub(super) fn fresh(&self, key: &K) -> Option<Entry<V>> {
+        self.store.read(key).filter(|entry| self.is(entry, Freshness::Fresh))
+    }
+
+    /// Whether the entry under `key` may be served and is due to be loaded again; as [`fresh`](Shared::fresh).
+    pub(super) fn is_due(&self, key: &K) -> bool {
+        let due = |entry: &Entry<V>| {
+            self.is(entry, Freshness::Reload { stale: false }) || self.is(entry, Freshness::Reload { stale: true })
+        };
+        self.store.read(key).as_ref().is_some_and(due)
+    }
+
+    fn is(&self, entry: &Entry<V>, freshness: Freshness) -> bool {
+        let now = self.clock.coarse();
+        entry.stamps.judge(&self.config, entry.value.is_none(), now) == freshness
+    }
+
+    /// Keeps what was loaded in place of what was there; without an entry, what was there goes.
+    pub(super) fn keep(&self, key: K, entry: Option<Entry<V>>) -> (Evicted<K, V>, Option<V>) {
+        match entry {
+            Some(entry) => (self.store.put(key, entry), None),
+            None => (Evicted::default(), self.store.remove(&key)),
+        }
+    }
+
+    /// Notes at an entry that loading it has just failed.
+    pub(super) fn pause(&self, key: K, mut entry: Entry<V>) -> Evicted<K, V> {
+        entry.stamps = entry.stamps.paused(&self.config, self.clock.coarse());
+        self.store.replace(key, entry)
+    }
+
+    #[inline]
+    pub(super) fn count_hit(&self, entry: &Entry<V>, stale: bool) {
+        let counter = match (entry.value.is_none(), stale) {
+            (true, _) => count::NEGATIVE,
+            (false, true) => count::STALE,
+            (false, false) => count::HIT,
+        };
+        self.counters.add(counter, 1);
+    }
+}
+
+impl<K, V> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,257 @@
+//! Reading through: who loads, who waits, and what is served when a load fails.
+
+use super::error::LoadError;
+use super::flight::{Landing, Ticket, Turn};
+use super::handle::{Background, Cache, Shared};
+use super::loaded::Loaded;
+use super::state::Freshness;
+use super::store::{Entry, count};
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+impl<K, V> Cache<K, V>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// The value under `key`, loaded by `load` if need be.
+    ///
+    /// However many reads of one key there are at a time, one of them loads and the others wait for it. An entry that is
+    /// due to be loaded again but may still be served is served at once and loaded in the background.
+    ///
+    /// ```
+    /// use c13_reliability::patterns::cache::{Cache, CacheConfig};
+    /// use c13_reliability::time::Executor;
+    /// use std::io;
+    ///
+    /// let cache = Cache::new(CacheConfig::new());
+    /// let value = Executor::new().block_on(cache.get_or_load(&7, || async { Ok::<_, io::Error>("loaded") }));
+    /// assert_eq!(value.ok(), Some("loaded"));
+    /// assert_eq!(cache.get(&7), Some("loaded"));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`]: why the load failed, unless a stale value could be served in its place. An error that another read
+    /// loaded with another error type is not shared: this read then loads itself.
+    ///
+    /// # Panics
+    ///
+    /// A panic in `load` goes on through the read that loads.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future of the read that loads hands the load over to one that waits, which begins it anew.
+    pub async fn get_or_load<F, Fut, E>(&self, key: &K, load: F) -> Result<V, LoadError<E>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        let load = || async { load().await.map(Loaded::found) };
+        self.find_or_load(key, load).await?.ok_or(LoadError::Absent)
+    }
+
+    /// As [`get_or_load`](Cache::get_or_load), for what may not be there: `load` says so with [`Loaded::absent`], which is
+    /// remembered for [`CacheConfig::negative_ttl`](super::CacheConfig::negative_ttl), and may say how long to keep what it
+    /// brought.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    ///
+    /// # Panics
+    ///
+    /// A panic in `load` goes on through the read that loads.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get_or_load`](Cache::get_or_load).
+    pub async fn find_or_load<F, Fut, E>(&self, key: &K, load: F) -> Result<Option<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        let shared = &self.shared;
+        match shared.read(key) {
+            Some((entry, Freshness::Fresh)) => {
+                shared.count_hit(&entry, false);
+                Ok(entry.value)
+            }
+            Some((entry, Freshness::Paused)) => {
+                shared.count_hit(&entry, true);
+                Ok(entry.value)
+            }
+            Some((entry, Freshness::Reload { stale })) => {
+                if let Some(here) = self.reload(key, load) {
+                    here.await;
+                    if let Some((entry, Freshness::Fresh)) = shared.read(key) {
+                        shared.count_hit(&entry, false);
+                        return Ok(entry.value);
+                    }
+                }
+                shared.count_hit(&entry, stale);
+                Ok(entry.value)
+            }
+            Some((entry, Freshness::Fallback)) => shared.load(key, Some(entry), load).await,
+            Some((_, Freshness::Expired)) | None => shared.load(key, None, load).await,
+        }
+    }
+
+    /// Has an entry loaded again, unless that is under way; gives the load back where there is nowhere else to run it.
+    fn reload<F, Fut, E>(&self, key: &K, load: F) -> Option<Background>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        let ticket = self.shared.flights.lead(key, || self.shared.is_due(key))?;
+        self.shared.counters.add(count::REFRESH, 1);
+        let (cache, key) = (self.clone(), key.clone());
+        self.spawn(Box::pin(async move {
+            let stale = cache.shared.read(&key).map(|(entry, _)| entry);
+            // A failure is counted, and nobody waits for it here.
+            let _ = cache.shared.lead(ticket, &key, stale, load).await;
+        }))
+    }
+}
+
+/// What a load gave, or the panic it ended in.
+type Caught<T> = Result<T, Box<dyn Any + Send>>;
+
+impl<K, V> Shared<K, V>
+where
+    K: Eq + Hash + Clone,
+    V: Clone,
+{
+    /// Waits for a value under `key`, and loads it if nobody else does; serves `stale` if that fails.
+    async fn load<F, Fut, E>(&self, key: &K, stale: Option<Entry<V>>, load: F) -> Result<Option<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Loaded<V>, E>>,
+        E: Send + Sync + 'static,
+    {
+        loop {
+            let mut ticket = match self.flights.join(key, || self.fresh(key)) {
+                Ok(ticket) => ticket,
+                Err(entry) => {
+                    // Loaded since this read looked.
+                    self.count_hit(&entry, false);
+                    return Ok(entry.value);
+                }
+            };
+            let landing = match poll_fn(|cx| ticket.poll(cx)).await {
+                Turn::Landed(landing) => landing,
+                Turn::Lead => {
+                    self.counters.add(count::MISS, 1);
+                    return match self.lead(ticket, key, stale.clone(), load).await {
+                        Ok(Ok(value)) => Ok(value),
+                        Ok(Err(error)) => self.rescue(stale, LoadError::Failed(error)),
+                        Err(panic) => resume_unwind(panic),
+                    };
+                }
+            };
+            let error = match landing {
+                Landing::Found(_) => None,
+                Landing::Failed(ref error) => match error.clone().downcast::<E>() {
+                    Ok(error) => Some(LoadError::Failed(error)),
+                    // Somebody else's kind of error: this read has to see its own.
+                    Err(_) => continue,
+                },
+                Landing::Panicked(ref words) => Some(LoadError::Panicked(words.clone())),
+            };
+            self.counters.add(count::MISS, 1);
+            self.counters.add(count::COALESCED, 1);
+            return match (landing, error) {
+                (Landing::Found(value), _) => Ok(value),
+                (_, Some(error)) => self.rescue(stale, error),
+                (_, None) => Ok(None),
+            };
+        }
+    }
+
+    /// Loads for all members of the flight.
+    async fn lead<F, Fut, E>(
+        &self,
+        mut ticket: Ticket<K, V>,
+        key: &K,
+        stale: Option<Entry<V>>,
+        load: F,
+    ) -> Caught<Result<Option<V>, Arc<E>>>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Loaded<V>, E>>,
+        E: Send + Sync + 'static,
+    {
+        self.counters.add(count::LOAD, 1);
+        let start = self.clock.now();
+        let end = caught(load).await;
+        self.load_time.record((self.clock.now() - start).as_nanos() as u64);
+        // What leaves the map is dropped after the locks.
+        let (mut gone, mut changed) = (None, None);
+        match end {
+            Ok(Ok(Loaded { value, keep })) => {
+                let entry = self.entry(key, value.clone(), keep);
+                ticket.land(Landing::Found(value.clone()), || {
+                    gone = Some(self.keep(key.clone(), entry));
+                });
+                Ok(Ok(value))
+            }
+            Ok(Err(error)) => {
+                self.counters.add(count::FAILED, 1);
+                let error = Arc::new(error);
+                let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
+                ticket.land(Landing::Failed(error.clone()), pause);
+                Ok(Err(error))
+            }
+            Err(panic) => {
+                self.counters.add(count::PANICKED, 1);
+                let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
+                ticket.land(Landing::Panicked(words(&*panic)), pause);
+                Err(panic)
+            }
+        }
+    }
+
+    /// Serves what is stale in place of an error.
+    fn rescue<E>(&self, stale: Option<Entry<V>>, error: LoadError<E>) -> Result<Option<V>, LoadError<E>> {
+        let Some(stale) = stale else {
+            return Err(error);
+        };
+        self.counters.add(count::RESCUED, 1);
+        Ok(stale.value)
+    }
+}
+
+/// Runs a load, and catches its panic: those who wait for it must hear of it from here, not from whoever drops the future
+/// later.
+async fn caught<F, Fut>(load: F) -> Caught<Fut::Output>
+where
+    F: FnOnce() -> Fut,
+    Fut: Future,
+{
+    let mut future = pin!(catch_unwind(AssertUnwindSafe(load))?);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> Arc<str> {
+    if let Some(text) = panic.downcast_ref::<&'static str>() {
+        Arc::from(*text)
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        Arc::from(text.as_str())
+    } else {
+        Arc::from("a panic without words")
+    }
+}

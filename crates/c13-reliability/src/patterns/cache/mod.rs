@@ -1,0 +1,75 @@
+//! Keeps answers at hand: a bounded cache that loads what is missing once, however many ask.
+//!
+//! Use it where reads outnumber changes and an answer may be a little old. It also carries a service through an outage of
+//! what it reads from: what is no longer fresh can be served while the load fails.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::cache::{Cache, CacheConfig, Loaded};
+//! use c13_reliability::time::Executor;
+//! use std::time::Duration;
+//!
+//! let config = CacheConfig::new()
+//!     .ttl(Duration::from_secs(60))
+//!     .stale_while_revalidate(Duration::from_secs(60))
+//!     .stale_if_error(Duration::from_secs(3600))
+//!     .negative_ttl(Duration::from_secs(5));
+//! let products: Cache<u64, String> = Cache::new(config);
+//! # Executor::new().block_on(async {
+//! let found = products
+//!     .find_or_load(&17, || async { Ok::<_, std::io::Error>(Loaded::found("a lamp".to_owned())) })
+//!     .await;
+//! # assert_eq!(found.ok().flatten().as_deref(), Some("a lamp"));
+//! # });
+//! ```
+//!
+//! # The life of an entry
+//!
+//! | age | a read | settings |
+//! |---|---|---|
+//! | fresh | is served | `ttl` |
+//! | fresh, but due | is served; loaded again in the background | `refresh_after` |
+//! | stale | is served; loaded again in the background | `stale_while_revalidate` |
+//! | older | waits for a load; is served the stale value if that fails, and for a moment without another try | `stale_if_error`, `pause_after_error` |
+//! | older still, or not read for long | waits for a load | `idle` |
+//!
+//! Where it says "loaded", one read loads and all others of that key wait for it, or are served what is stale. If the read
+//! that loads is dropped, one that waits takes over; if its loader panics, those that wait get an error and the next read
+//! begins anew. Removing or inserting while a load is under way keeps its outcome out of the cache.
+//!
+//! # Bounds
+//!
+//! At most `capacity` entries are kept, or entries of that weight; which ones make room is decided by `quick_cache`'s
+//! variant of CLOCK-Pro, which one scan over many keys does not wash out. What has expired goes when a read comes upon it or
+//! to make room ([`purge_expired`](Cache::purge_expired) sweeps at once).
+//!
+//! # Metrics
+//!
+//! [`Cache::snapshot`]: `hits`, `stale_hits`, `negative_hits`, `misses` and of these `coalesced` and `rescued`; `loads`,
+//! `load_failures`, `load_panics`, `refreshes`, `load_time`; `evicted`, `expired`, `idle`, `invalidated`; `entries`, `weight`.
+//!
+//! # How it compares
+//!
+//! `moka` and `quick_cache` load once too, but know neither stale-if-error nor virtual time; a read here costs what
+//! `quick_cache` costs plus a clock reading and a count. `docs/adr/0005-quick-cache-under-the-cache.md` has the figures.
+
+mod config;
+mod error;
+mod flight;
+mod handle;
+mod load;
+mod loaded;
+mod recommendation;
+mod snapshot;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use config::{CAPACITY, CacheConfig};
+pub use error::LoadError;
+pub use handle::{Background, Cache};
+pub use loaded::Loaded;
+pub use recommendation::RecommendationCache;
+pub use snapshot::CacheSnapshot;

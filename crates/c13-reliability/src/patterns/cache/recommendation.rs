@@ -1,0 +1,78 @@
+//! Recommendations by user or item number, as bytes.
+
+use super::config::CacheConfig;
+use super::handle::Cache;
+use super::snapshot::CacheSnapshot;
+use bytes::Bytes;
+
+/// A cache of encoded recommendations by number: a [`Cache`] from `u64` to [`Bytes`] of 100,000 entries.
+///
+/// A read does not copy: what it gives shares the bytes that were put in.
+///
+/// ```
+/// use bytes::Bytes;
+/// use c13_reliability::patterns::cache::RecommendationCache;
+///
+/// let cache = RecommendationCache::new();
+/// let encoded = Bytes::from(vec![1, 2, 3]);
+/// cache.insert(42, encoded.clone());
+/// let read = cache.get(42).expect("it was put in");
+/// assert_eq!(read.as_ptr(), encoded.as_ptr());
+/// ```
+#[derive(Clone, Debug)]
+pub struct RecommendationCache {
+    cache: Cache<u64, Bytes>,
+}
+
+impl RecommendationCache {
+    /// A cache of 100,000 entries that stay fresh for ever.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_config(CacheConfig::new())
+    }
+
+    /// A cache with other settings.
+    ///
+    /// # Panics
+    ///
+    /// If a setting makes no sense.
+    #[must_use]
+    pub fn with_config(config: CacheConfig) -> Self {
+        Self::from(Cache::new(config))
+    }
+
+    /// The fresh bytes under `key`.
+    #[must_use]
+    pub fn get(&self, key: u64) -> Option<Bytes> {
+        self.cache.get(&key)
+    }
+
+    /// Puts bytes in.
+    pub fn insert(&self, key: u64, value: Bytes) {
+        self.cache.insert(key, value);
+    }
+
+    /// The general cache, which also loads, invalidates and tells what there is nothing of.
+    #[must_use]
+    pub fn cache(&self) -> &Cache<u64, Bytes> {
+        &self.cache
+    }
+
+    /// What it did and what it holds.
+    #[must_use]
+    pub fn snapshot(&self) -> CacheSnapshot {
+        self.cache.snapshot()
+    }
+}
+
+impl Default for RecommendationCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<Cache<u64, Bytes>> for RecommendationCache {
+    fn from(cache: Cache<u64, Bytes>) -> Self {
+        Self { cache }
+    }
+}

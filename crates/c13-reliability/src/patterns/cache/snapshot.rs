@@ -1,0 +1,53 @@
+//! What a cache reports.
+
+use crate::sync::HistogramSnapshot;
+
+/// What a cache did so far, and what it holds. Counts are exact; those made meanwhile may be missing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CacheSnapshot {
+    /// Reads served from a fresh entry.
+    pub hits: u64,
+    /// Reads served from an entry that was no longer fresh.
+    pub stale_hits: u64,
+    /// Reads that were told from memory that there is nothing.
+    pub negative_hits: u64,
+    /// Reads that had to wait for a load, or had none to wait for.
+    pub misses: u64,
+    /// Of the misses, those that waited for a load that another read had begun.
+    pub coalesced: u64,
+    /// Of the misses, those served from an entry that was no longer fresh because the load failed.
+    pub rescued: u64,
+    /// Loads that were begun, those in the background among them.
+    pub loads: u64,
+    /// Loads that gave an error.
+    pub load_failures: u64,
+    /// Loads that panicked.
+    pub load_panics: u64,
+    /// Loads begun in the background, for an entry that could still be served.
+    pub refreshes: u64,
+    /// Entries that made room for others, or were too heavy to be kept.
+    pub evicted: u64,
+    /// Entries that were found to have expired.
+    pub expired: u64,
+    /// Entries that were found not to have been read for too long.
+    pub idle: u64,
+    /// Entries that were removed by hand.
+    pub invalidated: u64,
+    /// How long loads took, those that failed among them, in nanoseconds.
+    pub load_time: HistogramSnapshot,
+    /// Entries that are held, expired ones that nobody has come upon among them.
+    pub entries: u64,
+    /// What they weigh; where nothing is weighed, each weighs 1.
+    pub weight: u64,
+}
+
+impl CacheSnapshot {
+    /// The share of reads that did not have to wait for a load, from 0 to 1; `None` before the first read.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let served = self.hits + self.stale_hits + self.negative_hits;
+        let reads = served + self.misses;
+        (reads > 0).then(|| served as f64 / reads as f64)
+    }
+}

@@ -1,0 +1,107 @@
+//! How fresh an entry is, and what follows from it: decisions as values.
+
+use super::config::CacheConfig;
+use crate::time::Tick;
+use std::time::Duration;
+
+/// The times of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamps {
+    /// From here on a read has it loaded again.
+    refresh_at: Tick,
+    fresh_until: Tick,
+    /// Before this it is not loaded again: the last try failed.
+    retry_at: Tick,
+}
+
+/// What a read makes of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Serve it.
+    Fresh,
+    /// Serve it, and load it again in the background.
+    Reload { stale: bool },
+    /// Load it first; serve it if that fails.
+    Fallback,
+    /// Serve it although it is stale: loading it has just failed.
+    Paused,
+    /// It is of no use any more.
+    Expired,
+}
+
+/// How long an entry is to be kept fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// As the settings say.
+    #[default]
+    AsSet,
+    /// This long, without jitter.
+    For(Duration),
+    /// Not at all.
+    Not,
+}
+
+impl Stamps {
+    /// The times of an entry written `now`, or `None` if it is not to be kept. `absent` says that it only tells that there
+    /// is nothing; `random`, from 0 to 1, is what jitter is drawn with.
+    pub(super) fn new(config: &CacheConfig, keep: Keep, absent: bool, now: Tick, random: f64) -> Option<Self> {
+        let ttl = match (keep, absent) {
+            (Keep::Not, _) => return None,
+            (Keep::For(ttl), _) => Some(ttl),
+            (Keep::AsSet, true) => Some(config.negative_ttl?),
+            (Keep::AsSet, false) => config.ttl,
+        };
+        let share = match keep {
+            Keep::AsSet => config.jitter * random,
+            _ => 0.0,
+        };
+        let fresh_until = ttl.map_or(Tick::MAX, |ttl| now + shortened(ttl, share));
+        let refresh = config.refresh_after.filter(|_| !absent && keep == Keep::AsSet);
+        Some(Self {
+            refresh_at: refresh.map_or(Tick::MAX, |age| now + shortened(age, share)),
+            fresh_until,
+            retry_at: Tick::ZERO,
+        })
+    }
+
+    /// Whether it is fresh for ever.
+    pub(super) fn lasts(&self) -> bool {
+        self.fresh_until == Tick::MAX
+    }
+
+    /// What a read at `now` makes of it.
+    pub(super) fn judge(&self, config: &CacheConfig, absent: bool, now: Tick) -> Freshness {
+        let paused = now < self.retry_at;
+        if now < self.fresh_until {
+            return if now >= self.refresh_at && !paused {
+                Freshness::Reload { stale: false }
+            } else {
+                Freshness::Fresh
+            };
+        }
+        let (revalidate, on_error) = (config.stale_while_revalidate, config.stale_if_error);
+        if absent || now >= self.fresh_until + revalidate.max(on_error) {
+            Freshness::Expired
+        } else if paused {
+            Freshness::Paused
+        } else if now < self.fresh_until + revalidate {
+            Freshness::Reload { stale: true }
+        } else {
+            Freshness::Fallback
+        }
+    }
+
+    /// The same entry after a load for it failed at `now`.
+    pub(super) fn paused(self, config: &CacheConfig, now: Tick) -> Self {
+        Self {
+            retry_at: now + config.pause_after_error,
+            ..self
+        }
+    }
+}
+
+/// `time` less this share of it.
+fn shortened(time: Duration, share: f64) -> Duration {
+    // Only the shortening is computed in floating point, and it is at most the time.
+    time.saturating_sub(Duration::try_from_secs_f64(time.as_secs_f64() * share).unwrap_or(time))
+}

@@ -1,0 +1,609 @@
+//! The cache from outside: loading once, serving what is stale, staying within bounds. All in virtual time.
+
+use bytes::Bytes;
+use c13_reliability::patterns::cache::{Background, Cache, CacheConfig, LoadError, Loaded, RecommendationCache};
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Clock, Executor};
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A source of values that takes a second an answer, counts, and can be broken.
+#[derive(Clone)]
+struct Source {
+    clock: Clock,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    loads: AtomicU64,
+    at_once: AtomicU64,
+    most_at_once: AtomicU64,
+    broken: AtomicBool,
+}
+
+#[derive(Debug, PartialEq)]
+struct Broken;
+
+impl Source {
+    fn new(executor: &Executor) -> Self {
+        Self {
+            clock: executor.clock(),
+            state: Arc::default(),
+        }
+    }
+
+    /// Answers with the number of the load.
+    async fn load(self) -> Result<u64, Broken> {
+        struct Leaves(Arc<State>);
+        impl Drop for Leaves {
+            fn drop(&mut self) {
+                self.0.at_once.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let number = self.state.loads.fetch_add(1, Ordering::Relaxed) + 1;
+        let at_once = self.state.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+        self.state.most_at_once.fetch_max(at_once, Ordering::Relaxed);
+        let _leaves = Leaves(self.state.clone());
+        for _ in 0..4 {
+            self.clock.sleep(SECOND / 4).await;
+        }
+        if self.state.broken.load(Ordering::Relaxed) {
+            Err(Broken)
+        } else {
+            Ok(number)
+        }
+    }
+
+    fn loads(&self) -> u64 {
+        self.state.loads.load(Ordering::Relaxed)
+    }
+
+    fn most_at_once(&self) -> u64 {
+        self.state.most_at_once.load(Ordering::Relaxed)
+    }
+
+    fn broken(&self, broken: bool) {
+        self.state.broken.store(broken, Ordering::Relaxed);
+    }
+}
+
+/// A cache on the executor's clock, and where its loads in the background are left for `run` to start.
+struct World {
+    executor: Executor,
+    source: Source,
+    cache: Cache<u64, u64>,
+    background: Arc<Mutex<Vec<Background>>>,
+}
+
+impl World {
+    fn new(config: CacheConfig) -> Self {
+        Self::with(Executor::new(), config)
+    }
+
+    fn with(executor: Executor, config: CacheConfig) -> Self {
+        let background: Arc<Mutex<Vec<Background>>> = Arc::default();
+        let left = background.clone();
+        let cache = Cache::new(config)
+            .with_clock(executor.clock())
+            .with_seed(1)
+            .with_spawner(move |load| left.lock().expect("nobody panics under this lock").push(load));
+        Self {
+            source: Source::new(&executor),
+            executor,
+            cache,
+            background,
+        }
+    }
+
+    /// Starts what was left to run in the background, and lets time pass.
+    fn pass(&self, time: Duration) {
+        for load in self.background.lock().expect("nobody panics under this lock").drain(..) {
+            self.executor.spawn(load);
+        }
+        self.executor.run_for(time);
+    }
+
+    /// Reads key 1; gives the value and how long that took.
+    fn read(&self) -> (Result<u64, LoadError<Broken>>, Duration) {
+        let (cache, source, clock) = (self.cache.clone(), self.source.clone(), self.executor.clock());
+        self.executor.block_on(async move {
+            let start = clock.now();
+            let value = cache.get_or_load(&1, || source.load()).await;
+            (value, clock.now() - start)
+        })
+    }
+
+    /// Reads key 1, which must be served at once.
+    fn at_once(&self) -> u64 {
+        let (value, took) = self.read();
+        assert_eq!(took, Duration::ZERO);
+        value.expect("it is served")
+    }
+}
+
+#[test]
+fn ten_thousand_readers_of_a_missing_key_cause_one_load() {
+    let world = World::new(CacheConfig::new());
+    let served = Rc::new(Cell::new(0));
+    for _ in 0..10_000 {
+        let (cache, source, served) = (world.cache.clone(), world.source.clone(), served.clone());
+        world.executor.spawn(async move {
+            assert_eq!(cache.get_or_load(&1, || source.load()).await.ok(), Some(1));
+            served.set(served.get() + 1);
+        });
+    }
+    world.executor.run_until_idle();
+    assert_eq!((served.get(), world.source.loads()), (10_000, 1));
+    // A waiter is polled when it starts and when it is served: nobody spins.
+    assert!(world.executor.polls() <= 20_010, "{} polls", world.executor.polls());
+    let snapshot = world.cache.snapshot();
+    assert_eq!(
+        (snapshot.loads, snapshot.misses, snapshot.coalesced),
+        (1, 10_000, 9_999)
+    );
+    assert_eq!((snapshot.entries, world.cache.loading()), (1, 0));
+}
+
+#[test]
+fn a_reader_that_loads_and_is_dropped_at_any_await_hands_over_and_everybody_is_served() {
+    for seed in 0..50 {
+        let world = World::with(Executor::seeded(seed), CacheConfig::new());
+        let random = Random::new(seed);
+        let (readers, served) = (200, Rc::new(Cell::new(0)));
+        let mut dropped = 0;
+        for n in 0..readers {
+            let (cache, source, served) = (world.cache.clone(), world.source.clone(), served.clone());
+            let clock = world.executor.clock();
+            let read = async move { cache.get_or_load(&1, || source.load()).await };
+            // Half of them give up at some time within the first loads, the last one never.
+            let gives_up = n + 1 < readers && random.below(2) == 0;
+            let limit = if gives_up {
+                Duration::from_millis(random.below(2_000))
+            } else {
+                1_000 * SECOND
+            };
+            dropped += u64::from(gives_up);
+            world.executor.spawn(async move {
+                match clock.timeout(limit, read).await {
+                    Ok(value) => assert!(value.is_ok()),
+                    Err(_) => assert!(gives_up, "seed {seed}: somebody was forgotten"),
+                }
+                served.set(served.get() + 1);
+            });
+        }
+        world.executor.run_until_idle();
+        assert_eq!(served.get(), readers, "seed {seed}");
+        assert_eq!(world.source.most_at_once(), 1, "seed {seed}: one at a time");
+        assert!(world.source.loads() <= dropped + 1, "seed {seed}");
+        assert_eq!(
+            (world.cache.loading(), world.executor.time().waiting()),
+            (0, 0),
+            "seed {seed}"
+        );
+        assert!(world.cache.get(&1).is_some());
+    }
+}
+
+#[test]
+fn a_reader_dropped_between_being_chosen_and_loading_passes_the_load_on() {
+    let world = World::new(CacheConfig::new());
+    let read = || {
+        let (cache, source) = (world.cache.clone(), world.source.clone());
+        Box::pin(async move { cache.get_or_load(&1, || source.load()).await })
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut leader, mut chosen, mut last) = (read(), read(), read());
+    for reader in [&mut leader, &mut chosen, &mut last] {
+        assert!(reader.as_mut().poll(&mut cx).is_pending());
+    }
+    drop(leader);
+    drop(chosen);
+    assert_eq!(world.cache.loading(), 1);
+    assert_eq!(world.executor.block_on(last).ok(), Some(2));
+    let alone = read();
+    drop(alone);
+    world.cache.invalidate(&1);
+    let mut alone = read();
+    assert!(alone.as_mut().poll(&mut cx).is_pending());
+    drop(alone);
+    assert_eq!(world.cache.loading(), 0, "a flight without members is over");
+}
+
+#[test]
+fn a_load_that_panics_fails_its_waiters_and_leaves_no_key_behind() {
+    let executor = Executor::new();
+    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new()).with_clock(executor.clock());
+    let failed = Rc::new(Cell::new(0));
+    let clock = executor.clock();
+    let mut leader = Box::pin({
+        let cache = cache.clone();
+        async move {
+            let load = || async move {
+                clock.sleep(SECOND).await;
+                std::panic::resume_unwind(Box::new("no luck"))
+            };
+            cache.get_or_load::<_, _, Broken>(&1, load).await
+        }
+    });
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(leader.as_mut().poll(&mut cx).is_pending());
+    for _ in 0..10 {
+        let (cache, failed) = (cache.clone(), failed.clone());
+        executor.spawn(async move {
+            let error = cache.get_or_load(&1, || async { Err::<u64, _>(Broken) }).await;
+            assert!(matches!(error, Err(LoadError::Panicked(words)) if &*words == "no luck"));
+            failed.set(failed.get() + 1);
+        });
+    }
+    executor.run_for(SECOND);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| leader.as_mut().poll(&mut cx)));
+    assert!(panicked.is_err(), "the read that loads gets the panic");
+    assert_eq!(cache.loading(), 0);
+    executor.run_until_idle();
+    assert_eq!(failed.get(), 10);
+    let snapshot = cache.snapshot();
+    assert_eq!((snapshot.loads, snapshot.load_panics, snapshot.entries), (1, 1, 0));
+    assert!(
+        executor
+            .block_on(cache.get_or_load(&1, || async { Ok::<_, Broken>(7) }))
+            .is_ok()
+    );
+}
+
+#[test]
+fn an_error_is_shared_by_those_of_its_kind_and_never_kept() {
+    let world = World::new(CacheConfig::new());
+    world.source.broken(true);
+    let shared = Rc::new(Cell::new(0));
+    for _ in 0..5 {
+        let (cache, source, shared) = (world.cache.clone(), world.source.clone(), shared.clone());
+        world.executor.spawn(async move {
+            let error = cache.get_or_load(&1, || source.load()).await;
+            assert!(matches!(error, Err(LoadError::Failed(error)) if *error == Broken));
+            shared.set(shared.get() + 1);
+        });
+    }
+    let cache = world.cache.clone();
+    let other = world
+        .executor
+        .spawn(async move { cache.get_or_load(&1, || async { Ok::<_, String>(99) }).await });
+    world.executor.run_until_idle();
+    assert_eq!((shared.get(), world.source.loads()), (5, 1));
+    assert_eq!(
+        world.executor.block_on(other).ok(),
+        Some(99),
+        "another kind of error: loaded by itself"
+    );
+}
+
+#[test]
+fn what_is_stale_is_served_at_once_and_loaded_once_in_the_background() {
+    let config = CacheConfig::new()
+        .ttl(60 * SECOND)
+        .refresh_after(40 * SECOND)
+        .stale_while_revalidate(30 * SECOND)
+        .jitter(0.0);
+    let world = World::new(config);
+    assert_eq!(world.read().1, SECOND);
+    world.pass(39 * SECOND);
+    assert_eq!((world.at_once(), world.source.loads()), (1, 1));
+    world.pass(SECOND);
+    // Due before it is stale: the first of many reads has it loaded, all are served.
+    for _ in 0..10 {
+        assert_eq!(world.at_once(), 1);
+    }
+    world.pass(2 * SECOND);
+    assert_eq!((world.at_once(), world.source.loads()), (2, 2));
+    // Stale, but within its time.
+    world.pass(80 * SECOND);
+    assert_eq!((world.at_once(), world.at_once()), (2, 2));
+    world.pass(2 * SECOND);
+    assert_eq!((world.at_once(), world.source.loads()), (3, 3));
+    // Too old to be served.
+    world.pass(90 * SECOND);
+    let (value, took) = world.read();
+    assert_eq!((value.ok(), took), (Some(4), SECOND));
+    let snapshot = world.cache.snapshot();
+    assert_eq!((snapshot.refreshes, snapshot.stale_hits, snapshot.expired), (2, 2, 1));
+}
+
+#[test]
+fn a_background_load_that_is_never_run_keeps_nobody_from_loading() {
+    let config = CacheConfig::new()
+        .ttl(60 * SECOND)
+        .stale_while_revalidate(30 * SECOND)
+        .jitter(0.0);
+    let world = World::new(config);
+    world.read().0.unwrap();
+    world.pass(60 * SECOND);
+    assert_eq!(world.at_once(), 1);
+    assert_eq!(world.cache.loading(), 1);
+    world.background.lock().unwrap().clear();
+    assert_eq!(world.cache.loading(), 0);
+    assert_eq!(world.at_once(), 1);
+    world.pass(2 * SECOND);
+    assert_eq!(world.at_once(), 2);
+}
+
+#[test]
+fn without_anywhere_to_run_it_the_read_that_finds_an_entry_due_loads_it() {
+    let executor = Executor::new();
+    let source = Source::new(&executor);
+    let config = CacheConfig::new()
+        .ttl(60 * SECOND)
+        .stale_while_revalidate(600 * SECOND)
+        .jitter(0.0);
+    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let read = || {
+        executor
+            .block_on(cache.get_or_load(&1, {
+                let source = source.clone();
+                || source.load()
+            }))
+            .ok()
+    };
+    assert_eq!(read(), Some(1));
+    executor.run_for(60 * SECOND);
+    assert_eq!(read(), Some(2));
+    executor.run_for(60 * SECOND);
+    source.broken(true);
+    assert_eq!((read(), cache.snapshot().stale_hits), (Some(2), 1));
+}
+
+#[test]
+fn during_an_outage_what_is_stale_is_served_up_to_its_age_limit() {
+    let config = CacheConfig::new()
+        .ttl(60 * SECOND)
+        .stale_if_error(600 * SECOND)
+        .pause_after_error(10 * SECOND)
+        .jitter(0.0);
+    let world = World::new(config);
+    world.read().0.unwrap();
+    world.source.broken(true);
+    world.pass(60 * SECOND);
+    // The first read has to try; then none does for a while.
+    let (value, took) = world.read();
+    assert_eq!((value.ok(), took), (Some(1), SECOND));
+    assert_eq!((world.at_once(), world.source.loads()), (1, 2));
+    world.pass(10 * SECOND);
+    assert_eq!((world.read().0.ok(), world.source.loads()), (Some(1), 3));
+    world.pass(600 * SECOND);
+    assert!(
+        matches!(world.read().0, Err(LoadError::Failed(_))),
+        "older than the age limit"
+    );
+    world.source.broken(false);
+    assert!(world.read().0.is_ok());
+    let snapshot = world.cache.snapshot();
+    assert_eq!((snapshot.rescued, snapshot.load_failures), (2, 3));
+}
+
+#[test]
+fn that_there_is_nothing_is_remembered_for_its_own_time() {
+    let executor = Executor::new();
+    let config = CacheConfig::new().ttl(60 * SECOND).negative_ttl(5 * SECOND).jitter(0.0);
+    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let asked = Arc::new(AtomicU64::new(0));
+    let find = || {
+        let asked = asked.clone();
+        let load = || async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Broken>(Loaded::absent())
+        };
+        executor.block_on(cache.find_or_load(&1, load)).ok()
+    };
+    assert_eq!((find(), find()), (Some(None), Some(None)));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let absent = executor.block_on(cache.get_or_load(&1, || async { Ok::<_, Broken>(1) }));
+    assert!(matches!(absent, Err(LoadError::Absent)));
+    executor.run_for(5 * SECOND);
+    assert_eq!((find(), asked.load(Ordering::Relaxed)), (Some(None), 2));
+    assert_eq!(cache.snapshot().negative_hits, 2);
+    assert_eq!(cache.get(&1), None);
+}
+
+#[test]
+fn a_load_says_how_long_to_keep_what_it_brought() {
+    let executor = Executor::new();
+    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new()).with_clock(executor.clock());
+    let load = |loaded: Loaded<u64>| {
+        executor
+            .block_on(cache.find_or_load(&1, || async { Ok::<_, Broken>(loaded) }))
+            .ok()
+    };
+    assert_eq!(load(Loaded::found(1).not_kept()), Some(Some(1)));
+    assert_eq!(load(Loaded::found(2).keep_for(3 * SECOND)), Some(Some(2)));
+    assert_eq!(load(Loaded::found(3)), Some(Some(2)));
+    executor.run_for(3 * SECOND);
+    assert_eq!(load(Loaded::found(4)), Some(Some(4)));
+    executor.run_for(100_000 * SECOND);
+    assert_eq!(cache.get(&1), Some(4));
+}
+
+#[test]
+fn what_was_loaded_before_an_invalidation_or_an_insertion_is_not_kept_after_it() {
+    for inserts in [false, true] {
+        let world = World::new(CacheConfig::new());
+        let (cache, source) = (world.cache.clone(), world.source.clone());
+        let before = world
+            .executor
+            .spawn(async move { cache.get_or_load(&1, || source.load()).await });
+        world.pass(SECOND / 2);
+        if inserts {
+            world.cache.insert(1, 77);
+        } else {
+            assert_eq!(world.cache.invalidate(&1), None);
+        }
+        assert_eq!(
+            world.executor.block_on(before).ok(),
+            Some(1),
+            "who asked before is served"
+        );
+        let expected = if inserts { 77 } else { 2 };
+        assert_eq!(world.read().0.ok(), Some(expected));
+    }
+    let world = World::new(CacheConfig::new());
+    world.read().0.unwrap();
+    world.cache.invalidate_all();
+    assert_eq!((world.cache.get(&1), world.cache.snapshot().invalidated), (None, 1));
+}
+
+#[test]
+fn an_entry_that_is_not_read_for_long_goes_and_one_that_is_read_stays() {
+    let executor = Executor::new();
+    let cache: Cache<u64, &str> = Cache::new(CacheConfig::new().idle(10 * SECOND)).with_clock(executor.clock());
+    cache.insert(1, "read");
+    cache.insert(2, "left");
+    for _ in 0..5 {
+        executor.run_for(9 * SECOND);
+        assert_eq!(cache.get(&1), Some("read"));
+    }
+    assert_eq!((cache.get(&2), cache.snapshot().idle), (None, 1));
+    executor.run_for(10 * SECOND);
+    assert_eq!((cache.get(&1), cache.snapshot().entries), (None, 0));
+}
+
+#[test]
+fn expired_entries_can_be_swept_and_are_known_until_then() {
+    let executor = Executor::new();
+    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new().ttl(SECOND)).with_clock(executor.clock());
+    (0..100).for_each(|key| cache.insert(key, key));
+    cache.insert_for(200, 200, 60 * SECOND);
+    executor.run_for(SECOND);
+    assert_eq!(
+        (cache.last_known(&7), cache.get(&7), cache.last_known(&7)),
+        (Some(7), None, None)
+    );
+    cache.purge_expired();
+    let snapshot = cache.snapshot();
+    assert_eq!((snapshot.entries, snapshot.expired), (1, 100));
+}
+
+#[test]
+fn jitter_spreads_the_ends_of_entries_written_together() {
+    let executor = Executor::new();
+    let config = CacheConfig::new().ttl(100 * SECOND).jitter(0.5);
+    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock()).with_seed(3);
+    (0..1_000).for_each(|key| cache.insert(key, key));
+    let left = |seconds: u64| {
+        executor.run_for(Duration::from_secs(seconds));
+        (0..1_000).filter(|key| cache.get(key).is_some()).count()
+    };
+    assert_eq!(left(50), 1_000);
+    assert!((400..600).contains(&left(25)));
+    assert_eq!(left(25), 0);
+}
+
+#[test]
+fn a_cache_never_holds_more_than_its_capacity_of_entries_or_of_weight() {
+    let random = Random::new(1);
+    let entries: Cache<u64, u64> = Cache::new(CacheConfig::new().capacity(1_000));
+    let bytes = Cache::weighted(CacheConfig::new().capacity(1 << 20), 1_000, |_, value: &Bytes| {
+        value.len() as u64
+    })
+    .unwrap();
+    for key in 0..200_000_u64 {
+        entries.insert(key, key);
+        bytes.insert(key, Bytes::from(vec![0; random.below(2_000) as usize]));
+        if key % 1_000 == 0 {
+            assert!(entries.snapshot().entries <= 1_000 && bytes.snapshot().weight <= 1 << 20);
+        }
+    }
+    let snapshot = entries.snapshot();
+    assert_eq!(snapshot.entries + snapshot.evicted, 200_000);
+    assert!(
+        snapshot.entries >= 900 && bytes.snapshot().weight > 900_000,
+        "and makes use of it"
+    );
+    bytes.insert(1, Bytes::from(vec![0; 2 << 20]));
+    assert_eq!(bytes.get(&1), None, "too heavy for its shard");
+}
+
+#[test]
+fn ten_million_keys_leave_the_memory_where_it_was() {
+    let cache = RecommendationCache::new();
+    let value = Bytes::from_static(&[7; 100]);
+    let fill = |keys: std::ops::Range<u64>| keys.for_each(|key| cache.insert(key, value.clone()));
+    fill(0..200_000);
+    let before = resident();
+    // A tenth in a build that is not optimised.
+    fill(200_000..if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 });
+    let grown = resident().saturating_sub(before);
+    assert!(cache.snapshot().entries <= 100_000);
+    assert!(grown < 8 << 20, "grew by {grown} bytes");
+}
+
+/// What the process holds in memory, in bytes; 0 where that is not known.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok())
+        .unwrap_or(0)
+        * 4096
+}
+
+#[test]
+fn a_read_shares_the_bytes_that_were_put_in() {
+    let cache = RecommendationCache::default();
+    let encoded = Bytes::from(vec![1, 2, 3]);
+    cache.insert(1, encoded.clone());
+    assert_eq!(cache.get(1).map(|read| read.as_ptr()), Some(encoded.as_ptr()));
+    assert_eq!(cache.get(2), None);
+    assert_eq!((cache.snapshot().hits, cache.snapshot().misses), (1, 1));
+    assert_eq!(cache.snapshot().hit_ratio(), Some(0.5));
+}
+
+#[test]
+fn threads_that_race_for_keys_load_each_one_at_a_time() {
+    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new());
+    let at_once: Arc<Vec<AtomicU64>> = Arc::new((0..8).map(|_| AtomicU64::new(0)).collect());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (cache, at_once) = (cache.clone(), at_once.clone());
+            scope.spawn(move || {
+                let random = Random::new(thread);
+                for _ in 0..2_000 {
+                    let key = random.below(8);
+                    let alone = at_once.clone();
+                    let load = move || async move {
+                        assert_eq!(alone[key as usize].fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        alone[key as usize].fetch_sub(1, Ordering::SeqCst);
+                        Ok::<_, Broken>(Loaded::found(key).not_kept())
+                    };
+                    let mut read = pin!(cache.find_or_load(&key, load));
+                    let mut cx = Context::from_waker(Waker::noop());
+                    let value = loop {
+                        if let std::task::Poll::Ready(value) = read.as_mut().poll(&mut cx) {
+                            break value;
+                        }
+                        std::thread::yield_now();
+                    };
+                    assert_eq!(value.ok(), Some(Some(key)));
+                }
+            });
+        }
+    });
+    assert_eq!(cache.loading(), 0);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let error = Cache::<u64, u64>::try_new(CacheConfig::new().capacity(0)).unwrap_err();
+    assert_eq!(error.to_string(), "cache: `capacity` is 0, but it must be at least 1");
+    let error = Cache::weighted(CacheConfig::new(), 0, |_: &u64, _: &u64| 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cache: `typical` is 0, but it must be from 1 to the capacity"
+    );
+}
