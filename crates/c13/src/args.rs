@@ -29,7 +29,84 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     Drill(DrillArgs),
     Health(HealthArgs),
+    Config(ConfigArgs),
 }
+
+/// Check, explain and show the policies of a service's file
+///
+/// Layers count from the lowest to the highest: `[defaults]`, what a policy extends, the policy itself; a later file over
+/// an earlier one, environment variables (`C13__POLICY__NAME__TIMEOUT__TOTAL=800ms`) over files, `--set` over all.
+#[derive(Debug, Args)]
+#[command(after_long_help = CONFIG_HELP)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether everything is right, or everything that is wrong
+    Check {
+        #[command(flatten)]
+        layers: LayerArgs,
+    },
+    /// Say what a setting is, where that comes from, and what it hides
+    Explain {
+        /// The setting, such as `payments.timeout.total`, or a part of a policy
+        path: String,
+        #[command(flatten)]
+        layers: LayerArgs,
+    },
+    /// Print all policies, each setting with where it comes from
+    Show {
+        /// With the defaults of what is not set: all that applies
+        #[arg(long)]
+        effective: bool,
+        #[command(flatten)]
+        layers: LayerArgs,
+    },
+    /// Print the JSON schema of the file, for completion in editors
+    Schema,
+    /// Write a file to start from, unless there is one
+    Init {
+        /// The file
+        #[arg(default_value = DEFAULT_FILE)]
+        file: PathBuf,
+    },
+}
+
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "reliability.toml";
+
+/// The layers that policies are read from.
+#[derive(Debug, Args)]
+pub(crate) struct LayerArgs {
+    /// The files, each over those before it; `-` reads standard input
+    #[arg(value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A setting over everything else, such as `policy.payments.timeout.total=800ms`; may be repeated
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+
+    /// Leave environment variables out
+    #[arg(long)]
+    pub(crate) no_env: bool,
+}
+
+const CONFIG_HELP: &str = "\
+Examples:
+  c13 config init                                     start a file, reliability.toml
+  c13 config check service.toml                       check it, as in CI
+  c13 config explain payments.timeout.total           say where a value comes from
+  c13 config show --effective base.toml site.toml     print all that applies
+  c13 config schema > reliability.schema.json         complete and check in the editor
+
+Exit status:
+  0    everything is right
+  1    c13 itself failed
+  2    the command line or a file is wrong";
 
 /// Rehearse an incident in virtual time, against the library's own policy code
 ///

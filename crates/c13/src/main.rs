@@ -14,17 +14,14 @@ use args::{Command, CommandLine};
 use drill::watch::Watch;
 
 fn main() -> ExitCode {
-    let args = match CommandLine::try_parse().map(|line| line.command) {
-        Ok(Command::Drill(args)) => args,
-        Ok(Command::Health(args)) => return output::health(&args.url, &cmd::health::run(&args)),
-        Err(error) => return output::usage(&error),
-    };
-    output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
-        let line = output::ProgressLine::new();
-        cmd::drill::run(
-            &args,
-            &Watch::new(&stop, &|progress| line.show(progress)),
-            drill::engine::run,
-        )
-    }))
+    match CommandLine::try_parse().map(|line| line.command) {
+        Ok(Command::Drill(args)) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
+            let line = output::ProgressLine::new();
+            let show = |progress: drill::watch::Progress<'_>| line.show(progress);
+            cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
+        })),
+        Ok(Command::Config(args)) => output::text(cmd::config::run(&args.command)),
+        Ok(Command::Health(args)) => output::health(&args.url, &cmd::health::run(&args)),
+        Err(error) => output::usage(&error),
+    }
 }

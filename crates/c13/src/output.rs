@@ -54,6 +54,15 @@ pub(crate) fn health(url: &ProbeUrl, answer: &Answer) -> ExitCode {
     }
 }
 
+/// Prints the text that a command gave, and says with which status to exit.
+pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
+    let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    ExitCode::from(match outcome {
+        Ok(text) => write_out(&text, DONE, out, err),
+        Err(failure) => fail(&failure, err),
+    })
+}
+
 /// Prints what is wrong with the command line, or the help that it asked for.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let status = u8::try_from(error.exit_code()).unwrap_or(BAD_INPUT);
@@ -78,6 +87,10 @@ fn report(outcome: Result<Outcome, Failure>, out: &mut dyn Write, err: &mut dyn 
         }
         Err(failure) => return fail(&failure, err),
     };
+    write_out(&text, status, out, err)
+}
+
+fn write_out(text: &str, status: u8, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
@@ -93,6 +106,11 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
             format!("{ERROR}error:{ERROR:#} cannot read {}: {error}\n", path.display()),
             BAD_INPUT,
         ),
+        Failure::Write(path, error) => (
+            format!("{ERROR}error:{ERROR:#} cannot write {}: {error}\n", path.display()),
+            BAD_INPUT,
+        ),
+        Failure::Usage(reason) => (format!("{ERROR}error:{ERROR:#} {reason}\n"), BAD_INPUT),
         Failure::Interrupted => ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED),
         Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {reason}\n"), FAILED),
     };

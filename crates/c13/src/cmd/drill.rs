@@ -1,7 +1,5 @@
 //! `c13 drill`: reads a scenario, runs it as often as it should, and sums up.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +7,7 @@ use std::time::Duration;
 use c13_reliability::policy::document::Source;
 use c13_reliability::time::Clock;
 
-use super::Failure;
+use super::{Failure, source};
 use crate::args::DrillArgs;
 use crate::drill::report::Report;
 use crate::drill::scenario::Scenario;
@@ -32,9 +30,6 @@ pub(crate) enum Outcome {
     },
 }
 
-/// A scenario is some kilobytes; more than this is some other file.
-const LARGEST_FILE: u64 = 1 << 20;
-
 /// Runs the command. `engine` simulates one run of a scenario with a seed.
 ///
 /// # Errors
@@ -48,7 +43,7 @@ pub(crate) fn run(
     if args.print_scenario {
         return Ok(Outcome::Scenario(Scenario::BUILT_IN));
     }
-    let mut scenario = Scenario::read(source(args.file.as_deref())?).map_err(Failure::Input)?;
+    let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?).map_err(Failure::Input)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
     let clock = Clock::system();
@@ -67,31 +62,11 @@ pub(crate) fn run(
     })
 }
 
-fn source(file: Option<&Path>) -> Result<Source, Failure> {
-    let Some(path) = file else {
-        return Ok(Source::new("the built-in scenario", Scenario::BUILT_IN));
-    };
-    let read = |reader: &mut dyn Read| {
-        let mut text = String::new();
-        reader.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > LARGEST_FILE {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "it is larger than 1 MiB, so it is no scenario",
-            ));
-        }
-        Ok(text)
-    };
-    let (name, text) = if path == Path::new("-") {
-        ("standard input".to_owned(), read(&mut io::stdin().lock()))
-    } else {
-        (
-            path.display().to_string(),
-            File::open(path).and_then(|mut file| read(&mut file)),
-        )
-    };
-    text.map(|text| Source::new(name, text))
-        .map_err(|error| Failure::File(path.to_owned(), error))
+fn scenario_source(file: Option<&Path>) -> Result<Source, Failure> {
+    match file {
+        Some(path) => source::read(path),
+        None => Ok(Source::new("the built-in scenario", Scenario::BUILT_IN)),
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +74,7 @@ mod tests {
     use super::*;
     use crate::drill::fake;
     use std::cell::RefCell;
+    use std::io;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     fn args() -> DrillArgs {

@@ -11,6 +11,10 @@ pub(crate) enum Failure {
     Input(Diagnostics),
     /// A file cannot be read.
     File(PathBuf, std::io::Error),
+    /// A file cannot be written.
+    Write(PathBuf, std::io::Error),
+    /// Something was asked for that is not there.
+    Usage(String),
     /// It was stopped.
     Interrupted,
     /// The fault is ours.

@@ -1,7 +1,9 @@
 //! One module for each command: arguments in, a value out. Nothing here prints.
 
+pub(crate) mod config;
 pub(crate) mod drill;
 mod failure;
 pub(crate) mod health;
+mod source;
 
 pub(crate) use failure::Failure;

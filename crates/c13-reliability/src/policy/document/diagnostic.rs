@@ -33,7 +33,7 @@ pub struct Diagnostic {
     pub help: Vec<String>,
     /// Whether the error is that something is not there; such errors are withheld from a text with broken syntax,
     /// where it may be there after all.
-    pub(super) absence: bool,
+    pub(in crate::policy) absence: bool,
 }
 
 impl Diagnostic {
@@ -132,6 +132,17 @@ impl Diagnostics {
             )
         });
         Self { list }
+    }
+
+    /// All of these errors, none twice; `None` if there are none.
+    pub(in crate::policy) fn unless_empty(list: Vec<Diagnostic>) -> Option<Self> {
+        let mut once: Vec<Diagnostic> = Vec::with_capacity(list.len());
+        for error in list {
+            if !once.contains(&error) {
+                once.push(error);
+            }
+        }
+        (!once.is_empty()).then(|| Self::new(once))
     }
 
     /// Whether there are none.

@@ -71,6 +71,11 @@ impl Document {
         self.errors.borrow().len()
     }
 
+    /// Whether the text's syntax is broken somewhere, so that what seems not to be there may be there after all.
+    pub(in crate::policy) fn is_damaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
     /// Gives the value that was read, or everything that is wrong: what was noted, and every key that nobody asked for.
     ///
     /// # Errors
@@ -212,6 +217,26 @@ impl<'d> Table<'d> {
     #[must_use]
     pub fn value_span(&self, key: &'static str) -> Option<Span> {
         self.value(key).map(|value| value.span().clone())
+    }
+
+    /// Where the value at a path of keys joined by points stands, if it is there; makes nothing known.
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Option<Span> {
+        let (key, rest) = match path.split_once('.') {
+            Some((key, rest)) => (key, Some(rest)),
+            None => (path, None),
+        };
+        let node = &self.fields.find(key)?.node;
+        match (rest, &node.content) {
+            (None, _) => Some(node.span.clone()),
+            (Some(rest), Content::Table(fields)) => Self {
+                fields,
+                span: &node.span,
+                ..self.clone()
+            }
+            .place_of(rest),
+            (Some(_), _) => None,
+        }
     }
 
     /// Where a key itself stands, if it is there.

@@ -12,6 +12,11 @@
 //!
 //! `false` in place of a table, or of a rule of the breaker, switches it off.
 //!
+//! A service's file names its policies: `[policy.NAME]`, each with `extends = "…"` (a profile or another policy) if it is to
+//! start from one, and `[defaults]` under all of them. [`PolicyFiles`] reads it with its layers: code, `[defaults]`, what a
+//! policy extends, the policy itself; in each of these, a second file over the first, environment variables over files, and
+//! `--set` over all.
+//!
 //! ```
 //! use c13_reliability::policy::Profile;
 //! use c13_reliability::policy::document::{Document, Source};
@@ -27,12 +32,21 @@
 //! ```
 
 mod breaker;
+mod chain;
 mod fit;
 mod read;
 mod retry;
+mod set;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod text;
 
 pub use read::read_policy;
+pub use set::{Change, ENVIRONMENT_PREFIX, NamedPolicy, PolicyFiles, PolicySet, Setting, origin_text};
 pub use text::{Leaf, leaves, policy_text, profile_document};
+
+/// The JSON schema of a service's file, for editors.
+pub const SCHEMA: &str = include_str!("schema.json");
+
+/// A service's file to start from.
+pub const STARTER: &str = include_str!("starter.toml");

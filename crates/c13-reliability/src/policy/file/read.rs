@@ -30,6 +30,16 @@ pub fn read_policy(path: &str, layers: &[Table<'_>]) -> Result<PolicyConfig, Dia
     document.finish(config)
 }
 
+/// The same for a policy that has a name, and may extend another.
+pub(super) fn read_named_policy(path: &str, layers: &[Table<'_>]) -> Result<PolicyConfig, Diagnostics> {
+    let Some(document) = Document::layered(path, layers) else {
+        return Ok(PolicyConfig::NONE);
+    };
+    document.root().known(&["extends"]);
+    let config = read(&document.root());
+    document.finish(config)
+}
+
 fn read(table: &Table<'_>) -> Option<PolicyConfig> {
     let timeout = read_part(table, "timeout", read_timeout);
     let rate_limit = read_part(table, "rate_limit", read_rate_limit);

@@ -170,3 +170,398 @@ fn a_range_of_the_pattern_s_own_is_shown_at_the_key() {
     );
     assert!(errors.contains("layer 0:1:44"), "{errors}");
 }
+
+fn set(files: &[(&str, &str)]) -> Result<PolicySet, String> {
+    let files = files.iter().fold(PolicyFiles::new(), |set, (name, text)| {
+        set.file(Source::new(*name, text.trim_start()))
+    });
+    files.read().map_err(|errors| errors.to_string())
+}
+
+/// Checks everything that is said of a file. The text expected is indented as the code around it is.
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    let lines: Vec<&str> = expected.lines().skip(1).collect();
+    let indents = lines.iter().filter(|line| !line.trim().is_empty());
+    let indent = indents
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let expected: Vec<&str> = lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
+    let actual = set(&[("service.toml", text)]).expect_err("the file is wrong");
+    assert_eq!(
+        actual.trim_end(),
+        expected.join("\n").trim_end(),
+        "\n--- actual ---\n{actual}"
+    );
+}
+
+#[test]
+fn layers_count_from_code_to_the_command_line() {
+    let text = |total: &str| format!("[policy.payments]\ntimeout.total = \"{total}\"\n");
+    let code = PolicyConfig::NONE
+        .total_timeout(SECOND)
+        .bulkhead(BulkheadConfig::new(7));
+    let total = |files: &PolicyFiles| {
+        let set = files.read().unwrap_or_else(|errors| panic!("{errors}"));
+        let policy = set.policy("payments").expect("it is named");
+        assert_eq!(
+            policy.config().bulkhead,
+            Some(BulkheadConfig::new(7)),
+            "code stays where nothing is said"
+        );
+        let setting = policy.setting("timeout.total").expect("it is set");
+        (setting.value.clone(), setting.origin(), setting.below().count())
+    };
+    let told = |value: &str, origin: &str, below: usize| (format!("\"{value}\""), origin.to_owned(), below);
+    let mut files = PolicyFiles::new().code("payments", code);
+    assert_eq!(total(&files), told("1s", "the code's payments", 0));
+    files = files.file(Source::new(
+        "a.toml",
+        format!("[defaults]\ntimeout.total = \"2s\"\n{}", text("3s")),
+    ));
+    assert_eq!(total(&files), told("3s", "a.toml:4:17", 2));
+    files = files.file(Source::new("b.toml", text("4s")));
+    assert_eq!(total(&files), told("4s", "b.toml:2:17", 3));
+    let variable = "C13__POLICY__PAYMENTS__TIMEOUT__TOTAL";
+    files = files
+        .variable(variable, "5s")
+        .variable("C13_COLOUR", "blue")
+        .variable("C13__OTHER", "1");
+    assert_eq!(total(&files), told("5s", variable, 4));
+    files = files.set("policy.payments.timeout.total=6s");
+    assert_eq!(total(&files), told("6s", "--set", 5));
+}
+
+#[test]
+fn a_profile_lies_over_the_defaults_and_under_the_policy() {
+    let text = "
+[defaults]
+timeout.total = \"29s\"
+bulkhead.max_concurrent = 5
+
+[policy.base]
+extends = \"critical\"
+retry.max_retries = 2
+
+[policy.payments]
+extends = \"base\"
+retry.budget = false
+";
+    let set = set(&[("service.toml", text)]).expect("it is right");
+    let config = set.policy("payments").expect("it is named").config();
+    let critical = Profile::Critical.config();
+    assert_eq!(
+        (config.total_timeout, config.rate_limit),
+        (critical.total_timeout, critical.rate_limit)
+    );
+    assert_eq!(config.bulkhead, Some(BulkheadConfig::new(5)));
+    assert_eq!(
+        config.retry.map(|retry| (retry.max_retries, retry.budget)),
+        Some((2, None))
+    );
+}
+
+#[test]
+fn values_of_variables_may_be_toml_or_bare() {
+    let files = PolicyFiles::new()
+        .file(Source::new("a.toml", "[policy.pay-ments]\nextends = \"critical\""))
+        .variable("C13__POLICY__PAY_MENTS__RETRY__MAX_RETRIES", "1")
+        .variable("C13__POLICY__PAY_MENTS__CIRCUIT_BREAKER__FAILURE_SHARE", "60%")
+        .variable("C13__POLICY__PAY_MENTS__CIRCUIT_BREAKER__ABANDONED", "\"failure\"")
+        .variable("C13__POLICY__PAY_MENTS__BULKHEAD", "{ max_concurrent = 3 }")
+        .variable("C13__POLICY__PAY_MENTS__RATE_LIMIT", "false");
+    let set = files.read().unwrap_or_else(|errors| panic!("{errors}"));
+    let config = set.policy("pay-ments").expect("it is named").config();
+    let breaker = config.circuit_breaker.expect("it has one");
+    assert_eq!(config.retry.map(|retry| retry.max_retries), Some(1));
+    assert_eq!(breaker.failures_within.and_then(|rule| rule.share), Some(0.6));
+    assert_eq!(breaker.abandoned, Abandoned::Failure);
+    assert_eq!(
+        (config.bulkhead, config.rate_limit),
+        (Some(BulkheadConfig::new(3)), None)
+    );
+}
+
+#[test]
+fn a_variable_that_is_wrong_is_named() {
+    let files = PolicyFiles::new()
+        .file(Source::new("a.toml", "[policy.payments]\nextends = \"critical\""))
+        .variable("C13__POLICY__PAYMENTS__TIMEOUT__TOTL", "800ms")
+        .set("policy.payments.timeout.attempt=soon");
+    let errors = files.read().expect_err("both are wrong").to_string();
+    assert_eq!(
+        errors,
+        "\
+error: `policy.payments.timeout.attempt` must be a duration
+ --> --set:1:36
+  |
+1 | policy.payments.timeout.attempt = \"soon\"
+  |                                    ^^^^ `soon` is no duration
+  |
+  = help: write a number and a unit, for example \"30s\", \"500ms\" or \"2m 30s\"
+
+error: unknown key `policy.payments.timeout.totl`
+ --> C13__POLICY__PAYMENTS__TIMEOUT__TOTL:1:25
+  |
+1 | policy.payments.timeout.totl = \"800ms\"
+  |                         ^^^^ not a key of `policy.payments.timeout`
+  |
+  = help: did you mean `total`?
+"
+    );
+}
+
+#[test]
+fn a_file_names_policies() {
+    refused(
+        "",
+        "
+        error: no policy is named
+         --> service.toml:1:1
+          = help: add a table `[policy.NAME]`
+    ",
+    );
+}
+
+#[test]
+fn a_misspelt_table_is_not_ignored() {
+    refused(
+        "[polcy.payments]\n[policy.search]\n[default]\n",
+        r#"
+        error: unknown key `polcy`
+         --> service.toml:1:2
+          |
+        1 | [polcy.payments]
+          |  ^^^^^
+          |
+          = help: did you mean `policy`?
+
+        error: unknown key `default`
+         --> service.toml:3:2
+          |
+        3 | [default]
+          |  ^^^^^^^
+          |
+          = help: did you mean `defaults`?
+    "#,
+    );
+}
+
+#[test]
+fn a_mistake_in_the_defaults_is_told_once() {
+    refused(
+        "[defaults]\ntimeout.totl = \"1s\"\n[policy.a]\n[policy.b]\n",
+        r#"
+        error: unknown key `defaults.timeout.totl`
+         --> service.toml:2:9
+          |
+        2 | timeout.totl = "1s"
+          |         ^^^^ not a key of `defaults.timeout`
+          |
+          = help: did you mean `total`?
+    "#,
+    );
+}
+
+#[test]
+fn a_policy_extends_one_that_is_there() {
+    refused(
+        "[policy.a]\nextends = \"critcal\"\n[policy.b]\nextends = \"nothing-like-it\"\n",
+        r#"
+        error: there is no policy and no profile called "critcal"
+         --> service.toml:2:11
+          |
+        2 | extends = "critcal"
+          |           ^^^^^^^^^
+          |
+          = help: did you mean "critical"?
+
+        error: there is no policy and no profile called "nothing-like-it"
+         --> service.toml:4:11
+          |
+        4 | extends = "nothing-like-it"
+          |           ^^^^^^^^^^^^^^^^^
+          |
+          = help: there are critical, standard, batch, a, b
+    "#,
+    );
+}
+
+#[test]
+fn a_policy_does_not_extend_itself() {
+    refused(
+        "[policy.a]\nextends = \"b\"\n[policy.b]\nextends = \"a\"\n",
+        r#"
+        error: `policy.a` extends itself
+         --> service.toml:2:11
+          |
+        2 | extends = "b"
+          |           ^^^ b → a → b
+
+        error: `policy.b` extends itself
+         --> service.toml:4:11
+          |
+        4 | extends = "a"
+          |           ^^^ a → b → a
+    "#,
+    );
+}
+
+#[test]
+fn a_name_is_fit_for_labels_and_variables() {
+    refused(
+        "[policy.Payments]\n[policy.critical]\n",
+        r#"
+        error: a policy's name must be of lower-case letters, digits, dashes and underscores
+         --> service.toml:1:9
+          |
+        1 | [policy.Payments]
+          |         ^^^^^^^^ 1 to 64 of them
+
+        error: the name "critical" is a profile's
+         --> service.toml:2:9
+          |
+        2 | [policy.critical]
+          |         ^^^^^^^^
+          |
+          = help: give the policy another name, and it `extends = "critical"`
+    "#,
+    );
+}
+
+#[test]
+fn contradictions_with_a_profile_show_both() {
+    refused(
+        "[policy.a]\nextends = \"critical\"\ntimeout.total = \"20s\"\n",
+        r#"
+        error: the retries cannot fit into the total timeout
+         --> service.toml:3:17
+          |
+        3 | timeout.total = "20s"
+          |                 ^^^^^ the whole call ends here
+         ::: the profile critical:2:19
+          |
+        2 | timeout.attempt = "7s"
+          |                   ---- each attempt may take this long
+         ::: the profile critical:6:21
+          |
+        6 | retry.max_retries = 3
+          |                     - 4 attempts of 7s and 700ms of waits are 28.7s
+          |
+          = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more
+    "#,
+    );
+}
+
+#[test]
+fn wrong_types_come_with_a_way_out() {
+    refused(
+        "[policy.a]\ntimeout.total = 5\nretry.max_retries = \"3\"\nrate_limit.rate = \"100\"\n\
+        circuit_breaker = { failures = 5, window = 30 }\nextends = 1\n",
+        r#"
+        error: `policy.a.timeout.total` must be a duration in quotes
+         --> service.toml:2:17
+          |
+        2 | timeout.total = 5
+          |                 ^ this number has no unit
+          |
+          = help: write "5s" for seconds or "5ms" for milliseconds
+
+        error: `policy.a.retry.max_retries` must be a whole number from 0 to 4294967295
+         --> service.toml:3:21
+          |
+        3 | retry.max_retries = "3"
+          |                     ^^^ this is text
+          |
+          = help: write 3 without quotes
+
+        error: `policy.a.rate_limit.rate` must be a rate
+         --> service.toml:4:20
+          |
+        4 | rate_limit.rate = "100"
+          |                    ^^^ a rate says in which time
+          |
+          = help: write "100/s"
+
+        error: `policy.a.circuit_breaker.window` must be a duration or a number of calls
+         --> service.toml:5:44
+          |
+        5 | circuit_breaker = { failures = 5, window = 30 }
+          |                                            ^^ this is a number
+          |
+          = help: write "30s" or { calls = 100 }
+
+        error: `policy.a.extends` must be text in quotes
+         --> service.toml:6:11
+          |
+        6 | extends = 1
+          |           ^ this is a number
+    "#,
+    );
+}
+
+#[test]
+fn broken_syntax_hides_nothing_else() {
+    refused(
+        "[policy.a]\ntimeout.total = 5s\nretry = { max_attempts = 4 }\n",
+        r#"
+        error: `5s` is no value: text stands in quotes
+         --> service.toml:2:17
+          |
+        2 | timeout.total = 5s
+          |                 ^^
+          |
+          = help: write "5s"
+
+        error: `policy.a.retry.max_attempts` is no setting: retries are counted, without the first call
+         --> service.toml:3:26
+          |
+        3 | retry = { max_attempts = 4 }
+          |                          ^ this would count the first call
+          |
+          = help: write `max_retries = 3`
+    "#,
+    );
+}
+
+#[test]
+fn a_second_file_that_contradicts_the_first_shows_both() {
+    let errors = set(&[
+        ("a.toml", "[policy.a]\ntimeout.attempt = \"2s\"\n"),
+        ("b.toml", "[policy.a]\ntimeout.total = \"1s\"\n"),
+    ]);
+    let errors = errors.expect_err("they contradict each other");
+    assert!(
+        errors.contains("--> a.toml:2:19") && errors.contains("::: b.toml:2:17"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn changes_are_told_leaf_by_leaf() {
+    let before = set(&[(
+        "a.toml",
+        "[policy.a]\ntimeout.total = \"1s\"\n[policy.gone]\ntimeout.total = \"1s\"\n",
+    )]);
+    let after = set(&[("a.toml", "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\n")]);
+    let changes = before.expect("it is right").changes(&after.expect("it is right"));
+    let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
+    assert_eq!(
+        changes,
+        [
+            "policy.a.timeout.total: \"1s\" → \"2s\"",
+            "policy.a.timeout.attempt: not set → \"1s\"",
+            "policy.gone.timeout.total: \"1s\" → not set",
+        ]
+    );
+}
+
+#[test]
+fn the_starter_is_right() {
+    let set = set(&[("starter.toml", STARTER)]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        set.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["payments", "reports", "search"]
+    );
+}

@@ -1,0 +1,336 @@
+//! All policies of a service, put together from code, files, the environment and the command line.
+
+use std::collections::BTreeMap;
+
+use super::chain::{self, Tables};
+use super::read::read_named_policy;
+use super::text::{leaves, policy_text};
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Diagnostics, Document, Source, Span, Table};
+
+/// What policies are read from, lowest layer first: code, then files in their order, then the environment, then the
+/// command line.
+///
+/// ```
+/// use c13_reliability::policy::document::Source;
+/// use c13_reliability::policy::file::PolicyFiles;
+/// use std::time::Duration;
+///
+/// let text = r#"
+/// [defaults]
+/// timeout.total = "5s"
+///
+/// [policy.payments]
+/// extends = "critical"
+/// timeout = { total = "3s", attempt = "500ms" }
+///
+/// [policy.search]
+/// bulkhead.max_concurrent = 64
+/// "#;
+/// let set = PolicyFiles::new()
+///     .file(Source::new("service.toml", text))
+///     .variable("C13__POLICY__SEARCH__TIMEOUT__TOTAL", "800ms")
+///     .read()?;
+/// let search = set.policy("search").expect("the file names it");
+/// assert_eq!(search.config().total_timeout, Some(Duration::from_millis(800)));
+/// let total = search.setting("timeout.total").expect("it is set");
+/// assert_eq!(total.origin(), "C13__POLICY__SEARCH__TIMEOUT__TOTAL");
+/// assert_eq!(total.below().map(|span| span.position().line).collect::<Vec<_>>(), [3]);
+/// # Ok::<_, c13_reliability::policy::document::Diagnostics>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct PolicyFiles {
+    code: Vec<(String, PolicyConfig)>,
+    files: Vec<Source>,
+    variables: Vec<(String, String)>,
+    sets: Vec<String>,
+}
+
+/// What the names of environment variables begin with.
+pub const ENVIRONMENT_PREFIX: &str = "C13__";
+
+impl PolicyFiles {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A policy as code has it: what files say of it is laid over this.
+    #[must_use]
+    pub fn code(mut self, name: &str, config: PolicyConfig) -> Self {
+        self.code.push((name.to_owned(), config));
+        self
+    }
+
+    /// A file, over those that were added before.
+    #[must_use]
+    pub fn file(mut self, source: Source) -> Self {
+        self.files.push(source);
+        self
+    }
+
+    /// An environment variable, over all files: `C13__POLICY__PAYMENTS__TIMEOUT__TOTAL` is
+    /// `policy.payments.timeout.total`, and `C13__DEFAULTS__TIMEOUT__TOTAL` is `defaults.timeout.total`. A name that does
+    /// not begin with one of the two is ignored. A policy's dashes are underscores in it.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// All variables of the process's environment, as [`variable`](Self::variable) takes them. Those that are no text
+    /// are ignored unless they are ours, and refused then.
+    #[must_use]
+    pub fn environment(self) -> Self {
+        std::env::vars_os()
+            .filter(|(name, _)| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX))
+            .fold(self, |files, (name, value)| {
+                files.variable(&name.to_string_lossy(), &value.to_string_lossy())
+            })
+    }
+
+    /// A setting of the command line, over everything else: `policy.payments.timeout.total=800ms`.
+    #[must_use]
+    pub fn set(mut self, assignment: &str) -> Self {
+        self.sets.push(assignment.to_owned());
+        self
+    }
+
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in any layer, and every contradiction between them.
+    pub fn read(&self) -> Result<PolicySet, Diagnostics> {
+        let mut documents: Vec<Document> = self.files.iter().cloned().map(Document::parse).collect();
+        let names = chain::names(&self.code, &documents);
+        let variables = self.variables.iter();
+        documents.extend(variables.filter_map(|(name, value)| variable_document(name, value, &names)));
+        documents.extend(self.sets.iter().map(|assignment| set_document(assignment)));
+        let code: Vec<(&str, Document)> = self
+            .code
+            .iter()
+            .map(|(name, config)| (name.as_str(), code_document(name, config)))
+            .collect();
+        let mut policies = BTreeMap::new();
+        let mut errors = Vec::new();
+        {
+            let tables = Tables::read(&code, &documents, &mut errors);
+            for name in tables.names() {
+                let Some(layers) = tables.layers(name, &mut errors) else {
+                    continue;
+                };
+                let layers: Vec<Table<'_>> = layers.iter().map(|layer| layer.root()).collect();
+                match read_named_policy(&format!("policy.{name}"), &layers) {
+                    Ok(config) => {
+                        policies.insert(name.to_owned(), NamedPolicy::new(config, &layers));
+                    }
+                    Err(found) => errors.extend(found.iter().cloned()),
+                }
+            }
+        }
+        if documents.iter().any(Document::is_damaged) {
+            errors.retain(|error| !error.absence);
+        }
+        for document in documents {
+            if let Err(found) = document.finish(Some(())) {
+                errors.extend(found.iter().cloned());
+            }
+        }
+        Diagnostics::unless_empty(errors).map_or(Ok(PolicySet { policies }), Err)
+    }
+}
+
+fn code_document(name: &str, config: &PolicyConfig) -> Document {
+    Document::parse(Source::generated(format!("the code's {name}"), policy_text(config)))
+}
+
+/// The value as TOML: as it stands if it is a TOML value, else as text in quotes.
+fn toml_value(raw: &str) -> String {
+    let document = Document::parse(Source::new("", format!("value = {raw}")));
+    let is_value = document.root().entries().len() == 1 && !document.has_errors() && !raw.trim().is_empty();
+    // A line break could begin another setting.
+    if is_value && !raw.contains('\n') {
+        raw.to_owned()
+    } else {
+        format!("{raw:?}")
+    }
+}
+
+fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Document> {
+    let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
+    let mut keys: Vec<&str> = path.split("__").collect();
+    if keys.first() != Some(&"policy") && keys.first() != Some(&"defaults") {
+        return None;
+    }
+    if keys[0] == "policy"
+        && let Some(key) = keys.get_mut(1)
+        && let Some(name) = names.iter().find(|name| name.replace('-', "_") == *key)
+    {
+        *key = name;
+    }
+    let text = format!("{} = {}", keys.join("."), toml_value(value));
+    Some(Document::parse(Source::new(name, text)))
+}
+
+fn set_document(assignment: &str) -> Document {
+    let text = match assignment.split_once('=') {
+        Some((path, value)) => format!("{} = {}", path.trim(), toml_value(value.trim())),
+        None => assignment.to_owned(),
+    };
+    Document::parse(Source::new("--set", text))
+}
+
+/// Policies by name, each with where its settings come from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicySet {
+    policies: BTreeMap<String, NamedPolicy>,
+}
+
+impl PolicySet {
+    /// A policy by its name.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&NamedPolicy> {
+        self.policies.get(name)
+    }
+
+    /// All policies, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &NamedPolicy)> {
+        self.policies.iter().map(|(name, policy)| (name.as_str(), policy))
+    }
+
+    /// What is different in `newer`, leaf by leaf.
+    #[must_use]
+    pub fn changes(&self, newer: &Self) -> Vec<Change> {
+        let names: std::collections::BTreeSet<&String> = self.policies.keys().chain(newer.policies.keys()).collect();
+        let settings = |set: &Self, name: &str| -> Vec<(String, String)> {
+            set.policy(name).map_or_else(Vec::new, |policy| {
+                let pair = |setting: &Setting| (setting.path.clone(), setting.value.clone());
+                policy.settings.iter().map(pair).collect()
+            })
+        };
+        let mut changes = Vec::new();
+        for name in names {
+            let (before, after) = (settings(self, name), settings(newer, name));
+            let value = |list: &[(String, String)], path: &str| {
+                list.iter()
+                    .find(|(other, _)| other == path)
+                    .map(|(_, value)| value.clone())
+            };
+            let gone = before.iter().filter(|(path, _)| value(&after, path).is_none());
+            for (path, _) in after.iter().chain(gone) {
+                let (old, new) = (value(&before, path), value(&after, path));
+                if old != new {
+                    changes.push(Change {
+                        path: format!("policy.{name}.{path}"),
+                        before: old,
+                        after: new,
+                    });
+                }
+            }
+        }
+        changes
+    }
+}
+
+/// One setting that a reload changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The setting, such as `policy.payments.timeout.total`.
+    pub path: String,
+    /// What it was, in TOML; `None` if it was not there.
+    pub before: Option<String>,
+    /// What it is now, in TOML; `None` if it is not there any more.
+    pub after: Option<String>,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+        write!(f, "{}: {} → {}", self.path, value(&self.before), value(&self.after))
+    }
+}
+
+/// A policy and where its settings come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedPolicy {
+    config: PolicyConfig,
+    settings: Vec<Setting>,
+}
+
+impl NamedPolicy {
+    fn new(config: PolicyConfig, layers: &[Table<'_>]) -> Self {
+        let settings = leaves(&config)
+            .into_iter()
+            .map(|leaf| Setting {
+                origins: layers.iter().filter_map(|layer| layer.place_of(&leaf.path)).collect(),
+                path: leaf.path,
+                value: leaf.value,
+            })
+            .collect();
+        Self { config, settings }
+    }
+
+    /// The settings as patterns take them.
+    #[must_use]
+    pub fn config(&self) -> PolicyConfig {
+        self.config
+    }
+
+    /// Every setting by name, defaults included.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// A setting by its path within the policy, such as `timeout.total`.
+    #[must_use]
+    pub fn setting(&self, path: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.path == path)
+    }
+}
+
+/// A setting, its value, and where that comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The path within the policy, such as `timeout.total`.
+    pub path: String,
+    /// The value in TOML.
+    pub value: String,
+    /// Where it is set, lowest layer first: the last one counts. None for a default.
+    origins: Vec<Span>,
+}
+
+impl Setting {
+    /// Where the value stands; `None` if it is the pattern's default.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        self.origins.last()
+    }
+
+    /// Where the value comes from, in words: a file and line, a variable, `--set`, a profile, code or `default`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.span().map_or_else(|| "default".to_owned(), origin_text)
+    }
+
+    /// The places that set it too and do not count, the uppermost first.
+    pub fn below(&self) -> impl Iterator<Item = &Span> {
+        self.origins.iter().rev().skip(1)
+    }
+}
+
+/// Where a value stands, in words.
+#[must_use]
+pub fn origin_text(span: &Span) -> String {
+    let name = span.source().name();
+    let is_file = !span.source().is_generated() && name != "--set" && !name.starts_with(ENVIRONMENT_PREFIX);
+    if is_file {
+        format!("{name}:{}", span.position())
+    } else {
+        name.to_owned()
+    }
+}

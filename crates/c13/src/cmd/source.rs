@@ -1,0 +1,41 @@
+//! Reads a file, or standard input, as a text that errors can point into.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use c13_reliability::policy::document::Source;
+
+use super::Failure;
+
+/// What we read is some kilobytes; more than this is some other file.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// Reads a file; `-` is standard input.
+///
+/// # Errors
+///
+/// A file that cannot be read, is no text, or is far too large.
+pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
+    let read = |reader: &mut dyn Read| {
+        let mut text = String::new();
+        reader.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LARGEST_FILE {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "it is larger than 1 MiB, so it is no such file",
+            ));
+        }
+        Ok(text)
+    };
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), read(&mut io::stdin().lock()))
+    } else {
+        (
+            path.display().to_string(),
+            File::open(path).and_then(|mut file| read(&mut file)),
+        )
+    };
+    text.map(|text| Source::new(name, text))
+        .map_err(|error| Failure::File(path.to_owned(), error))
+}
