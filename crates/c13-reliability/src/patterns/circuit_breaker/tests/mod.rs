@@ -1,6 +1,7 @@
 //! What a breaker promises, in virtual time.
 
 mod calls;
+mod cancel;
 mod change;
 mod events;
 mod half_open;
@@ -8,7 +9,9 @@ mod health_probe;
 mod keyed;
 #[cfg(feature = "tower")]
 mod layer;
+mod model;
 mod opening;
+mod peers;
 mod settings;
 mod stages;
 
