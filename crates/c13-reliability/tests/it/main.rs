@@ -3,7 +3,9 @@
 mod bulkhead;
 mod cache;
 mod circuit_breaker;
+mod fallback;
 mod health;
+mod hedge;
 mod lock;
 mod observability;
 mod rate_limiter;

@@ -43,8 +43,7 @@ fn no_number_of_threads_gets_more_than_the_burst_and_the_rate() {
 #[test]
 fn a_slow_rate_polled_a_million_times_a_second_loses_nothing() {
     let executor = Executor::new();
-    let clock = executor.clock();
-    let bucket = TokenBucketRateLimiter::with_config(RateLimiterConfig::new(10.0, 1), clock.clone())
+    let bucket = TokenBucketRateLimiter::with_config(RateLimiterConfig::new(10.0, 1), executor.clock())
         .expect("the settings are good");
     let time = executor.time();
     let mut admitted = 0;

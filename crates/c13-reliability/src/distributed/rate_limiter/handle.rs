@@ -171,11 +171,9 @@ impl SharedRateLimiter {
         // Relaxed: the word is the whole of the state; nothing else is published by it.
         let mut word = shared.batch.load(Ordering::Relaxed);
         while let Some(left) = Batch(word).take(now_ms, cost) {
-            // Relaxed on both: as above.
-            match shared
-                .batch
-                .compare_exchange_weak(word, left.0, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            let batch = &shared.batch;
+            // Relaxed: as above, on success and on failure.
+            match batch.compare_exchange_weak(word, left.0, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(DecidedBy::Lease),
                 Err(newer) => word = newer,
             }
