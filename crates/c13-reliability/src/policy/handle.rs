@@ -22,7 +22,7 @@ use std::sync::Arc;
 ///
 /// - The rate limit and the bulkhead count calls, retry repeats attempts, the breaker and the attempt timeout see each
 ///   attempt.
-/// - A call has until its total timeout, or until the [`Deadline`] it inherits, whichever is first. Nothing is started
+/// - A call has until its total timeout, or until the [`Deadline`](crate::time::Deadline) it inherits, whichever is first. Nothing is started
 ///   that could not end in time: no wait, no pause, no attempt.
 /// - An attempt that is cut short by the end of the call counts as a failure for the breaker if it had at least half of
 ///   the call's time, and as abandoned if it had less.
