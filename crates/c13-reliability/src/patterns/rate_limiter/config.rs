@@ -13,6 +13,7 @@ const WINDOW: &str = "sliding window";
 const SLOWEST: f64 = 1.0 / 86_400.0;
 const FASTEST: f64 = 1e9;
 const LARGEST_BURST: u64 = 1 << 54;
+const COLDEST: f64 = 100.0;
 const LARGEST_WINDOW: u64 = 1 << 24;
 
 /// Settings of a token bucket: plain values, checked by [`validate`](Self::validate) on the way in.
@@ -37,10 +38,43 @@ pub struct RateLimiterConfig {
     pub max_wait: Duration,
     /// How many callers may wait at one time; at least 1. Default: [`DEFAULT_MAX_WAITERS`].
     pub max_waiters: usize,
+    /// Whether the bucket starts empty instead of full. Default: no.
+    pub start_empty: bool,
+    /// Whether requests are spaced evenly: no more than one token is ever saved up, and a request for more than one is
+    /// admitted when those before it are paid for, and paid for by those after it. Default: no.
+    pub paced: bool,
+    /// How the limiter comes up to its rate after a start or a rest. Default: it has it from the start.
+    pub warm_up: Option<WarmUp>,
+    /// Whether the limiter only counts what it would refuse or let wait, and admits it at once. Default: no.
+    pub shadow: bool,
+}
+
+/// Comes up to the rate gradually, for a dependency that is slow until its caches and pools are filled.
+///
+/// After a start or a rest a token costs `cold_factor` times as much as usual, and the price falls as tokens are bought:
+/// a limiter that is asked for all it has reaches its full rate after `period`. A rest of `period` makes it as cold as it
+/// was. Every decision takes a lock. Waits are foretold by the price of the moment.
+///
+/// Algorithm: that of Guava's `SmoothRateLimiter`, warming up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WarmUp {
+    /// How long it takes; above zero, at most a hundred years.
+    pub period: Duration,
+    /// What a token costs at first; above 1, at most 100.
+    pub cold_factor: f64,
+}
+
+impl WarmUp {
+    /// From `rate / cold_factor` to the rate within `period`.
+    #[must_use]
+    pub const fn new(period: Duration, cold_factor: f64) -> Self {
+        Self { period, cold_factor }
+    }
 }
 
 impl RateLimiterConfig {
-    /// `rate` tokens a second, and at most `burst` of them at once. Nobody waits.
+    /// `rate` tokens a second, and at most `burst` of them at once. The bucket starts full, and nobody waits.
     #[must_use]
     pub const fn new(rate: f64, burst: u64) -> Self {
         Self {
@@ -48,6 +82,10 @@ impl RateLimiterConfig {
             burst,
             max_wait: Duration::ZERO,
             max_waiters: DEFAULT_MAX_WAITERS,
+            start_empty: false,
+            paced: false,
+            warm_up: None,
+            shadow: false,
         }
     }
 
@@ -73,6 +111,34 @@ impl RateLimiterConfig {
         self
     }
 
+    /// Starts with an empty bucket.
+    #[must_use]
+    pub const fn start_empty(mut self, start_empty: bool) -> Self {
+        self.start_empty = start_empty;
+        self
+    }
+
+    /// Spaces requests evenly.
+    #[must_use]
+    pub const fn paced(mut self, paced: bool) -> Self {
+        self.paced = paced;
+        self
+    }
+
+    /// Comes up to the rate gradually after a start or a rest.
+    #[must_use]
+    pub const fn warm_up(mut self, warm_up: WarmUp) -> Self {
+        self.warm_up = Some(warm_up);
+        self
+    }
+
+    /// Only counts what it would refuse or let wait, and admits it at once.
+    #[must_use]
+    pub const fn shadow(mut self, shadow: bool) -> Self {
+        self.shadow = shadow;
+        self
+    }
+
     /// Checks all settings; usable while compiling.
     ///
     /// # Errors
@@ -87,10 +153,23 @@ impl RateLimiterConfig {
         if self.burst == 0 {
             return refuse(BUCKET, "burst", ConfigValue::Count(0), "must be at least 1");
         }
-        if self.burst > LARGEST_BURST {
-            return refuse(BUCKET, "burst", ConfigValue::Count(self.burst), "must be at most 2^54");
+        let mut dearest = self.burst as f64;
+        if let Some(WarmUp { period, cold_factor }) = self.warm_up {
+            if period.is_zero() || period.as_nanos() > LONGEST.as_nanos() {
+                let rule = "must be above zero and at most a hundred years";
+                return refuse(BUCKET, "warm_up.period", ConfigValue::Duration(period), rule);
+            }
+            if !(cold_factor > 1.0 && cold_factor <= COLDEST) {
+                let rule = "must be above 1 and at most 100";
+                return refuse(BUCKET, "warm_up.cold_factor", ConfigValue::Number(cold_factor), rule);
+            }
+            dearest *= cold_factor;
         }
-        if self.burst as f64 / self.rate > LONGEST.as_secs() as f64 {
+        if dearest > LARGEST_BURST as f64 {
+            let rule = "must be at most 2^54, divided by the cold factor of a warm-up";
+            return refuse(BUCKET, "burst", ConfigValue::Count(self.burst), rule);
+        }
+        if dearest / self.rate > LONGEST.as_secs() as f64 {
             let rule = "must refill within a hundred years";
             return refuse(BUCKET, "burst", ConfigValue::Count(self.burst), rule);
         }

@@ -40,6 +40,8 @@ mod bucket;
 mod config;
 mod error;
 mod gcra;
+#[cfg(all(test, c13_loom))]
+mod loom;
 mod permit;
 mod ring;
 mod sliding_window;
@@ -48,9 +50,11 @@ mod supply;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod token_bucket;
+mod warm_up;
 mod window;
+mod word;
 
-pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig};
+pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
 pub use permit::RateLimitPermit;
 pub use sliding_window::SlidingWindowRateLimiter;

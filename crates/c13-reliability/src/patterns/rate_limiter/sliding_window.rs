@@ -141,6 +141,7 @@ impl SlidingWindowRateLimiter {
         RateLimiterSnapshot {
             allowed: self.window.allowed(),
             rejected: self.window.rejected(),
+            shadowed: 0,
             available: self.available_requests(),
             capacity: self.capacity(),
             waiting: self.window.queue().ahead().waiting as u64,

@@ -10,6 +10,8 @@ pub struct RateLimiterSnapshot {
     pub allowed: u64,
     /// Requests that were refused, at once or after a wait.
     pub rejected: u64,
+    /// Requests that would have been refused or had to wait, but for [shadow mode](super::RateLimiterConfig::shadow).
+    pub shadowed: u64,
     /// How many tokens, or requests of a window, could be had at once.
     pub available: u64,
     /// How many there are at most.

@@ -265,3 +265,278 @@ fn the_promised_constructors_go_by_the_systems_clock() {
     assert!(window.try_acquire().is_ok() && window.try_acquire().is_err());
     assert!(limiter.clock().now() <= Clock::system().now());
 }
+
+fn with(config: RateLimiterConfig) -> (TokenBucketRateLimiter, VirtualTime) {
+    let time = VirtualTime::new();
+    let limiter = TokenBucketRateLimiter::with_config(config, time.clock());
+    (limiter.expect("the test's settings make sense"), time)
+}
+
+#[test]
+fn a_peek_takes_nothing_and_says_what_a_request_would_come_to() {
+    let (limiter, time) = bucket(2, 1.0);
+    assert_eq!(limiter.peek(2), Ok(()));
+    assert_eq!(limiter.peek(0), Ok(()));
+    assert!(matches!(limiter.peek(3), Err(RateLimitError::ExceedsCapacity { .. })));
+    assert_eq!(limiter.try_acquire(2), Ok(()));
+    time.advance(250 * MS);
+    assert_eq!(limiter.peek(2), Err(exceeded(2, 0, 1_750 * MS)));
+    assert_eq!(limiter.peek(2), limiter.try_acquire(2));
+    assert_eq!(limiter.snapshot().allowed + limiter.snapshot().rejected, 2);
+}
+
+#[test]
+fn a_refund_can_be_taken_again_and_never_overfills() {
+    let (limiter, _) = bucket(3, 1.0);
+    assert_eq!(limiter.try_acquire(3), Ok(()));
+    limiter.refund(2);
+    assert_eq!(limiter.available_tokens(), 2);
+    limiter.refund(u64::MAX);
+    assert_eq!(limiter.available_tokens(), 3);
+    assert!(limiter.try_acquire(3).is_ok() && limiter.try_acquire(1).is_err());
+}
+
+#[test]
+fn a_refund_goes_to_the_one_who_waits_first() {
+    let executor = Executor::new();
+    let limiter = waiting(&executor, 2, 1.0, 10_000 * MS);
+    assert!(limiter.try_acquire(2).is_ok());
+    let (waiter, clock) = (limiter.clone(), executor.clock());
+    let waiter = executor.spawn(async move { (waiter.acquire(2).await, clock.now()) });
+    executor.run_for(500 * MS);
+    limiter.refund(1);
+    assert!(limiter.try_acquire(1).is_err());
+    executor.run_until_idle();
+    assert_eq!(
+        waiter.take(),
+        Some((Ok(()), Tick::ZERO + 1_000 * MS)),
+        "a second earlier than without"
+    );
+}
+
+#[test]
+fn a_drained_bucket_is_empty_and_draining_it_again_gives_nothing() {
+    let (limiter, time) = bucket(10, 10.0);
+    assert_eq!(limiter.drain(), 10);
+    assert_eq!(limiter.drain(), 0);
+    assert!(limiter.try_acquire(1).is_err());
+    time.advance(100 * MS);
+    assert_eq!(limiter.try_acquire(1), Ok(()));
+}
+
+#[test]
+fn a_bucket_that_starts_empty_fills_at_its_rate() {
+    let (limiter, time) = with(RateLimiterConfig::new(2.0, 5).start_empty(true));
+    assert_eq!(limiter.try_acquire(1), Err(exceeded(1, 0, 500 * MS)));
+    time.advance(10_000 * MS);
+    assert_eq!(limiter.available_tokens(), 5);
+}
+
+#[test]
+fn a_paced_limiter_spaces_requests_evenly_however_long_it_rested() {
+    let (limiter, time) = with(RateLimiterConfig::new(2.0, 7).paced(true));
+    time.advance(60_000 * MS);
+    for _ in 0..5 {
+        assert_eq!(limiter.available_tokens(), 1);
+        assert_eq!(limiter.try_acquire(1), Ok(()));
+        assert_eq!(limiter.try_acquire(1), Err(exceeded(1, 0, 500 * MS)));
+        time.advance(500 * MS);
+    }
+    // A large request is paid for by those after it.
+    assert_eq!(limiter.try_acquire(7), Ok(()));
+    assert_eq!(limiter.try_acquire(1), Err(exceeded(1, 0, 3_500 * MS)));
+    assert_eq!(limiter.try_acquire(7), Err(exceeded(7, 0, 3_500 * MS)));
+    time.advance(3_500 * MS);
+    assert_eq!(limiter.try_acquire(1), Ok(()));
+}
+
+#[test]
+fn a_limiter_that_warms_up_comes_to_its_rate_within_the_period_and_cools_down_at_rest() {
+    let config = RateLimiterConfig::new(10.0, 10).paced(true);
+    let (limiter, time) = with(config.warm_up(WarmUp::new(Duration::from_secs(10), 3.0)));
+    // How many of `demand` evenly spaced requests a second are admitted in a second.
+    let admitted = |demand: u32| {
+        (0..demand)
+            .filter(|_| {
+                time.advance(Duration::from_secs(1) / demand);
+                limiter.try_acquire(1).is_ok()
+            })
+            .count()
+    };
+    assert_eq!(admitted(1), 1);
+    let cold = admitted(8);
+    assert!((2..=4).contains(&cold), "{cold} of 8 while cold");
+    let mut last = 0;
+    for second in 0..12 {
+        let now = admitted(100);
+        assert!(
+            now + 1 >= last,
+            "it gets no slower: {now} after {last} in second {second}"
+        );
+        last = now;
+    }
+    assert_eq!((admitted(8), admitted(10), admitted(100)), (8, 10, 10));
+    time.advance(Duration::from_secs(10));
+    let cold = admitted(8);
+    assert!((2..=4).contains(&cold), "{cold} of 8 after a rest");
+}
+
+#[test]
+fn a_shadow_counts_what_it_would_refuse_and_admits_it() {
+    let (limiter, time) = with(RateLimiterConfig::new(1.0, 1).shadow(true).max_wait(1_000 * MS));
+    for _ in 0..3 {
+        assert_eq!(limiter.try_acquire(1), Ok(()));
+    }
+    assert_eq!(limiter.try_acquire(2), Ok(()));
+    assert_eq!(
+        pin!(limiter.acquire(1)).poll(&mut Context::from_waker(Waker::noop())),
+        Poll::Ready(Ok(()))
+    );
+    let snapshot = limiter.snapshot();
+    assert_eq!((snapshot.allowed, snapshot.rejected, snapshot.shadowed), (1, 0, 4));
+    limiter.reconfigure(limiter.config().shadow(false)).unwrap();
+    assert!(limiter.try_acquire(1).is_err());
+    assert_eq!(time.waiting(), 0);
+}
+
+#[test]
+fn a_change_of_one_setting_leaves_the_others_and_the_tokens() {
+    let (limiter, time) = bucket(10, 10.0);
+    assert_eq!(limiter.try_acquire(6), Ok(()));
+    let config = limiter.config().max_wait(1_000 * MS);
+    limiter.reconfigure(config).unwrap();
+    assert_eq!(limiter.config(), RateLimiterConfig::new(10.0, 10).max_wait(1_000 * MS));
+    assert_eq!(limiter.available_tokens(), 4);
+
+    // A larger bucket fills with time, a smaller one keeps what fits.
+    limiter.reconfigure(RateLimiterConfig::new(10.0, 100)).unwrap();
+    assert_eq!((limiter.available_tokens(), limiter.capacity()), (4, 100));
+    limiter.reconfigure(RateLimiterConfig::new(1e9, 3)).unwrap();
+    assert_eq!((limiter.available_tokens(), limiter.capacity()), (3, 3));
+    assert_eq!(limiter.try_acquire(3), Ok(()));
+    limiter.reconfigure(RateLimiterConfig::new(0.5, 2)).unwrap();
+    assert_eq!(limiter.try_acquire(1), Err(exceeded(1, 0, 2_000 * MS)));
+    time.advance(2_000 * MS);
+    assert_eq!(limiter.try_acquire(1), Ok(()));
+
+    let wrong = limiter.reconfigure(RateLimiterConfig::new(0.0, 2)).unwrap_err();
+    assert_eq!((wrong.setting, limiter.config().rate), ("rate", 0.5));
+}
+
+#[test]
+fn a_change_of_the_rate_plans_those_who_wait_anew() {
+    for rate in [10.0, 1.0, 0.5] {
+        let executor = Executor::new();
+        let limiter = waiting(&executor, 1, 1.0, 60_000 * MS);
+        assert!(limiter.try_acquire(1).is_ok());
+        let served: Vec<_> = (0..2)
+            .map(|_| {
+                let (limiter, clock) = (limiter.clone(), executor.clock());
+                executor.spawn(async move { (limiter.acquire(1).await, clock.now()) })
+            })
+            .collect();
+        executor.run_for(1_000 * MS);
+        assert!(served[0].is_done() && !served[1].is_done());
+        executor.run_for(500 * MS);
+        // Half a token is there, so half a token is missing.
+        limiter
+            .reconfigure(RateLimiterConfig {
+                rate,
+                ..limiter.config()
+            })
+            .unwrap();
+        executor.run_until_idle();
+        let (result, at) = served[1].take().unwrap();
+        let expected = 1_500.0 + 500.0 / rate;
+        assert_eq!(
+            (result, at),
+            (Ok(()), Tick::ZERO + Duration::from_secs_f64(expected / 1e3)),
+            "at {rate}/s"
+        );
+    }
+}
+
+#[test]
+fn who_waits_for_more_than_the_bucket_will_ever_hold_is_told_so_at_once() {
+    let executor = Executor::new();
+    let limiter = waiting(&executor, 4, 1.0, 60_000 * MS);
+    assert!(limiter.try_acquire(4).is_ok());
+    let spawn = |n| {
+        let (limiter, clock) = (limiter.clone(), executor.clock());
+        executor.spawn(async move { (limiter.acquire(n).await, clock.now()) })
+    };
+    let (heavy, light) = (spawn(4), spawn(1));
+    executor.run_for(500 * MS);
+    limiter
+        .reconfigure(RateLimiterConfig {
+            burst: 2,
+            ..limiter.config()
+        })
+        .unwrap();
+    executor.run_for(Duration::ZERO);
+    let never = RateLimitError::ExceedsCapacity {
+        requested: 4,
+        capacity: 2,
+    };
+    assert_eq!(heavy.take(), Some((Err(never), Tick::ZERO + 500 * MS)));
+    executor.run_until_idle();
+    assert_eq!(light.take(), Some((Ok(()), Tick::ZERO + 1_000 * MS)));
+}
+
+#[test]
+fn who_waits_keeps_its_own_patience_when_the_limiter_loses_it() {
+    let executor = Executor::new();
+    let limiter = waiting(&executor, 1, 1.0, 10_000 * MS);
+    assert!(limiter.try_acquire(1).is_ok());
+    let (waiter, clock) = (limiter.clone(), executor.clock());
+    let waiter = executor.spawn(async move { (waiter.acquire(1).await, clock.now()) });
+    executor.run_for(Duration::ZERO);
+    limiter.reconfigure(limiter.config().max_wait(Duration::ZERO)).unwrap();
+    executor.run_until_idle();
+    assert_eq!(waiter.take(), Some((Ok(()), Tick::ZERO + 1_000 * MS)));
+}
+
+#[test]
+fn a_wait_that_a_change_makes_hopeless_ends_at_once() {
+    let executor = Executor::new();
+    let limiter = waiting(&executor, 1, 1.0, 5_000 * MS);
+    assert!(limiter.try_acquire(1).is_ok());
+    let (waiter, clock) = (limiter.clone(), executor.clock());
+    let waiter = executor.spawn(async move { (waiter.acquire(1).await, clock.now()) });
+    executor.run_for(500 * MS);
+    limiter
+        .reconfigure(RateLimiterConfig {
+            rate: 0.05,
+            ..limiter.config()
+        })
+        .unwrap();
+    executor.run_until_idle();
+    let (result, at) = waiter.take().unwrap();
+    assert_eq!((result, at), (Err(exceeded(1, 0, 10_000 * MS)), Tick::ZERO + 500 * MS));
+}
+
+#[test]
+fn a_clock_that_stands_still_or_jumps_by_years_is_survived() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    for (capacity, rate) in [(5, 1e9), (5, 10.0), (1_000, 1.0 / 65_536.0)] {
+        let (limiter, time) = bucket(capacity, rate);
+        for years in [0, 1, 1, 30, 400] {
+            time.advance(years * YEAR);
+            let mut admitted = 0;
+            for _ in 0..3 * capacity {
+                admitted += u64::from(limiter.try_acquire(1).is_ok());
+            }
+            let fresh = if years == 0 || years > 1 {
+                capacity
+            } else {
+                capacity.min((365.0 * 86_400.0 * rate) as u64)
+            };
+            assert_eq!(admitted, fresh, "{rate}/s after {years} years");
+        }
+        // The end of the clock's time: a bucket that cannot refill any more.
+        time.advance_to(Tick::MAX);
+        let _ = limiter.try_acquire(capacity);
+        let error = limiter.try_acquire(capacity).unwrap_err();
+        assert!(error.retry_after().is_some());
+    }
+}

@@ -94,9 +94,7 @@ impl TokenBucketRateLimiter {
     /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        let result = if n == 0 { Ok(()) } else { self.bucket.try_take(now, n) };
-        self.bucket.count(&result);
-        result
+        self.bucket.try_take(now, n)
     }
 
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
@@ -111,19 +109,68 @@ impl TokenBucketRateLimiter {
     /// Dropping the future gives up the place in the queue at once, and takes nothing from the bucket.
     pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
         let now = self.bucket.clock().now();
-        let mut result = if n == 0 { Ok(()) } else { self.bucket.try_take(now, n) };
-        if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && !self.bucket.patience().max_wait.is_zero()
-        {
+        let mut result = self.bucket.take(now, n);
+        if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && self.bucket.waits() {
             result = match Wait::join(&*self.bucket, now, n) {
                 Ok(wait) => wait.await,
                 Err(refused) => Err(refused),
             };
         }
-        self.bucket.count(&result);
-        result
+        match result {
+            Ok(()) => {
+                self.bucket.admit();
+                Ok(())
+            }
+            Err(error) => self.bucket.refuse(error),
+        }
     }
 
-    /// How many tokens [`try_acquire`](Self::try_acquire) could have now: whole tokens, and none while others wait.
+    /// What [`try_acquire`](Self::try_acquire) would say now. Takes nothing and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek(&self, n: u64) -> Result<(), RateLimitError> {
+        self.bucket.peek(self.bucket.clock().now(), n)
+    }
+
+    /// Gives `n` tokens back that were taken and not used; those who wait get them first. The bucket never holds more
+    /// than its capacity, so that of what is given back to a full bucket nothing stays.
+    ///
+    /// What is given back counts from then on: giving back later than the tokens were taken moves admissions from then to
+    /// now.
+    pub fn refund(&self, n: u64) {
+        self.bucket.refund(self.bucket.clock().now(), n);
+    }
+
+    /// Takes all whole tokens that are there, also from those who wait, and says how many: for a dependency that says by
+    /// itself that it is asked too much.
+    #[expect(clippy::must_use_candidate, reason = "most callers only want the bucket empty")]
+    pub fn drain(&self) -> u64 {
+        self.bucket.drain(self.bucket.clock().now())
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn config(&self) -> RateLimiterConfig {
+        self.bucket.config()
+    }
+
+    /// Goes by other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and those
+    /// who wait keep their places and their patience, and are served at the new rate. Tokens that a larger bucket has
+    /// room for come with time. [`start_empty`](RateLimiterConfig::start_empty) has no effect any more.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense; nothing has changed then.
+    pub fn reconfigure(&self, config: RateLimiterConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.bucket.reconfigure(self.bucket.clock().now(), &config);
+        Ok(())
+    }
+
+    /// How many tokens [`try_acquire`](Self::try_acquire) could have now: whole tokens, and none while others wait. A
+    /// paced limiter never has more than one.
     #[must_use]
     pub fn available_tokens(&self) -> u64 {
         self.bucket.available(self.bucket.clock().now())
@@ -147,6 +194,7 @@ impl TokenBucketRateLimiter {
         RateLimiterSnapshot {
             allowed: self.bucket.allowed(),
             rejected: self.bucket.rejected(),
+            shadowed: self.bucket.shadowed(),
             available: self.available_tokens(),
             capacity: self.capacity(),
             waiting: self.bucket.queue().ahead().waiting as u64,

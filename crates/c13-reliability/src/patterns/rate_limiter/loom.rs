@@ -1,0 +1,99 @@
+//! Interleavings of the bucket's word with changes of its plan, and with those who wait for it.
+
+use super::bucket::Bucket;
+use super::config::RateLimiterConfig;
+use super::gcra::Plan;
+use super::supply::Wait;
+use super::word::{Meter, Taken};
+use crate::sync::loom::block_on;
+use crate::time::{Tick, VirtualTime};
+use loom::sync::Arc;
+use loom::thread;
+
+/// A token a second: within a model, where no time passes, none comes.
+const ONE: RateLimiterConfig = RateLimiterConfig::new(1.0, 1);
+/// Another size and another rate, so that a token is another number of units.
+const OTHER: RateLimiterConfig = RateLimiterConfig::new(1_000.0, 5);
+
+/// Checks all interleavings in which a thread is interrupted at most so many times. Unbounded, the plan's six parts make
+/// for hours.
+fn explore(interruptions: usize, check: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(interruptions);
+    model.check(check);
+}
+
+fn took(meter: &Meter) -> u64 {
+    match meter.take(Tick::ZERO, 1) {
+        Taken::Yes => 1,
+        Taken::No(..) => u64::from(meter.take_slowly(Tick::ZERO, 1, false)),
+    }
+}
+
+fn available(meter: &Meter) -> u64 {
+    let view = meter.view(Tick::ZERO);
+    view.plan.available(view.arrival, view.plan.units(Tick::ZERO))
+}
+
+#[test]
+fn of_two_who_want_the_last_token_one_gets_it() {
+    explore(2, || {
+        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || took(&other));
+        assert_eq!(took(&meter) + handle.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_change_of_the_plan_neither_makes_nor_loses_a_token() {
+    explore(2, || {
+        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || took(&other));
+        meter.change(Tick::ZERO, &OTHER);
+        assert_eq!(handle.join().unwrap() + available(&meter), 1);
+    });
+}
+
+#[test]
+fn two_changes_in_a_row_let_no_old_decision_through() {
+    explore(1, || {
+        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || took(&other));
+        meter.change(Tick::ZERO, &OTHER);
+        meter.change(Tick::ZERO, &ONE);
+        assert_eq!(handle.join().unwrap() + available(&meter), 1);
+    });
+}
+
+#[test]
+fn a_look_sees_one_plan_or_the_other() {
+    explore(2, || {
+        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
+        let view = meter.view(Tick::ZERO);
+        let plans = [ONE, OTHER].map(|config| Plan::new(&config, Tick::ZERO));
+        assert!(plans.contains(&view.plan), "{view:?}");
+        assert_eq!(view.plan.available(view.arrival, 0), 1, "{view:?}");
+        handle.join().unwrap();
+    });
+}
+
+#[test]
+fn a_refund_that_races_with_a_newcomer_reaches_it() {
+    explore(3, || {
+        let config = ONE.max_wait(std::time::Duration::from_secs(10)).start_empty(true);
+        let time = VirtualTime::new();
+        let bucket = Arc::new(Bucket::new(&config, time.clock()));
+        let other = bucket.clone();
+        let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
+        // Time stands still, so that only the refund can serve it.
+        let wait = Wait::join(bucket.clone(), Tick::ZERO, 1).unwrap();
+        assert_eq!(block_on(wait), Ok(()));
+        handle.join().unwrap();
+        assert_eq!(bucket.available(Tick::ZERO), 0);
+    });
+}
