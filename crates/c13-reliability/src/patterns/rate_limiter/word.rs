@@ -103,13 +103,10 @@ impl Meter {
             let Some(taken) = plan.take(word, now, n) else {
                 return Taken::No(word, plan);
             };
-            // Relaxed on success: the word stands for nothing but itself, and by holding the word first whoever changes
-            // the plan makes this fail. Acquire on failure: as above.
-            match self
-                .word
-                .0
-                .compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Acquire)
-            {
+            let held = &self.word.0;
+            // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan
+            // makes this fail. Acquire: on failure, as above.
+            match held.compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Taken::Yes,
                 Err(other) => word = other,
             }
