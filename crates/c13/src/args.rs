@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Drill(DrillArgs),
     Health(HealthArgs),
     Config(ConfigArgs),
+    Run(RunArgs),
+    /// Look at locks
+    #[command(subcommand)]
+    Lock(LockCommand),
 }
 
 /// Check, explain and show the policies of a service's file
@@ -107,6 +111,100 @@ Exit status:
   0    everything is right
   1    c13 itself failed
   2    the command line or a file is wrong";
+
+/// What to do with a lock.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Print who has a lock; exit with 0 if it is free, 75 if it is held
+    Status {
+        /// The lock's key
+        key: String,
+        /// The Redis that keeps it; `REDIS_URL` otherwise, and this machine's lock files without either
+        #[arg(long, value_name = "URL")]
+        redis: Option<String>,
+    },
+}
+
+/// Run a command under a lock, a rate limit, a time limit, with retries
+///
+/// The command is stopped before its lock can be lost, and never outlives this program. `C13_LOCK_FENCE` holds the fencing
+/// token: a number that grows with every holder, for whatever the command writes to.
+#[derive(Debug, Args)]
+#[command(after_long_help = RUN_HELP)]
+pub(crate) struct RunArgs {
+    /// Run only while holding the lock of this key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) lock: Option<String>,
+
+    /// How long the lock lasts when it is not renewed; it is renewed every third of that
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) ttl: String,
+
+    /// Wait for the lock and the limit at most this long; for ever by default
+    #[arg(short, long, value_name = "DURATION", conflicts_with = "nonblock")]
+    pub(crate) wait: Option<String>,
+
+    /// Do not wait
+    #[arg(short, long)]
+    pub(crate) nonblock: bool,
+
+    /// The exit status when somebody else has the lock
+    #[arg(short = 'E', long, value_name = "N", default_value_t = 75)]
+    pub(crate) conflict_exit_code: u8,
+
+    /// Run again so often after a failure
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retry: u32,
+
+    /// Wait this long before the first retry, and twice as long before each further one
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub(crate) backoff: String,
+
+    /// Retry only after these exit statuses; after any but 0 by default
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) retry_on: Vec<u8>,
+
+    /// Stop each run after this long
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+
+    /// Kill what was stopped and has not ended after this long
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) kill_after: String,
+
+    /// Run at most so often, such as `10/m`, together with all that use the same key
+    #[arg(long, value_name = "RATE", requires = "limit_key")]
+    pub(crate) limit: Option<String>,
+
+    /// What shares the limit
+    #[arg(long, value_name = "KEY", requires = "limit")]
+    pub(crate) limit_key: Option<String>,
+
+    /// The Redis that keeps lock and limit; `REDIS_URL` otherwise, and files of this machine without either
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
+
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<std::ffi::OsString>,
+}
+
+const RUN_HELP: &str = "\
+Examples:
+  c13 run --lock nightly --nonblock -- ./backup.sh    skip if another one is running
+  c13 run --retry 3 --timeout 10m -- ./import.sh      three more tries, ten minutes each
+  c13 run --limit 10/m --limit-key mail -- ./send.sh  ten a minute, from all that run it
+
+Files of this machine are kept in `C13_STATE_DIR`, or in a folder `c13` of the temporary folder.
+
+Exit status: the command's own, or
+  2        the command line is wrong
+  75       somebody else has the lock, or the limit is used up
+  76       the lock was lost, and the command stopped
+  124      the command's time was over
+  125      c13 itself failed, or Redis does not answer
+  126 127  the command cannot be executed, or is not there
+  128+N    signal N ended the command, or the wait for it";
 
 /// Rehearse an incident in virtual time, against the library's own policy code
 ///

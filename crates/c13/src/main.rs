@@ -2,26 +2,25 @@
 
 mod args;
 mod cmd;
+mod dispatch;
 mod drill;
 mod interrupt;
 mod output;
+mod run;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Command, CommandLine};
-use drill::watch::Watch;
-
 fn main() -> ExitCode {
-    match CommandLine::try_parse().map(|line| line.command) {
-        Ok(Command::Drill(args)) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
-            let line = output::ProgressLine::new();
-            let show = |progress: drill::watch::Progress<'_>| line.show(progress);
-            cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
-        })),
-        Ok(Command::Config(args)) => output::text(cmd::config::run(&args.command)),
-        Ok(Command::Health(args)) => output::health(&args.url, &cmd::health::run(&args)),
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == run::guard::ARGUMENT)
+    {
+        return run::guard::run();
+    }
+    match args::CommandLine::try_parse() {
+        Ok(line) => dispatch::run(line.command),
         Err(error) => output::usage(&error),
     }
 }

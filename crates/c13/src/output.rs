@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use c13_reliability::distributed::lock::Status;
 use c13_reliability::microservices::health::ProbeUrl;
 use c13_reliability::policy::document::Diagnostics;
 
@@ -15,6 +16,7 @@ use crate::cmd::drill::Outcome;
 use crate::cmd::health::Answer;
 use crate::drill::watch::Progress;
 use crate::drill::{json, table};
+use crate::run::session::Report;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = AnsiColor::Blue.on_default().bold();
@@ -27,6 +29,8 @@ const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 /// An objective is missed.
 const MISSED: u8 = 3;
+/// Somebody has the lock.
+const HELD: u8 = 75;
 /// Stopped by a signal: 128 and the number of SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -61,6 +65,40 @@ pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
         Ok(text) => write_out(&text, DONE, out, err),
         Err(failure) => fail(&failure, err),
     })
+}
+
+/// Says what is to be said of `c13 run`, on standard error: standard output is the command's.
+pub(crate) fn run(report: &Report) -> ExitCode {
+    if let Some(message) = &report.message {
+        // Whoever closed standard error does not want to know.
+        drop(writeln!(anstream::stderr(), "{ERROR}c13:{ERROR:#} {message}"));
+    }
+    ExitCode::from(report.status)
+}
+
+/// Prints who has a lock.
+pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
+    let status = match status {
+        Ok(status) => status,
+        Err(report) => return run(&report),
+    };
+    let mut text = match status.owners.as_slice() {
+        [] => "free\n".to_owned(),
+        owners => format!("held by {}\n", owners.join(", ")),
+    };
+    if let Some(left) = status.lapses_in {
+        text.push_str(&format!("lapses in {} ms unless it is renewed\n", left.as_millis()));
+    }
+    if let Some(fence) = status.fence {
+        text.push_str(&format!("fence {fence}\n"));
+    }
+    if status.queued > 0 {
+        text.push_str(&format!("{} wait\n", status.queued));
+    }
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
+        _ => ExitCode::from(if status.owners.is_empty() { DONE } else { HELD }),
+    }
 }
 
 /// Prints what is wrong with the command line, or the help that it asked for.

@@ -4,6 +4,7 @@ pub(crate) mod config;
 pub(crate) mod drill;
 mod failure;
 pub(crate) mod health;
+pub(crate) mod run;
 mod source;
 
 pub(crate) use failure::Failure;

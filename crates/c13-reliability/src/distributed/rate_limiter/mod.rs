@@ -41,6 +41,7 @@
 
 mod backend;
 mod config;
+mod file;
 mod handle;
 #[cfg(feature = "redis")]
 mod redis;
@@ -48,6 +49,7 @@ mod state;
 
 pub use backend::{MemoryQuota, QuotaBackend, Taken};
 pub use config::{Limit, OnFailure, SharedLimitConfig, Sharing};
+pub use file::FileQuota;
 pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
 #[cfg(feature = "redis")]
 pub use redis::RedisQuota;

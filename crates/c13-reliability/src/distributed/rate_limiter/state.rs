@@ -19,12 +19,22 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    /// A limit that is full at this microsecond.
+    pub(crate) const fn full_from(full_at: f64) -> Self {
+        Self { full_at }
+    }
+
+    /// The microsecond at which it is full.
+    pub(crate) const fn full_at(self) -> f64 {
+        self.full_at
+    }
+
     /// Takes up to `want` tokens at `now` microseconds, but not fewer than `least`; then it takes none.
     pub(crate) fn take(&mut self, rate: f64, burst: f64, now: f64, want: u64, least: u64) -> Decision {
         let step = 1e6 / rate;
         let horizon = now + burst * step;
         // A clock that stepped back, or a limit that was lowered, starves nobody for longer than one full bucket.
-        let full_at = self.full_at.clamp(now, horizon);
+        let full_at = self.full_at.max(now).min(horizon);
         let available = ((horizon - full_at) / step + 1e-6).floor() as u64;
         let granted = want.min(available);
         if granted < least {

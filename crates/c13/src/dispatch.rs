@@ -1,0 +1,22 @@
+//! Which command is run, and what prints what came of it.
+
+use std::process::ExitCode;
+
+use crate::args::Command;
+use crate::drill::watch::Watch;
+use crate::{cmd, drill, interrupt, output};
+
+/// Runs a command and says with which status to exit.
+pub(crate) fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Drill(args) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
+            let line = output::ProgressLine::new();
+            let show = |progress: drill::watch::Progress<'_>| line.show(progress);
+            cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
+        })),
+        Command::Config(args) => output::text(cmd::config::run(&args.command)),
+        Command::Health(args) => output::health(&args.url, &cmd::health::run(&args)),
+        Command::Run(args) => output::run(&cmd::run::run(args)),
+        Command::Lock(command) => output::lock(cmd::run::lock(command)),
+    }
+}
