@@ -1,0 +1,33 @@
+//! A limit of 100 calls a second that two handles share: what the one takes the other does not have.
+
+use c13_reliability::distributed::rate_limiter::{
+    Limit, MemoryQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
+};
+use c13_reliability::time::Clock;
+use std::sync::Arc;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let backend = Arc::new(MemoryQuota::new(Clock::system()));
+    let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact);
+    let limiter = || SharedRateLimiter::try_new(backend.clone(), vec![Limit::new("mail", 100.0, 10)], config);
+    let (one, other) = (limiter()?, limiter()?);
+    let mut allowed = [0; 2];
+    for (n, limiter) in [one, other].iter().enumerate() {
+        for _ in 0..8 {
+            match limiter.acquire(1).await {
+                Ok(by) => {
+                    allowed[n] += 1;
+                    println!("handle {n}: allowed, decided by {by:?}");
+                }
+                Err(SharedLimitError::Exceeded { retry_after, .. }) => {
+                    println!("handle {n}: try again in {retry_after:?}");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    assert_eq!(allowed[0], 8);
+    assert!(allowed[1] < 8, "the burst of 10 is for both together");
+    Ok(())
+}
