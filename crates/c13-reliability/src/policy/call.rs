@@ -1,7 +1,7 @@
 //! One call on its way through a policy: the layers in their order, each given only the time that is left.
 
 use super::PolicyError;
-use super::handle::Shared;
+use super::parts::Parts;
 use crate::error::Layer;
 use crate::gate::{Gate, Outcome, Run};
 use crate::patterns::bulkhead;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// One call on its way through a policy.
 pub(super) struct Call<'a, E> {
-    policy: &'a Shared,
+    policy: &'a Parts,
     started: Tick,
     end: Option<End>,
     retry: RetryState,
@@ -61,7 +61,7 @@ impl AttemptLimit {
 
 impl<'a, E> Call<'a, E> {
     /// Begins a call: looks at the clock once, for all layers.
-    pub(super) fn begin(policy: &'a Shared) -> Result<Self, PolicyError<E>> {
+    pub(super) fn begin(policy: &'a Parts) -> Result<Self, PolicyError<E>> {
         let started = policy.clock.now();
         let own = policy.config.total_timeout.map(|limit| started + limit);
         let inherited = Deadline::current(&policy.clock).map(Deadline::tick);

@@ -1,6 +1,7 @@
 //! What users hold: the patterns put together in their one order, and the call through them.
 
 use super::call::Call;
+use super::parts::Parts;
 use super::{PolicyConfig, PolicyError};
 use crate::error::ConfigError;
 use crate::gate::Outcome;
@@ -10,9 +11,10 @@ use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
 use crate::sync::Random;
 use crate::time::Clock;
+use arc_swap::ArcSwap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The patterns put together in their one order: total timeout, rate limit, bulkhead, retry with its budget, circuit
 /// breaker, attempt timeout, the call.
@@ -44,14 +46,12 @@ pub struct Policy {
     shared: Arc<Shared>,
 }
 
-/// The parts of a policy, and the clock they share.
-pub(super) struct Shared {
-    pub(super) config: PolicyConfig,
-    pub(super) clock: Clock,
-    pub(super) rate_limit: Option<TokenBucketRateLimiter>,
-    pub(super) bulkhead: Option<Bulkhead>,
-    pub(super) retry: Option<RetryExecutor>,
-    pub(super) circuit_breaker: Option<CircuitBreaker>,
+/// The parts as they are now, and what new ones are made with.
+struct Shared {
+    parts: ArcSwap<Parts>,
+    random: Random,
+    /// Held while settings change, so that no two changes run into each other. No call takes it.
+    changing: Mutex<()>,
 }
 
 impl Policy {
@@ -70,71 +70,63 @@ impl Policy {
     ///
     /// The first rule that the settings break.
     pub fn with_clock(config: PolicyConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let rate_limit = match config.rate_limit {
-            Some(config) => Some(TokenBucketRateLimiter::with_config(config, clock.clone())?),
-            None => None,
-        };
-        let bulkhead = match config.bulkhead {
-            Some(config) => Some(Bulkhead::with_config(config, clock.clone())?),
-            None => None,
-        };
-        let retry = match config.retry {
-            Some(config) => Some(RetryExecutor::with_config(config, clock.clone())?.seed(random.next_u64())),
-            None => None,
-        };
-        let circuit_breaker = match config.circuit_breaker {
-            Some(mut breaker) => {
-                // A probe may take as long as an attempt; it is not overdue before.
-                if let Some(attempt) = config.attempt_timeout {
-                    breaker.half_open_timeout = breaker.half_open_timeout.max(attempt);
-                }
-                let jitter = Random::new(random.next_u64());
-                Some(CircuitBreaker::with_random(breaker, clock.clone(), jitter)?)
-            }
-            None => None,
-        };
+        let parts = Parts::new(config, clock, &random)?;
         let shared = Shared {
-            config,
-            clock,
-            rate_limit,
-            bulkhead,
-            retry,
-            circuit_breaker,
+            parts: ArcSwap::from_pointee(parts),
+            random,
+            changing: Mutex::new(()),
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
     }
 
+    /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
+    /// its tokens, the bulkhead its places and its queue, retry its counts, and its budget where the budget's settings
+    /// are the same. A part that was not there starts anew, and one that is not there any more is forgotten.
+    ///
+    /// Every clone of the policy goes by them. A call under way keeps the time limits and the parts that it began with;
+    /// one that waits for the rate limit is still served at the old rate.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the settings break; nothing has changed then.
+    pub fn reconfigure(&self, config: PolicyConfig) -> Result<(), ConfigError> {
+        // What it guards is nothing; a thread that panicked with it has left nothing half done.
+        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.shared.parts.load().with_settings(config, &self.shared.random)?;
+        self.shared.parts.store(Arc::new(parts));
+        Ok(())
+    }
+
     /// The settings.
     #[must_use]
-    pub fn config(&self) -> &PolicyConfig {
-        &self.shared.config
+    pub fn config(&self) -> PolicyConfig {
+        self.shared.parts.load().config
     }
 
     /// The circuit breaker, if there is one: to read its state, or to force it open or closed.
     #[must_use]
-    pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
-        self.shared.circuit_breaker.as_ref()
+    pub fn circuit_breaker(&self) -> Option<CircuitBreaker> {
+        self.shared.parts.load().circuit_breaker.clone()
     }
 
-    /// The rate limiter, if there is one.
+    /// The rate limiter, if there is one. Another one takes its place when its settings change.
     #[must_use]
-    pub fn rate_limiter(&self) -> Option<&TokenBucketRateLimiter> {
-        self.shared.rate_limit.as_ref()
+    pub fn rate_limiter(&self) -> Option<TokenBucketRateLimiter> {
+        self.shared.parts.load().rate_limit.clone()
     }
 
     /// The bulkhead, if there is one.
     #[must_use]
-    pub fn bulkhead(&self) -> Option<&Bulkhead> {
-        self.shared.bulkhead.as_ref()
+    pub fn bulkhead(&self) -> Option<Bulkhead> {
+        self.shared.parts.load().bulkhead.clone()
     }
 
-    /// Retry, if there is one: with its counts and its budget's.
+    /// Retry, if there is one: with its counts and its budget's. Another one takes its place when its settings change.
     #[must_use]
-    pub fn retry(&self) -> Option<&RetryExecutor> {
-        self.shared.retry.as_ref()
+    pub fn retry(&self) -> Option<RetryExecutor> {
+        self.shared.parts.load().retry.clone()
     }
 
     /// Makes a call through the policy: `operation` is run once an attempt. Every `Err` counts as a failure and is
@@ -178,16 +170,15 @@ impl Policy {
         C: Fn(&E) -> Outcome,
         R: Fn(&E) -> bool,
     {
-        Call::begin(&self.shared)?
-            .run(&mut operation, &classify, &retryable)
-            .await
+        let parts = self.shared.parts.load();
+        Call::begin(&parts)?.run(&mut operation, &classify, &retryable).await
     }
 }
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy")
-            .field("config", &self.shared.config)
+            .field("config", &self.config())
             .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,10 @@ mod error;
 #[cfg(feature = "toml")]
 pub mod file;
 mod handle;
+mod parts;
 mod profile;
+#[cfg(feature = "toml")]
+mod registry;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 
@@ -33,3 +36,5 @@ pub use config::PolicyConfig;
 pub use error::PolicyError;
 pub use handle::Policy;
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
+#[cfg(feature = "toml")]
+pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};

@@ -312,11 +312,8 @@ fn waiting_for_a_place_counts_against_the_total() {
     let clock = executor.clock();
     let bulkhead = BulkheadConfig::new(1).queue(4, 60 * SECOND);
     let policy = policy(PolicyConfig::NONE.total_timeout(2 * SECOND).bulkhead(bulkhead), &clock);
-    let place = policy
-        .bulkhead()
-        .expect("it has a bulkhead")
-        .try_admit()
-        .expect("it is empty");
+    let bulkhead = policy.bulkhead().expect("it has a bulkhead");
+    let place = bulkhead.try_admit().expect("it is empty");
     let late = executor
         .block_on(policy.call(|| async { Ok::<_, ()>(()) }))
         .expect_err("the place is taken");

@@ -105,6 +105,26 @@ impl RetryExecutor {
         }
     }
 
+    /// An executor of other settings that goes on with this one's counts and random numbers, and with its budget where
+    /// the budget's settings are the same. Calls under way go on by their old settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_settings(&self, config: RetryConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let budget = match (&self.budget, config.budget) {
+            (Some(budget), Some(settings)) if budget.config() == settings => Some(budget.clone()),
+            (_, Some(settings)) => Some(RetryBudget::with_config(settings, self.clock.clone())?),
+            (_, None) => None,
+        };
+        Ok(Self {
+            config,
+            budget,
+            ..self.clone()
+        })
+    }
+
     /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {

@@ -3,14 +3,19 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use super::read::{above_zero, check};
+use super::read::{above_zero, check, read_part};
 use crate::patterns::circuit_breaker::{
-    Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, SlowCalls, Window, circuit_config,
+    Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
+    circuit_config,
 };
 use crate::policy::document::{Diagnostic, FromValue, Ratio, Refusal, Span, Table, Value, duration_text};
 
 /// How a setting of the breaker is called in a file, where that is not its own name.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 13] = [
+    ("recovery.shares", "recovery"),
+    ("recovery.stage_length", "recovery"),
+    ("recovery.failure_rate", "recovery"),
+    ("recovery.min_calls", "recovery"),
     ("failures_within.failures", "failures"),
     ("failures_within.window", "window"),
     ("failure_rate.window", "window"),
@@ -35,14 +40,36 @@ pub(super) fn read_circuit_breaker(table: &Table<'_>) -> Option<CircuitBreakerCo
     config.half_open_timeout = above_zero(table, "half_open_timeout").unwrap_or(circuit_config::HALF_OPEN_TIMEOUT);
     read_open_time(table, &mut config);
     let abandoned = [("ignored", Abandoned::Ignored), ("failure", Abandoned::Failure)];
+    let recovery = read_part(table, "recovery", read_recovery);
     config.abandoned = table.optional_choice("abandoned", &abandoned).unwrap_or_default();
     let rules = rules?;
+    config.recovery = recovery?;
     config.consecutive_failures = rules.consecutive.map(NonZeroU64::get);
     config.failures_within = rules.within;
     config.failure_rate = rules.rate;
     config.slow_calls = rules.slow;
     check(table, errors, config.validate(), &KEYS);
     Some(config)
+}
+
+fn read_recovery(table: &Table<'_>) -> Option<StagedRecovery> {
+    let stage_length: Option<Duration> = table.required("stage_length");
+    let rate: Option<Ratio> = table.optional("failure_rate");
+    let min_calls: Option<NonZeroU64> = table.optional("min_calls");
+    let shares = match table.value("shares") {
+        Some(value) => {
+            let list: Option<Vec<Ratio>> = value.read_list()?.iter().map(Value::read).collect();
+            Some(list?.into_iter().map(Ratio::value).collect::<Vec<f64>>())
+        }
+        None => None,
+    };
+    let mut recovery = StagedRecovery::new(stage_length?);
+    if let Some(shares) = shares {
+        recovery = recovery.shares(Shares::new(&shares));
+    }
+    let rate = rate.map_or(recovery.failure_rate, Ratio::value);
+    let min_calls = min_calls.map_or(recovery.min_calls, NonZeroU64::get);
+    Some(recovery.failure_rate(rate, min_calls))
 }
 
 /// Each trip in a row makes the open time this many times as long, where a longest is set.

@@ -8,7 +8,8 @@
 //! | `retry` | `max_retries` (the first call not counted), `backoff`, `budget`, `total_limit`, `max_hint` |
 //! | `retry.backoff` | `strategy` (`exponential`, `linear`, `fixed`, `fibonacci`), `base`, `multiplier`, `increment`, `max`, `jitter` (`full`, `equal`, `decorrelated`, `none`) |
 //! | `retry.budget` | `ratio`, `min_per_second`, `window` |
-//! | `circuit_breaker` | the rules `consecutive_failures`, `failures` (with `failure_share`), `failure_rate`, `slow_call` (with `slow_rate`), of which the first to be met opens it; `window` (`"30s"` or `{ calls = 100 }`) and `min_calls` for all of them, `failures_window`, `slow_window` and `slow_min_calls` for one; `success_threshold`, `half_open_calls`, `half_open_timeout`, `open_for`, `open_for_max`, `open_for_multiplier`, `jitter`, `abandoned` (`ignored`, `failure`) |
+//! | `circuit_breaker` | the rules `consecutive_failures`, `failures` (with `failure_share`), `failure_rate`, `slow_call` (with `slow_rate`), of which the first to be met opens it; `window` (`"30s"` or `{ calls = 100 }`) and `min_calls` for all of them, `failures_window`, `slow_window` and `slow_min_calls` for one; `success_threshold`, `half_open_calls`, `half_open_timeout`, `open_for`, `open_for_max`, `open_for_multiplier`, `jitter`, `abandoned` (`ignored`, `failure`), `recovery` |
+//! | `circuit_breaker.recovery` | `shares`, `stage_length`, `failure_rate`, `min_calls` |
 //!
 //! `false` in place of a table, or of a rule of the breaker, switches it off.
 //!

@@ -4,7 +4,7 @@ use super::*;
 use crate::budget::RetryBudgetConfig;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::{
-    Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, SlowCalls, Window,
+    Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
 };
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
@@ -75,6 +75,11 @@ fn every_setting_can_be_said_in_a_file() {
         breaker.failure_rate(FailureRate::new(0.5, calls, 50)),
         breaker.failure_rate(FailureRate::new(0.5, time, 20)),
         breaker.slow_calls(SlowCalls::new(SECOND, 0.9, time, 20)),
+        breaker.consecutive_failures(1).recovery(
+            StagedRecovery::new(SECOND)
+                .shares(Shares::new(&[0.1, 0.5]))
+                .failure_rate(0.3, 7),
+        ),
         breaker
             .consecutive_failures(4)
             .failures_within(FailuresWithin::new(5, 3 * SECOND).share(0.25))

@@ -202,6 +202,14 @@ fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
     }
     list.number("circuit_breaker.open_for_multiplier", breaker.open_for_multiplier);
     list.number("circuit_breaker.jitter", breaker.open_for_jitter);
+    if let Some(recovery) = breaker.recovery {
+        let shares = (0..recovery.shares.len()).filter_map(|stage| recovery.shares.of(stage));
+        let shares: Vec<String> = shares.map(|share| share.to_string()).collect();
+        list.push("circuit_breaker.recovery.shares", format!("[{}]", shares.join(", ")));
+        list.time("circuit_breaker.recovery.stage_length", recovery.stage_length);
+        list.number("circuit_breaker.recovery.failure_rate", recovery.failure_rate);
+        list.number("circuit_breaker.recovery.min_calls", recovery.min_calls);
+    }
     let abandoned = match breaker.abandoned {
         Abandoned::Ignored => "ignored",
         Abandoned::Failure => "failure",

@@ -1,0 +1,327 @@
+//! Policies by name, read from files and read again while the service runs.
+
+#[cfg(all(test, unix, not(c13_loom)))]
+mod tests;
+
+use super::document::{Diagnostics, Source};
+use super::file::{Change, PolicyFiles, PolicySet};
+use super::{Policy, PolicyConfig};
+use crate::sync::Random;
+use crate::time::Clock;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// The policies of a service by name. Clones share them.
+///
+/// A [`Policy`] that was taken out follows its file: [`reload`](Self::reload) swaps its settings under it, and its
+/// breaker, bucket, queue and counts stay. A file that is wrong changes nothing: the last good settings stay, and the
+/// next reading is a new chance.
+///
+/// ```
+/// use c13_reliability::policy::PolicyRegistry;
+/// use c13_reliability::policy::file::PolicyFiles;
+/// use std::time::Duration;
+///
+/// # let file = std::env::temp_dir().join(format!("c13-registry-doc-{}.toml", std::process::id()));
+/// std::fs::write(&file, "[policy.payments]\nextends = \"critical\"\n")?;
+/// let registry = PolicyRegistry::open(PolicyFiles::new().environment(), [&file])?;
+/// let payments = registry.policy("payments").expect("the file names it");
+///
+/// std::fs::write(&file, "[policy.payments]\nextends = \"critical\"\ntimeout.attempt = \"2s\"\n")?;
+/// let changes = registry.reload()?;
+/// assert_eq!(changes[0].to_string(), "policy.payments.timeout.attempt: \"7s\" → \"2s\"");
+/// assert_eq!(payments.config().attempt_timeout, Some(Duration::from_secs(2)));
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct PolicyRegistry {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    layers: PolicyFiles,
+    paths: Vec<PathBuf>,
+    clock: Clock,
+    random: Random,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    set: PolicySet,
+    policies: BTreeMap<String, Policy>,
+    /// What was read last, good or bad, or why nothing could be read.
+    seen: Option<Result<Vec<String>, String>>,
+    status: ReloadStatus,
+}
+
+/// How often files were read anew, and what was wrong with them last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadStatus {
+    /// Contents that were taken over, the first not counted.
+    pub applied: u64,
+    /// Contents that were wrong, and files that could not be read.
+    pub rejected: u64,
+    /// What is wrong with the files as they are now; `None` if nothing is.
+    pub error: Option<String>,
+}
+
+impl PolicyRegistry {
+    /// Reads the policies from `layers` and, over the files among these, from the files at `paths`, each over those
+    /// before it. On the system clock.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or everything that is wrong in any layer.
+    pub fn open<P: AsRef<Path>>(layers: PolicyFiles, paths: impl IntoIterator<Item = P>) -> Result<Self, ReloadError> {
+        Self::with_clock(layers, paths, Clock::system(), Random::from_entropy())
+    }
+
+    /// The same on `clock`, with jitter drawn from `random`: for tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn with_clock<P: AsRef<Path>>(
+        layers: PolicyFiles,
+        paths: impl IntoIterator<Item = P>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, ReloadError> {
+        let shared = Shared {
+            layers,
+            paths: paths.into_iter().map(|path| path.as_ref().to_owned()).collect(),
+            clock,
+            random,
+            state: Mutex::default(),
+        };
+        shared.reload()?;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// A policy by its name. Taken out once and kept, it follows its file.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<Policy> {
+        self.shared.state().policies.get(name).cloned()
+    }
+
+    /// The names of all policies.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.shared.state().policies.keys().cloned().collect()
+    }
+
+    /// The settings that apply, and where each comes from.
+    #[must_use]
+    pub fn settings(&self) -> PolicySet {
+        self.shared.state().set.clone()
+    }
+
+    /// How often files were read anew, and what is wrong with them.
+    #[must_use]
+    pub fn status(&self) -> ReloadStatus {
+        self.shared.state().status.clone()
+    }
+
+    /// Reads the files again and takes over what has changed, leaf by leaf; tells of it in the log, and answers it. A
+    /// policy that no file names any more is not given out any more; who holds it keeps its last settings. Files whose
+    /// content is the same as at the last reading are not looked at.
+    ///
+    /// Call it on SIGHUP. It reads files, and so blocks for a moment.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or everything that is wrong; nothing has changed then.
+    pub fn reload(&self) -> Result<Vec<Change>, ReloadError> {
+        self.shared.reload()
+    }
+
+    /// Looks at the files every `every` and [reloads](Self::reload) those that have changed, for as long as the
+    /// registry lives. The future is to be spawned on whatever runtime there is.
+    ///
+    /// Contents are compared, not times, and paths are followed anew each time: so it does not matter whether an editor
+    /// writes in place, renames over, or deletes and creates, or whether a link on the way is swapped. A content counts
+    /// once two looks in a row have seen the same, so that a file is not read half written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the watch; nothing is lost.
+    pub fn watch(&self, every: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let (shared, clock) = (Arc::downgrade(&self.shared), self.shared.clock.clone());
+        async move {
+            let mut before = None;
+            loop {
+                clock.sleep(every).await;
+                let Some(shared) = Weak::upgrade(&shared) else { return };
+                let now = shared.contents().map_err(|error| error.to_string());
+                if before.as_ref() == Some(&now) {
+                    // What is wrong is in the log and in the status.
+                    let _ = shared.reload();
+                }
+                before = Some(now);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing is half done when a thread panics here: the state is put together before it is stored.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The texts of all files.
+    fn contents(&self) -> Result<Vec<String>, ReloadError> {
+        let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| ReloadError::File(path.clone(), error));
+        self.paths.iter().map(read).collect()
+    }
+
+    fn reload(&self) -> Result<Vec<Change>, ReloadError> {
+        let mut state = self.state();
+        let contents = self.contents();
+        let seen = match &contents {
+            Ok(texts) => Ok(texts.clone()),
+            Err(error) => Err(error.to_string()),
+        };
+        if state.seen.as_ref() == Some(&seen) {
+            return match state.status.error {
+                None => Ok(Vec::new()),
+                // Still wrong, and told before.
+                Some(_) => contents.and_then(|texts| self.read(&texts)).map(|_| Vec::new()),
+            };
+        }
+        let first = state.seen.replace(seen).is_none();
+        let result = contents
+            .and_then(|texts| self.read(&texts))
+            .and_then(|set| self.apply(&mut state, set));
+        if first {
+            return result;
+        }
+        match &result {
+            Ok(changes) => {
+                state.status.applied += 1;
+                state.status.error = None;
+                tell_changes(changes);
+            }
+            Err(error) => {
+                state.status.rejected += 1;
+                state.status.error = Some(error.to_string());
+                tell_error(error);
+            }
+        }
+        result
+    }
+
+    fn read(&self, texts: &[String]) -> Result<PolicySet, ReloadError> {
+        let files = self
+            .paths
+            .iter()
+            .zip(texts)
+            .fold(self.layers.clone(), |files, (path, text)| {
+                files.file(Source::new(path.display().to_string(), text))
+            });
+        files.read().map_err(ReloadError::Settings)
+    }
+
+    /// Takes over settings that are right, as they have been read.
+    fn apply(&self, state: &mut State, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
+        let mut policies = BTreeMap::new();
+        for (name, named) in set.iter() {
+            let policy = match state.policies.get(name) {
+                Some(policy) => policy.clone(),
+                None => self.policy(name, named.config())?,
+            };
+            policies.insert(name.to_owned(), policy);
+        }
+        for (name, named) in set.iter() {
+            let policy = &policies[name];
+            if policy.config() != named.config() {
+                policy
+                    .reconfigure(named.config())
+                    .map_err(|error| refused(name, &error))?;
+            }
+        }
+        let changes = state.set.changes(&set);
+        state.policies = policies;
+        state.set = set;
+        Ok(changes)
+    }
+
+    fn policy(&self, name: &str, config: PolicyConfig) -> Result<Policy, ReloadError> {
+        let random = Random::stream(self.random.next_u64(), name);
+        Policy::with_clock(config, self.clock.clone(), random).map_err(|error| refused(name, &error))
+    }
+}
+
+fn refused(name: &str, error: &crate::ConfigError) -> ReloadError {
+    ReloadError::Policy(format!("policy.{name}: {error}"))
+}
+
+#[cfg(feature = "tracing")]
+fn tell_changes(changes: &[Change]) {
+    for change in changes {
+        tracing::info!(setting = %change.path, before = change.before, after = change.after, "a setting has changed");
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn tell_error(error: &ReloadError) {
+    tracing::error!(%error, "the policies cannot be read; the last good settings stay");
+}
+
+#[cfg(not(feature = "tracing"))]
+fn tell_changes(_: &[Change]) {}
+
+#[cfg(not(feature = "tracing"))]
+fn tell_error(_: &ReloadError) {}
+
+impl fmt::Debug for PolicyRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyRegistry")
+            .field("policies", &self.names())
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why policies could not be read. The last good settings stay.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// A file cannot be read.
+    File(PathBuf, io::Error),
+    /// The settings are wrong: everything that is wrong with them.
+    Settings(Diagnostics),
+    /// A policy refuses its settings.
+    Policy(String),
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Settings(errors) => errors.fmt(f),
+            Self::Policy(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl Error for ReloadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File(_, error) => Some(error),
+            Self::Settings(errors) => Some(errors),
+            Self::Policy(_) => None,
+        }
+    }
+}

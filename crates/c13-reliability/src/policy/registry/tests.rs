@@ -1,0 +1,274 @@
+//! Settings change under a running service: nothing is lost, and a wrong file changes nothing.
+
+use super::*;
+use crate::gate::Gate;
+use crate::patterns::circuit_breaker::CircuitState;
+use crate::policy::Profile;
+use crate::time::Executor;
+use std::cell::Cell;
+use std::os::unix::fs::symlink;
+use std::rc::Rc;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A folder of its own for each test, gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("c13-registry-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("the system's folder for such things takes one");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("the folder was made just now");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(path: &Path, executor: &Executor) -> PolicyRegistry {
+    PolicyRegistry::with_clock(PolicyFiles::new(), [path], executor.clock(), Random::new(7))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn total(seconds: u64) -> String {
+    format!("[policy.a]\ntimeout.total = \"{seconds}s\"\n")
+}
+
+/// What the file's total timeout is now, as the policy has it.
+fn seconds(policy: &Policy) -> u64 {
+    policy.config().total_timeout.map_or(0, |total| total.as_secs())
+}
+
+const PARTS: &str = "
+[policy.a]
+circuit_breaker = { consecutive_failures = 2, open_for = \"10s\" }
+rate_limit = { rate = \"1/s\", burst = 10 }
+bulkhead.max_concurrent = 2
+retry = { max_retries = 0 }
+";
+
+#[test]
+fn breaker_bucket_places_and_counts_survive_a_change_of_every_part() {
+    let (folder, executor) = (Folder::new("survive"), Executor::new());
+    let file = folder.write("a.toml", PARTS);
+    let registry = open(&file, &executor);
+    let policy = registry.policy("a").expect("it is named");
+    let place = policy.bulkhead().expect("it has one");
+    let place = place.try_admit().expect("it is empty");
+    for _ in 0..2 {
+        assert!(
+            executor
+                .block_on(policy.call(|| async { Err::<(), _>("down") }))
+                .is_err()
+        );
+    }
+    let left = |policy: &Policy| policy.rate_limiter().map(|limiter| limiter.available_tokens());
+    let state = |policy: &Policy| policy.circuit_breaker().map(|breaker| breaker.current_state());
+    assert_eq!((left(&policy), state(&policy)), (Some(8), Some(CircuitState::Open)));
+
+    let other = "
+[policy.a]
+timeout.total = \"9s\"
+circuit_breaker = { consecutive_failures = 3, open_for = \"20s\" }
+rate_limit = { rate = \"2/s\", burst = 9 }
+bulkhead.max_concurrent = 1
+retry = { max_retries = 1 }
+";
+    folder.write("a.toml", other);
+    let changes = registry.reload().expect("it is right");
+    assert_eq!(changes.len(), 7, "{changes:?}");
+    assert_eq!((left(&policy), state(&policy)), (Some(8), Some(CircuitState::Open)));
+    let bulkhead = policy.bulkhead().expect("it has one");
+    assert_eq!(
+        (bulkhead.in_flight(), bulkhead.try_admit().is_err()),
+        (1, true),
+        "the place is taken"
+    );
+    drop(place);
+    assert!(bulkhead.try_admit().is_ok(), "the place came back to the same bulkhead");
+    let metrics = policy.circuit_breaker().map(|breaker| breaker.metrics().failure_count);
+    assert_eq!(metrics, Some(2));
+    let refused = executor.block_on(policy.call(|| async { Ok::<_, ()>(()) }));
+    assert!(refused.is_err_and(|refused| refused.is_circuit_open()));
+    assert!(
+        Profile::ALL
+            .iter()
+            .all(|profile| policy.reconfigure(profile.config()).is_ok())
+    );
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_the_next_is_a_new_chance() {
+    let (folder, executor) = (Folder::new("wrong"), Executor::new());
+    let file = folder.write("a.toml", &total(1));
+    let registry = open(&file, &executor);
+    let policy = registry.policy("a").expect("it is named");
+    folder.write("a.toml", "[policy.a]\ntimeout.total = 2\n");
+    for _ in 0..3 {
+        let error = registry.reload().expect_err("a number without a unit").to_string();
+        assert!(error.contains("a.toml:2:17"), "{error}");
+    }
+    assert_eq!((seconds(&policy), registry.status().rejected), (1, 1));
+    assert!(registry.status().error.is_some());
+    fs::remove_file(&file).expect("it is there");
+    assert!(matches!(registry.reload(), Err(ReloadError::File(..))));
+    folder.write("a.toml", &total(3));
+    assert_eq!(registry.reload().map(|changes| changes.len()).ok(), Some(1));
+    assert_eq!(seconds(&policy), 3);
+    let status = registry.status();
+    assert_eq!((status.applied, status.rejected, status.error), (1, 2, None));
+    assert!(registry.reload().is_ok_and(|changes| changes.is_empty()));
+    assert_eq!(registry.status().applied, 1, "the same content is no change");
+}
+
+#[test]
+fn a_policy_that_is_gone_keeps_its_last_settings_for_who_holds_it() {
+    let (folder, executor) = (Folder::new("gone"), Executor::new());
+    let file = folder.write("a.toml", &(total(1) + "[policy.b]\n"));
+    let registry = open(&file, &executor);
+    let held = registry.policy("b").expect("it is named");
+    folder.write("a.toml", &(total(1) + "[policy.c]\n"));
+    assert!(registry.reload().is_ok());
+    assert_eq!(registry.names(), ["a", "c"]);
+    assert!(executor.block_on(held.call(|| async { Ok::<_, ()>(()) })).is_ok());
+}
+
+#[test]
+fn a_watch_sees_every_way_of_writing_a_file() {
+    let (folder, executor) = (Folder::new("watch"), Executor::new());
+    fs::create_dir(folder.path("v1")).expect("the folder is new");
+    folder.write("v1/a.toml", &total(1));
+    symlink("v1", folder.path("..data")).expect("links can be made here");
+    symlink("..data/a.toml", folder.path("a.toml")).expect("links can be made here");
+    let registry = open(&folder.path("a.toml"), &executor);
+    let policy = registry.policy("a").expect("it is named");
+    executor.spawn(registry.watch(SECOND));
+    let see = |expected: u64, how: &str| {
+        executor.run_for(3 * SECOND);
+        assert_eq!(seconds(&policy), expected, "{how}");
+    };
+    see(1, "nothing has happened");
+
+    folder.write("v1/a.toml", &total(2));
+    see(2, "written in place");
+
+    fs::create_dir(folder.path("v2")).expect("the folder is new");
+    folder.write("v2/a.toml", &total(3));
+    symlink("v2", folder.path("..data_tmp")).expect("links can be made here");
+    fs::rename(folder.path("..data_tmp"), folder.path("..data")).expect("a link can be renamed");
+    see(3, "the folder's link was swapped");
+
+    folder.write("new", &total(4));
+    fs::rename(folder.path("new"), folder.path("a.toml")).expect("a file can be renamed");
+    see(4, "renamed over");
+
+    fs::remove_file(folder.path("a.toml")).expect("it is there");
+    see(4, "deleted: the last good settings stay");
+    folder.write("a.toml", &total(5));
+    see(5, "created again");
+
+    folder.write("a.toml", "[policy.a]\ntimeout.to");
+    see(5, "half written");
+    folder.write("a.toml", &total(6));
+    see(6, "and then whole");
+    let status = registry.status();
+    assert_eq!((status.applied, status.rejected), (5, 2));
+
+    drop(registry);
+    executor.run_for(2 * SECOND);
+    assert_eq!(executor.time().waiting(), 0, "the watch ends with the registry");
+}
+
+#[test]
+fn no_call_is_lost_or_misjudged_while_files_are_rewritten() {
+    let (folder, executor) = (Folder::new("load"), Executor::new());
+    let text = |step: u32| {
+        let parts = PARTS
+            .replace("consecutive_failures = 2", "consecutive_failures = 50")
+            .replace("1/s", "1000000/s")
+            .replace("burst = 10", "burst = 1000000");
+        let parts = parts.replace("max_concurrent = 2", &format!("max_concurrent = {}", 1_000 + step));
+        parts + &format!("timeout.total = \"{}s\"\n", 60 + step)
+    };
+    let file = folder.write("a.toml", &text(0));
+    let registry = open(&file, &executor);
+    let policy = registry.policy("a").expect("it is named");
+    executor.spawn(registry.watch(SECOND / 100));
+    let (begun, well, failed) = (
+        Rc::new(Cell::new(0_u64)),
+        Rc::new(Cell::new(0_u64)),
+        Rc::new(Cell::new(0_u64)),
+    );
+    let clock = executor.clock();
+    for caller in 0..100_u64 {
+        let (policy, clock) = (policy.clone(), clock.clone());
+        let (begun, well, failed) = (Rc::clone(&begun), Rc::clone(&well), Rc::clone(&failed));
+        executor.spawn(async move {
+            for call in 0..600_u64 {
+                begun.set(begun.get() + 1);
+                // One in 97 fails, never two in a row of any length that matters: the circuit stays closed.
+                let bad = (caller * 600 + call) % 97 == 0;
+                let result = policy
+                    .call(|| {
+                        let clock = clock.clone();
+                        async move {
+                            clock.sleep(SECOND / 100).await;
+                            if bad { Err("down") } else { Ok(()) }
+                        }
+                    })
+                    .await;
+                match result {
+                    Ok(()) => well.set(well.get() + 1),
+                    Err(error) if error.error() == Some(&"down") => failed.set(failed.get() + 1),
+                    Err(other) => panic!("refused by a reload: {other}"),
+                }
+            }
+        });
+    }
+    let mut changes = 0;
+    for step in 1..=100 {
+        match step % 4 {
+            0 => drop(folder.write("a.toml", "[policy.a]\nnonsense = 1\n")),
+            1 => {
+                folder.write("new", &text(step));
+                fs::rename(folder.path("new"), folder.path("a.toml")).expect("a file can be renamed");
+                changes += 1;
+            }
+            _ => {
+                folder.write("a.toml", &text(step));
+                changes += 1;
+            }
+        }
+        executor.run_for(SECOND / 20);
+    }
+    executor.run_for(10 * SECOND);
+    assert_eq!((begun.get(), well.get() + failed.get()), (60_000, 60_000));
+    assert_eq!(failed.get(), 60_000_u64.div_ceil(97));
+    let breaker = policy.circuit_breaker().expect("it has one");
+    let metrics = breaker.metrics();
+    assert_eq!(
+        (metrics.success_count, metrics.failure_count),
+        (well.get(), failed.get())
+    );
+    assert_eq!(policy.bulkhead().map(|bulkhead| bulkhead.in_flight()), Some(0));
+    let status = registry.status();
+    assert_eq!(
+        (status.applied, status.rejected),
+        (changes, 25),
+        "no more reloads than changes"
+    );
+}
