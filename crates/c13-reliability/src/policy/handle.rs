@@ -85,8 +85,7 @@ impl Policy {
     /// its tokens, the bulkhead its places and its queue, retry its counts, and its budget where the budget's settings
     /// are the same. A part that was not there starts anew, and one that is not there any more is forgotten.
     ///
-    /// Every clone of the policy goes by them. A call under way keeps the time limits and the parts that it began with;
-    /// one that waits for the rate limit is still served at the old rate.
+    /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///
     /// # Errors
     ///
@@ -111,7 +110,7 @@ impl Policy {
         self.shared.parts.load().circuit_breaker.clone()
     }
 
-    /// The rate limiter, if there is one. Another one takes its place when its settings change.
+    /// The rate limiter, if there is one.
     #[must_use]
     pub fn rate_limiter(&self) -> Option<TokenBucketRateLimiter> {
         self.shared.parts.load().rate_limit.clone()

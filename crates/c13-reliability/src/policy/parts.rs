@@ -4,7 +4,7 @@ use super::PolicyConfig;
 use crate::error::ConfigError;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
-use crate::patterns::rate_limiter::{RateLimiterConfig, TokenBucketRateLimiter};
+use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
 use crate::sync::Random;
 use crate::time::Clock;
@@ -39,8 +39,13 @@ impl Parts {
         let clock = &self.clock;
         let rate_limit = match (config.rate_limit, &self.rate_limit) {
             (None, _) => None,
-            (Some(settings), Some(limiter)) if self.config.rate_limit == Some(settings) => Some(limiter.clone()),
-            (Some(settings), limiter) => Some(limiter_from(settings, limiter.as_ref(), clock)?),
+            (Some(settings), Some(limiter)) => {
+                if self.config.rate_limit != Some(settings) {
+                    limiter.reconfigure(settings)?;
+                }
+                Some(limiter.clone())
+            }
+            (Some(settings), None) => Some(TokenBucketRateLimiter::with_config(settings, clock.clone())?),
         };
         let retry = match (config.retry, &self.retry) {
             (None, _) => None,
@@ -89,20 +94,4 @@ fn breaker_settings(config: &PolicyConfig) -> Option<CircuitBreakerConfig> {
         breaker.half_open_timeout = breaker.half_open_timeout.max(attempt);
     }
     Some(breaker)
-}
-
-/// A limiter of these settings with as many tokens as the one before has, as far as they fit. Who waits for the one
-/// before is still served by it.
-fn limiter_from(
-    settings: RateLimiterConfig,
-    before: Option<&TokenBucketRateLimiter>,
-    clock: &Clock,
-) -> Result<TokenBucketRateLimiter, ConfigError> {
-    let limiter = TokenBucketRateLimiter::with_config(settings, clock.clone())?;
-    let missing = before.map_or(0, |before| settings.burst.saturating_sub(before.available_tokens()));
-    if missing > 0 {
-        // The bucket is full and nobody else knows it, so it has as many.
-        let _ = limiter.try_acquire(missing);
-    }
-    Ok(limiter)
 }

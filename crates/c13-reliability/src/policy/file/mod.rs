@@ -3,7 +3,7 @@
 //! | table | keys |
 //! |---|---|
 //! | `timeout` | `total`, `attempt` |
-//! | `rate_limit` | `rate`, `burst` (one second's rate unless set), `max_wait`, `max_waiters` |
+//! | `rate_limit` | `rate`, `burst` (one second's rate unless set), `max_wait`, `max_waiters`, `start_empty`, `paced`, `shadow`, `warm_up` (`period`, `cold_factor`) |
 //! | `bulkhead` | `max_concurrent`, `max_queue`, `max_wait` |
 //! | `retry` | `max_retries` (the first call not counted), `backoff`, `budget`, `total_limit`, `max_hint` |
 //! | `retry.backoff` | `strategy` (`exponential`, `linear`, `fixed`, `fibonacci`), `base`, `multiplier`, `increment`, `max`, `jitter` (`full`, `equal`, `decorrelated`, `none`) |

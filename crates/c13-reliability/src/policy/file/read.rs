@@ -9,7 +9,7 @@ use super::retry::read_retry;
 use super::text::one_second;
 use crate::error::ConfigError;
 use crate::patterns::bulkhead::BulkheadConfig;
-use crate::patterns::rate_limiter::RateLimiterConfig;
+use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, duration_text};
 
@@ -145,6 +145,9 @@ fn read_rate_limit(table: &Table<'_>) -> Option<RateLimiterConfig> {
     let burst: Option<NonZeroU64> = table.optional("burst");
     let max_wait = table.optional("max_wait");
     let max_waiters: Option<NonZeroU32> = table.optional("max_waiters");
+    let warm_up = read_part(table, "warm_up", read_warm_up);
+    let flag = |key| table.optional(key).unwrap_or(false);
+    let (start_empty, paced, shadow) = (flag("start_empty"), flag("paced"), flag("shadow"));
     let rate = rate?.per_second();
     let mut config = RateLimiterConfig::new(rate, burst.map_or(one_second(rate), NonZeroU64::get));
     if let Some(max_wait) = max_wait {
@@ -153,8 +156,17 @@ fn read_rate_limit(table: &Table<'_>) -> Option<RateLimiterConfig> {
     if let Some(waiters) = max_waiters {
         config = config.max_waiters(waiters.get() as usize);
     }
-    check(table, errors, config.validate(), &[]);
+    (config.start_empty, config.paced, config.shadow) = (start_empty, paced, shadow);
+    config.warm_up = warm_up?;
+    let keys = [("warm_up.period", "warm_up"), ("warm_up.cold_factor", "warm_up")];
+    check(table, errors, config.validate(), &keys);
     Some(config)
+}
+
+fn read_warm_up(table: &Table<'_>) -> Option<WarmUp> {
+    let period: Option<Duration> = table.required("period");
+    let cold_factor: Option<f64> = table.required("cold_factor");
+    Some(WarmUp::new(period?, cold_factor?))
 }
 
 fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {

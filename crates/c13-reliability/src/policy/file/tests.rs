@@ -6,7 +6,7 @@ use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::{
     Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
 };
-use crate::patterns::rate_limiter::RateLimiterConfig;
+use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use crate::policy::document::{Document, Source};
 use crate::policy::{PolicyConfig, Profile};
@@ -63,6 +63,9 @@ fn every_setting_can_be_said_in_a_file() {
         .window(3 * SECOND);
     round_trip(PolicyConfig::NONE.retry(doubling.budget(budget)));
     round_trip(PolicyConfig::NONE.rate_limit(RateLimiterConfig::new(1.0 / 60.0, 5).max_wait(MS).max_waiters(3)));
+    let limit = RateLimiterConfig::new(50.0, 5);
+    round_trip(PolicyConfig::NONE.rate_limit(limit.start_empty(true).paced(true).shadow(true)));
+    round_trip(PolicyConfig::NONE.rate_limit(limit.warm_up(WarmUp::new(SECOND, 3.5))));
     round_trip(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(4).queue(2, SECOND)));
     let (calls, time) = (Window::Calls(50), Window::Time(10 * SECOND));
     let breaker = CircuitBreakerConfig::new()
@@ -449,9 +452,9 @@ fn contradictions_with_a_profile_show_both() {
           |
         2 | timeout.attempt = "7s"
           |                   ---- each attempt may take this long
-         ::: the profile critical:6:21
+         ::: the profile critical:9:21
           |
-        6 | retry.max_retries = 3
+        9 | retry.max_retries = 3
           |                     - 4 attempts of 7s and 700ms of waits are 28.7s
           |
           = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more

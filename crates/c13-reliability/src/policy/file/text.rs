@@ -33,6 +33,13 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
         list.number("rate_limit.burst", limit.burst);
         list.time("rate_limit.max_wait", limit.max_wait);
         list.number("rate_limit.max_waiters", limit.max_waiters);
+        list.number("rate_limit.start_empty", limit.start_empty);
+        list.number("rate_limit.paced", limit.paced);
+        list.number("rate_limit.shadow", limit.shadow);
+        if let Some(warm_up) = limit.warm_up {
+            list.time("rate_limit.warm_up.period", warm_up.period);
+            list.number("rate_limit.warm_up.cold_factor", warm_up.cold_factor);
+        }
     }
     if let Some(bulkhead) = config.bulkhead {
         list.number("bulkhead.max_concurrent", bulkhead.max_concurrent);
