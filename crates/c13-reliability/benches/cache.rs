@@ -1,5 +1,5 @@
 //! What a cached read costs beside the bare `quick_cache`, alone and with two threads, and what a cache is worth before a
-//! slow source.
+//! slow source; and what memory it takes while ten million keys pass through.
 //!
 //! `cargo bench -p c13-reliability --bench cache`. Compare rows of one run with each other: absolute times drift on shared
 //! machines.
@@ -63,6 +63,7 @@ fn main() {
         println!("{name:<44} {one:>8.1} {first:>6.2} {two:>8.1} {second:>6.2}");
     }
     before_a_slow_source();
+    while_keys_pass_through();
 }
 
 fn value() -> Bytes {
@@ -87,7 +88,10 @@ fn zipf() -> Vec<u64> {
     };
     let sums: Vec<f64> = (1..=KEYS).map(share).collect();
     let random = Random::new(1);
-    let draw = |_| sums.partition_point(|sum| *sum < random.unit() * sums[KEYS - 1]) as u64;
+    let draw = |_| {
+        let at = random.unit() * sums[KEYS - 1];
+        sums.partition_point(|sum| *sum < at) as u64
+    };
     // Neighbours in rank are no neighbours in memory.
     (0..READS).map(draw).map(|rank| rank * 7_919 % KEYS as u64).collect()
 }
@@ -151,4 +155,34 @@ fn before_a_slow_source() {
         ratio * 100.0,
         cached / uncached
     );
+}
+
+/// What the process holds in memory once the cache is full, and at most while many times as many keys pass through.
+fn while_keys_pass_through() {
+    const PASSING: u64 = 10_000_000;
+    let start = resident();
+    let cache = RecommendationCache::new();
+    let fill = |keys: std::ops::Range<u64>| keys.for_each(|key| cache.insert(key, value()));
+    fill(0..2 * KEYS as u64);
+    let full = resident();
+    let mut most = full;
+    for part in 1..=100 {
+        fill(part * PASSING..part * PASSING + PASSING / 100);
+        most = most.max(resident());
+    }
+    let snapshot = cache.snapshot();
+    println!(
+        "memory: {:.1} MB for {} entries; {:.1} MB more at most while {PASSING} keys passed through ({} evicted)",
+        full.saturating_sub(start) as f64 / 1e6,
+        snapshot.entries,
+        (most - full) as f64 / 1e6,
+        snapshot.evicted
+    );
+}
+
+/// What the process holds in memory, in bytes; 0 where that is not known.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.unwrap_or(0) * 4096
 }
