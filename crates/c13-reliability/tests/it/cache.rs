@@ -597,3 +597,62 @@ fn settings_that_make_no_sense_are_refused() {
         "cache: `typical` is 0, but it must be from 1 to the capacity"
     );
 }
+
+#[cfg(feature = "tower")]
+#[test]
+fn before_a_service_the_cache_answers_what_has_a_key_even_while_the_service_is_not_ready() {
+    use c13_reliability::patterns::cache::CacheLayer;
+    use std::task::Poll;
+    use tower::{Layer, Service, ServiceExt};
+
+    /// Counts its calls; not ready while it is down.
+    #[derive(Clone, Default)]
+    struct Backend(Arc<State>);
+
+    impl Service<(&'static str, u64)> for Backend {
+        type Response = u64;
+        type Error = &'static str;
+        type Future = std::future::Ready<Result<u64, &'static str>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+            let down = self.0.broken.load(Ordering::Relaxed);
+            Poll::Ready(if down { Err("down") } else { Ok(()) })
+        }
+
+        fn call(&mut self, _: (&'static str, u64)) -> Self::Future {
+            std::future::ready(Ok(self.0.loads.fetch_add(1, Ordering::Relaxed) + 1))
+        }
+    }
+
+    let executor = Executor::new();
+    let config = CacheConfig::new()
+        .ttl(60 * SECOND)
+        .stale_if_error(600 * SECOND)
+        .jitter(0.0);
+    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let key = |request: &(&'static str, u64)| (request.0 == "GET").then_some(request.1);
+    let backend = Backend::default();
+    let keep = |answer| {
+        if answer == 2 {
+            Loaded::found(answer).not_kept()
+        } else {
+            Loaded::found(answer)
+        }
+    };
+    let service = CacheLayer::keeping(cache, key, keep).layer(backend.clone());
+    let ask = |method, key| executor.block_on(service.clone().oneshot((method, key)));
+
+    assert_eq!((ask("GET", 1).ok(), ask("GET", 1).ok()), (Some(1), Some(1)));
+    assert_eq!(
+        (ask("GET", 2).ok(), ask("GET", 2).ok()),
+        (Some(2), Some(3)),
+        "the first was not to be kept"
+    );
+    assert_eq!((ask("POST", 1).ok(), ask("POST", 1).ok()), (Some(4), Some(5)));
+    backend.0.broken.store(true, Ordering::Relaxed);
+    assert_eq!(ask("GET", 1).ok(), Some(1));
+    executor.run_for(60 * SECOND);
+    assert_eq!(ask("GET", 1).ok(), Some(1), "stale, because the service is down");
+    assert!(matches!(ask("GET", 9), Err(LoadError::Failed(error)) if *error == "down"));
+    assert!(matches!(ask("POST", 1), Err(LoadError::Failed(error)) if *error == "down"));
+}

@@ -38,6 +38,8 @@
 //! that loads is dropped, one that waits takes over; if its loader panics, those that wait get an error and the next read
 //! begins anew. Removing or inserting while a load is under way keeps its outcome out of the cache.
 //!
+//! With the feature `tower`, `CacheLayer` puts a cache before a service, for HTTP GETs for example.
+//!
 //! # Bounds
 //!
 //! At most `capacity` entries are kept, or entries of that weight; which ones make room is decided by `quick_cache`'s
@@ -58,6 +60,8 @@ mod config;
 mod error;
 mod flight;
 mod handle;
+#[cfg(feature = "tower")]
+mod layer;
 mod load;
 mod loaded;
 mod recommendation;
@@ -70,6 +74,8 @@ mod tests;
 pub use config::{CAPACITY, CacheConfig};
 pub use error::LoadError;
 pub use handle::{Background, Cache};
+#[cfg(feature = "tower")]
+pub use layer::{CacheLayer, CacheService};
 pub use loaded::Loaded;
 pub use recommendation::RecommendationCache;
 pub use snapshot::CacheSnapshot;
