@@ -1,7 +1,8 @@
 //! Every metric there is.
 
 use crate::microservices::health;
-use crate::patterns::{bulkhead, circuit_breaker, rate_limiter, retry, timeout};
+use crate::patterns::{bulkhead, cache, circuit_breaker, rate_limiter, retry, timeout};
+use crate::realtime::{scheduler, supervisor};
 use crate::snapshot::Metric;
 
 /// Every metric that a part of the library reports, by name.
@@ -14,11 +15,14 @@ use crate::snapshot::Metric;
 pub fn catalogue() -> Vec<&'static Metric> {
     let parts = [
         bulkhead::METRICS,
+        cache::METRICS,
         circuit_breaker::METRICS,
         rate_limiter::METRICS,
         retry::METRICS,
         timeout::METRICS,
         health::METRICS,
+        scheduler::METRICS,
+        supervisor::METRICS,
     ];
     let mut all: Vec<_> = parts.into_iter().flatten().copied().collect();
     all.sort_by_key(|metric| metric.name);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use c13_reliability::patterns::cache::{Background, Cache, CacheConfig, LoadError, Loaded, RecommendationCache};
+use c13_reliability::snapshot::{Registry, Value};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Executor};
 use std::cell::Cell;
@@ -459,7 +460,8 @@ fn what_was_loaded_before_an_invalidation_or_an_insertion_is_not_kept_after_it()
 #[test]
 fn an_entry_that_is_not_read_for_long_goes_and_one_that_is_read_stays() {
     let executor = Executor::new();
-    let cache: Cache<u64, &str> = Cache::new(CacheConfig::new().idle(10 * SECOND)).with_clock(executor.clock());
+    let config = CacheConfig::new().idle(10 * SECOND).jitter(0.0);
+    let cache: Cache<u64, &str> = Cache::new(config).with_clock(executor.clock());
     cache.insert(1, "read");
     cache.insert(2, "left");
     for _ in 0..5 {
@@ -469,6 +471,11 @@ fn an_entry_that_is_not_read_for_long_goes_and_one_that_is_read_stays() {
     assert_eq!((cache.get(&2), cache.snapshot().idle), (None, 1));
     executor.run_for(10 * SECOND);
     assert_eq!((cache.get(&1), cache.snapshot().entries), (None, 0));
+    cache.insert(3, "left");
+    executor.run_for(10 * SECOND);
+    cache.purge_expired();
+    let snapshot = cache.snapshot();
+    assert_eq!((snapshot.entries, snapshot.idle, snapshot.expired), (0, 3, 0));
 }
 
 #[test]
@@ -585,6 +592,43 @@ fn threads_that_race_for_keys_load_each_one_at_a_time() {
         }
     });
     assert_eq!(cache.loading(), 0);
+}
+
+#[test]
+fn a_registered_cache_reports_each_read_and_each_eviction_once() {
+    let executor = Executor::new();
+    let config = CacheConfig::new().ttl(60 * SECOND).jitter(0.0);
+    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let registry = Registry::new();
+    registry.register("products", &cache).expect("the name is free");
+    let failed = executor.block_on(cache.get_or_load(&1, || async { Err(Broken) }));
+    assert!(failed.is_err());
+    cache.insert(1, 1);
+    cache.insert(2, 2);
+    assert_eq!((cache.get(&1), cache.get(&3)), (Some(1), None));
+    cache.invalidate(&2);
+    executor.run_for(60 * SECOND);
+    assert_eq!(cache.get(&1), None);
+
+    let readings = registry.snapshots().remove(0).readings;
+    let of = |name: &str, label: &str| {
+        let mut all = readings.iter().filter(|reading| reading.metric.name == name);
+        let value = all.find(|reading| reading.labels.iter().any(|(_, value)| value == label));
+        match value.map(|reading| &reading.value) {
+            Some(Value::Count(count)) => *count,
+            other => panic!("{name} {label}: {other:?}"),
+        }
+    };
+    let requests = |result| of("reliability.cache.requests", result);
+    assert_eq!(
+        ["hit", "stale", "negative", "coalesced", "miss"].map(requests),
+        [1, 0, 0, 0, 3]
+    );
+    let evictions = |reason| of("reliability.cache.evictions", reason);
+    assert_eq!(["size", "expired", "idle", "explicit"].map(evictions), [0, 1, 0, 1]);
+    assert_eq!(of("reliability.cache.load.failures", "error"), 1);
+    drop(cache);
+    assert!(registry.snapshots().is_empty(), "the registry keeps nothing alive");
 }
 
 #[test]

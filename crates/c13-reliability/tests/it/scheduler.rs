@@ -3,6 +3,7 @@
 use c13_reliability::realtime::scheduler::{
     MissedTicks, Scheduler, SchedulerEvent, StartError, TaskConfig, ThreadConfig, ThreadScheduler,
 };
+use c13_reliability::snapshot::{Reading, Registry, Value};
 use c13_reliability::time::{Clock, Executor, Tick};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -91,6 +92,44 @@ fn a_run_that_does_not_end_is_told_once_while_it_runs() {
     let (_, events, _) = run_one(config, 100, |number| if number == 3 { 50 * MS } else { MS });
     let stuck: Vec<_> = events.iter().filter(|event| event.starts_with("Stuck")).collect();
     assert_eq!(stuck, ["Stuck { task: \"task\", running_for: 5ms }"]);
+}
+
+#[test]
+fn of_tasks_that_are_due_together_the_most_important_runs_first_and_each_is_reported_by_its_name() {
+    let executor = Executor::new();
+    let mut scheduler = Scheduler::with_clock(executor.clock());
+    let order = Log::default();
+    for (name, priority) in [("log", 0), ("control", 9), ("filter", 5)] {
+        let (order, clock) = (order.clone(), executor.clock());
+        let task = move |_| {
+            let (order, clock) = (order.clone(), clock.clone());
+            async move {
+                note(&order, name.to_owned());
+                clock.sleep(MS / 2).await;
+            }
+        };
+        let config = TaskConfig::every(2 * MS).priority(priority);
+        scheduler.add(name, config, task).unwrap();
+    }
+    let (handle, run) = scheduler.start();
+    let registry = Registry::new();
+    registry.register("loop", &handle).unwrap();
+    let run = executor.spawn(run);
+    executor.run_for(11 * MS / 4);
+    handle.stop();
+    executor.block_on(run);
+    let order = order.lock().unwrap().clone();
+    assert_eq!(order[..5], ["control", "filter", "log", "control", "filter"]);
+    let readings = registry.snapshots().remove(0).readings;
+    let runs = |task: &str| {
+        let wanted = ("task", task.to_owned());
+        let of = |reading: &&Reading| {
+            reading.metric.name == "reliability.scheduler.runs" && reading.labels.contains(&wanted)
+        };
+        readings.iter().find(of).map(|reading| reading.value.clone())
+    };
+    assert_eq!(runs("control"), Some(Value::Count(2)));
+    assert_eq!(runs("log"), Some(Value::Count(1)));
 }
 
 #[test]

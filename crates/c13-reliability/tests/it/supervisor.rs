@@ -1,9 +1,10 @@
 //! The supervisor from outside: tasks in virtual time, tasks and threads on tokio.
 
 use c13_reliability::realtime::supervisor::{
-    ChildConfig, ChildResult, ChildState, Exit, Restart, Strategy, Supervisor, SupervisorConfig,
+    ChildConfig, ChildResult, ChildState, Exit, Restart, Strategy, Supervisor, SupervisorConfig, SupervisorHandle,
 };
 use c13_reliability::realtime::{StopSignal, StopSource};
+use c13_reliability::snapshot::{Registry, Value};
 use c13_reliability::time::{Clock, Executor, Tick};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -48,6 +49,16 @@ fn child(
 
 type Child = std::pin::Pin<Box<dyn Future<Output = ChildResult> + Send>>;
 
+/// What metrics say of a child: its restarts, and whether it runs.
+fn reported(handle: &SupervisorHandle, child: &str) -> Vec<Value> {
+    let registry = Registry::new();
+    registry.register("supervisor", handle).expect("the name is free");
+    let wanted = ("child", child.to_owned());
+    let mut readings = registry.snapshots().remove(0).readings;
+    readings.retain(|reading| reading.labels.contains(&wanted));
+    readings.into_iter().map(|reading| reading.value).collect()
+}
+
 /// Three children of which the middle one fails after a second: what happens then.
 fn middle_one_fails(strategy: Strategy) -> Vec<String> {
     let (executor, log) = (Executor::new(), Log::default());
@@ -71,6 +82,7 @@ fn middle_one_fails(strategy: Strategy) -> Vec<String> {
         (ChildState::Running { since }, 1),
         "restarted at that very instant"
     );
+    assert_eq!(reported(&handle, "b"), [Value::Count(1), Value::Level(1.0)]);
     let last = b.last_exit.as_ref().expect("it failed");
     assert_eq!((last.exit, &*last.message, last.at), (Exit::Failed, "b broke", since));
 

@@ -30,8 +30,8 @@ pub struct CacheConfig {
     pub ttl: Option<Duration>,
     /// An entry that is not read for this long is gone. `None` (default): however long.
     pub idle: Option<Duration>,
-    /// By how much of itself a time to live may be shortened at random, so that entries written together do not expire
-    /// together; 0 to 1. Default: 0.1.
+    /// By how much of itself a time to live, or an idle time, may be shortened at random, so that entries written together
+    /// do not go together; 0 to 1. Default: 0.1.
     pub jitter: f64,
     /// A read that finds an entry older than this and still fresh has it loaded again in the background. Shorter than
     /// `ttl`, and shortened by the same jitter. `None` (default): never.
@@ -84,7 +84,7 @@ impl CacheConfig {
         self
     }
 
-    /// Sets by how much of itself a time to live may be shortened at random.
+    /// Sets by how much of itself a time to live or an idle time may be shortened at random.
     #[must_use]
     pub const fn jitter(mut self, share: f64) -> Self {
         self.jitter = share;

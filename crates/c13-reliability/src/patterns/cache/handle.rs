@@ -3,11 +3,13 @@
 use super::config::CacheConfig;
 use super::flight::Flights;
 use super::snapshot::CacheSnapshot;
-use super::state::{Freshness, Keep, Stamps};
+use super::state::{Freshness, Keep, Stamps, idle_limit};
 use super::store::{Counters, Entry, Evicted, LastUse, Store, count};
 use crate::error::{ConfigError, ConfigValue};
+use crate::snapshot::{Observed, Source};
 use crate::sync::{Histogram, Random};
 use crate::time::{Clock, Tick};
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -209,12 +211,18 @@ where
     /// Removes all entries that are of no use any more, which otherwise go when they are come upon or make room for others.
     /// Complexity: O(entries).
     pub fn purge_expired(&self) {
-        let (config, now) = (&self.shared.config, self.shared.clock.coarse());
-        let gone = self
-            .shared
-            .store
-            .retain(|_, entry| entry.stamps.judge(config, entry.value.is_none(), now) != Freshness::Expired);
-        self.shared.counters.add(count::EXPIRED, gone);
+        let (shared, now) = (&self.shared, self.shared.clock.coarse());
+        let idle = Cell::new(0);
+        let gone = shared.store.retain(|_, entry| {
+            if shared.judged(entry, now) == Freshness::Expired {
+                return false;
+            }
+            let left = entry.used.as_ref().is_some_and(|used| used.is_left(now));
+            idle.set(idle.get() + u64::from(left));
+            !left
+        });
+        shared.counters.add(count::EXPIRED, gone - idle.get());
+        shared.counters.add(count::IDLE, idle.get());
     }
 
     /// What it did and what it holds. Complexity: O(threads that ever used it).
@@ -281,12 +289,10 @@ where
 
     fn judge(&self, key: &K, entry: Entry<V>) -> Option<(Entry<V>, Freshness)> {
         let now = self.clock.coarse();
-        let freshness = entry.stamps.judge(&self.config, entry.value.is_none(), now);
+        let freshness = self.judged(&entry, now);
         let gone = if freshness == Freshness::Expired {
             count::EXPIRED
-        } else if let (Some(used), Some(idle)) = (&entry.used, self.config.idle)
-            && !used.touch(now, idle)
-        {
+        } else if entry.used.as_ref().is_some_and(|used| !used.touch(now)) {
             count::IDLE
         } else {
             return Some((entry, freshness));
@@ -310,7 +316,7 @@ where
             (Some(weigh), Some(value)) => weigh(key, value).max(1),
             _ => 1,
         };
-        let used = self.config.idle.map(|_| Arc::new(LastUse::new(now)));
+        let used = idle_limit(&self.config, random).map(|limit| Arc::new(LastUse::new(now, limit)));
         Some(Entry {
             value,
             stamps,
@@ -333,8 +339,11 @@ where
     }
 
     fn is(&self, entry: &Entry<V>, freshness: Freshness) -> bool {
-        let now = self.clock.coarse();
-        entry.stamps.judge(&self.config, entry.value.is_none(), now) == freshness
+        self.judged(entry, self.clock.coarse()) == freshness
+    }
+
+    fn judged(&self, entry: &Entry<V>, now: Tick) -> Freshness {
+        entry.stamps.judge(&self.config, entry.value.is_none(), now)
     }
 
     /// Keeps what was loaded in place of what was there; without an entry, what was there goes.
@@ -359,6 +368,22 @@ where
             (false, false) => count::HIT,
         };
         self.counters.add(counter, 1);
+    }
+}
+
+impl<K, V> Observed for Cache<K, V>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || {
+            let cache = Self {
+                shared: shared.upgrade()?,
+            };
+            Some(cache.snapshot().readings())
+        })
     }
 }
 

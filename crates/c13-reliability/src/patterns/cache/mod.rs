@@ -50,6 +50,15 @@
 //!
 //! [`Cache::snapshot`]: `hits`, `stale_hits`, `negative_hits`, `misses` and of these `coalesced` and `rescued`; `loads`,
 //! `load_failures`, `load_panics`, `refreshes`, `load_time`; `evicted`, `expired`, `idle`, `invalidated`; `entries`, `weight`.
+//! A cache that is registered ([`Registry`](crate::snapshot::Registry)) reports them as:
+//!
+//! | metric | labels |
+//! |---|---|
+//! | `reliability.cache.requests` | `result`: hit, stale, negative, coalesced, miss |
+//! | `reliability.cache.rescues` | |
+//! | `reliability.cache.load.duration`, `reliability.cache.load.failures` | of the failures, `reason`: error, panic |
+//! | `reliability.cache.evictions` | `reason`: size, expired, idle, explicit |
+//! | `reliability.cache.entries`, `reliability.cache.weight` | |
 //!
 //! # How it compares
 //!
@@ -64,6 +73,8 @@ mod handle;
 mod layer;
 mod load;
 mod loaded;
+#[cfg(all(test, c13_loom))]
+mod loom;
 mod recommendation;
 mod snapshot;
 mod state;
@@ -79,3 +90,4 @@ pub use layer::{CacheLayer, CacheService};
 pub use loaded::Loaded;
 pub use recommendation::RecommendationCache;
 pub use snapshot::CacheSnapshot;
+pub(crate) use snapshot::METRICS;

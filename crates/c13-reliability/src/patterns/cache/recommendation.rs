@@ -3,6 +3,7 @@
 use super::config::CacheConfig;
 use super::handle::Cache;
 use super::snapshot::CacheSnapshot;
+use crate::snapshot::{Observed, Source};
 use bytes::Bytes;
 
 /// A cache of encoded recommendations by number: a [`Cache`] from `u64` to [`Bytes`] of 100,000 entries.
@@ -62,6 +63,12 @@ impl RecommendationCache {
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         self.cache.snapshot()
+    }
+}
+
+impl Observed for RecommendationCache {
+    fn source(&self) -> Source {
+        self.cache.source()
     }
 }
 

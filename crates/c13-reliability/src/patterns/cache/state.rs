@@ -100,6 +100,11 @@ impl Stamps {
     }
 }
 
+/// After how long without a read an entry is gone; `random`, from 0 to 1, is what jitter is drawn with.
+pub(super) fn idle_limit(config: &CacheConfig, random: f64) -> Option<Duration> {
+    config.idle.map(|idle| shortened(idle, config.jitter * random))
+}
+
 /// `time` less this share of it.
 fn shortened(time: Duration, share: f64) -> Duration {
     // Only the shortening is computed in floating point, and it is at most the time.

@@ -42,25 +42,38 @@ pub(super) struct Entry<V> {
     pub(super) used: Option<Arc<LastUse>>,
 }
 
+/// When an entry was last read, and for how long it may go unread.
 #[derive(Debug)]
-pub(super) struct LastUse(AtomicU64);
+pub(super) struct LastUse {
+    at: AtomicU64,
+    limit: Duration,
+}
 
 impl LastUse {
-    pub(super) fn new(now: Tick) -> Self {
-        Self(AtomicU64::new(now.as_nanos()))
+    pub(super) fn new(now: Tick, limit: Duration) -> Self {
+        Self {
+            at: AtomicU64::new(now.as_nanos()),
+            limit,
+        }
+    }
+
+    /// Whether the last read was too long ago.
+    pub(super) fn is_left(&self, now: Tick) -> bool {
+        // Relaxed: the time stands for nothing but itself.
+        now - Tick::from_nanos(self.at.load(Ordering::Relaxed)) >= self.limit
     }
 
     /// Notes a read, unless the last one was too long ago; says whether it was not.
-    pub(super) fn touch(&self, now: Tick, idle: Duration) -> bool {
-        // Relaxed: the time stands for nothing but itself; of two reads at a time either may be the last.
-        let last = Tick::from_nanos(self.0.load(Ordering::Relaxed));
-        if now - last >= idle {
+    pub(super) fn touch(&self, now: Tick) -> bool {
+        // Relaxed: the time stands for nothing but itself.
+        let last = Tick::from_nanos(self.at.load(Ordering::Relaxed));
+        if now - last >= self.limit {
             return false;
         }
-        // The coarse clock stands still for milliseconds, and a store would fight for the line with other readers.
-        if now != last {
-            // Relaxed: as above.
-            self.0.store(now.as_nanos(), Ordering::Relaxed);
+        // The coarse clock stands still for milliseconds, and a write would fight for the line with other readers.
+        if now > last {
+            // Relaxed: as above. The greatest, because a read that was held up must not undo a later one.
+            self.at.fetch_max(now.as_nanos(), Ordering::Relaxed);
         }
         true
     }

@@ -1,7 +1,7 @@
 //! The pure part: how fresh an entry is, and which settings make no sense.
 
 use super::config::CacheConfig;
-use super::state::{Freshness, Keep, Stamps};
+use super::state::{Freshness, Keep, Stamps, idle_limit};
 use crate::time::Tick;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ fn jitter_only_shortens_and_spares_times_that_were_asked_for() {
     assert_eq!(ends(Keep::AsSet, 1.0), (Some(36), Some(48)));
     assert_eq!(ends(Keep::For(7 * SECOND), 1.0), (None, Some(7)));
     assert_eq!(Stamps::new(&config, Keep::Not, false, at(0), 0.0), None);
+    let idle = |random| idle_limit(&config.idle(10 * SECOND), random);
+    assert_eq!((idle(0.0), idle(1.0)), (Some(10 * SECOND), Some(8 * SECOND)));
+    assert_eq!(idle_limit(&config, 1.0), None);
 }
 
 #[test]

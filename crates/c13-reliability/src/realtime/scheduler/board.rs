@@ -4,6 +4,7 @@ use super::config::{MissedTicks, TaskConfig};
 use super::event::SchedulerEvent;
 use super::snapshot::{SchedulerSnapshot, TaskSnapshot};
 use super::state::{Beat, Finish, Gap};
+use crate::snapshot::Source;
 use crate::sync::{Histogram, StripedCounter};
 use crate::time::nanos;
 use std::fmt;
@@ -105,6 +106,12 @@ impl Board {
             tasks: self.lines.iter().map(task).collect(),
         }
     }
+}
+
+/// What metrics read of a board, as long as it is there.
+pub(super) fn source(board: &Arc<Board>) -> Source {
+    let board = Arc::downgrade(board);
+    Source::new(move || Some(board.upgrade()?.snapshot().readings()))
 }
 
 impl fmt::Debug for Board {

@@ -1,12 +1,13 @@
 //! The scheduler as a future: on tokio, on any other runtime, or in virtual time.
 
-use super::board::{Board, Listener};
+use super::board::{self, Board, Listener};
 use super::config::{PERIOD, TaskConfig};
 use super::event::SchedulerEvent;
 use super::snapshot::SchedulerSnapshot;
 use super::state::{Agenda, Beat};
 use crate::error::ConfigError;
 use crate::realtime::stop::{StopSignal, StopSource};
+use crate::snapshot::{Observed, Source};
 use crate::time::{Clock, Sleep, Tick};
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -240,6 +241,12 @@ impl SchedulerHandle {
     #[must_use]
     pub fn snapshot(&self) -> SchedulerSnapshot {
         self.board.snapshot()
+    }
+}
+
+impl Observed for SchedulerHandle {
+    fn source(&self) -> Source {
+        board::source(&self.board)
     }
 }
 

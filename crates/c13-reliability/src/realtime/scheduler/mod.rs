@@ -36,11 +36,18 @@
 //! | priority | 0; the greatest goes first |
 //! | watchdog | off |
 //! | thread | ordinary, any processor, exact timers, no spin |
+//!
+//! # Metrics
+//!
+//! A [`SchedulerHandle`] or a [`RunningThread`] that is registered ([`Registry`](crate::snapshot::Registry)) reports by
+//! `task`: `reliability.scheduler.{runs, missed_ticks, missed_deadlines, stuck, lateness, run_time}`.
 
 mod board;
 mod config;
 mod event;
 mod handle;
+#[cfg(all(test, c13_loom))]
+mod loom;
 mod privilege;
 mod snapshot;
 mod state;
@@ -51,6 +58,7 @@ pub use config::{MIN_PERIOD, MissedTicks, PERIOD, TaskConfig, ThreadConfig};
 pub use event::SchedulerEvent;
 pub use handle::{Scheduler, SchedulerHandle, realtime_scheduler};
 pub use privilege::{Privilege, Refusal};
+pub(crate) use snapshot::METRICS;
 pub use snapshot::{SchedulerSnapshot, TaskSnapshot};
 pub use state::Beat;
 pub use thread::{RunningThread, StartError, TaskPanicked, ThreadScheduler};

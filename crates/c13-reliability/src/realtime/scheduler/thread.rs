@@ -1,6 +1,6 @@
 //! The scheduler as a thread of its own: absolute sleeps, a final spin, and what the system grants.
 
-use super::board::{Board, Listener};
+use super::board::{self, Board, Listener};
 use super::config::{TaskConfig, ThreadConfig};
 use super::event::SchedulerEvent;
 use super::privilege::{self, Refusal};
@@ -10,6 +10,7 @@ use super::watchdog::{self, Running};
 use crate::error::{ConfigError, ConfigValue};
 use crate::realtime::panic_message::panic_message;
 use crate::realtime::stop::{StopSignal, StopSource};
+use crate::snapshot::{Observed, Source};
 use crate::time::{KernelClock, Tick};
 use std::error::Error;
 use std::fmt;
@@ -275,6 +276,12 @@ impl RunningThread {
 
     fn into_refusals(mut self) -> Vec<Refusal> {
         std::mem::take(&mut self.refusals)
+    }
+}
+
+impl Observed for RunningThread {
+    fn source(&self) -> Source {
+        board::source(&self.board)
     }
 }
 

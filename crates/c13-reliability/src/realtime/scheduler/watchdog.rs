@@ -36,7 +36,7 @@ impl Running {
     }
 
     /// The word, the task and its start.
-    fn read(&self) -> Option<(u64, usize, Tick)> {
+    pub(super) fn read(&self) -> Option<(u64, usize, Tick)> {
         // Relaxed: as in `begin`.
         let word = self.0.load(Ordering::Relaxed);
         let task = (word & 0xFF).checked_sub(1)?;

@@ -7,6 +7,7 @@ use super::snapshot::{ChildSnapshot, ChildState, Exit, LastExit, SupervisorSnaps
 use super::state::{Action, Machine, Verdict};
 use crate::error::ConfigError;
 use crate::realtime::stop::StopSignal;
+use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::sync::primitive::Mutex;
 use crate::time::{Clock, Sleep, Tick};
@@ -301,6 +302,16 @@ impl SupervisorHandle {
         SupervisorSnapshot {
             children: self.view.lock().clone(),
         }
+    }
+}
+
+impl Observed for SupervisorHandle {
+    fn source(&self) -> Source {
+        let view = Arc::downgrade(&self.view);
+        Source::new(move || {
+            let children = view.upgrade()?.lock().clone();
+            Some(SupervisorSnapshot { children }.readings())
+        })
     }
 }
 

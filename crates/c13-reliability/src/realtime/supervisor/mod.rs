@@ -17,6 +17,9 @@
 //!
 //! What surprises: a thread cannot be ended from outside. One that does not listen to its
 //! [`StopSignal`](super::StopSignal) is left to itself, and its successor runs beside it.
+//!
+//! A [`SupervisorHandle`] that is registered ([`Registry`](crate::snapshot::Registry)) reports by `child`:
+//! `reliability.supervisor.restarts` and `reliability.supervisor.running`.
 
 mod child;
 mod config;
@@ -28,4 +31,5 @@ mod state;
 pub use child::ChildResult;
 pub use config::{ChildConfig, Restart, Strategy, SupervisorConfig};
 pub use handle::{Escalated, Supervisor, SupervisorHandle};
+pub(crate) use snapshot::METRICS;
 pub use snapshot::{ChildSnapshot, ChildState, Exit, LastExit, SupervisorSnapshot};

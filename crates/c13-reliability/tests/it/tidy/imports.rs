@@ -41,6 +41,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "microservices",
         "the catalogue names every metric there is",
     ),
+    ("observability", "realtime", "as above"),
     ("budget", "window", "it counts the calls of the last seconds"),
 ];
 
