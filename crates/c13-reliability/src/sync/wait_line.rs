@@ -41,9 +41,9 @@ enum State {
 pub(crate) enum Turn {
     /// What it waited for is its own.
     Granted,
-    /// It is the next to be served.
+    /// Of those who want to be woken it is the first to be served.
     Front,
-    /// Others are served first.
+    /// Others who want to be woken are served first.
     Behind,
 }
 
@@ -116,13 +116,32 @@ impl<W> Line<W> {
         slot
     }
 
-    /// Where the waiter in `slot` stands.
+    /// Where the waiter in `slot` stands. Complexity: O(waiters right before it that want no waking).
     pub(super) fn turn(&self, slot: usize) -> Turn {
-        match self.entries[slot].state {
-            State::Granted => Turn::Granted,
-            _ if self.first == Some(slot) => Turn::Front,
-            _ => Turn::Behind,
+        if matches!(self.entries[slot].state, State::Granted) {
+            return Turn::Granted;
         }
+        if self.before(slot).any(|entry| entry.waker.is_some()) {
+            Turn::Behind
+        } else {
+            Turn::Front
+        }
+    }
+
+    /// How many wait before the waiter in `slot`, and for how much together. Complexity: O(their number).
+    pub(super) fn ahead_of(&self, slot: usize) -> (usize, u128) {
+        self.before(slot).fold((0, 0), |(waiting, weight), entry| {
+            (waiting + 1, weight + u128::from(entry.n))
+        })
+    }
+
+    /// Those who wait before the waiter in `slot`, from the back to the front.
+    fn before(&self, slot: usize) -> impl Iterator<Item = &Entry<W>> {
+        let link = |slot: usize| match self.entries[slot].state {
+            State::Waiting { before, .. } => before,
+            _ => None,
+        };
+        std::iter::successors(link(slot), move |slot| link(*slot)).map(|slot| &self.entries[slot])
     }
 
     /// Keeps `waker` for the waiter in `slot` and returns the one it replaces.
@@ -130,9 +149,20 @@ impl<W> Line<W> {
         self.entries[slot].waker.replace(waker)
     }
 
-    /// Takes the waker of the waiter at the front, to wake it where it stands.
+    /// Takes the waker of the first who left one, to wake it where it stands. Complexity: O(waiters before it).
     pub(super) fn take_front_waker(&mut self) -> Option<W> {
-        self.first.and_then(|slot| self.entries[slot].waker.take())
+        let mut next = self.first;
+        while let Some(slot) = next {
+            let entry = &mut self.entries[slot];
+            if entry.waker.is_some() {
+                return entry.waker.take();
+            }
+            next = match entry.state {
+                State::Waiting { behind, .. } => behind,
+                _ => None,
+            };
+        }
+        None
     }
 
     /// Serves the waiter at the front and returns its waker, if it left one. Does nothing to an empty line.
@@ -240,6 +270,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_wants_no_waking_is_passed_over_when_somebody_is_woken_and_not_when_served() {
+        let mut line = Line::new();
+        let slots: Vec<_> = (0..4).map(|_| line.join(3)).collect();
+        assert_eq!(line.take_front_waker(), None);
+        for slot in [2, 3] {
+            assert_eq!(line.register(slots[slot], slot), None);
+        }
+        let turns = |line: &Line<_>| [0, 1, 2, 3].map(|slot| line.turn(slots[slot]));
+        assert_eq!(turns(&line), [Turn::Front, Turn::Front, Turn::Front, Turn::Behind]);
+        assert_eq!(line.ahead_of(slots[2]), (2, 6));
+        assert_eq!(line.take_front_waker(), Some(2));
+        assert_eq!(
+            line.turn(slots[3]),
+            Turn::Front,
+            "the one before it was woken and is gone for now"
+        );
+        assert_eq!(
+            line.grant_front(),
+            None,
+            "the first is served, though nobody is woken for it"
+        );
+        assert_eq!(line.turn(slots[0]), Turn::Granted);
+        assert_eq!(line.take_front_waker(), Some(3));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(crate) struct WaitQueue {
 ///
 /// All of it is called under the queue's lock, so it must neither wait nor call the queue.
 pub(crate) trait Owner: Sized {
-    /// Whether a waiter that becomes the front is woken, because it has a timer to set.
+    /// Whether a waiter that becomes the front is woken, because it has a timer to set. Where somebody holds a place
+    /// without polling it, that is the first who does poll.
     const WAKES_FRONT: bool;
 
     /// Its queue.
@@ -62,6 +63,11 @@ impl WaitQueue {
             waiting: line.waiting(),
             weight: line.weight(),
         }
+    }
+
+    /// What the first waiter waits for.
+    pub(crate) fn front(&self) -> Option<u64> {
+        self.line.lock().front()
     }
 
     /// Serves waiters from the front as far as `owner` has something to give.
@@ -211,6 +217,17 @@ where
         drop(line);
         drop(old);
         turn
+    }
+
+    /// What stands before it, or `None` if it is served. Complexity: O(waiters before it).
+    pub(crate) fn ahead(&self) -> Option<Ahead> {
+        let slot = self.slot?;
+        let line = self.owner.queue().line.lock();
+        if line.turn(slot) == Turn::Granted {
+            return None;
+        }
+        let (waiting, weight) = line.ahead_of(slot);
+        Some(Ahead { waiting, weight })
     }
 
     /// Serves the queue again, for the waiter at the front whose time has come.
