@@ -177,19 +177,30 @@ impl RateLimiterConfig {
     }
 }
 
-/// Settings of an exact sliding window: plain values, checked by [`validate`](Self::validate) on the way in.
+/// Settings of a sliding window: plain values, checked by [`validate`](Self::validate) on the way in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SlidingWindowConfig {
     /// How far the window reaches back; above zero, at most a hundred years.
     pub window: Duration,
-    /// How many requests any window may hold; from 1 to 2²⁴. Each takes 8 bytes of memory.
+    /// How many requests any window may hold; from 1 to 2²⁴, each of which takes 8 bytes of memory, or to 2⁵⁴ where the
+    /// window is approximate.
     pub max_requests: u64,
+    /// Whether it counts by two counters instead of keeping the time of each request: constant memory, and an estimate
+    /// instead of the truth. Default: no.
+    ///
+    /// Time is then cut into windows of the length; each of them holds at most `max_requests`. Of the one before, a share
+    /// counts that is as large as its overlap with the sliding window, as if its requests had come evenly. Where they did,
+    /// the estimate is right to within two requests; at worst, a burst at the end of one window and all that the estimate
+    /// lets through in the next, a sliding window holds less than `2 · max_requests`.
+    pub approximate: bool,
     /// How long [`acquire`](super::SlidingWindowRateLimiter::acquire) may wait, at most a hundred years. Default: zero,
     /// which refuses at once.
     pub max_wait: Duration,
     /// How many callers may wait at one time; at least 1. Default: [`DEFAULT_MAX_WAITERS`].
     pub max_waiters: usize,
+    /// Whether the limiter only counts what it would refuse or let wait, and admits it at once. Default: no.
+    pub shadow: bool,
 }
 
 impl SlidingWindowConfig {
@@ -199,9 +210,25 @@ impl SlidingWindowConfig {
         Self {
             window,
             max_requests,
+            approximate: false,
             max_wait: Duration::ZERO,
             max_waiters: DEFAULT_MAX_WAITERS,
+            shadow: false,
         }
+    }
+
+    /// Counts by two counters instead of keeping the time of each request.
+    #[must_use]
+    pub const fn approximate(mut self, approximate: bool) -> Self {
+        self.approximate = approximate;
+        self
+    }
+
+    /// Only counts what it would refuse or let wait, and admits it at once.
+    #[must_use]
+    pub const fn shadow(mut self, shadow: bool) -> Self {
+        self.shadow = shadow;
+        self
     }
 
     /// Lets callers wait for `max_wait`.
@@ -228,8 +255,13 @@ impl SlidingWindowConfig {
             let rule = "must be above zero and at most a hundred years";
             return refuse(WINDOW, "window", ConfigValue::Duration(self.window), rule);
         }
-        if self.max_requests == 0 || self.max_requests > LARGEST_WINDOW {
-            let rule = "must be from 1 to 2^24";
+        let most = if self.approximate {
+            LARGEST_BURST
+        } else {
+            LARGEST_WINDOW
+        };
+        if self.max_requests == 0 || self.max_requests > most {
+            let rule = "must be from 1 to 2^24, or to 2^54 where the window is approximate";
             return refuse(WINDOW, "max_requests", ConfigValue::Count(self.max_requests), rule);
         }
         check_waiting(WINDOW, self.max_wait, self.max_waiters)

@@ -102,15 +102,18 @@ impl Plan {
         units as f64 / (self.units_per_nano as f64 / (1_u64 << PLACES) as f64)
     }
 
-    /// What `n` tokens cost, in units; at most the burst.
+    /// What `n` tokens cost, in units; no request costs more than the deepest bucket holds.
     #[inline]
     pub(super) fn cost(&self, n: u64) -> u64 {
-        n * self.token
+        n.saturating_mul(self.token).min(DEEPEST)
     }
 
     /// What so many tokens and parts of one cost, rounded up.
     pub(super) fn price(&self, tokens: f64) -> u64 {
-        ((tokens * self.token as f64).ceil() as u64).next_multiple_of(1 << GRAIN_BITS)
+        // Far too many tokens are as many as fit.
+        ((tokens * self.token as f64).ceil() as u64)
+            .min(DEEPEST)
+            .next_multiple_of(1 << GRAIN_BITS)
     }
 
     /// Takes `n` tokens at `now`: the new arrival time, or `None` if they are not there or the plan does not count to
@@ -147,6 +150,15 @@ impl Plan {
         (now + self.depth).saturating_sub(arrival.max(now)) >> self.token.trailing_zeros()
     }
 
+    /// How long after `now` the bucket is full; zero if it is.
+    pub(super) fn full_after(&self, arrival: u64, now: Tick) -> Duration {
+        if arrival <= self.units(now) {
+            Duration::ZERO
+        } else {
+            self.until(now, arrival)
+        }
+    }
+
     /// What is missing for `n` tokens at `now`, where [`take`](Self::take) has just said no; `None` if the plan does not
     /// count to now, if a full bucket holds less, or if it takes a division to know.
     ///
@@ -172,7 +184,7 @@ impl Plan {
         if ahead > u128::from(ARRIVAL / self.token) {
             return Shortfall::NEVER;
         }
-        let due = arrival.max(units) + self.cost(ahead as u64) + cost.min(self.depth);
+        let due = arrival.max(units) + (ahead as u64) * self.token + cost.min(self.depth);
         Shortfall {
             available: if ahead == 0 { self.available(arrival, units) } else { 0 },
             wait: self.until(now, due.saturating_sub(self.depth)),

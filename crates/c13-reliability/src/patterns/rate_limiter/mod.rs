@@ -38,14 +38,18 @@
 
 mod bucket;
 mod config;
+mod counter;
+mod desk;
 mod error;
 mod gcra;
 #[cfg(all(test, c13_loom))]
 mod loom;
 mod permit;
+mod reservation;
 mod ring;
 mod sliding_window;
 mod snapshot;
+mod span;
 mod supply;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
@@ -57,6 +61,7 @@ mod word;
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
 pub use permit::RateLimitPermit;
+pub use reservation::Reservation;
 pub use sliding_window::SlidingWindowRateLimiter;
 pub(crate) use snapshot::METRICS;
 pub use snapshot::RateLimiterSnapshot;

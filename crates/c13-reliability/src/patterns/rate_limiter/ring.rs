@@ -16,45 +16,68 @@ pub(super) struct Ring {
     /// Places that are promised to requests that have not come yet.
     reserved: usize,
     capacity: usize,
-    length: Duration,
+    /// In nanoseconds.
+    length: u64,
 }
 
 impl Ring {
-    pub(super) const fn new(capacity: usize, length: Duration) -> Self {
+    pub(super) fn new(capacity: usize, length: Duration) -> Self {
         Self {
             times: Vec::new(),
             oldest: 0,
             reserved: 0,
             capacity,
-            length,
+            length: nanos(length),
         }
     }
 
     /// Admits a request at `now`, or says when there will be room for it.
     #[inline]
     pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
-        self.look(now)?;
+        self.look(now, 1)?;
         self.push(now);
         Ok(())
+    }
+
+    /// Admits `n` requests at `now`, from 1 to the capacity, or says when there will be room for them. Complexity: O(n).
+    pub(super) fn admit_many(&mut self, now: Tick, n: usize) -> Result<(), Tick> {
+        self.look(now, n)?;
+        (0..n).for_each(|_| self.push(now));
+        Ok(())
+    }
+
+    /// Forgets the last `n` requests, as far as there are as many.
+    pub(super) fn forget(&mut self, n: usize) {
+        // In the order of their times, so that the last ones are at the end.
+        self.times.rotate_left(self.oldest);
+        self.oldest = 0;
+        self.times.truncate(self.times.len().saturating_sub(n));
+    }
+
+    /// When the last request leaves the window.
+    pub(super) fn empty_at(&self) -> Tick {
+        self.newest().map_or(Tick::ZERO, |newest| self.leaves(newest))
     }
 
     /// Promises a place to a request that is about to come, if there is room at `now`. It counts from when it is
     /// [redeemed](Self::redeem).
     pub(super) fn reserve(&mut self, now: Tick) -> bool {
-        let room = self.look(now).is_ok();
+        let room = self.look(now, 1).is_ok();
         self.reserved += usize::from(room);
         room
     }
 
     /// Admits a request that was promised a place.
     pub(super) fn redeem(&mut self, now: Tick) {
-        self.reserved -= 1;
+        // Saturating: a promise of a window that was of another kind then is not known here.
+        self.reserved = self.reserved.saturating_sub(1);
         self.push(now);
     }
 
     /// Takes a promise back.
     pub(super) fn cancel(&mut self) {
-        self.reserved -= 1;
+        // Saturating: as above.
+        self.reserved = self.reserved.saturating_sub(1);
     }
 
     /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn.
@@ -66,44 +89,82 @@ impl Ring {
         let first = if place < free {
             now
         } else {
-            now.max(self.times[(self.oldest + place - free) % self.capacity] + self.length)
+            now.max(self.leaves(self.times[(self.oldest + place - free) % self.capacity]))
         };
         // Each lap round the ring admits in the same rhythm as the one before, one window later.
-        let lap = u64::try_from(self.length.as_nanos()).unwrap_or(u64::MAX);
-        first + Duration::from_nanos(lap.saturating_mul(laps))
+        first + Duration::from_nanos(self.length.saturating_mul(laps))
     }
 
     /// How many requests could be admitted at `now`. Complexity: O(log capacity).
     pub(super) fn available(&self, now: Tick) -> u64 {
         let (newer, older) = self.times.split_at(self.oldest);
-        let left = |time: &Tick| now.since(*time) >= self.length;
+        let left = |time: &Tick| self.has_left(*time, now);
         let gone = older.partition_point(left) + newer.partition_point(left);
         (self.capacity - self.times.len() + gone).saturating_sub(self.reserved) as u64
     }
 
-    /// Whether there is room at `now`, or when there will be.
+    /// How many requests it holds at `now`, promises included.
+    pub(super) fn held(&self, now: Tick) -> u64 {
+        self.capacity as u64 - self.available(now)
+    }
+
+    /// Holds the last requests of `old` that it has room for, and all its promises.
+    pub(super) fn take_over(&mut self, old: &Self) {
+        let (newer, older) = old.times.split_at(old.oldest);
+        let skipped = old.times.len().saturating_sub(self.capacity);
+        self.times = older.iter().chain(newer).skip(skipped).copied().collect();
+        self.reserved = old.reserved;
+    }
+
+    /// Holds `held` requests as if they had come at `now`.
+    pub(super) fn hold(&mut self, held: u64, now: Tick) {
+        self.times = vec![now; held.min(self.capacity as u64) as usize];
+    }
+
+    /// Whether there is room for `n` at `now`, or when there will be.
     #[inline]
-    fn look(&self, now: Tick) -> Result<(), Tick> {
-        // Room for this one means that as many have left as are promised, and one more.
-        let needed = self.times.len() + self.reserved;
-        if needed < self.capacity {
+    fn look(&self, now: Tick, n: usize) -> Result<(), Tick> {
+        // Room for them means that as many have left as are promised, and `n` more.
+        let needed = self.times.len() + self.reserved + n;
+        if needed <= self.capacity {
             return Ok(());
         }
-        let place = needed - self.capacity;
+        let place = needed - self.capacity - 1;
         if place >= self.times.len() {
-            // Everything is promised; the earliest that anything can change is now.
-            return Err(now);
+            // Everything is promised; whether more will be free is known when the promises are kept.
+            return Err(self.leaves(now));
         }
         let mut index = self.oldest + place;
         if index >= self.times.len() {
             index -= self.times.len();
         }
-        // The difference and not the sum is compared: the sum ends with time itself.
-        if now.since(self.times[index]) < self.length {
-            Err(self.times[index] + self.length)
-        } else {
+        if self.has_left(self.times[index], now) {
             Ok(())
+        } else {
+            Err(self.leaves(self.times[index]))
         }
+    }
+
+    /// Whether a request of `time` has left the window at `now`. Told by the difference, because the sum ends with time
+    /// itself.
+    #[inline]
+    fn has_left(&self, time: Tick, now: Tick) -> bool {
+        now.as_nanos().saturating_sub(time.as_nanos()) >= self.length
+    }
+
+    /// When a request of `time` leaves the window.
+    fn leaves(&self, time: Tick) -> Tick {
+        time + Duration::from_nanos(self.length)
+    }
+
+    #[inline]
+    fn newest(&self) -> Option<Tick> {
+        let behind = if self.oldest == 0 {
+            self.times.len()
+        } else {
+            self.oldest
+        };
+        behind.checked_sub(1).map(|newest| self.times[newest])
     }
 
     #[inline]
@@ -127,6 +188,11 @@ impl Ring {
             }
         }
     }
+}
+
+/// At most a hundred years, as the settings were found valid.
+fn nanos(length: Duration) -> u64 {
+    (Tick::ZERO + length).as_nanos()
 }
 
 #[cfg(all(test, not(c13_loom)))]

@@ -1,10 +1,10 @@
-//! The exact sliding window that users hold.
+//! The sliding window that users hold.
 
 use super::config::SlidingWindowConfig;
 use super::error::RateLimitError;
 use super::permit::RateLimitPermit;
 use super::snapshot::RateLimiterSnapshot;
-use super::supply::{Supply, Wait};
+use super::supply::{self, Supply};
 use super::window::Window;
 use crate::error::ConfigError;
 use crate::gate::Gate;
@@ -15,9 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An exact sliding window: no `window` of time, wherever it starts, holds more than `max_requests`.
+/// A sliding window: no `window` of time, wherever it starts, holds more than `max_requests`.
 ///
-/// It keeps the times of the last `max_requests` requests, 8 bytes each, in a ring that grows with use; a decision is
+/// It is exact unless it is told to be [approximate](SlidingWindowConfig::approximate), which takes constant memory. It
+/// keeps the times of the last `max_requests` requests, 8 bytes each, in a ring that grows with use; a decision is
 /// O(1) under a lock. A request counts from its own instant until just before `window` later. Clones share one window.
 ///
 /// Where a long-term rate with bursts is what you want, take a [`TokenBucketRateLimiter`](super::TokenBucketRateLimiter):
@@ -89,9 +90,7 @@ impl SlidingWindowRateLimiter {
     /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<(), RateLimitError> {
-        let result = self.window.try_take(now);
-        self.window.count(&result);
-        result
+        self.window.try_take(now)
     }
 
     /// Admits a request, and waits for room as long as the limiter's `max_wait` allows: zero unless set, so that it
@@ -105,16 +104,26 @@ impl SlidingWindowRateLimiter {
     ///
     /// Dropping the future gives up the place in the queue at once, and takes no place in the window.
     pub async fn acquire(&self) -> Result<(), RateLimitError> {
-        let now = self.window.clock().now();
-        let mut result = self.window.try_take(now);
-        if result.is_err() && !self.window.patience().max_wait.is_zero() {
-            result = match Wait::join(&*self.window, now, 1) {
-                Ok(wait) => wait.await,
-                Err(refused) => Err(refused),
-            };
-        }
-        self.window.count(&result);
-        result
+        supply::acquire(&*self.window, 1).await
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn config(&self) -> SlidingWindowConfig {
+        self.window.config()
+    }
+
+    /// Goes by other settings from now on. What the window holds stays, and so do those who wait, with the patience that
+    /// they came with. A window that becomes smaller may hold more than it should until requests leave it; one that
+    /// becomes approximate, or exact, counts what it holds as if it had just come. Complexity: O(`max_requests`).
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense; nothing has changed then.
+    pub fn reconfigure(&self, config: SlidingWindowConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.window.reconfigure(self.window.clock().now(), &config);
+        Ok(())
     }
 
     /// How many requests could be admitted now; none while others wait. Complexity: O(log `max_requests`).
@@ -129,6 +138,12 @@ impl SlidingWindowRateLimiter {
         self.window.capacity()
     }
 
+    /// The state that clones share.
+    #[cfg(feature = "tower")]
+    pub(super) fn shared(&self) -> &Arc<Window> {
+        &self.window
+    }
+
     /// The clock it goes by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -139,9 +154,9 @@ impl SlidingWindowRateLimiter {
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
-            allowed: self.window.allowed(),
-            rejected: self.window.rejected(),
-            shadowed: 0,
+            allowed: self.window.desk().allowed(),
+            rejected: self.window.desk().rejected(),
+            shadowed: self.window.desk().shadowed(),
             available: self.available_requests(),
             capacity: self.capacity(),
             waiting: self.window.queue().ahead().waiting as u64,

@@ -1,5 +1,6 @@
 //! What all limiters have in common: somebody may wait for what they give out.
 
+use super::desk::Desk;
 use super::error::{RateLimitError, Shortfall};
 use crate::sync::wait_queue::{Ahead, Owner, Place, Turn};
 use crate::time::{Clock, Sleep, Tick};
@@ -8,23 +9,18 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-/// How long callers may wait, and how many of them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    pub(super) max_wait: Duration,
-    pub(super) max_waiters: usize,
-}
-
-/// A limiter's shared state, as those who wait for it see it.
+/// A limiter's shared state, as those who ask it see it.
 pub(super) trait Supply: Owner {
     fn clock(&self) -> &Clock;
 
-    fn patience(&self) -> Patience;
+    fn desk(&self) -> &Desk;
 
     /// The largest request that can ever be met.
     fn capacity(&self) -> u64;
+
+    /// Takes `n` at `now`, if it is there and nobody waits.
+    fn take(&self, now: Tick, n: u64) -> Result<(), RateLimitError>;
 
     /// Notes at `now` that a grant of `n` was taken.
     fn taken(&self, now: Tick, n: u64);
@@ -33,11 +29,67 @@ pub(super) trait Supply: Owner {
     fn shortfall(&self, now: Tick, ahead: Ahead, n: u64) -> Shortfall;
 }
 
+/// Takes `n`, waits for it as long as the limiter lets callers wait, and counts what came of it.
+pub(super) async fn acquire<S: Supply>(supply: &S, n: u64) -> Result<(), RateLimitError> {
+    match ask(supply, n)? {
+        None => Ok(()),
+        Some(wait) => {
+            let result = wait.await;
+            supply.desk().close(result)
+        }
+    }
+}
+
+/// Takes `n`, or joins the queue for it if the limiter lets callers wait. What is decided is counted.
+pub(super) fn ask<P, S>(owner: P, n: u64) -> Result<Option<Wait<P>>, RateLimitError>
+where
+    P: Deref<Target = S> + Clone,
+    S: Supply,
+{
+    let supply = &*owner;
+    let now = supply.clock().now();
+    let mut result = supply.take(now, n);
+    if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && supply.desk().waits() {
+        match Wait::join(owner.clone(), now, n) {
+            Ok(wait) => return Ok(Some(wait)),
+            Err(refused) => result = Err(refused),
+        }
+    }
+    supply.desk().close(result).map(|()| None)
+}
+
+/// Joins the queue for `n` at `now`, unless the queue is full or it is clear from the start that the wait would be too
+/// long.
+pub(super) fn join<P, S>(owner: P, now: Tick, n: u64) -> Result<Place<P>, RateLimitError>
+where
+    P: Deref<Target = S> + Clone,
+    S: Supply,
+{
+    let supply = &*owner;
+    Place::join(owner.clone(), n, |ahead| {
+        let short = supply.shortfall(now, ahead, n);
+        if ahead.waiting < supply.desk().max_waiters() && short.wait <= supply.desk().max_wait() {
+            Ok(())
+        } else {
+            Err(short.refuse(n))
+        }
+    })
+}
+
+/// What came of a request for `n` at `now` that others were before: it is refused, behind all who wait.
+pub(super) fn refusal<S: Supply>(supply: &S, now: Tick, n: u64) -> RateLimitError {
+    let capacity = supply.capacity();
+    if n > capacity {
+        return RateLimitError::ExceedsCapacity { requested: n, capacity };
+    }
+    supply.shortfall(now, supply.queue().ahead(), n).refuse(n)
+}
+
 pin_project! {
     /// A wait for `n` from the limiter that `P` points to.
     ///
-    /// The front of the queue waits until what it asks for is there, the others until they become the front; everybody
-    /// at most until its own deadline.
+    /// The first who waits sets a timer for when what is asked for at the front is there, the others for their own
+    /// deadlines.
     ///
     /// # Cancel safety
     ///
@@ -51,40 +103,39 @@ pin_project! {
         owner: P,
         place: Option<Place<P>>,
         n: u64,
-        deadline: Tick,
+        // `None`: it waits as long as it takes, and was told so.
+        deadline: Option<Tick>,
         #[pin]
         sleep: Sleep,
     }
 }
-
-const NOBODY: Ahead = Ahead { waiting: 0, weight: 0 };
 
 impl<P, S> Wait<P>
 where
     P: Deref<Target = S> + Clone,
     S: Supply,
 {
-    /// Joins the queue at `now`, unless the queue is full or it is clear from the start that the wait would be too long.
+    /// Joins the queue at `now` and waits as long as the limiter allows.
     pub(super) fn join(owner: P, now: Tick, n: u64) -> Result<Self, RateLimitError> {
-        let Patience { max_wait, max_waiters } = owner.patience();
-        let supply = &*owner;
-        let place = Place::join(owner.clone(), n, |ahead| {
-            let short = supply.shortfall(now, ahead, n);
-            if ahead.waiting < max_waiters && short.wait <= max_wait {
-                Ok(())
-            } else {
-                Err(short.refuse(n))
-            }
-        })?;
-        let deadline = now + max_wait;
-        let sleep = owner.clock().sleep_until(deadline);
-        Ok(Self {
+        let place = join(owner.clone(), now, n)?;
+        let deadline = now + owner.desk().max_wait();
+        Ok(Self::new(owner, place, n, Some(deadline)))
+    }
+
+    /// Waits in a place that was taken for `n` before, however long it takes.
+    pub(super) fn in_place(owner: P, place: Place<P>, n: u64) -> Self {
+        Self::new(owner, place, n, None)
+    }
+
+    fn new(owner: P, place: Place<P>, n: u64, deadline: Option<Tick>) -> Self {
+        let sleep = owner.clock().sleep_until(deadline.unwrap_or(Tick::MAX));
+        Self {
             owner,
             place: Some(place),
             n,
             deadline,
             sleep,
-        })
+        }
     }
 }
 
@@ -105,12 +156,9 @@ where
             };
             let mut turn = place.poll(cx);
             let now = supply.clock().now();
-            let ready_at = match turn {
-                Turn::Front => now + supply.shortfall(now, NOBODY, n).wait,
-                _ => *this.deadline,
-            };
-            if turn != Turn::Granted && ready_at <= now {
-                // Its time has come, and maybe that of all before it, whose timers are late.
+            let plan = plan(supply, place, turn, now, n, *this.deadline);
+            if turn != Turn::Granted && plan.wakes_at <= now {
+                // The time of the front has come, and maybe that of more, whose timers are late.
                 place.settle();
                 turn = place.poll(cx);
             }
@@ -119,25 +167,47 @@ where
                 supply.taken(now, n);
                 return Poll::Ready(Ok(()));
             }
-            // A change of the settings may have made it hopeless to wait on.
-            if ready_at > *this.deadline || now >= *this.deadline || n > supply.capacity() {
+            if plan.is_over {
                 *this.place = None;
                 return Poll::Ready(Err(refusal(supply, now, n)));
             }
-            if this.sleep.deadline() != ready_at {
-                this.sleep.as_mut().reset(ready_at);
+            if this.sleep.deadline() != plan.wakes_at {
+                this.sleep.as_mut().reset(plan.wakes_at);
             }
             ready!(this.sleep.as_mut().poll(cx));
         }
     }
 }
 
-/// Why `n` cannot be had at `now`, behind all who wait.
-#[cold]
-pub(super) fn refusal<S: Supply>(supply: &S, now: Tick, n: u64) -> RateLimitError {
-    let capacity = supply.capacity();
-    if n > capacity {
-        return RateLimitError::ExceedsCapacity { requested: n, capacity };
+/// How long a waiter may sleep, and whether there is any use in waiting on.
+struct Outlook {
+    wakes_at: Tick,
+    is_over: bool,
+}
+
+fn plan<P, S>(supply: &S, place: &Place<P>, turn: Turn, now: Tick, n: u64, deadline: Option<Tick>) -> Outlook
+where
+    P: Deref<Target = S>,
+    S: Supply,
+{
+    let end = deadline.unwrap_or(Tick::MAX);
+    // A change of the settings may have made it hopeless.
+    let hopeless = |ready_at: Tick| deadline.is_some() && (ready_at > end || n > supply.capacity());
+    if turn != Turn::Front {
+        return Outlook {
+            wakes_at: end,
+            is_over: now >= end || hopeless(now),
+        };
     }
-    supply.shortfall(now, supply.queue().ahead(), n).refuse(n)
+    let nobody = Ahead { waiting: 0, weight: 0 };
+    let ahead = place.ahead().unwrap_or(nobody);
+    let ready_at = now + supply.shortfall(now, ahead, n).wait;
+    let front_at = match supply.queue().front() {
+        Some(first) if ahead != nobody => now + supply.shortfall(now, nobody, first).wait,
+        _ => ready_at,
+    };
+    Outlook {
+        wakes_at: front_at.min(end),
+        is_over: now >= end || hopeless(ready_at),
+    }
 }

@@ -4,8 +4,9 @@ use super::bucket::Bucket;
 use super::config::RateLimiterConfig;
 use super::error::RateLimitError;
 use super::permit::RateLimitPermit;
+use super::reservation::Reservation;
 use super::snapshot::RateLimiterSnapshot;
-use super::supply::{Supply, Wait};
+use super::supply::{self, Supply};
 use crate::error::ConfigError;
 use crate::gate::Gate;
 use crate::snapshot::{Observed, Source};
@@ -108,21 +109,32 @@ impl TokenBucketRateLimiter {
     ///
     /// Dropping the future gives up the place in the queue at once, and takes nothing from the bucket.
     pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
-        let now = self.bucket.clock().now();
-        let mut result = self.bucket.take(now, n);
-        if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && self.bucket.waits() {
-            result = match Wait::join(&*self.bucket, now, n) {
-                Ok(wait) => wait.await,
-                Err(refused) => Err(refused),
-            };
-        }
-        match result {
-            Ok(()) => {
-                self.bucket.admit();
-                Ok(())
-            }
-            Err(error) => self.bucket.refuse(error),
-        }
+        supply::acquire(&*self.bucket, n).await
+    }
+
+    /// Reserves `n` tokens, to be had now or when their time comes, which is before the limiter's `max_wait` is over.
+    /// What is reserved is out of reach for everybody who comes later; dropping the reservation gives it back.
+    ///
+    /// ```
+    /// use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, TokenBucketRateLimiter};
+    /// use c13_reliability::time::Clock;
+    /// use std::time::Duration;
+    ///
+    /// let config = RateLimiterConfig::new(0.5, 2).max_wait(Duration::from_secs(60));
+    /// let limiter = TokenBucketRateLimiter::with_config(config, Clock::system())?;
+    /// let at_once = limiter.reserve(2).expect("the bucket is full");
+    /// let later = limiter.reserve(1).expect("two seconds are less than a minute");
+    /// assert!(at_once.wait().is_zero() && later.wait().as_secs_f64() > 1.9);
+    /// drop(at_once);
+    /// assert!(later.try_redeem().is_ok(), "the tokens that were given back go to whoever is next");
+    /// # Ok::<(), c13_reliability::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub fn reserve(&self, n: u64) -> Result<Reservation, RateLimitError> {
+        Reservation::new(self.bucket.clone(), n)
     }
 
     /// What [`try_acquire`](Self::try_acquire) would say now. Takes nothing and counts nothing.
@@ -182,6 +194,12 @@ impl TokenBucketRateLimiter {
         self.bucket.capacity()
     }
 
+    /// The state that clones share.
+    #[cfg(feature = "tower")]
+    pub(super) fn shared(&self) -> &Arc<Bucket> {
+        &self.bucket
+    }
+
     /// The clock it goes by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -192,9 +210,9 @@ impl TokenBucketRateLimiter {
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
-            allowed: self.bucket.allowed(),
-            rejected: self.bucket.rejected(),
-            shadowed: self.bucket.shadowed(),
+            allowed: self.bucket.desk().allowed(),
+            rejected: self.bucket.desk().rejected(),
+            shadowed: self.bucket.desk().shadowed(),
             available: self.available_tokens(),
             capacity: self.capacity(),
             waiting: self.bucket.queue().ahead().waiting as u64,

@@ -1,33 +1,28 @@
-//! The sliding window's shared state: a ring of times under a lock, and the queue of those who wait for it.
+//! The sliding window's shared state: what it holds, under a lock, and the queue of those who wait for it.
 
 use super::config::SlidingWindowConfig;
+use super::desk::{Desk, Terms};
 use super::error::{RateLimitError, Shortfall};
-use super::ring::Ring;
-use super::supply::{Patience, Supply, refusal};
-use crate::sync::StripedCounter;
+use super::span::Span;
+use super::supply::{Supply, refusal};
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
-
-/// Counters, by their place in the stripes.
-const ALLOWED: usize = 0;
-const REJECTED: usize = 1;
 
 #[derive(Debug)]
 pub(super) struct Window {
     state: Mutex<State>,
     clock: Clock,
-    capacity: u64,
-    patience: Patience,
-    counts: StripedCounter<2>,
+    desk: Desk,
     queue: WaitQueue,
 }
 
-/// The times, and whether somebody waits, so that newcomers have to queue.
+/// What the window holds, and whether somebody waits, so that newcomers have to queue.
 #[derive(Debug)]
 struct State {
-    ring: Ring,
+    span: Span,
     waiting: bool,
+    config: SlidingWindowConfig,
 }
 
 impl Window {
@@ -35,52 +30,65 @@ impl Window {
     pub(super) fn new(config: &SlidingWindowConfig, clock: Clock) -> Self {
         Self {
             state: Mutex::new(State {
-                ring: Ring::new(config.max_requests as usize, config.window),
+                span: Span::new(config, clock.now()),
                 waiting: false,
+                config: *config,
             }),
             clock,
-            capacity: config.max_requests,
-            patience: Patience {
-                max_wait: config.max_wait,
-                max_waiters: config.max_waiters,
-            },
-            counts: StripedCounter::new(),
+            desk: Desk::new(terms(config)),
             queue: WaitQueue::new(),
         }
     }
 
-    /// Admits a request at `now`, if there is room and nobody waits for it.
+    /// Admits a request at `now`, if there is room and nobody waits for it, and counts what came of it.
     #[inline]
     pub(super) fn try_take(&self, now: Tick) -> Result<(), RateLimitError> {
+        self.desk.close(self.admit(now))
+    }
+
+    #[inline]
+    fn admit(&self, now: Tick) -> Result<(), RateLimitError> {
         let mut state = self.state.lock();
         if state.waiting {
             drop(state);
             return Err(refusal(self, now, 1));
         }
-        state.ring.admit(now).map_err(|opens_at| {
+        state.span.admit(now).map_err(|opens_at| {
             let wait = opens_at - now;
             Shortfall { available: 0, wait }.refuse(1)
         })
     }
 
-    /// Counts what a request came to.
-    #[inline]
-    pub(super) fn count(&self, result: &Result<(), RateLimitError>) {
-        self.counts.add(if result.is_ok() { ALLOWED } else { REJECTED }, 1);
-    }
-
-    pub(super) fn allowed(&self) -> u64 {
-        self.counts.sum(ALLOWED)
-    }
-
-    pub(super) fn rejected(&self) -> u64 {
-        self.counts.sum(REJECTED)
-    }
-
     /// How many requests could be admitted at `now`.
     pub(super) fn available(&self, now: Tick) -> u64 {
         let state = self.state.lock();
-        if state.waiting { 0 } else { state.ring.available(now) }
+        if state.waiting { 0 } else { state.span.available(now) }
+    }
+
+    pub(super) fn config(&self) -> SlidingWindowConfig {
+        self.state.lock().config
+    }
+
+    /// Goes by `config` from `now` on. The settings must be valid.
+    pub(super) fn reconfigure(&self, now: Tick, config: &SlidingWindowConfig) {
+        let mut state = self.state.lock();
+        if (state.config.window, state.config.max_requests, state.config.approximate)
+            != (config.window, config.max_requests, config.approximate)
+        {
+            state.span = state.span.changed(config, now);
+        }
+        state.config = *config;
+        self.desk.change(terms(config));
+        drop(state);
+        self.queue.settle_anew(self);
+    }
+}
+
+fn terms(config: &SlidingWindowConfig) -> Terms {
+    Terms {
+        max_wait: config.max_wait,
+        max_waiters: config.max_waiters,
+        shadow: config.shadow,
     }
 }
 
@@ -93,11 +101,11 @@ impl Owner for Window {
 
     fn grant(&self, _n: u64) -> bool {
         let now = self.clock.now();
-        self.state.lock().ring.reserve(now)
+        self.state.lock().span.reserve(now)
     }
 
     fn give_back(&self, _n: u64) {
-        self.state.lock().ring.cancel();
+        self.state.lock().span.cancel();
     }
 
     fn set_waiting(&self, waiting: bool) {
@@ -110,27 +118,31 @@ impl Supply for Window {
         &self.clock
     }
 
-    fn patience(&self) -> Patience {
-        self.patience
+    fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     fn capacity(&self) -> u64 {
-        self.capacity
+        self.state.lock().config.max_requests
+    }
+
+    fn take(&self, now: Tick, _n: u64) -> Result<(), RateLimitError> {
+        self.admit(now)
     }
 
     fn taken(&self, now: Tick, _n: u64) {
-        self.state.lock().ring.redeem(now);
+        self.state.lock().span.redeem(now);
     }
 
     fn shortfall(&self, now: Tick, ahead: Ahead, _n: u64) -> Shortfall {
         let state = self.state.lock();
         Shortfall {
             available: if ahead.waiting == 0 {
-                state.ring.available(now)
+                state.span.available(now)
             } else {
                 0
             },
-            wait: state.ring.opens_at(now, ahead.waiting as u64) - now,
+            wait: state.span.opens_at(now, ahead.waiting as u64) - now,
         }
     }
 }

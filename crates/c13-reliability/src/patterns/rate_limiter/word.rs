@@ -130,7 +130,8 @@ impl Meter {
     pub(super) fn take_slowly(&self, now: Tick, n: u64, for_waiter: bool) -> bool {
         let mut held = self.hold(now);
         let (plan, warmth) = (held.plan, held.warmth);
-        if n > plan.burst {
+        // A waiter that came before the burst was made smaller is served when the bucket is full.
+        if n > plan.burst && !for_waiter {
             return false;
         }
         let at = plan.units(now);

@@ -1,0 +1,132 @@
+//! Tokens that are set aside for a request that is still to come.
+
+use super::bucket::Bucket;
+use super::error::RateLimitError;
+use super::supply::{self, Supply, Wait};
+use crate::sync::wait_queue::{Owner, Place};
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// Tokens set aside by [`reserve`](super::TokenBucketRateLimiter::reserve).
+///
+/// It is a place in the limiter's queue: whoever leaves the queue before it, or a faster rate, brings its time forward.
+/// From its time on the tokens are its own, and count as admitted, until they are [redeemed](Self::redeem) or, when it is
+/// dropped, given back.
+#[must_use = "a reservation that is dropped is cancelled"]
+pub struct Reservation {
+    bucket: Arc<Bucket>,
+    n: u64,
+    state: State,
+}
+
+enum State {
+    /// The tokens are its own.
+    Held,
+    /// Its time is still to come, or nobody has looked since.
+    Queued(Place<Arc<Bucket>>),
+    /// The tokens are used.
+    Spent,
+}
+
+impl Reservation {
+    pub(super) fn new(bucket: Arc<Bucket>, n: u64) -> Result<Self, RateLimitError> {
+        let now = bucket.clock().now();
+        let mut result = bucket.take(now, n).map(|()| State::Held);
+        if let Err(RateLimitError::RateLimitExceeded { .. }) = result
+            && bucket.desk().waits()
+        {
+            result = supply::join(bucket.clone(), now, n).map(State::Queued);
+        }
+        match result {
+            Ok(state) => Ok(Self { bucket, n, state }),
+            // In a shadow it is admitted, and holds no tokens that could be given back.
+            Err(error) => bucket.desk().close(Err(error)).map(|()| Self {
+                bucket: bucket.clone(),
+                n: 0,
+                state: State::Held,
+            }),
+        }
+    }
+
+    /// How many tokens are reserved.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.n
+    }
+
+    /// How long until its time comes; zero once it has. It may become less than it was, and, if the limiter's rate is
+    /// lowered, more.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        let State::Queued(place) = &self.state else {
+            return Duration::ZERO;
+        };
+        place.settle();
+        match place.ahead() {
+            None => Duration::ZERO,
+            Some(ahead) => {
+                let now = self.bucket.clock().now();
+                self.bucket.shortfall(now, ahead, self.n).wait
+            }
+        }
+    }
+
+    /// Uses the tokens, as soon as their time comes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the reservation.
+    pub async fn redeem(mut self) {
+        match std::mem::replace(&mut self.state, State::Held) {
+            State::Queued(place) => {
+                // While it waits the place alone answers for the tokens.
+                self.state = State::Spent;
+                let result = Wait::in_place(self.bucket.clone(), place, self.n).await;
+                debug_assert_eq!(result, Ok(()), "it waits as long as it takes");
+            }
+            State::Held | State::Spent => self.state = State::Spent,
+        }
+        self.bucket.desk().admit();
+    }
+
+    /// Uses the tokens if their time has come.
+    ///
+    /// # Errors
+    ///
+    /// The reservation, if it has not.
+    pub fn try_redeem(mut self) -> Result<(), Self> {
+        if let State::Queued(place) = &mut self.state {
+            place.settle();
+            if place.ahead().is_some() {
+                return Err(self);
+            }
+            place.poll(&Context::from_waker(Waker::noop()));
+        }
+        self.state = State::Spent;
+        self.bucket.desk().admit();
+        Ok(())
+    }
+
+    /// Gives the tokens back, as dropping it does.
+    pub fn cancel(self) {}
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // A place gives up itself.
+        if matches!(self.state, State::Held) {
+            self.bucket.refund(self.bucket.clock().now(), self.n);
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("tokens", &self.n)
+            .field("waiting", &self.bucket.queue().ahead().waiting)
+            .finish_non_exhaustive()
+    }
+}
