@@ -3,6 +3,7 @@
 use super::slot::{Pool, SHARED};
 use super::striped_counter::StripedCounter;
 use super::striped_rolling::StripedRolling;
+use super::striped_stock::StripedStock;
 use super::wait_queue::semaphore::Semaphore;
 use super::wait_queue::{Place, Turn};
 use loom::sync::Arc;
@@ -131,5 +132,40 @@ fn a_bucket_that_changes_hands_or_is_shared_loses_no_count() {
         shared.1.count_at(SHARED, 0, 0);
         handle.join().unwrap();
         assert_eq!(shared.1.counts(0, 0)[0], 4);
+    });
+}
+
+#[test]
+fn a_stock_that_changes_hands_is_the_same_stock() {
+    loom::model(|| {
+        let shared = Arc::new((Pool::new(), StripedStock::new()));
+        let handles: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = shared.clone();
+                thread::spawn(move || {
+                    let slot = shared.0.claim().unwrap();
+                    let taken = shared.1.take_at(slot, 3, 2);
+                    shared.0.release(slot);
+                    taken
+                })
+            })
+            .collect();
+        for handle in handles {
+            assert!(handle.join().unwrap());
+        }
+        assert_eq!((shared.1.total(), shared.1.served()), (2, 2));
+    });
+}
+
+#[test]
+fn threads_on_the_shared_stock_take_no_more_than_it_holds() {
+    loom::model(|| {
+        let stock = Arc::new(StripedStock::new());
+        stock.take_at(SHARED, 3, 0);
+        let other = stock.clone();
+        let handle = thread::spawn(move || other.take_at(SHARED, 0, 2));
+        let taken = stock.take_at(SHARED, 0, 2);
+        assert!(taken != handle.join().unwrap());
+        assert_eq!(stock.total(), 1);
     });
 }

@@ -15,6 +15,7 @@ mod random;
 mod slot;
 mod striped_counter;
 mod striped_rolling;
+mod striped_stock;
 mod wait_line;
 #[allow(dead_code, reason = "each pattern with waiters uses a part of it")]
 pub(crate) mod wait_queue;
@@ -23,3 +24,4 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use random::Random;
 pub use striped_counter::StripedCounter;
 pub(crate) use striped_rolling::StripedRolling;
+pub(crate) use striped_stock::{STOCKS, StripedStock};

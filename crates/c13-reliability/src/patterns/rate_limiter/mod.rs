@@ -47,6 +47,7 @@ mod loom;
 mod permit;
 mod reservation;
 mod ring;
+mod sharded;
 mod sliding_window;
 mod snapshot;
 mod span;
@@ -62,6 +63,7 @@ pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, Wa
 pub use error::RateLimitError;
 pub use permit::RateLimitPermit;
 pub use reservation::Reservation;
+pub use sharded::ShardedRateLimiter;
 pub use sliding_window::SlidingWindowRateLimiter;
 pub(crate) use snapshot::METRICS;
 pub use snapshot::RateLimiterSnapshot;

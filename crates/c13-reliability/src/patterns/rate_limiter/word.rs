@@ -177,6 +177,20 @@ impl Meter {
         drained
     }
 
+    /// Takes the whole tokens that are there at `now`, at most `limit`, and says how many. Takes the lock only where
+    /// [`take`](Self::take) would need it, or where others were faster.
+    pub(super) fn lend(&self, now: Tick, limit: u64) -> u64 {
+        let view = self.view(now);
+        let lent = view.plan.available(view.arrival, view.plan.units(now)).min(limit);
+        if lent == 0 {
+            return 0;
+        }
+        match self.take(now, lent) {
+            Taken::Yes => lent,
+            Taken::No(..) => self.drain(now, limit),
+        }
+    }
+
     /// How things stand at `now`.
     pub(super) fn view(&self, now: Tick) -> View {
         loop {
