@@ -42,6 +42,7 @@ mod counter;
 mod desk;
 mod error;
 mod gcra;
+mod keyed;
 #[cfg(all(test, c13_loom))]
 mod loom;
 mod permit;
@@ -61,6 +62,7 @@ mod word;
 
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
+pub use keyed::{KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
 pub use permit::RateLimitPermit;
 pub use reservation::Reservation;
 pub use sharded::ShardedRateLimiter;

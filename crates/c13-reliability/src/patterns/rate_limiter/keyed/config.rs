@@ -1,0 +1,145 @@
+//! What can be set of a keyed limiter: the quota of each key, and how many keys are kept.
+
+use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
+use crate::error::{ConfigError, ConfigValue};
+
+pub(super) const PART: &str = "keyed rate limiter";
+const MOST_KEYS: usize = 1 << 28;
+
+/// How much a key may have: a token bucket or a sliding window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Quota {
+    /// A token bucket for each key, in eight bytes.
+    TokenBucket(RateLimiterConfig),
+    /// A sliding window for each key: eight bytes a request, or four words where it is approximate.
+    SlidingWindow(SlidingWindowConfig),
+}
+
+impl From<RateLimiterConfig> for Quota {
+    fn from(config: RateLimiterConfig) -> Self {
+        Self::TokenBucket(config)
+    }
+}
+
+impl From<SlidingWindowConfig> for Quota {
+    fn from(config: SlidingWindowConfig) -> Self {
+        Self::SlidingWindow(config)
+    }
+}
+
+impl Quota {
+    /// Checks the quota; usable while compiling.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, and the rule it breaks. Besides those of the quota itself: nobody can wait,
+    /// and a bucket must start full and cannot warm up, because a key that is forgotten starts anew.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        let max_wait = match self {
+            Self::TokenBucket(config) => {
+                if let Err(error) = config.validate() {
+                    return Err(error);
+                }
+                let rule = "must not be set: a key that is forgotten starts anew";
+                if config.start_empty {
+                    return Err(ConfigError::new(PART, "start_empty", ConfigValue::Text("set"), rule));
+                }
+                if config.warm_up.is_some() {
+                    return Err(ConfigError::new(PART, "warm_up", ConfigValue::Text("set"), rule));
+                }
+                config.max_wait
+            }
+            Self::SlidingWindow(config) => {
+                if let Err(error) = config.validate() {
+                    return Err(error);
+                }
+                config.max_wait
+            }
+        };
+        if !max_wait.is_zero() {
+            let value = ConfigValue::Duration(max_wait);
+            return Err(ConfigError::new(
+                PART,
+                "max_wait",
+                value,
+                "must be zero: nobody can wait",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether refusals are only counted.
+    pub(super) const fn shadow(&self) -> bool {
+        match self {
+            Self::TokenBucket(config) => config.shadow,
+            Self::SlidingWindow(config) => config.shadow,
+        }
+    }
+
+    /// What kind of limiter it is.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::TokenBucket(_) => "a token bucket",
+            Self::SlidingWindow(SlidingWindowConfig { approximate: false, .. }) => "an exact sliding window",
+            Self::SlidingWindow(_) => "an approximate sliding window",
+        }
+    }
+}
+
+/// What becomes of a new key when there is no room for it: as many keys are kept as may be, and those looked at are all
+/// still limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// Its request is refused: the limiter protects something.
+    #[default]
+    Refuse,
+    /// Its request is admitted, and not counted against any quota: the limiter only keeps the busiest in check.
+    Admit,
+}
+
+/// Settings of a keyed limiter: plain values, checked by [`validate`](Self::validate) on the way in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct KeyedConfig {
+    /// The quota of each key that has none of its own.
+    pub quota: Quota,
+    /// How many keys are kept at most; from 1 to 2²⁸. As they are spread over parts by hash, a part may be full from
+    /// about 80 % on where there are few, and from 95 % where there are 100,000.
+    pub max_keys: usize,
+    /// What becomes of new keys when there is no room. Default: they are refused.
+    pub when_full: WhenFull,
+}
+
+impl KeyedConfig {
+    /// `quota` for each key, of at most `max_keys`; new keys beyond them are refused.
+    #[must_use]
+    pub const fn new(quota: Quota, max_keys: usize) -> Self {
+        Self {
+            quota,
+            max_keys,
+            when_full: WhenFull::Refuse,
+        }
+    }
+
+    /// Says what becomes of new keys when there is no room.
+    #[must_use]
+    pub const fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// Checks all settings; usable while compiling.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, and the rule it breaks.
+    pub const fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_keys == 0 || self.max_keys > MOST_KEYS {
+            let value = ConfigValue::Count(self.max_keys as u64);
+            return Err(ConfigError::new(PART, "max_keys", value, "must be from 1 to 2^28"));
+        }
+        self.quota.validate()
+    }
+}

@@ -1,0 +1,378 @@
+//! The keyed limiter that users hold.
+
+use super::super::desk::{Desk, Terms};
+use super::super::error::RateLimitError;
+use super::config::{KeyedConfig, PART, Quota, WhenFull};
+use super::hasher::Seeds;
+use super::keys::{Decision, Keys, Sums};
+use super::rules::{BucketRules, CounterRules, RingRules};
+use super::status::{KeyedSnapshot, QuotaStatus};
+use crate::error::{ConfigError, ConfigValue};
+use crate::sync::primitive::Mutex;
+use crate::time::Clock;
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A quota for each key: for each user, tenant, address or route.
+///
+/// Memory is bounded: it keeps at most `max_keys`, and forgets keys bit by bit when they are idle, that is, when they
+/// have all of their quota again. A key that is still limited is never forgotten; where all of them are, new keys are
+/// refused, or pass untracked if [`WhenFull`] says so. Clones share the keys.
+///
+/// Keys are found by a fast hash with random seeds. A key's `Eq` runs under a lock; it must not ask the limiter.
+///
+/// ```
+/// use c13_reliability::patterns::rate_limiter::{KeyedRateLimiter, RateLimiterConfig};
+///
+/// let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(10.0, 2), 100_000);
+/// assert!(users.try_acquire("ann", 2).is_ok());
+/// assert!(users.try_acquire("ann", 1).is_err());
+/// assert!(users.try_acquire("bob", 1).is_ok());
+/// assert_eq!(users.top_refused(1), [("ann".to_owned(), 1)]);
+/// ```
+pub struct KeyedRateLimiter<K> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K> {
+    keys: Kind<K>,
+    clock: Clock,
+    desk: Desk,
+    config: Mutex<KeyedConfig>,
+}
+
+/// The keys by kind of quota, so that each takes no more room than its kind needs.
+enum Kind<K> {
+    Buckets(Keys<K, BucketRules>),
+    Rings(Keys<K, RingRules>),
+    Counters(Keys<K, CounterRules>),
+}
+
+/// The same for every kind.
+macro_rules! each_kind {
+    ($kind:expr, $keys:ident => $body:expr) => {
+        match $kind {
+            Kind::Buckets($keys) => $body,
+            Kind::Rings($keys) => $body,
+            Kind::Counters($keys) => $body,
+        }
+    };
+}
+
+impl<K: Hash + Eq> KeyedRateLimiter<K> {
+    /// `quota` for each of at most `max_keys` keys, on the system's clock; new keys beyond them are refused. For settings
+    /// that are known when writing; others are for [`try_new`](Self::try_new).
+    ///
+    /// # Panics
+    ///
+    /// If the settings make no sense: see [`KeyedConfig`].
+    #[must_use]
+    #[track_caller]
+    pub fn new(quota: impl Into<Quota>, max_keys: usize) -> Self {
+        match Self::try_new(quota, max_keys) {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`new`](Self::new), for settings that come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`KeyedConfig`].
+    pub fn try_new(quota: impl Into<Quota>, max_keys: usize) -> Result<Self, ConfigError> {
+        let config = KeyedConfig::new(quota.into(), max_keys);
+        config.validate()?;
+        Self::with_config(config, Clock::system())
+    }
+
+    /// A keyed limiter with all settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`KeyedConfig`].
+    pub fn with_config(config: KeyedConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let (now, seeds) = (clock.now(), Seeds::from_entropy());
+        let max_keys = config.max_keys;
+        let keys = match config.quota {
+            Quota::TokenBucket(quota) => Kind::Buckets(Keys::new(&BucketRules::new(&quota, now), max_keys, seeds)),
+            Quota::SlidingWindow(quota) if quota.approximate => {
+                Kind::Counters(Keys::new(&CounterRules::new(quota), max_keys, seeds))
+            }
+            Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&RingRules::new(quota), max_keys, seeds)),
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                keys,
+                clock,
+                desk: Desk::new(terms(&config)),
+                config: Mutex::new(config),
+            }),
+        })
+    }
+
+    /// Takes `n` from the quota of `key` if it is there. Never waits; 0 is always there.
+    ///
+    /// # Errors
+    ///
+    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there is less, or if the key is new and there is no
+    /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as much.
+    #[inline]
+    pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), RateLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        let (decision, _) = each_kind!(&self.shared.keys, keys => keys.decide(key, now, n, false));
+        self.shared.conclude(decision, n)
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), and says how the key stands afterwards: for those who tell their callers.
+    pub fn decide<Q>(&self, key: &Q, n: u64) -> (Result<(), RateLimitError>, QuotaStatus)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        let (decision, status) = each_kind!(&self.shared.keys, keys => keys.decide(key, now, n, true));
+        let status = status.unwrap_or_else(|| self.status(key));
+        (self.shared.conclude(decision, n), status)
+    }
+
+    /// What [`try_acquire`](Self::try_acquire) would say now. Takes nothing, counts nothing, and keeps nothing of a new
+    /// key.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn peek<Q>(&self, key: &Q, n: u64) -> Result<(), RateLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        each_kind!(&self.shared.keys, keys => keys.look(key, now, n)).0
+    }
+
+    /// How `key` stands now.
+    #[must_use]
+    pub fn status<Q>(&self, key: &Q) -> QuotaStatus
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        each_kind!(&self.shared.keys, keys => keys.look(key, now, 0)).1
+    }
+
+    /// Gives `n` back to `key` that were taken and not used; never more than its quota.
+    pub fn refund<Q>(&self, key: &Q, n: u64)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        each_kind!(&self.shared.keys, keys => keys.refund(key, now, n));
+    }
+
+    /// Forgets what `key` has used, so that it has its whole quota again. Says whether anything was known of it. A quota
+    /// of its own stays.
+    pub fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        each_kind!(&self.shared.keys, keys => keys.forget(key))
+    }
+
+    /// Gives `key` a quota of its own, of the same kind as that of all others. What it has used stays used. It stays until
+    /// it is [cleared](Self::clear_quota), also while the key is idle.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense: see [`Quota::validate`]. Besides, the kind must be the same, and there may be no
+    /// more quotas of this sort than keys.
+    pub fn set_quota(&self, key: K, quota: impl Into<Quota>) -> Result<(), ConfigError> {
+        let quota = quota.into();
+        quota.validate()?;
+        let now = self.shared.clock.now();
+        let set = match (&self.shared.keys, quota) {
+            (Kind::Buckets(keys), Quota::TokenBucket(quota)) => keys.set_own(key, now, BucketRules::new(&quota, now)),
+            (Kind::Counters(keys), Quota::SlidingWindow(quota)) if quota.approximate => {
+                keys.set_own(key, now, CounterRules::new(quota))
+            }
+            (Kind::Rings(keys), Quota::SlidingWindow(quota)) if !quota.approximate => {
+                keys.set_own(key, now, RingRules::new(quota))
+            }
+            _ => return Err(other_kind(&quota)),
+        };
+        if set {
+            return Ok(());
+        }
+        let value = ConfigValue::Count(self.shared.config.lock().max_keys as u64);
+        let rule = "must be more than there are keys with a quota of their own";
+        Err(ConfigError::new(PART, "max_keys", value, rule))
+    }
+
+    /// Takes the quota of its own off `key`: it has that of all others again. What it has used stays used.
+    pub fn clear_quota<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.shared.clock.now();
+        each_kind!(&self.shared.keys, keys => keys.clear_own(key, now));
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn config(&self) -> KeyedConfig {
+        *self.shared.config.lock()
+    }
+
+    /// Goes by other settings from now on; what keys have used stays used. The quota must be of the same kind. If there
+    /// are more keys now than may be kept, new ones have to wait until enough are idle. Complexity: O(keys).
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense; nothing has changed then.
+    pub fn reconfigure(&self, config: KeyedConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        let mut current = self.shared.config.lock();
+        if current.quota.kind() != config.quota.kind() {
+            return Err(other_kind(&config.quota));
+        }
+        let now = self.shared.clock.now();
+        let max_keys = config.max_keys;
+        match (&self.shared.keys, config.quota) {
+            (Kind::Buckets(keys), Quota::TokenBucket(quota)) => {
+                keys.change(now, &BucketRules::new(&quota, now), max_keys);
+            }
+            (Kind::Counters(keys), Quota::SlidingWindow(quota)) => {
+                keys.change(now, &CounterRules::new(quota), max_keys);
+            }
+            (Kind::Rings(keys), Quota::SlidingWindow(quota)) => {
+                keys.change(now, &RingRules::new(quota), max_keys);
+            }
+            _ => return Err(other_kind(&config.quota)),
+        }
+        self.shared.desk.change(terms(&config));
+        *current = config;
+        Ok(())
+    }
+
+    /// The keys that were refused most, the first most, and how often, since each was last idle and forgotten.
+    /// Complexity: O(keys).
+    #[must_use]
+    pub fn top_refused(&self, count: usize) -> Vec<(K, u64)>
+    where
+        K: Clone,
+    {
+        each_kind!(&self.shared.keys, keys => keys.top_refused(count))
+    }
+
+    /// Forgets all idle keys at once, gives back the memory they took, and says how many they were. Without it they go bit
+    /// by bit when new keys come. Complexity: O(keys).
+    #[expect(clippy::must_use_candidate, reason = "most callers only want the memory back")]
+    pub fn evict_idle(&self) -> usize {
+        let now = self.shared.clock.now();
+        each_kind!(&self.shared.keys, keys => keys.evict_idle(now))
+    }
+
+    /// How many keys it keeps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sums().keys as usize
+    }
+
+    /// Whether it keeps no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// What it has decided so far, and how it stands now.
+    #[must_use]
+    pub fn snapshot(&self) -> KeyedSnapshot {
+        let sums = self.sums();
+        KeyedSnapshot {
+            allowed: self.shared.desk.allowed(),
+            rejected: self.shared.desk.rejected(),
+            shadowed: self.shared.desk.shadowed(),
+            untracked: sums.untracked,
+            evicted: sums.evicted,
+            keys: sums.keys,
+            bytes: sums.bytes,
+        }
+    }
+
+    fn sums(&self) -> Sums {
+        each_kind!(&self.shared.keys, keys => keys.sums())
+    }
+}
+
+impl<K> Shared<K> {
+    /// Counts a decision, and makes it that of a shadow or of a full table.
+    #[inline]
+    fn conclude(&self, decision: Decision, n: u64) -> Result<(), RateLimitError> {
+        let result = match decision {
+            Decision::Decided(result) => result,
+            Decision::Full(idle_after) => self.without_room(n, idle_after),
+        };
+        self.desk.close(result)
+    }
+
+    #[cold]
+    fn without_room(&self, n: u64, idle_after: Duration) -> Result<(), RateLimitError> {
+        if n == 0 || self.config.lock().when_full == WhenFull::Admit {
+            return Ok(());
+        }
+        Err(RateLimitError::RateLimitExceeded {
+            requested: n,
+            available: 0,
+            retry_after: idle_after,
+        })
+    }
+}
+
+fn terms(config: &KeyedConfig) -> Terms {
+    Terms {
+        max_wait: Duration::ZERO,
+        max_waiters: 0,
+        shadow: config.quota.shadow(),
+    }
+}
+
+fn other_kind(quota: &Quota) -> ConfigError {
+    let rule = "must be of the kind that the limiter was made with";
+    ConfigError::new(PART, "quota", ConfigValue::Text(quota.kind()), rule)
+}
+
+impl<K> Clone for KeyedRateLimiter<K> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<K> fmt::Debug for KeyedRateLimiter<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRateLimiter")
+            .field("config", &*self.shared.config.lock())
+            .field("allowed", &self.shared.desk.allowed())
+            .field("rejected", &self.shared.desk.rejected())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,423 @@
+//! All keys of one kind of quota, in parts that each have a lock.
+
+use super::super::error::RateLimitError;
+use super::hasher::Seeds;
+use super::rules::Rules;
+use super::status::QuotaStatus;
+use super::table::{Entry, Table, Tag};
+use crate::sync::primitive::{Mutex, MutexGuard};
+use crate::time::Tick;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
+
+/// Parts are made as small as this, up to their largest number.
+const KEYS_A_PART: usize = 1_024;
+const MOST_PARTS: usize = 256;
+/// How many places a new key looks at for idle keys, where there is room and where there is none.
+const SWEPT: usize = 8;
+const SEARCHED: usize = 64;
+
+pub(super) struct Keys<K, R: Rules> {
+    parts: Box<[Part<K, R>]>,
+    seeds: Seeds,
+    /// How many of a hash's highest bits tell the part.
+    part_bits: u32,
+}
+
+/// A line of its own for each lock.
+#[repr(align(64))]
+struct Part<K, R: Rules>(Mutex<Kept<K, R>>);
+
+struct Kept<K, R: Rules> {
+    table: Table<K, R::State>,
+    rules: R,
+    /// The quotas of single keys.
+    own: HashMap<K, R, Seeds>,
+    room: usize,
+    evicted: u64,
+    untracked: u64,
+}
+
+/// What was counted in all parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) keys: u64,
+    pub(super) bytes: u64,
+    pub(super) evicted: u64,
+    pub(super) untracked: u64,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision {
+    /// The key's quota decided.
+    Decided(Result<(), RateLimitError>),
+    /// The key is new and there is no room for it: of those that were looked at, the first will be idle after this long.
+    Full(Duration),
+}
+
+impl<K, R: Rules> Keys<K, R>
+where
+    K: Hash + Eq,
+{
+    pub(super) fn new(rules: &R, max_keys: usize, seeds: Seeds) -> Self {
+        let parts = (max_keys / KEYS_A_PART)
+            .clamp(1, MOST_PARTS)
+            .next_power_of_two()
+            .min(MOST_PARTS);
+        let part = || {
+            Part(Mutex::new(Kept {
+                table: Table::new(),
+                rules: rules.clone(),
+                own: HashMap::with_hasher(seeds.clone()),
+                room: max_keys / parts,
+                evicted: 0,
+                untracked: 0,
+            }))
+        };
+        Self {
+            parts: std::iter::repeat_with(part).take(parts).collect(),
+            part_bits: parts.trailing_zeros(),
+            seeds,
+        }
+    }
+
+    /// Decides about `n` for `key` at `now`, and how the key then stands if `status` asks for it.
+    #[inline]
+    pub(super) fn decide<Q>(&self, key: &Q, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        {
+            let mut kept = part.lock(now);
+            if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
+                return kept.decide(at, now, n, status);
+            }
+        }
+        // Made into an owned key without the lock, and dropped without it.
+        part.decide_new(tag, key.to_owned(), now, n, status)
+    }
+
+    /// What is missing for `n` for `key` at `now`, and how the key stands. Takes nothing, and keeps nothing of a new key.
+    pub(super) fn look<Q>(&self, key: &Q, now: Tick, n: u64) -> (Result<(), RateLimitError>, QuotaStatus)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        let mut kept = part.lock(now);
+        let kept = &mut *kept;
+        let rules = kept.own.get(key).unwrap_or(&kept.rules);
+        let fresh;
+        let state = match kept.table.find(tag, |other| other.borrow() == key) {
+            Some(at) => &kept.table.entry(at).state,
+            None => {
+                fresh = rules.fresh(now);
+                &fresh
+            }
+        };
+        let capacity = rules.capacity();
+        let short = rules.shortfall(state, now, n.min(capacity));
+        let result = if n > capacity {
+            Err(RateLimitError::ExceedsCapacity { requested: n, capacity })
+        } else if n == 0 || short.wait.is_zero() {
+            Ok(())
+        } else {
+            Err(short.refuse(n))
+        };
+        (result, rules.status(state, now))
+    }
+
+    /// Gives `n` back to `key`.
+    pub(super) fn refund<Q>(&self, key: &Q, now: Tick, n: u64)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        let kept = &mut *part.lock(now);
+        if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
+            let rules = kept.own.get(key).unwrap_or(&kept.rules);
+            rules.give_back(&mut kept.table.entry(at).state, n);
+        }
+    }
+
+    /// Forgets `key`, whether it is limited or not. A quota of its own stays.
+    pub(super) fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        let mut kept = part.0.lock();
+        let removed = kept
+            .table
+            .find(tag, |other| other.borrow() == key)
+            .and_then(|at| kept.table.remove(at));
+        drop(kept);
+        removed.is_some()
+    }
+
+    /// Gives `key` a quota of its own. What it has used stays used. Says whether there was room for it.
+    pub(super) fn set_own(&self, key: K, now: Tick, rules: R) -> bool {
+        let (part, tag) = self.part(&key);
+        let kept = &mut *part.lock(now);
+        if kept.own.len() >= kept.room && !kept.own.contains_key(&key) {
+            return false;
+        }
+        if let Some(at) = kept.table.find(tag, |other| *other == key) {
+            let old = kept.own.get(&key).unwrap_or(&kept.rules);
+            let entry = kept.table.entry(at);
+            entry.state = rules.carry_over(old, &entry.state, now);
+            entry.set_own_quota(true);
+        }
+        kept.own.insert(key, rules);
+        true
+    }
+
+    /// Takes the quota of its own off `key`.
+    pub(super) fn clear_own<Q>(&self, key: &Q, now: Tick)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        let kept = &mut *part.lock(now);
+        let Some(old) = kept.own.remove(key) else { return };
+        if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
+            let entry = kept.table.entry(at);
+            entry.state = kept.rules.carry_over(&old, &entry.state, now);
+            entry.set_own_quota(false);
+        }
+    }
+
+    /// Goes by other rules from `now` on, for all keys without a quota of their own. Complexity: O(keys).
+    pub(super) fn change(&self, now: Tick, rules: &R, max_keys: usize) {
+        for part in &self.parts {
+            let kept = &mut *part.lock(now);
+            kept.replace_rules(rules.clone(), now);
+            kept.room = max_keys / self.parts.len();
+        }
+    }
+
+    /// The keys that were refused most since they were last idle, the first most. Complexity: O(keys).
+    pub(super) fn top_refused(&self, count: usize) -> Vec<(K, u64)>
+    where
+        K: Clone,
+    {
+        let mut counts: Vec<u32> = Vec::new();
+        for part in &self.parts {
+            let kept = part.0.lock();
+            counts.extend(
+                kept.table
+                    .entries()
+                    .map(|entry| entry.refused)
+                    .filter(|refused| *refused > 0),
+            );
+        }
+        if count == 0 || counts.is_empty() {
+            return Vec::new();
+        }
+        let last = counts.len().saturating_sub(count);
+        let least = *counts.select_nth_unstable(last).1;
+        let mut top: Vec<(K, u64)> = Vec::new();
+        for part in &self.parts {
+            let kept = part.0.lock();
+            let above = kept.table.entries().filter(|entry| entry.refused >= least);
+            top.extend(above.map(|entry| (entry.key.clone(), entry.refused.into())));
+        }
+        top.sort_by_key(|(_, refused)| std::cmp::Reverse(*refused));
+        top.truncate(count);
+        top
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        self.parts.iter().fold(Sums::default(), |sums, part| {
+            let kept = part.0.lock();
+            Sums {
+                keys: sums.keys + kept.table.len() as u64,
+                bytes: sums.bytes + kept.table.bytes() as u64,
+                evicted: sums.evicted + kept.evicted,
+                untracked: sums.untracked + kept.untracked,
+            }
+        })
+    }
+
+    /// Forgets all keys that are idle at `now`, gives back what memory can be spared, and says how many they were.
+    pub(super) fn evict_idle(&self, now: Tick) -> usize {
+        let mut sum = 0;
+        for part in &self.parts {
+            // Dropped when the lock is.
+            let mut evicted = Vec::new();
+            {
+                let kept = &mut *part.lock(now);
+                let (rules, own) = (&kept.rules, &kept.own);
+                let is_idle = |entry: &Entry<K, R::State>| busy_for(entry, rules, own, now).is_zero();
+                kept.table.sweep_all(is_idle, |entry| evicted.push(entry));
+                kept.evicted += evicted.len() as u64;
+            }
+            sum += evicted.len();
+        }
+        sum
+    }
+
+    /// The part of a key, and its tag there.
+    #[inline]
+    fn part<Q: Hash + ?Sized>(&self, key: &Q) -> (&Part<K, R>, Tag) {
+        let hash = self.seeds.hash_one(key);
+        // Shifted in two steps, because there may be one part only.
+        let part = (hash >> 1 >> (63 - self.part_bits)) as usize;
+        (&self.parts[part], Tag::new(hash))
+    }
+}
+
+impl<K, R: Rules> Part<K, R>
+where
+    K: Hash + Eq,
+{
+    /// Takes the lock, and renews rules that can count no further.
+    #[inline]
+    fn lock(&self, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
+        let mut kept = self.0.lock();
+        if kept.rules.is_outlived(now) {
+            kept.renew(now);
+        }
+        kept
+    }
+
+    /// Decides about a key that was not there a moment ago.
+    #[inline(never)]
+    fn decide_new(&self, tag: Tag, key: K, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
+        // Dropped after the lock, as the key is if it is not kept.
+        let mut evicted = Evicted([const { None }; SWEPT]);
+        let mut kept = self.lock(now);
+        let kept = &mut *kept;
+        if let Some(at) = kept.table.find(tag, |other| *other == key) {
+            return kept.decide(at, now, n, status);
+        }
+        let rules = kept.own.get(&key);
+        let fresh = rules.unwrap_or(&kept.rules).fresh(now);
+        let is_own = rules.is_some();
+        if let Err(idle_after) = kept.make_room(now, &mut evicted) {
+            kept.untracked += 1;
+            let status = status.then(|| kept.rules.status(&fresh, now));
+            return (Decision::Full(idle_after), status);
+        }
+        let at = kept.table.insert(tag, key, fresh);
+        kept.table.entry(at).set_own_quota(is_own);
+        kept.decide(at, now, n, status)
+    }
+}
+
+/// What a sweep removed, on the stack.
+struct Evicted<K, S>([Option<Entry<K, S>>; SWEPT]);
+
+impl<K, S> Evicted<K, S> {
+    fn has_room(&self) -> bool {
+        self.0[SWEPT - 1].is_none()
+    }
+
+    fn push(&mut self, entry: Entry<K, S>) {
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some(entry);
+        }
+    }
+}
+
+impl<K, R: Rules> Kept<K, R>
+where
+    K: Hash + Eq,
+{
+    #[inline]
+    fn decide(&mut self, at: usize, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
+        let entry = self.table.entry(at);
+        let rules = if entry.has_own_quota() {
+            self.own.get(&entry.key).unwrap_or(&self.rules)
+        } else {
+            &self.rules
+        };
+        let result = rules.decide(&mut entry.state, now, n);
+        if result.is_err() {
+            entry.refused = entry.refused.saturating_add(1);
+        }
+        let status = status.then(|| rules.status(&entry.state, now));
+        (Decision::Decided(result), status)
+    }
+
+    /// Sees to it that one more key fits, or says after how long an idle one might be found.
+    fn make_room(&mut self, now: Tick, evicted: &mut Evicted<K, R::State>) -> Result<(), Duration> {
+        let (rules, own) = (&self.rules, &self.own);
+        let mut idle_after = Duration::MAX;
+        let mut looked_at = 0;
+        while looked_at < SWEPT || self.table.len() >= self.room && looked_at < SEARCHED.max(SWEPT) {
+            if !evicted.has_room() {
+                break;
+            }
+            looked_at += 1;
+            let evicts = |entry: &Entry<K, R::State>| {
+                let busy_for = busy_for(entry, rules, own, now);
+                idle_after = idle_after.min(busy_for);
+                busy_for.is_zero()
+            };
+            let before = self.table.len();
+            self.table.sweep(1, evicts, |entry| evicted.push(entry));
+            self.evicted += (before - self.table.len()) as u64;
+        }
+        if self.table.len() < self.room {
+            Ok(())
+        } else {
+            Err(idle_after)
+        }
+    }
+
+    fn renew(&mut self, now: Tick) {
+        // Those of single keys first: entries without one are told apart by their mark.
+        for (key, rules) in &mut self.own {
+            let renewed = rules.renewed(now);
+            for entry in self
+                .table
+                .entries_mut()
+                .filter(|entry| entry.has_own_quota() && entry.key == *key)
+            {
+                entry.state = renewed.carry_over(rules, &entry.state, now);
+            }
+            *rules = renewed;
+        }
+        self.replace_rules(self.rules.renewed(now), now);
+    }
+
+    fn replace_rules(&mut self, rules: R, now: Tick) {
+        let old = std::mem::replace(&mut self.rules, rules);
+        for entry in self.table.entries_mut().filter(|entry| !entry.has_own_quota()) {
+            entry.state = self.rules.carry_over(&old, &entry.state, now);
+        }
+    }
+}
+
+/// How long until an entry is idle.
+fn busy_for<K: Hash + Eq, R: Rules>(
+    entry: &Entry<K, R::State>,
+    rules: &R,
+    own: &HashMap<K, R, Seeds>,
+    now: Tick,
+) -> Duration {
+    let rules = if entry.has_own_quota() {
+        own.get(&entry.key).unwrap_or(rules)
+    } else {
+        rules
+    };
+    rules.busy_for(&entry.state, now)
+}
+
+impl<K, R: Rules> fmt::Debug for Keys<K, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("parts", &self.parts.len())
+            .finish_non_exhaustive()
+    }
+}

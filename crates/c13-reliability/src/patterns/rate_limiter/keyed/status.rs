@@ -1,0 +1,37 @@
+//! How a key stands, and how all keys do.
+
+use std::time::Duration;
+
+/// How a key stands with its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaStatus {
+    /// How much the quota is: the burst, or the requests of a window.
+    pub limit: u64,
+    /// In how much time that comes back.
+    pub window: Duration,
+    /// How much of it could be had now.
+    pub remaining: u64,
+    /// How long until all of it could be had again.
+    pub reset_after: Duration,
+}
+
+/// What a keyed limiter has decided so far, and how it stood when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyedSnapshot {
+    /// Requests that were admitted.
+    pub allowed: u64,
+    /// Requests that were refused.
+    pub rejected: u64,
+    /// Requests that would have been refused, but for shadow mode.
+    pub shadowed: u64,
+    /// Requests of new keys that there was no room for. They are also counted as allowed or rejected.
+    pub untracked: u64,
+    /// Keys that were forgotten, idle ones all of them.
+    pub evicted: u64,
+    /// How many keys are kept.
+    pub keys: u64,
+    /// How many bytes they take, what their own parts hold on the heap not counted.
+    pub bytes: u64,
+}

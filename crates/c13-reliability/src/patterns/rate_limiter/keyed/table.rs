@@ -1,0 +1,354 @@
+//! A table of keys with a bound on its size, as a plain value: open addressing, entries in place.
+
+use std::num::NonZeroU32;
+
+/// What is kept for a key.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<K, S> {
+    tag: Tag,
+    /// How often the key was refused.
+    pub(super) refused: u32,
+    pub(super) key: K,
+    pub(super) state: S,
+}
+
+/// 30 bits of a key's hash, and whether the key has a quota of its own. Never zero, so that an empty place needs no room
+/// of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag(NonZeroU32);
+
+const HASH_BITS: u32 = 30;
+const OWN_QUOTA: u32 = 1 << 30;
+
+impl Tag {
+    /// The tag for a hash; its upper bits are left for other uses.
+    #[inline]
+    pub(super) const fn new(hash: u64) -> Self {
+        let bits = hash as u32 & ((1 << HASH_BITS) - 1);
+        match NonZeroU32::new(bits | 1 << 31) {
+            Some(tag) => Self(tag),
+            // The highest bit is set.
+            None => unreachable!(),
+        }
+    }
+
+    #[inline]
+    const fn hash(self) -> u32 {
+        self.0.get() & ((1 << HASH_BITS) - 1)
+    }
+}
+
+impl<K, S> Entry<K, S> {
+    /// Whether the key has a quota of its own.
+    #[inline]
+    pub(super) const fn has_own_quota(&self) -> bool {
+        self.tag.0.get() & OWN_QUOTA != 0
+    }
+
+    /// Notes whether the key has a quota of its own.
+    pub(super) fn set_own_quota(&mut self, own: bool) {
+        let plain = Tag::new(self.tag.hash().into());
+        self.tag = if own { Tag(plain.0 | OWN_QUOTA) } else { plain };
+    }
+}
+
+/// Keys and their entries. The lookup is a short walk from where the hash points; a removal closes the gap it leaves.
+#[derive(Debug)]
+pub(super) struct Table<K, S> {
+    places: Vec<Option<Entry<K, S>>>,
+    len: usize,
+    /// Where the next sweep begins.
+    hand: usize,
+}
+
+/// The size of the first allocation, and the size below which it does not shrink.
+const SMALLEST: usize = 16;
+
+impl<K, S> Table<K, S> {
+    pub(super) const fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            len: 0,
+            hand: 0,
+        }
+    }
+
+    /// How many keys it holds.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many bytes its entries take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.places.capacity() * size_of::<Option<Entry<K, S>>>()
+    }
+
+    /// The entry of the key that `is_key` knows.
+    #[inline]
+    pub(super) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let mut at = self.home(tag);
+        loop {
+            match &self.places[at] {
+                None => return None,
+                Some(entry) if entry.tag.hash() == tag.hash() && is_key(&entry.key) => return Some(at),
+                Some(_) => at = self.next(at),
+            }
+        }
+    }
+
+    /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has named.
+    #[inline]
+    pub(super) fn entry(&mut self, at: usize) -> &mut Entry<K, S> {
+        self.places[at]
+            .as_mut()
+            .expect("the place was named just now and nothing was removed since")
+    }
+
+    /// Adds a key that is not there.
+    pub(super) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
+        // Never more than four fifths full, or walks become long.
+        if 5 * (self.len + 1) > 4 * self.places.len() {
+            self.rebuild((self.places.len() + self.places.len() / 2).max(SMALLEST));
+        }
+        self.len += 1;
+        self.place(Entry {
+            tag,
+            refused: 0,
+            key,
+            state,
+        })
+    }
+
+    /// Removes the entry at a place, and closes the gap.
+    pub(super) fn remove(&mut self, mut gap: usize) -> Option<Entry<K, S>> {
+        let removed = self.places[gap].take()?;
+        self.len -= 1;
+        let mut at = gap;
+        loop {
+            at = self.next(at);
+            let Some(entry) = &self.places[at] else { break };
+            // It may move into the gap unless its own place lies behind the gap.
+            let home = self.home(entry.tag);
+            let stays = if gap < at {
+                gap < home && home <= at
+            } else {
+                gap < home || home <= at
+            };
+            if !stays {
+                self.places[gap] = self.places[at].take();
+                gap = at;
+            }
+        }
+        Some(removed)
+    }
+
+    /// Looks at up to `count` places, on from where the last sweep ended, and gives every entry that `is_idle` to
+    /// `removed`. When a whole round is over and little is left, the table becomes smaller.
+    pub(super) fn sweep(
+        &mut self,
+        count: usize,
+        mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
+        mut removed: impl FnMut(Entry<K, S>),
+    ) {
+        for _ in 0..count.min(self.places.len()) {
+            if self.hand >= self.places.len() {
+                self.hand = 0;
+                self.shrink();
+            }
+            // What a removal moves into the gap is looked at next.
+            if self
+                .places
+                .get(self.hand)
+                .is_some_and(|place| place.as_ref().is_some_and(&mut is_idle))
+            {
+                self.remove(self.hand).into_iter().for_each(&mut removed);
+            } else {
+                self.hand += 1;
+            }
+        }
+    }
+
+    /// Gives every entry that `is_idle` to `removed`, and as much memory back as can be spared.
+    pub(super) fn sweep_all(
+        &mut self,
+        mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
+        mut removed: impl FnMut(Entry<K, S>),
+    ) {
+        let mut at = 0;
+        while at < self.places.len() {
+            if self.places[at].as_ref().is_some_and(&mut is_idle) {
+                self.remove(at).into_iter().for_each(&mut removed);
+            } else {
+                at += 1;
+            }
+        }
+        // A walk that began at the end of the table may have been moved to places that were passed already.
+        at = 0;
+        while at < self.places.len() && self.places[at].is_some() {
+            if self.places[at].as_ref().is_some_and(&mut is_idle) {
+                self.remove(at).into_iter().for_each(&mut removed);
+            } else {
+                at += 1;
+            }
+        }
+        self.shrink();
+    }
+
+    /// All entries, in no order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry<K, S>> {
+        self.places.iter().flatten()
+    }
+
+    /// All entries, in no order.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, S>> {
+        self.places.iter_mut().flatten()
+    }
+
+    fn shrink(&mut self) {
+        let wanted = (2 * self.len).max(SMALLEST);
+        if self.len == 0 {
+            self.places = Vec::new();
+            self.hand = 0;
+        } else if 2 * wanted <= self.places.len() {
+            self.rebuild(wanted);
+        }
+    }
+
+    fn rebuild(&mut self, size: usize) {
+        let old = std::mem::replace(&mut self.places, std::iter::repeat_with(|| None).take(size).collect());
+        self.hand = 0;
+        for entry in old.into_iter().flatten() {
+            self.place(entry);
+        }
+    }
+
+    /// Puts an entry into the first free place from its own on.
+    fn place(&mut self, entry: Entry<K, S>) -> usize {
+        let mut at = self.home(entry.tag);
+        while self.places[at].is_some() {
+            at = self.next(at);
+        }
+        self.places[at] = Some(entry);
+        at
+    }
+
+    /// Where a walk for `tag` begins.
+    #[inline]
+    fn home(&self, tag: Tag) -> usize {
+        ((u64::from(tag.hash()) * self.places.len() as u64) >> HASH_BITS) as usize
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.places.len() { 0 } else { at + 1 }
+    }
+}
+
+#[cfg(all(test, not(c13_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::Random;
+    use std::collections::HashMap;
+
+    /// Tags that fall together often.
+    fn tag(key: u64) -> Tag {
+        Tag::new((key % 37).wrapping_mul(0x0123_4567_89AB))
+    }
+
+    fn find(table: &Table<u64, u64>, key: u64) -> Option<usize> {
+        table.find(tag(key), |other| *other == key)
+    }
+
+    #[test]
+    fn it_agrees_with_a_map_over_random_operations() {
+        for seed in 0..200 {
+            let random = Random::new(seed);
+            let (mut table, mut map) = (Table::new(), HashMap::new());
+            let keys = 1 + random.below(150);
+            for step in 0..600 {
+                let key = random.below(keys);
+                let case = format!("seed {seed}, step {step}, key {key}");
+                match random.below(8) {
+                    0..=3 => match find(&table, key) {
+                        Some(at) => {
+                            assert_eq!(Some(&table.entry(at).state), map.get(&key), "{case}");
+                            table.entry(at).state = step;
+                            map.insert(key, step);
+                        }
+                        None => {
+                            assert_eq!(map.insert(key, step), None, "{case}");
+                            let at = table.insert(tag(key), key, step);
+                            assert_eq!((table.entry(at).key, table.entry(at).refused), (key, 0), "{case}");
+                        }
+                    },
+                    4 | 5 => {
+                        let removed = find(&table, key).and_then(|at| table.remove(at));
+                        assert_eq!(removed.map(|entry| entry.state), map.remove(&key), "{case}");
+                    }
+                    6 => {
+                        let is_idle = |entry: &Entry<u64, u64>| entry.state + 100 < step;
+                        table.sweep(random.below(20) as usize, is_idle, |entry| {
+                            assert_eq!(map.remove(&entry.key), Some(entry.state), "{case}");
+                        });
+                    }
+                    _ => {
+                        let is_idle = |entry: &Entry<u64, u64>| entry.state + 50 < step;
+                        table.sweep_all(is_idle, |entry| {
+                            assert_eq!(map.remove(&entry.key), Some(entry.state), "{case}");
+                        });
+                        assert!(
+                            map.values().all(|state| state + 50 >= step),
+                            "{case}: an idle entry is left"
+                        );
+                    }
+                }
+                assert_eq!(table.len(), map.len(), "{case}");
+                assert_eq!(table.entries().count(), map.len(), "{case}");
+                for (key, state) in &map {
+                    let at = find(&table, *key);
+                    assert_eq!(
+                        at.map(|at| table.entry(at).state),
+                        Some(*state),
+                        "{case}: {key} is lost"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_goes_with_the_keys_and_comes_back_when_they_are_gone() {
+        let mut table = Table::new();
+        for key in 0..10_000_u64 {
+            table.insert(Tag::new(key.wrapping_mul(0x9E37_79B9)), key, key);
+        }
+        assert!(table.bytes() <= 10_000 * 24 * 2, "{} bytes", table.bytes());
+        // Bit by bit, as it happens while new keys come.
+        for _ in 0..5_000 {
+            table.sweep(8, |entry| entry.key % 100 != 0, drop);
+        }
+        assert_eq!(table.len(), 100);
+        assert!(table.bytes() <= 100 * 24 * 4, "{} bytes", table.bytes());
+        table.sweep_all(|_| true, drop);
+        assert_eq!((table.len(), table.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn an_entry_of_small_parts_wastes_no_room() {
+        assert_eq!(size_of::<Option<Entry<u64, u64>>>(), 24);
+    }
+
+    #[test]
+    fn an_own_quota_is_noted_beside_the_hash() {
+        let mut table = Table::new();
+        let at = table.insert(tag(5), 5_u64, 0_u64);
+        for own in [true, true, false, true] {
+            table.entry(at).set_own_quota(own);
+            assert_eq!(table.entry(at).has_own_quota(), own);
+            assert_eq!(find(&table, 5), Some(at));
+        }
+    }
+}
