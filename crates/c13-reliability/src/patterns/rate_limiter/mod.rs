@@ -36,6 +36,8 @@
 //! | `max_wait` | zero: `acquire` refuses at once |
 //! | `max_waiters` | [`DEFAULT_MAX_WAITERS`] |
 
+#[cfg(feature = "axum")]
+mod axum;
 mod bucket;
 mod config;
 mod counter;
@@ -43,6 +45,8 @@ mod desk;
 mod error;
 mod gcra;
 mod keyed;
+#[cfg(feature = "tower")]
+mod layer;
 #[cfg(all(test, c13_loom))]
 mod loom;
 mod permit;
@@ -60,9 +64,13 @@ mod warm_up;
 mod window;
 mod word;
 
+#[cfg(feature = "axum")]
+pub use axum::{KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService};
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
 pub use keyed::{KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
+#[cfg(feature = "tower")]
+pub use layer::{Limiter, RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;
 pub use reservation::Reservation;
 pub use sharded::ShardedRateLimiter;
