@@ -1,5 +1,6 @@
 //! The local patterns, one folder each; none of them imports another.
 
+pub mod adaptive;
 pub mod bulkhead;
 pub mod cache;
 pub mod circuit_breaker;

@@ -65,6 +65,13 @@ impl Places {
         self.step(Word::admit).then(|| Place::new(self))
     }
 
+    /// Takes a place beyond the limit, for those who are guaranteed one.
+    pub(crate) fn enter_beyond(&self) -> Place<'_> {
+        // AcqRel: as in `leave`.
+        self.word.fetch_add(ONE, Ordering::AcqRel);
+        Place::new(self)
+    }
+
     /// Takes a place, and waits in line for it as long as the settings and the caller's deadline say.
     pub(crate) fn admission(&self) -> Admission<'_> {
         Admission::new(self)

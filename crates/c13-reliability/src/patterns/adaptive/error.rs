@@ -1,0 +1,50 @@
+//! Why an adaptive limit let a call not run.
+
+use crate::error::{Layer, Rejected};
+use crate::gate::places::NoPlace;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Why an adaptive limit let a call not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdaptiveRejected {
+    /// As many calls run as may now, and as many are in line as may, if any.
+    Full {
+        /// How many calls may run at a time now.
+        limit: u32,
+    },
+    /// The call was in line for as long as it may, or until its deadline.
+    WaitElapsed {
+        /// How long it was in line.
+        waited: Duration,
+    },
+}
+
+impl fmt::Display for AdaptiveRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { limit } => write!(f, "the adaptive limit of {limit} is reached"),
+            Self::WaitElapsed { waited } => write!(f, "the adaptive limit had no place for the call within {waited:?}"),
+        }
+    }
+}
+
+impl Error for AdaptiveRejected {}
+
+impl From<NoPlace> for AdaptiveRejected {
+    fn from(no_place: NoPlace) -> Self {
+        match no_place {
+            NoPlace::Full { limit } => Self::Full { limit },
+            NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
+        }
+    }
+}
+
+impl From<AdaptiveRejected> for Rejected {
+    /// An adaptive limit stands where a bulkhead would. When a place becomes free is not known.
+    fn from(_: AdaptiveRejected) -> Self {
+        Self::new(Layer::Bulkhead, None)
+    }
+}

@@ -1,0 +1,202 @@
+//! What users hold: the adaptive limit itself.
+
+use super::share::Shares;
+use super::shared::Shared;
+use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Partition, Permit};
+use crate::error::{ConfigError, ConfigValue};
+use crate::gate::places::Counts;
+use crate::gate::{Gate, Outcome, Refusal, Run};
+use crate::sync::Random;
+use crate::time::Clock;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Lets so many calls run at a time as the dependency can take. Clones are one limit.
+///
+/// See the [module](super) for how it learns. A call costs two clock readings and a lock, about 50 ns.
+#[derive(Clone)]
+pub struct AdaptiveLimit {
+    shared: Arc<Shared>,
+}
+
+impl AdaptiveLimit {
+    /// A limit with the default settings, on the system clock: gradient, from 20, within 1 and 1000, without a queue.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of_parts(AdaptiveConfig::default(), Clock::system(), Random::from_entropy(), None)
+    }
+
+    /// A limit with these settings, on `clock`.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_config(config: AdaptiveConfig, clock: Clock) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::of_parts(config, clock, Random::from_entropy(), None))
+    }
+
+    /// A limit that draws what varies the age of its baseline from `random`: with a fixed seed, one run is like another.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_random(config: AdaptiveConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::of_parts(config, clock, random, None))
+    }
+
+    /// A limit whose partitions have guaranteed shares of it, by name; see [`partition`](Self::partition).
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule. A share must be above 0, all together at most 1; names must be distinct;
+    /// a queue does not go with partitions.
+    pub fn partitioned(config: AdaptiveConfig, clock: Clock, shares: &[(&str, f64)]) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let refused = |setting, value, rule| Err(ConfigError::new("adaptive limit", setting, value, rule));
+        if config.max_queue > 0 {
+            let value = ConfigValue::Count(config.max_queue.into());
+            return refused("max_queue", value, "must be 0 where there are partitions");
+        }
+        for (at, (name, share)) in shares.iter().enumerate() {
+            if !(*share > 0.0 && *share <= 1.0) {
+                return refused("share", ConfigValue::Number(*share), "must be above 0 and at most 1");
+            }
+            if shares[..at].iter().any(|(other, _)| other == name) {
+                return refused(
+                    "partition",
+                    ConfigValue::Text("named twice"),
+                    "must have a name of its own",
+                );
+            }
+        }
+        let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+        if sum > 1.0 + 1e-9 {
+            return refused(
+                "share",
+                ConfigValue::Number(sum),
+                "must be at most 1 for all partitions together",
+            );
+        }
+        let shares = Shares::new(shares.iter().copied());
+        Ok(Self::of_parts(config, clock, Random::from_entropy(), Some(shares)))
+    }
+
+    /// For settings that were checked.
+    fn of_parts(config: AdaptiveConfig, clock: Clock, random: Random, shares: Option<Shares>) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(config, clock, random, shares)),
+        }
+    }
+
+    /// The partition called `name`: a gate of its own, with a guaranteed share. Calls that go through the limit itself
+    /// have only what nobody else uses.
+    #[must_use]
+    pub fn partition(&self, name: &str) -> Option<Partition> {
+        let index = self.shared.with_shares(|shares| shares.find(name))??;
+        Some(Partition::new(self.shared.clone(), index))
+    }
+
+    /// Runs `future` when there is a place for it. `Ok` is a latency to learn from, and `Err` is taken for overload.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Rejected`] if there is no place; the future is then never polled. [`Refusal::Failed`] with the future's
+    /// own error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside and gives back the place, within the limit or in line.
+    pub async fn call<F, T, E>(&self, future: F) -> Result<T, Refusal<AdaptiveRejected, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.call_classified(future, Outcome::of).await
+    }
+
+    /// Runs `future` when there is a place for it; `classify` says what its result means.
+    ///
+    /// A success is a latency to learn from, a failure is taken for overload, and what is ignored says nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn call_classified<F, C, T, E>(&self, future: F, classify: C) -> Result<T, Refusal<AdaptiveRejected, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: FnOnce(&Result<T, E>) -> Outcome,
+    {
+        let permit = self.admit().await.map_err(Refusal::Rejected)?;
+        Run::new(permit, future, classify).await.map_err(Refusal::Failed)
+    }
+
+    /// How many calls may run at a time now.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.shared.places.limit()
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> AdaptiveConfig {
+        self.shared.config
+    }
+
+    /// What it holds and what it did so far.
+    #[must_use]
+    pub fn snapshot(&self) -> AdaptiveSnapshot {
+        let Counts {
+            in_flight,
+            queued,
+            limit,
+            rejected,
+            wait_elapsed,
+            waited: _,
+        } = self.shared.places.counts();
+        AdaptiveSnapshot {
+            limit,
+            in_flight,
+            queued,
+            baseline: self.shared.with_state(|state| state.baseline()),
+            rejected,
+            wait_elapsed,
+            dropped: self.shared.dropped(),
+        }
+    }
+}
+
+impl Default for AdaptiveLimit {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gate for AdaptiveLimit {
+    type Permit<'a> = Permit<'a>;
+    type Rejection = AdaptiveRejected;
+
+    fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
+        let place = self.shared.places.try_enter()?;
+        Ok(Permit::new(&self.shared, place, None))
+    }
+
+    async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
+        let place = self.shared.places.admission().await?;
+        Ok(Permit::new(&self.shared, place, None))
+    }
+}
+
+impl fmt::Debug for AdaptiveLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdaptiveLimit")
+            .field("config", &self.shared.config)
+            .field("snapshot", &self.snapshot())
+            .finish_non_exhaustive()
+    }
+}

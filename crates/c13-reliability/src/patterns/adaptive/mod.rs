@@ -1,0 +1,84 @@
+//! Adaptive limit: so many calls at a time as the dependency can really take, found by measuring.
+//!
+//! Use it in place of a bulkhead where nobody knows the right number, or where it changes: with deployments, with the time
+//! of day, with noisy neighbours. Latency tells: while calls take no longer than without load, more may run; when they
+//! queue in the dependency, fewer should.
+//!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::adaptive::AdaptiveLimit;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let limit = AdaptiveLimit::new();
+//! assert_eq!(limit.call(async { Ok::<_, &str>(42) }).await, Ok(42));
+//! assert_eq!(limit.limit(), 20, "one call is not enough to learn from");
+//! # }
+//! ```
+//!
+//! # How it learns
+//!
+//! Calls are gathered in windows of 100 ms and at least 10 calls. At the end of each the [`Algorithm`] sets the next
+//! limit from the mean latency, the most calls that ran at a time, and whether too many were dropped:
+//!
+//! | a call | counts as |
+//! |---|---|
+//! | succeeded within `timeout` | a latency |
+//! | failed, or took longer than `timeout` | dropped |
+//! | ignored by the classifier, or panicked | nothing |
+//! | abandoned by its caller | dropped if it had run for `timeout`, else nothing |
+//!
+//! The limit grows only while it binds, that is, while at least half of it runs: an idle service learns nothing.
+//!
+//! Vegas and gradient compare latencies with a baseline, that without load. A better latency moves it, and so does that of
+//! any window in which the limit does not bind. And it ages: after `baseline_age`, and whenever the limit has fallen
+//! far, half of the limit is used for one window of 100 calls to measure it anew, so that a dependency that has become
+//! slower for good is not throttled for ever.
+//!
+//! # Partitions
+//!
+//! [`partitioned`](AdaptiveLimit::partitioned) gives kinds of calls guaranteed shares. What one does not use is lent to
+//! the others; a partition below its share is always let in, even while others still hold what was lent to them, so that
+//! for a moment more calls may run than the limit says.
+//!
+//! # What surprises
+//!
+//! - Every error is taken for overload unless a classifier says otherwise; up to 5 % of them are borne.
+//! - Calls that must never be limited should not go through it.
+//!
+//! # Settings
+//!
+//! | [`AdaptiveConfig`] | default | |
+//! |---|---|---|
+//! | `algorithm` | gradient, buffer 0.25 | how the limit follows what is measured |
+//! | `initial_limit`, `min_limit`, `max_limit` | 20, 1, 1000 | |
+//! | `window`, `min_samples` | 100 ms, 10 | how often the limit is looked at |
+//! | `timeout`, `drop_ratio` | 5 s, 0.05 | what counts as dropped, and how much of it is borne |
+//! | `baseline_age` | 30 s | how old a baseline may become |
+//! | `max_queue`, `max_wait` | 0, 0 | calls in line, and how long they may stay there |
+//!
+//! # Counts
+//!
+//! [`AdaptiveSnapshot`]: `limit`, `in_flight`, `queued`, `baseline`, `rejected`, `wait_elapsed`, `dropped`.
+
+mod algorithm;
+mod baseline;
+mod config;
+mod error;
+mod handle;
+mod partition;
+mod permit;
+mod share;
+mod shared;
+mod snapshot;
+mod state;
+#[cfg(all(test, not(c13_loom)))]
+mod tests;
+
+pub use config::{AdaptiveConfig, Algorithm};
+pub use error::AdaptiveRejected;
+pub use handle::AdaptiveLimit;
+pub use partition::Partition;
+pub use permit::Permit;
+pub use snapshot::AdaptiveSnapshot;

@@ -1,0 +1,59 @@
+//! A part of an adaptive limit with a guaranteed share.
+
+use super::shared::Shared;
+use super::{AdaptiveRejected, Permit};
+use crate::gate::Gate;
+use std::fmt;
+use std::sync::Arc;
+
+/// A part of an adaptive limit with a guaranteed share; made by [`AdaptiveLimit::partition`](super::AdaptiveLimit::partition).
+///
+/// It never waits: a call comes in at once or is refused. Run calls through it with [`gate::call`](crate::gate::call).
+#[derive(Clone)]
+pub struct Partition {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+impl Partition {
+    pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        Self { shared, index }
+    }
+
+    /// How many of its calls run.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.shared.with_shares(|shares| shares.busy(self.index)).unwrap_or(0)
+    }
+
+    /// How many of its calls are guaranteed a place now.
+    #[must_use]
+    pub fn guaranteed(&self) -> u32 {
+        let limit = self.shared.places.limit();
+        let guaranteed = self.shared.with_shares(|shares| shares.guaranteed(self.index, limit));
+        guaranteed.unwrap_or(0)
+    }
+}
+
+impl Gate for Partition {
+    type Permit<'a> = Permit<'a>;
+    type Rejection = AdaptiveRejected;
+
+    fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
+        let place = self.shared.enter_part(self.index)?;
+        Ok(Permit::new(&self.shared, place, Some(self.index)))
+    }
+
+    async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
+        self.try_admit()
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("in_flight", &self.in_flight())
+            .field("guaranteed", &self.guaranteed())
+            .finish_non_exhaustive()
+    }
+}
