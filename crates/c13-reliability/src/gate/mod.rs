@@ -7,10 +7,13 @@
 //!   abandoned.
 //! - [`call`]: all of it in one future.
 //! - `places`: so many calls at a time and so many in line, for bulkhead and adaptive limit.
+//! - [`OwnedGate`]: a gate whose permits can be held apart from it; `GateLayer` (feature `tower`) puts it around services.
 //! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
 
 mod call;
 mod classify;
+#[cfg(feature = "tower")]
+mod layer;
 mod outcome;
 pub(crate) mod places;
 mod run;
@@ -19,6 +22,8 @@ use std::future::Future;
 
 pub use call::{Call, Refusal, call};
 pub use classify::{ByResult, Classify};
+#[cfg(feature = "tower")]
+pub use layer::{GateLayer, GateService, ResponseFuture};
 pub use outcome::Outcome;
 pub use run::Run;
 
@@ -48,6 +53,19 @@ pub trait Gate: Send + Sync {
     ///
     /// Dropping the future gives back whatever it held: a place in the queue, or a permit nobody took.
     fn admit(&self) -> impl Future<Output = Result<Self::Permit<'_>, Self::Rejection>> + Send;
+}
+
+/// A gate whose permits can be held apart from it, as tasks of their own and tower layers need.
+///
+/// Such a permit shares ownership of the gate, which costs an atomic addition each way.
+pub trait OwnedGate: Gate + Clone {
+    /// The right to run one call.
+    type OwnedPermit: Permit + Send;
+    /// A call that comes in, as a future. Dropping it gives back whatever it holds.
+    type Admission: Future<Output = Result<Self::OwnedPermit, Self::Rejection>> + Send;
+
+    /// Admits a call, and may wait for its turn as long as the gate's settings say.
+    fn admit_owned(&self) -> Self::Admission;
 }
 
 /// The right to run one call.

@@ -6,6 +6,7 @@ use crate::sync::wait_queue::{self, Turn};
 use crate::time::{Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,24 +23,33 @@ pub(crate) enum NoPlace {
 pin_project! {
     /// A call that comes in, as a future. Dropping it gives up its place in line.
     #[must_use = "futures do nothing unless awaited"]
-    pub(crate) struct Admission<'a> {
-        places: &'a Places,
+    pub(crate) struct Admission<P>
+    where
+        P: Deref<Target = Places>,
+    {
+        places: P,
         #[pin]
-        stage: Stage<'a>,
+        stage: Stage<P>,
     }
 }
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<'a> {
+    enum Stage<P>
+    where
+        P: Deref<Target = Places>,
+    {
         New,
-        InLine { place: wait_queue::Place<&'a Places>, since: Tick, #[pin] sleep: Option<Sleep> },
+        InLine { place: wait_queue::Place<P>, since: Tick, #[pin] sleep: Option<Sleep> },
         Done,
     }
 }
 
-impl<'a> Admission<'a> {
-    pub(super) fn new(places: &'a Places) -> Self {
+impl<P> Admission<P>
+where
+    P: Deref<Target = Places> + Clone,
+{
+    pub(super) fn new(places: P) -> Self {
         Self {
             places,
             stage: Stage::New,
@@ -47,17 +57,19 @@ impl<'a> Admission<'a> {
     }
 }
 
-impl<'a> Future for Admission<'a> {
-    type Output = Result<Place<'a>, NoPlace>;
+impl<P> Future for Admission<P>
+where
+    P: Deref<Target = Places> + Clone,
+{
+    type Output = Result<Place<P>, NoPlace>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let places = *this.places;
         if let StageProjection::New = this.stage.as_mut().project() {
-            if let Some(place) = places.enter() {
+            if let Some(place) = Places::enter(this.places.clone()) {
                 return Poll::Ready(Ok(place));
             }
-            match Stage::in_line(places) {
+            match Stage::in_line(this.places.clone()) {
                 Ok(stage) => this.stage.set(stage),
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
@@ -67,12 +79,12 @@ impl<'a> Future for Admission<'a> {
         };
         // A place that comes together with the end of the wait counts.
         let result = if place.poll(cx) == Turn::Granted {
-            places.got_in(*since);
-            Ok(Place::new(places))
+            this.places.got_in(*since);
+            Ok(Place::new(this.places.clone()))
         } else {
             match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
                 None | Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(())) => Err(places.wait_elapsed(*since)),
+                Some(Poll::Ready(())) => Err(this.places.wait_elapsed(*since)),
             }
         };
         this.stage.set(Stage::Done);
@@ -80,17 +92,16 @@ impl<'a> Future for Admission<'a> {
     }
 }
 
-impl<'a> Stage<'a> {
+impl<P> Stage<P>
+where
+    P: Deref<Target = Places> + Clone,
+{
     /// Joins the line, if it is not too long.
-    fn in_line(places: &'a Places) -> Result<Self, NoPlace> {
+    fn in_line(places: P) -> Result<Self, NoPlace> {
         let max_queue = places.max_queue() as usize;
-        let place = wait_queue::Place::join(
-            places,
-            1,
-            |ahead| {
-                if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
-            },
-        );
+        let place = wait_queue::Place::join(places.clone(), 1, |ahead| {
+            if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
+        });
         let place = place.map_err(|()| places.full())?;
         let clock = places.clock();
         let since = clock.now();

@@ -17,7 +17,7 @@ fn places(limit: u32) -> Places {
 
 /// Comes in, is alone there, and goes out.
 fn visit(places: &Places, inside: &AtomicU64) {
-    let Ok(place) = block_on(places.admission()) else {
+    let Ok(place) = block_on(Places::admission(places)) else {
         panic!("there is room in line");
     };
     // Relaxed: only the count matters.
@@ -43,9 +43,9 @@ fn a_waiter_that_gives_up_while_a_place_is_handed_over_loses_none() {
     loom::model(|| {
         let places = Arc::new(places(1));
         let other = places.clone();
-        let held = places.enter();
+        let held = Places::enter(&*places);
         let handle = thread::spawn(move || {
-            let mut admission = pin!(other.admission());
+            let mut admission = pin!(Places::admission(&*other));
             let _polled = admission.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         });
         drop(held);
@@ -59,9 +59,9 @@ fn a_waiter_is_let_in_by_a_resize_however_they_meet() {
     loom::model(|| {
         let places = Arc::new(places(1));
         let other = places.clone();
-        let held = places.enter();
+        let held = Places::enter(&*places);
         let handle = thread::spawn(move || {
-            assert!(block_on(other.admission()).is_ok());
+            assert!(block_on(Places::admission(&*other)).is_ok());
         });
         places.resize(2);
         handle.join().unwrap();

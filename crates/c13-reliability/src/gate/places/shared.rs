@@ -7,6 +7,7 @@ use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
 use crate::sync::{Histogram, HistogramSnapshot, StripedCounter};
 use crate::time::{Clock, Tick};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// There are never more places: 2³¹ − 1.
@@ -55,26 +56,26 @@ impl Places {
 
     /// Takes a place at once, if there is one and nobody is in line.
     #[inline]
-    pub(crate) fn try_enter(&self) -> Result<Place<'_>, NoPlace> {
-        self.enter().ok_or_else(|| self.full())
+    pub(crate) fn try_enter(&self) -> Result<Place<&Self>, NoPlace> {
+        Self::enter(self).ok_or_else(|| self.full())
     }
 
-    /// As [`try_enter`](Self::try_enter), and counts no refusal.
+    /// As [`try_enter`](Self::try_enter), for whatever points to the places, and counts no refusal.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<Place<'_>> {
-        self.step(Word::admit).then(|| Place::new(self))
+    pub(crate) fn enter<P: Deref<Target = Self>>(this: P) -> Option<Place<P>> {
+        this.step(Word::admit).then(|| Place::new(this))
     }
 
     /// Takes a place beyond the limit, for those who are guaranteed one.
-    pub(crate) fn enter_beyond(&self) -> Place<'_> {
+    pub(crate) fn enter_beyond(&self) -> Place<&Self> {
         // AcqRel: as in `leave`.
         self.word.fetch_add(ONE, Ordering::AcqRel);
         Place::new(self)
     }
 
     /// Takes a place, and waits in line for it as long as the settings and the caller's deadline say.
-    pub(crate) fn admission(&self) -> Admission<'_> {
-        Admission::new(self)
+    pub(crate) fn admission<P: Deref<Target = Self> + Clone>(this: P) -> Admission<P> {
+        Admission::new(this)
     }
 
     /// Lets `limit` calls run at a time from now on. Up lets those in line in at once.
@@ -143,7 +144,7 @@ impl Places {
 
     /// Gives a place back, and lets the first in line have it.
     #[inline]
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         // AcqRel: what was done in this place is seen by who has it next.
         let before = Word::from_bits(self.word.fetch_sub(ONE, Ordering::AcqRel));
         if before.is_waited_for() {

@@ -25,6 +25,8 @@ enum Phase {
         settled: Tick,
         /// What of the limit is used meanwhile.
         share: f64,
+        /// How old what is measured may become, as a share of the age that is set.
+        keeps: f64,
     },
     Known {
         /// When it is to be measured anew.
@@ -36,6 +38,9 @@ enum Phase {
 /// the baseline doubtful: the dependency may have become slower for good.
 const FALLEN: f64 = 0.6;
 const WINDOWS_AT_LEAST: u32 = 10;
+
+/// What is measured in doubt, in the middle of a change, is measured again after this share of the age.
+const IN_DOUBT: f64 = 0.1;
 
 /// The share of the limit that is used while the baseline is measured, so that what queues in the dependency drains.
 const MEASURING: f64 = 0.5;
@@ -92,13 +97,13 @@ impl Baseline {
             (Phase::Known { .. }, _) => None,
             // Nothing succeeded, so nothing was measured.
             (Phase::New, None) => Some(now),
-            (Phase::New, Some(latency)) => Some(self.measure(latency, now, 1.0)),
-            (Phase::Measuring { .. }, latency) => {
+            (Phase::New, Some(latency)) => Some(self.measure(latency, now, 1.0, 1.0)),
+            (Phase::Measuring { keeps, .. }, latency) => {
                 if let Some(latency) = latency {
                     self.move_to(latency);
                 }
                 self.phase = Phase::Known {
-                    due: now + aged(config.baseline_age, unit),
+                    due: now + aged(config.baseline_age, keeps, unit),
                 };
                 Some(now)
             }
@@ -131,12 +136,13 @@ impl Baseline {
             return None;
         }
         (self.peak, self.at_least) = (limit, 0);
-        Some(self.measure(latency.unwrap_or_default(), now, MEASURING))
+        let keeps = if doubtful { IN_DOUBT } else { 1.0 };
+        Some(self.measure(latency.unwrap_or_default(), now, MEASURING, keeps))
     }
 
-    fn measure(&mut self, latency: Duration, now: Tick, share: f64) -> Tick {
+    fn measure(&mut self, latency: Duration, now: Tick, share: f64, keeps: f64) -> Tick {
         let settled = now + latency.saturating_mul(SETTLING);
-        self.phase = Phase::Measuring { settled, share };
+        self.phase = Phase::Measuring { settled, share, keeps };
         settled
     }
 
@@ -149,9 +155,9 @@ impl Baseline {
     }
 }
 
-/// An age that varies by 15 % up and down with `unit`, so that clients do not measure together.
-fn aged(age: Duration, unit: f64) -> Duration {
-    Duration::try_from_secs_f64(age.as_secs_f64() * (0.85 + 0.3 * unit)).unwrap_or(Duration::MAX)
+/// A share of an age that varies by 15 % up and down with `unit`, so that clients do not measure together.
+fn aged(age: Duration, share: f64, unit: f64) -> Duration {
+    Duration::try_from_secs_f64(age.as_secs_f64() * share * (0.85 + 0.3 * unit)).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use super::share::Shares;
 use super::shared::Shared;
-use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Partition, Permit};
+use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
-use crate::gate::places::Counts;
-use crate::gate::{Gate, Outcome, Refusal, Run};
+use crate::gate::places::{Counts, Places};
+use crate::gate::{Gate, Outcome, OwnedGate, Refusal, Run};
 use crate::sync::Random;
 use crate::time::Clock;
 use std::fmt;
@@ -187,8 +187,17 @@ impl Gate for AdaptiveLimit {
     }
 
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
-        let place = self.shared.places.admission().await?;
+        let place = Places::admission(&self.shared.places).await?;
         Ok(Permit::new(&self.shared, place, None))
+    }
+}
+
+impl OwnedGate for AdaptiveLimit {
+    type OwnedPermit = OwnedPermit;
+    type Admission = Admission;
+
+    fn admit_owned(&self) -> Admission {
+        Admission::new(&self.shared)
     }
 }
 

@@ -80,5 +80,5 @@ pub use config::{AdaptiveConfig, Algorithm};
 pub use error::AdaptiveRejected;
 pub use handle::AdaptiveLimit;
 pub use partition::Partition;
-pub use permit::Permit;
+pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::AdaptiveSnapshot;

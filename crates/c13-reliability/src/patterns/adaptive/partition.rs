@@ -1,9 +1,10 @@
 //! A part of an adaptive limit with a guaranteed share.
 
 use super::shared::Shared;
-use super::{AdaptiveRejected, Permit};
-use crate::gate::Gate;
+use super::{AdaptiveRejected, OwnedPermit, Permit};
+use crate::gate::{Gate, OwnedGate};
 use std::fmt;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 /// A part of an adaptive limit with a guaranteed share; made by [`AdaptiveLimit::partition`](super::AdaptiveLimit::partition).
@@ -46,6 +47,15 @@ impl Gate for Partition {
 
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
         self.try_admit()
+    }
+}
+
+impl OwnedGate for Partition {
+    type OwnedPermit = OwnedPermit;
+    type Admission = Ready<Result<OwnedPermit, AdaptiveRejected>>;
+
+    fn admit_owned(&self) -> Self::Admission {
+        ready(OwnedPermit::of_part(&self.shared, self.index))
     }
 }
 

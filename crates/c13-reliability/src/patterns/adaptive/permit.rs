@@ -1,36 +1,58 @@
 //! The right to run one call within an adaptive limit.
 
-use super::shared::Shared;
+use super::error::AdaptiveRejected;
+use super::shared::{PlacesOf, Shared};
 use super::state::{Ended, Sample};
-use crate::gate::places::Place;
+use crate::gate::places::{self, Place, Places};
 use crate::gate::{self, Outcome};
 use crate::time::Tick;
+use pin_project_lite::pin_project;
 use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-/// The right to run one call within an adaptive limit.
-///
-/// Dropping it gives the place back and takes the call for abandoned.
-#[must_use = "a permit that is dropped gives its place back"]
-pub struct Permit<'a> {
-    shared: &'a Shared,
+/// A call that runs: a place, and when it began. Dropping it untold takes the call for abandoned.
+struct Ticket<H>
+where
+    H: Deref<Target = Shared>,
+{
+    shared: H,
     part: Option<usize>,
     began: Tick,
     in_flight: u32,
-    /// Given back first or last, never twice.
-    place: Option<Place<'a>>,
     told: bool,
 }
 
-impl<'a> Permit<'a> {
-    pub(super) fn new(shared: &'a Shared, place: Place<'a>, part: Option<usize>) -> Self {
+impl<H> Ticket<H>
+where
+    H: Deref<Target = Shared>,
+{
+    /// Takes over `place`, which is one of `shared`'s.
+    fn new<P>(shared: H, place: Place<P>, part: Option<usize>) -> Self
+    where
+        P: Deref<Target = Places>,
+    {
+        place.keep();
         Self {
-            shared,
             part,
             began: shared.now(),
             in_flight: shared.places.in_flight(),
-            place: Some(place),
             told: false,
+            shared,
         }
+    }
+
+    fn record(mut self, outcome: Outcome) {
+        let ended = match outcome {
+            Outcome::Success => Ended::Succeeded,
+            Outcome::Failure { .. } => Ended::Dropped,
+            Outcome::Ignored => Ended::Ignored,
+            Outcome::Abandoned => self.abandoned(),
+        };
+        self.end(ended);
     }
 
     fn end(&mut self, ended: Ended) {
@@ -39,7 +61,7 @@ impl<'a> Permit<'a> {
         if let Some(part) = self.part {
             self.shared.leave_part(part);
         }
-        self.place = None;
+        self.shared.places.leave();
         self.shared.record(Sample {
             began: self.began,
             in_flight: self.in_flight,
@@ -57,19 +79,10 @@ impl<'a> Permit<'a> {
     }
 }
 
-impl gate::Permit for Permit<'_> {
-    fn record(mut self, outcome: Outcome) {
-        let ended = match outcome {
-            Outcome::Success => Ended::Succeeded,
-            Outcome::Failure { .. } => Ended::Dropped,
-            Outcome::Ignored => Ended::Ignored,
-            Outcome::Abandoned => self.abandoned(),
-        };
-        self.end(ended);
-    }
-}
-
-impl Drop for Permit<'_> {
+impl<H> Drop for Ticket<H>
+where
+    H: Deref<Target = Shared>,
+{
     fn drop(&mut self) {
         if !self.told {
             // A panic says nothing about the dependency's load.
@@ -83,8 +96,101 @@ impl Drop for Permit<'_> {
     }
 }
 
+/// The right to run one call within an adaptive limit.
+///
+/// Dropping it gives the place back and takes the call for abandoned.
+#[must_use = "a permit that is dropped gives its place back"]
+pub struct Permit<'a> {
+    ticket: Ticket<&'a Shared>,
+}
+
+impl<'a> Permit<'a> {
+    pub(super) fn new(shared: &'a Shared, place: Place<&'a Places>, part: Option<usize>) -> Self {
+        Self {
+            ticket: Ticket::new(shared, place, part),
+        }
+    }
+}
+
+impl gate::Permit for Permit<'_> {
+    fn record(self, outcome: Outcome) {
+        self.ticket.record(outcome);
+    }
+}
+
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").finish_non_exhaustive()
+    }
+}
+
+/// A [`Permit`] that owns a share of its limit, so that it can go wherever the call goes.
+#[must_use = "a permit that is dropped gives its place back"]
+pub struct OwnedPermit {
+    ticket: Ticket<Arc<Shared>>,
+}
+
+impl gate::Permit for OwnedPermit {
+    fn record(self, outcome: Outcome) {
+        self.ticket.record(outcome);
+    }
+}
+
+impl fmt::Debug for OwnedPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedPermit").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A call that comes in, as a future; made by [`OwnedGate::admit_owned`](gate::OwnedGate::admit_owned).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives up its place in line.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Admission {
+        shared: Arc<Shared>,
+        #[pin]
+        admission: places::Admission<PlacesOf>,
+    }
+}
+
+impl Admission {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: shared.clone(),
+            admission: Places::admission(PlacesOf::new(shared)),
+        }
+    }
+}
+
+impl Future for Admission {
+    type Output = Result<OwnedPermit, AdaptiveRejected>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let admitted = this.admission.poll(cx);
+        admitted
+            .map_ok(|place| OwnedPermit {
+                ticket: Ticket::new(this.shared.clone(), place, None),
+            })
+            .map_err(AdaptiveRejected::from)
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").finish_non_exhaustive()
+    }
+}
+
+impl OwnedPermit {
+    /// For a call of a partition, which never waits.
+    pub(super) fn of_part(shared: &Arc<Shared>, part: usize) -> Result<Self, AdaptiveRejected> {
+        let place = shared.enter_part(part)?;
+        Ok(Self {
+            ticket: Ticket::new(shared.clone(), place, Some(part)),
+        })
     }
 }

@@ -7,6 +7,8 @@ use crate::gate::places::{NoPlace, Place, Places};
 use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::time::{Clock, Tick};
+use std::ops::Deref;
+use std::sync::Arc;
 
 pub(super) struct Shared {
     pub(super) config: AdaptiveConfig,
@@ -65,12 +67,12 @@ impl Shared {
     }
 
     /// Takes a place for a call of a partition: a free one, or one that it is owed.
-    pub(super) fn enter_part(&self, index: usize) -> Result<Place<'_>, NoPlace> {
+    pub(super) fn enter_part(&self, index: usize) -> Result<Place<&Places>, NoPlace> {
         let Some(shares) = &self.shares else {
             return self.places.try_enter();
         };
         let mut shares = shares.lock();
-        let place = match self.places.enter() {
+        let place = match Places::enter(&self.places) {
             Some(place) => place,
             None if shares.is_owed(index, self.places.limit()) => self.places.enter_beyond(),
             None => return self.places.try_enter(),
@@ -83,5 +85,23 @@ impl Shared {
         if let Some(shares) = &self.shares {
             shares.lock().leave(index);
         }
+    }
+}
+
+/// Points to the places of a limit that it owns a share of.
+#[derive(Clone)]
+pub(super) struct PlacesOf(Arc<Shared>);
+
+impl PlacesOf {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(shared.clone())
+    }
+}
+
+impl Deref for PlacesOf {
+    type Target = Places;
+
+    fn deref(&self) -> &Places {
+        &self.0.places
     }
 }

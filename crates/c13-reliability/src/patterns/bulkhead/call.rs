@@ -13,9 +13,9 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct BulkheadCall<'a, F> {
         places: &'a Places,
-        place: Option<Place<'a>>,
+        place: Option<Place<&'a Places>>,
         #[pin]
-        admission: Option<Admission<'a>>,
+        admission: Option<Admission<&'a Places>>,
         #[pin]
         future: F,
     }
@@ -42,7 +42,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         // While the future is polled the place lies on the stack, so that a panic gives it back at once.
-        let entered = || this.admission.is_none().then(|| this.places.enter()).flatten();
+        let entered = || this.admission.is_none().then(|| Places::enter(*this.places)).flatten();
         let place = match this.place.take().or_else(entered) {
             Some(place) => place,
             None => ready!(wait(this.places, this.admission, cx))?,
@@ -59,11 +59,11 @@ where
 #[inline(never)]
 fn wait<'a>(
     places: &'a Places,
-    mut admission: Pin<&mut Option<Admission<'a>>>,
+    mut admission: Pin<&mut Option<Admission<&'a Places>>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Place<'a>, BulkheadRejected>> {
+) -> Poll<Result<Place<&'a Places>, BulkheadRejected>> {
     if admission.is_none() {
-        admission.set(Some(places.admission()));
+        admission.set(Some(Places::admission(places)));
     }
     let Some(waiting) = admission.as_mut().as_pin_mut() else {
         return Poll::Pending;

@@ -1,10 +1,10 @@
 //! What users hold: the bulkhead itself.
 
 use super::call::BulkheadCall;
-use super::{BulkheadConfig, BulkheadRejected, BulkheadSnapshot, Permit};
+use super::{Admission, BulkheadConfig, BulkheadRejected, BulkheadSnapshot, OwnedPermit, Permit};
 use crate::error::ConfigError;
-use crate::gate::Gate;
 use crate::gate::places::{Counts, Places};
+use crate::gate::{Gate, OwnedGate};
 use crate::snapshot::{Observed, Source};
 use crate::time::Clock;
 use std::fmt;
@@ -158,7 +158,16 @@ impl Gate for Bulkhead {
     }
 
     async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
-        Ok(Permit::new(self.places.admission().await?))
+        Ok(Permit::new(Places::admission(&*self.places).await?))
+    }
+}
+
+impl OwnedGate for Bulkhead {
+    type OwnedPermit = OwnedPermit;
+    type Admission = Admission;
+
+    fn admit_owned(&self) -> Admission {
+        Admission::new(&self.places)
     }
 }
 

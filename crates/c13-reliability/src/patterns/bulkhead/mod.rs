@@ -62,6 +62,6 @@ pub use call::BulkheadCall;
 pub use config::BulkheadConfig;
 pub use error::{BulkheadError, BulkheadRejected};
 pub use handle::Bulkhead;
-pub use permit::Permit;
+pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::BulkheadSnapshot;
 pub(crate) use snapshot::METRICS;
