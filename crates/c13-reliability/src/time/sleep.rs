@@ -6,8 +6,10 @@ use super::{Clock, Tick};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, ready};
+use std::thread::Thread;
 #[cfg(target_os = "linux")]
 use std::time::Duration;
 
@@ -72,6 +74,33 @@ impl Sleep {
         let mut this = self.project();
         *this.deadline = deadline;
         this.timer.set(Timer::Idle);
+    }
+}
+
+impl Sleep {
+    /// Waits on this thread, which blocks meanwhile: for code that is not a future. Never inside an async runtime, whose
+    /// tasks would stand still.
+    ///
+    /// On a virtual clock another thread has to turn it.
+    pub fn block(mut self) {
+        struct Unpark(Thread);
+
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+
+        // A runtime's timer may stand still as long as this thread does.
+        if let Source::System(system) = &mut self.clock.source {
+            system.own_timer = true;
+        }
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut cx = Context::from_waker(&waker);
+        let mut sleep = pin!(self);
+        while sleep.as_mut().poll(&mut cx).is_pending() {
+            std::thread::park();
+        }
     }
 }
 

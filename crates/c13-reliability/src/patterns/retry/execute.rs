@@ -1,6 +1,7 @@
 //! The future that makes attempts until one is good or the bounds are reached.
 
-use super::{Decision, GiveUp, RetryError, RetryExecutor, RetryState, Verdict};
+use super::handle::Judged;
+use super::{RetryError, RetryExecutor, RetryState, Verdict};
 use crate::time::Sleep;
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -102,30 +103,15 @@ where
                     continue;
                 }
             };
-            let decision = match (verdict, &result) {
-                (Verdict::Final, Ok(_)) => None,
-                (Verdict::Final, Err(_)) => Some(Decision::GiveUp(GiveUp::NotRetryable)),
-                (verdict, _) => Some(this.executor.after_failure(this.state, verdict.hint())),
-            };
-            let reason = match decision {
-                Some(Decision::Wait(wait)) => {
-                    // The attempt is dropped before the wait, and so is what it gave.
-                    drop(result);
-                    this.step.set(if wait.is_zero() {
-                        Step::Begin
-                    } else {
-                        Step::Wait {
-                            sleep: this.executor.clock().sleep(wait),
-                        }
-                    });
-                    continue;
+            match this.executor.judge(this.state, result, verdict) {
+                Judged::Over(result) => return Poll::Ready(result),
+                // The attempt is dropped before the wait.
+                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Begin),
+                Judged::Again(wait) => {
+                    let sleep = this.executor.clock().sleep(wait);
+                    this.step.set(Step::Wait { sleep });
                 }
-                Some(Decision::GiveUp(reason)) => Some(reason),
-                None => None,
-            };
-            this.executor.finish(this.state, reason);
-            let reason = reason.unwrap_or(GiveUp::NotRetryable);
-            return Poll::Ready(result.map_err(|error| RetryError::new(reason, this.state.attempts(), error)));
+            }
         }
     }
 }

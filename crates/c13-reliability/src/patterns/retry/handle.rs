@@ -2,7 +2,8 @@
 
 use super::execute::Execute;
 use super::{
-    Decision, GiveUp, RetryConfig, RetryError, RetrySnapshot, RetryState, RetryStrategy, Verdict, retry_config,
+    Decision, GiveUp, RetryConfig, RetryError, RetryEvent, RetrySnapshot, RetryState, RetryStrategy, Verdict,
+    retry_config,
 };
 use crate::budget::RetryBudget;
 use crate::error::ConfigError;
@@ -41,6 +42,14 @@ pub struct RetryExecutor {
     random: Arc<Random>,
     budget: Option<RetryBudget>,
     counters: Arc<StripedCounter<COUNTERS>>,
+    listener: Option<Arc<dyn Fn(&RetryEvent) + Send + Sync>>,
+}
+
+/// What an attempt's result means for its call.
+pub(super) enum Judged<T, E> {
+    Over(Result<T, RetryError<E>>),
+    /// There is another attempt after this wait.
+    Again(Duration),
 }
 
 const COUNTERS: usize = 6;
@@ -102,6 +111,7 @@ impl RetryExecutor {
             random: Arc::new(Random::from_entropy()),
             budget,
             counters: Arc::new(StripedCounter::compact()),
+            listener: None,
         }
     }
 
@@ -137,6 +147,14 @@ impl RetryExecutor {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.random = Arc::new(Random::new(seed));
+        self
+    }
+
+    /// Tells `listener` of each retry that is decided, before its wait. It runs in the task that retries, under no lock, and
+    /// must not block. It takes the place of the one before; clones made earlier keep theirs.
+    #[must_use]
+    pub fn on_retry(mut self, listener: impl Fn(&RetryEvent) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Arc::new(listener));
         self
     }
 
@@ -191,6 +209,30 @@ impl RetryExecutor {
         Execute::new(self, attempt, classify)
     }
 
+    /// The same as [`execute_with`](RetryExecutor::execute_with) for code that is not a future: it blocks the thread, in the
+    /// waits too. Never call it inside an async runtime.
+    ///
+    /// The waits go by the clock; on a virtual one another thread has to turn it.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute_with`](RetryExecutor::execute_with).
+    pub fn execute_blocking<F, C, T, E>(&self, mut attempt: F, mut classify: C) -> Result<T, RetryError<E>>
+    where
+        F: FnMut() -> Result<T, E>,
+        C: FnMut(&Result<T, E>) -> Verdict,
+    {
+        let mut state = self.begin();
+        loop {
+            let result = attempt();
+            let verdict = classify(&result);
+            match self.judge(&mut state, result, verdict) {
+                Judged::Over(result) => return result,
+                Judged::Again(wait) => self.clock.sleep(wait).block(),
+            }
+        }
+    }
+
     /// Begins a call that a loop of one's own drives: counts it for the budget and returns its state.
     ///
     /// Ask [`after_failure`](RetryExecutor::after_failure) after each failed attempt, and say at the end how it went
@@ -233,8 +275,15 @@ impl RetryExecutor {
         };
         let grant = || self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
         let decision = state.after_failure(&self.config, now, hint, self.random.unit(), grant);
-        if let Decision::Wait(_) = decision {
+        if let Decision::Wait(delay) = decision {
             self.counters.add(RETRIES, 1);
+            if let Some(listener) = &self.listener {
+                listener(&RetryEvent {
+                    // It was counted by the decision.
+                    retry: state.retries() - 1,
+                    delay,
+                });
+            }
         }
         decision
     }
@@ -256,6 +305,24 @@ impl RetryExecutor {
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
         read(&self.counters, self.budget.as_ref())
+    }
+
+    /// Whether a call is over after an attempt gave `result`, and with what. A result that is not the last is dropped here,
+    /// before the wait.
+    pub(super) fn judge<T, E>(&self, state: &mut RetryState, result: Result<T, E>, verdict: Verdict) -> Judged<T, E> {
+        let decision = match (verdict, &result) {
+            (Verdict::Final, Ok(_)) => None,
+            (Verdict::Final, Err(_)) => Some(Decision::GiveUp(GiveUp::NotRetryable)),
+            (verdict, _) => Some(self.after_failure(state, verdict.hint())),
+        };
+        let gave_up = match decision {
+            Some(Decision::Wait(wait)) => return Judged::Again(wait),
+            Some(Decision::GiveUp(reason)) => Some(reason),
+            None => None,
+        };
+        self.finish(state, gave_up);
+        let reason = gave_up.unwrap_or(GiveUp::NotRetryable);
+        Judged::Over(result.map_err(|error| RetryError::new(reason, state.attempts(), error)))
     }
 
     pub(super) fn clock(&self) -> &Clock {

@@ -70,11 +70,17 @@
 //! [`RetrySnapshot`]: `retries`, `successes` (after retries), `max_retries_exceeded`, `not_retryable`,
 //! `budget_exhausted`, `deadline_exceeded`, and the budget's own.
 
+mod classify;
 mod config;
 mod error;
+mod event;
 mod execute;
 mod handle;
 mod jitter;
+#[cfg(feature = "tower")]
+mod layer;
+#[cfg(feature = "redis")]
+mod redis;
 mod snapshot;
 mod state;
 mod strategy;
@@ -85,8 +91,11 @@ mod verdict;
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
 pub use config::{RetryConfig, retry_config};
 pub use error::RetryError;
+pub use event::RetryEvent;
 pub use handle::{RetryExecutor, retry_with_exponential_backoff};
 pub use jitter::Jitter;
+#[cfg(feature = "tower")]
+pub use layer::{ResponseFuture, RetryLayer, RetryService};
 pub(crate) use snapshot::METRICS;
 pub use snapshot::RetrySnapshot;
 pub use state::{Decision, GiveUp, RetryState};

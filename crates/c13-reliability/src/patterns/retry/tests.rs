@@ -344,6 +344,71 @@ fn a_server_that_says_when_is_obeyed() {
     assert_eq!((result, executor.clock().now()), (Ok(()), Tick::ZERO + 30 * SECOND));
 }
 
+// RT-31.
+#[test]
+fn a_listener_is_told_of_each_retry_and_its_delay() {
+    let executor = Executor::new();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let strategy = RetryStrategy::LinearBackoff {
+        initial: 2 * SECOND,
+        increment: 2 * SECOND,
+        max: 60 * SECOND,
+    };
+    let config = RetryConfig::new(3, strategy).jitter(Jitter::None);
+    let retry = on(&executor, config).on_retry(move |event| {
+        let mut heard = heard.lock().expect("no test panics under this lock");
+        heard.push((event.retry, event.delay.as_secs()));
+    });
+    assert!(executor.block_on(retry.execute(|| ready(Err::<(), ()>(())))).is_err());
+    assert_eq!(*told.lock().unwrap(), [(0, 2), (1, 4), (2, 6)]);
+}
+
+// RT-20, RT-16: a linear delay with jitter, in our ranges.
+#[test]
+fn a_linear_delay_is_spread_as_its_jitter_says() {
+    let strategy = RetryStrategy::LinearBackoff {
+        initial: SECOND,
+        increment: SECOND,
+        max: 60 * SECOND,
+    };
+    for (jitter, low) in [(Jitter::None, 3_000), (Jitter::Equal, 1_500), (Jitter::Full, 0)] {
+        let config = RetryConfig::new(3, strategy).jitter(jitter);
+        for unit in [0.0, 0.4, 0.5, 0.6, 0.999_999] {
+            let mut state = RetryState::new();
+            let mut last = Decision::GiveUp(GiveUp::MaxRetries);
+            for _ in 0..3 {
+                last = state.after_failure(&config, Tick::ZERO, None, unit, || true);
+            }
+            let expected = f64::from(low) + unit * f64::from(3_000 - low);
+            assert!(
+                matches!(last, Decision::Wait(wait) if (wait.as_secs_f64() * 1e3 - expected).abs() < 0.01),
+                "{jitter:?} at {unit}: {last:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn code_that_is_no_future_retries_just_so() {
+    let config = fixed(3, MS);
+    let retry = RetryExecutor::with_config(config, crate::time::Clock::system()).unwrap();
+    let start = crate::time::Clock::system().now();
+    let mut calls = 0;
+    let result = retry.execute_blocking(
+        || {
+            calls += 1;
+            if calls < 3 { Err("refused") } else { Ok(calls) }
+        },
+        Verdict::of,
+    );
+    assert_eq!(result, Ok(3));
+    assert!(crate::time::Clock::system().now() - start >= 2 * MS);
+    let result = retry.execute_blocking(|| Err::<(), _>(std::io::Error::other("odd")), Verdict::by_error);
+    assert!(matches!(result, Err(RetryError::NotRetryable { attempts: 1, .. })));
+    assert_eq!((retry.snapshot().successes, retry.snapshot().not_retryable), (1, 1));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_waits() {
     let waited = |seed| {

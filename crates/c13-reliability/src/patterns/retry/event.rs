@@ -1,0 +1,13 @@
+//! What a listener is told of a retry.
+
+use std::time::Duration;
+
+/// A retry that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryEvent {
+    /// Which retry of its call it is, counted from 0.
+    pub retry: u32,
+    /// How long it waits.
+    pub delay: Duration,
+}
