@@ -3,6 +3,7 @@
 use super::{Timeout, TimeoutError};
 use crate::time::{Carried, Deadline, Sleep, Within};
 use pin_project_lite::pin_project;
+use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,10 +11,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pin_project! {
-    /// A call under a time limit; made by [`Timeout::call`].
+    /// A call under a time limit; made by [`Timeout::call`], where `H` is a reference to the limit, and by the tower layer,
+    /// where it is the limit itself.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct TimeoutCall<'a, F> {
-        timeout: &'a Timeout,
+    pub struct TimeoutCall<H, F> {
+        timeout: H,
         #[pin]
         future: F,
         #[pin]
@@ -38,8 +40,8 @@ pub(super) enum Late {
     DeadlineExceeded,
 }
 
-impl<'a, F> TimeoutCall<'a, F> {
-    pub(super) fn new(timeout: &'a Timeout, future: F) -> Self {
+impl<H, F> TimeoutCall<H, F> {
+    pub(super) fn new(timeout: H, future: F) -> Self {
         Self {
             timeout,
             future,
@@ -48,8 +50,9 @@ impl<'a, F> TimeoutCall<'a, F> {
     }
 }
 
-impl<F, T, E> Future for TimeoutCall<'_, F>
+impl<H, F, T, E> Future for TimeoutCall<H, F>
 where
+    H: Borrow<Timeout>,
     F: Future<Output = Result<T, E>>,
 {
     type Output = Result<T, TimeoutError<E>>;
@@ -58,7 +61,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         if let StageProjection::New = this.stage.as_mut().project() {
-            let timeout = *this.timeout;
+            let timeout: &Timeout = (*this.timeout).borrow();
             if Deadline::is_over(timeout.clock()) {
                 return Poll::Ready(Err(timeout.late(Late::DeadlineExceeded)));
             }
@@ -75,8 +78,9 @@ where
     }
 }
 
-impl<F, T, E> TimeoutCall<'_, F>
+impl<H, F, T, E> TimeoutCall<H, F>
 where
+    H: Borrow<Timeout>,
     F: Future<Output = Result<T, E>>,
 {
     /// All polls but the first.
@@ -90,7 +94,7 @@ where
         if let Poll::Ready(result) = this.future.poll(cx) {
             return Poll::Ready(result.map_err(TimeoutError::CallFailed));
         }
-        Self::poll_limit(this.timeout, this.stage, cx)
+        Self::poll_limit((*this.timeout).borrow(), this.stage, cx)
     }
 
     /// Whether time is up, after the future had to wait.
@@ -124,10 +128,8 @@ impl Stage {
     }
 }
 
-impl<F> fmt::Debug for TimeoutCall<'_, F> {
+impl<H, F> fmt::Debug for TimeoutCall<H, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutCall")
-            .field("limit", &self.timeout.config().limit)
-            .finish_non_exhaustive()
+        f.debug_struct("TimeoutCall").finish_non_exhaustive()
     }
 }

@@ -82,7 +82,7 @@ impl Timeout {
     /// # Cancel safety
     ///
     /// Dropping it drops the future inside and frees the timer.
-    pub fn call<F, T, E>(&self, future: F) -> TimeoutCall<'_, F>
+    pub fn call<F, T, E>(&self, future: F) -> TimeoutCall<&Self, F>
     where
         F: Future<Output = Result<T, E>>,
     {

@@ -24,6 +24,10 @@
 //! past it, a timeout inside is cut to it. Where a deadline is already set the earlier of the two counts. A call whose
 //! deadline has passed is not started.
 //!
+//! To take a deadline to the next process, write what [is left](crate::time::Deadline::remaining) with [`grpc_timeout`]
+//! or [`http_timeout`]; there read it with [`parse_grpc_timeout`] or [`parse_http_timeout`] and run the work in the
+//! [scope](crate::time::Deadline::scope) of a deadline [after](crate::time::Deadline::after) it.
+//!
 //! # What it costs
 //!
 //! A call that is ready when it is first polled costs neither a timer nor, unless a deadline is set around it, a reading
@@ -43,6 +47,9 @@ mod call;
 mod config;
 mod error;
 mod handle;
+mod header;
+#[cfg(feature = "tower")]
+mod layer;
 mod snapshot;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
@@ -51,5 +58,10 @@ pub use call::TimeoutCall;
 pub use config::TimeoutConfig;
 pub use error::TimeoutError;
 pub use handle::Timeout;
+pub use header::{
+    GRPC_TIMEOUT, HTTP_TIMEOUT, TimeoutHeaderError, grpc_timeout, http_timeout, parse_grpc_timeout, parse_http_timeout,
+};
+#[cfg(feature = "tower")]
+pub use layer::{TimeoutLayer, TimeoutService};
 pub(crate) use snapshot::METRICS;
 pub use snapshot::TimeoutSnapshot;
