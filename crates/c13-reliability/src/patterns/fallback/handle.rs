@@ -144,6 +144,11 @@ impl<T, E> Fallback<T, E> {
         F: Future<Output = Result<T, E>>,
     {
         let result = future.await;
+        self.answer(result)
+    }
+
+    /// Answers for a call that gave `result`.
+    pub(super) fn answer(&self, result: Result<T, E>) -> Result<T, FallbackError<E>> {
         self.shared.answer(result)
     }
 

@@ -41,10 +41,14 @@
 
 mod error;
 mod handle;
+#[cfg(feature = "tower")]
+mod layer;
 mod snapshot;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 
 pub use error::FallbackError;
 pub use handle::Fallback;
+#[cfg(feature = "tower")]
+pub use layer::{FallbackLayer, FallbackService, ResponseFuture};
 pub use snapshot::FallbackSnapshot;

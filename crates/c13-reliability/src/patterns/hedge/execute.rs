@@ -4,31 +4,59 @@ use super::handle::{ABANDONED, FAILURES, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS
 use super::state::{HedgeState, Next};
 use crate::time::{Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
+use std::borrow::Borrow;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// What makes the attempts of a call: a closure, or a service and a request.
+pub(super) trait Make {
+    /// One attempt.
+    type Attempt: Future;
+
+    fn make(&mut self) -> Self::Attempt;
+}
+
+impl<F, Fut> Make for F
+where
+    F: FnMut() -> Fut,
+    Fut: Future,
+{
+    type Attempt = Fut;
+
+    fn make(&mut self) -> Fut {
+        self()
+    }
+}
+
+/// What an attempt gives.
+type Given<M> = <<M as Make>::Attempt as Future>::Output;
+
 pin_project! {
     /// The first attempt lies in the future itself; each hedge that is really made has an allocation of its own.
     #[must_use = "futures do nothing unless awaited"]
-    pub(super) struct Execute<'a, F, Fut, A, R> {
-        make: F,
+    pub(super) struct Execute<H, M, A>
+    where
+        H: Borrow<Hedge>,
+        M: Make,
+    {
+        make: M,
         accept: A,
-        race: Race<'a>,
+        race: Race<H>,
         #[pin]
-        primary: Option<Fut>,
-        hedges: Vec<Pin<Box<Fut>>>,
+        primary: Option<M::Attempt>,
+        hedges: Vec<Pin<Box<M::Attempt>>>,
         // What the first attempt gave, if it was not good.
-        first: Option<R>,
+        first: Option<Given<M>>,
         #[pin]
         timer: Option<Sleep>,
     }
 }
 
 /// The call apart from its futures; dropped with them or after them, it counts what was abandoned.
-struct Race<'a> {
-    hedge: &'a Hedge,
+struct Race<H: Borrow<Hedge>> {
+    hedge: H,
     state: HedgeState,
     began: Option<Tick>,
     is_new: bool,
@@ -38,11 +66,12 @@ struct Race<'a> {
     hedged: bool,
 }
 
-impl<'a> Race<'a> {
-    fn new(hedge: &'a Hedge) -> Self {
+impl<H: Borrow<Hedge>> Race<H> {
+    fn new(hedge: H) -> Self {
+        let max_hedges = hedge.borrow().config().max_hedges;
         Self {
             hedge,
-            state: HedgeState::new(hedge.config().max_hedges),
+            state: HedgeState::new(max_hedges),
             began: None,
             is_new: true,
             primary_runs: false,
@@ -51,13 +80,17 @@ impl<'a> Race<'a> {
         }
     }
 
+    fn hedge(&self) -> &Hedge {
+        self.hedge.borrow()
+    }
+
     /// Whether the delay since the last start is over.
     fn poll_delay(&self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Next {
         if timer.is_none() {
-            match self.hedge.delay() {
+            match self.hedge().delay() {
                 None => return Next::Wait,
                 Some(Duration::ZERO) => return self.state.delay_over(),
-                Some(delay) => timer.set(Some(self.hedge.clock().sleep(delay))),
+                Some(delay) => timer.set(Some(self.hedge().clock().sleep(delay))),
             }
         }
         match timer.as_pin_mut().map(|timer| timer.poll(cx)) {
@@ -68,39 +101,39 @@ impl<'a> Race<'a> {
 
     /// Whether another attempt, which is wanted, may be started.
     fn may_start(&self) -> bool {
-        !Deadline::is_over(self.hedge.clock()) && self.hedge.grants()
+        !Deadline::is_over(self.hedge().clock()) && self.hedge().grants()
     }
 
     fn started(&mut self) {
         self.state.started();
         self.hedged = true;
         self.hedges_run += 1;
-        self.hedge.count(HEDGES, 1);
+        self.hedge().count(HEDGES, 1);
     }
 
     fn primary_won(&mut self, is_ok: bool) {
         if is_ok {
-            self.hedge.measure(self.began);
+            self.hedge().measure(self.began);
         }
         if self.hedged {
-            self.hedge.count(PRIMARY_WINS, 1);
+            self.hedge().count(PRIMARY_WINS, 1);
         }
     }
 }
 
-impl Drop for Race<'_> {
+impl<H: Borrow<Hedge>> Drop for Race<H> {
     fn drop(&mut self) {
         if self.hedged && self.primary_runs {
             // It took at least this long. Left out, the slow calls that hedges win would make the measured delay sink.
-            self.hedge.measure(self.began);
+            self.hedge().measure(self.began);
         }
-        self.hedge
+        self.hedge()
             .count(ABANDONED, self.hedges_run + u64::from(self.primary_runs));
     }
 }
 
-impl<'a, F, Fut, A, R> Execute<'a, F, Fut, A, R> {
-    pub(super) fn new(hedge: &'a Hedge, make: F, accept: A) -> Self {
+impl<H: Borrow<Hedge>, M: Make, A> Execute<H, M, A> {
+    pub(super) fn new(hedge: H, make: M, accept: A) -> Self {
         Self {
             make,
             accept,
@@ -113,10 +146,10 @@ impl<'a, F, Fut, A, R> Execute<'a, F, Fut, A, R> {
     }
 }
 
-impl<F, Fut, A, T, E> Future for Execute<'_, F, Fut, A, Result<T, E>>
+impl<H, M, A, T, E> Future for Execute<H, M, A>
 where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
+    H: Borrow<Hedge>,
+    M: Make<Attempt: Future<Output = Result<T, E>>>,
     A: FnMut(&Result<T, E>) -> bool,
 {
     type Output = Result<T, E>;
@@ -126,8 +159,8 @@ where
         let mut this = self.as_mut().project();
         if this.race.is_new {
             this.race.is_new = false;
-            this.race.began = this.race.hedge.begin();
-            let primary = (this.make)();
+            this.race.began = this.race.hedge().begin();
+            let primary = this.make.make();
             this.race.primary_runs = true;
             this.primary.set(Some(primary));
         }
@@ -135,10 +168,10 @@ where
     }
 }
 
-impl<F, Fut, A, T, E> Execute<'_, F, Fut, A, Result<T, E>>
+impl<H, M, A, T, E> Execute<H, M, A>
 where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
+    H: Borrow<Hedge>,
+    M: Make<Attempt: Future<Output = Result<T, E>>>,
     A: FnMut(&Result<T, E>) -> bool,
 {
     /// Polls all attempts, starts the next where one failed or the delay is over, and again until nothing moves.
@@ -168,7 +201,7 @@ where
                         drop(this.hedges.remove(at));
                         race.hedges_run -= 1;
                         if (this.accept)(&result) {
-                            race.hedge.count(HEDGE_WINS, 1);
+                            race.hedge().count(HEDGE_WINS, 1);
                             this.primary.set(None);
                             this.hedges.clear();
                             return Poll::Ready(result);
@@ -185,12 +218,12 @@ where
                 Next::Start if race.may_start() => {
                     this.timer.set(None);
                     race.started();
-                    this.hedges.push(Box::pin((this.make)()));
+                    this.hedges.push(Box::pin(this.make.make()));
                 }
                 // Some attempts may not have been polled yet; now that none is wanted any more, they are.
                 Next::Start if race.state.refused() == Next::Wait => {}
                 Next::Start | Next::Over => {
-                    race.hedge.count(FAILURES, 1);
+                    race.hedge().count(FAILURES, 1);
                     let first = this.first.take();
                     return Poll::Ready(first.expect("a call is over only after its first attempt has failed"));
                 }

@@ -65,6 +65,8 @@ mod config;
 mod execute;
 mod handle;
 mod latency;
+#[cfg(feature = "tower")]
+mod layer;
 mod snapshot;
 mod state;
 #[cfg(all(test, not(c13_loom)))]
@@ -73,4 +75,6 @@ mod tests;
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
 pub use config::{HedgeConfig, HedgeDelay};
 pub use handle::Hedge;
+#[cfg(feature = "tower")]
+pub use layer::{HedgeLayer, HedgeService, ResponseFuture};
 pub use snapshot::HedgeSnapshot;
