@@ -1,35 +1,49 @@
-//! A page that shows prices: fresh, as last seen, or none at all.
+//! A price service goes down: the last good price, then a price of yesterday, and never a hidden failure.
 //!
 //! `cargo run -p c13-reliability --example fallback_example`
 
-use c13_reliability::patterns::circuit_breaker::CircuitBreaker;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerError};
 use c13_reliability::patterns::fallback::Fallback;
+use c13_reliability::time::Clock;
 use std::time::Duration;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let breaker = CircuitBreaker::new(2, 1, Duration::from_secs(30));
-    let prices = Fallback::<u32, String>::last_good(Duration::from_secs(60)).or_value(0);
+    let clock = Clock::system();
+    let breaker = CircuitBreaker::new(3, 1, Duration::from_secs(30));
+    let prices = Fallback::<f64, CircuitBreakerError<&str>>::last_good(100 * MILLISECOND).or_value(9.90);
+    println!("the last good price counts for 100 ms, then yesterday's 9.90 does\n");
 
-    let service = [
-        Err("connection refused"),
-        Ok(42),
-        Err("timed out"),
-        Err("timed out"),
-        Ok(43),
-    ];
-    for answer in service {
-        // The fallback is outside, so the breaker sees every failure.
-        let shown = prices
-            .call(async { breaker.call(async { answer }).await.map_err(|error| error.to_string()) })
-            .await;
+    let start = clock.now();
+    for step in 0..8 {
+        let is_up = step < 3;
+        let answer = prices
+            .call(breaker.call(async {
+                if is_up {
+                    Ok(10.0 + f64::from(step))
+                } else {
+                    Err("connection refused")
+                }
+            }))
+            .await
+            .expect("there is always something to fall back on");
         println!(
-            "the service says {answer:?}; the page shows {shown:?}; the circuit is {:?}",
-            breaker.current_state()
+            "{:>4} ms  service {:<5} breaker {:<9} price {answer:.2}",
+            (clock.now() - start).as_millis(),
+            if is_up { "up," } else { "down," },
+            breaker.current_state().name()
         );
+        clock.sleep(40 * MILLISECOND).await;
     }
+
     let counts = prices.snapshot();
-    println!("{counts:?}");
-    assert_eq!((counts.values, counts.last_good), (1, 3));
-    assert_eq!(breaker.metrics().failure_count, 3);
+    println!(
+        "\nanswered with the last good price {} times and with yesterday's {} times; the breaker saw {} failures",
+        counts.last_good,
+        counts.values,
+        breaker.metrics().failure_count
+    );
+    assert!(counts.last_good > 0 && counts.values > 0 && breaker.metrics().failure_count == 3);
 }

@@ -1,46 +1,66 @@
-//! One replica in five is slow: without a hedge, and with one after 20 ms.
+//! A replica that is slow now and then, with and without a hedge.
 //!
 //! `cargo run -p c13-reliability --example hedge_example`
 
-use c13_reliability::patterns::hedge::Hedge;
+use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay};
+use c13_reliability::sync::{HistogramSnapshot, Random};
 use c13_reliability::time::Clock;
-use std::cell::Cell;
 use std::time::Duration;
 
-/// Every fifth request takes 200 ms, all others 5 ms.
-async fn ask(clock: &Clock, requests: &Cell<u32>) -> Result<u32, &'static str> {
-    requests.set(requests.get() + 1);
-    let number = requests.get();
-    let slow = number.is_multiple_of(5);
-    clock.sleep(Duration::from_millis(if slow { 200 } else { 5 })).await;
-    Ok(number)
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Answers within 5 ms, but one call in fifty takes 80 ms.
+async fn replica(clock: &Clock, random: &Random) -> Result<u32, &'static str> {
+    let takes = if random.below(50) == 0 {
+        80
+    } else {
+        2 + random.below(3) as u32
+    };
+    clock.sleep(takes * MILLISECOND).await;
+    Ok(takes)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let clock = Clock::system();
-    let hedge = Hedge::new(Duration::from_millis(20));
-    let mut longest = [Duration::ZERO; 2];
-    for (with_hedge, longest) in [false, true].into_iter().zip(&mut longest) {
-        let requests = Cell::new(0);
-        for _ in 0..20 {
-            let start = clock.now();
-            let answer = if with_hedge {
-                hedge.execute(|| ask(&clock, &requests)).await
-            } else {
-                ask(&clock, &requests).await
-            };
-            assert!(answer.is_ok());
-            *longest = (*longest).max(clock.now() - start);
+    let random = Random::new(7);
+    let config = HedgeConfig::new(HedgeDelay::Percentile {
+        quantile: 0.95,
+        min_samples: 100,
+        window: Duration::from_secs(30),
+    });
+    let hedge = Hedge::with_config(config, clock.clone()).expect("the settings are good");
+
+    let (mut alone, mut hedged) = (HistogramSnapshot::<6>::new(), HistogramSnapshot::<6>::new());
+    for call in 0..600 {
+        let start = clock.now();
+        replica(&clock, &random).await.expect("it only ever is slow");
+        alone.record((clock.now() - start).as_micros() as u64);
+
+        let start = clock.now();
+        hedge
+            .execute(|| replica(&clock, &random))
+            .await
+            .expect("it only ever is slow");
+        if call >= 100 {
+            hedged.record((clock.now() - start).as_micros() as u64);
         }
-        let kind = if with_hedge {
-            "hedged after 20 ms"
-        } else {
-            "as they come"
-        };
-        let (requests, longest) = (requests.get(), longest.as_millis());
-        println!("20 calls {kind}: {requests} requests, the slowest answer after {longest} ms");
     }
-    println!("{:?}", hedge.snapshot());
-    assert!(longest[1] < longest[0], "the second request beats the slow first one");
+
+    let show = |name: &str, latencies: &HistogramSnapshot<6>| {
+        let [p50, p99] = [0.5, 0.99].map(|q| latencies.quantile(q).unwrap_or(0) as f64 / 1e3);
+        println!("{name:<14} P50 {p50:>5.1} ms   P99 {p99:>5.1} ms");
+    };
+    show("without hedge", &alone);
+    show("with hedge", &hedged);
+    let counts = hedge.snapshot();
+    println!(
+        "\nthe hedge waits for {:.1} ms now, which 95 % of the calls take at most",
+        hedge.delay().unwrap_or_default().as_secs_f64() * 1e3
+    );
+    println!(
+        "{} of 600 calls were hedged; {} were won by the hedge, {} attempts were dropped",
+        counts.hedges, counts.hedge_wins, counts.abandoned
+    );
+    assert!(counts.hedge_wins > 0);
 }

@@ -1,52 +1,84 @@
 //! What a user of fallbacks relies on, through the public names only.
 
-use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerError};
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerError, CircuitState};
 use c13_reliability::patterns::fallback::{Fallback, FallbackError};
-use c13_reliability::time::VirtualTime;
+use c13_reliability::patterns::retry::{RetryConfig, RetryError, RetryExecutor, RetryStrategy};
+use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError};
+use c13_reliability::time::Executor;
+use std::cell::Cell;
 use std::time::Duration;
 
-const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+// CO-01, outside a retry.
+#[test]
+fn a_fallback_outside_a_retry_answers_after_its_last_attempt() {
+    let executor = Executor::new();
+    let config = RetryConfig::new(2, RetryStrategy::FixedDelay(MS));
+    let retry = RetryExecutor::with_config(config, executor.clock()).expect("good");
+    let fallback = Fallback::<u32, RetryError<&str>>::value(7);
+    let calls = Cell::new(0);
+    let answer = executor.block_on(fallback.call(retry.execute(|| {
+        calls.set(calls.get() + 1);
+        async { Err("down") }
+    })));
+    assert_eq!((answer, calls.get()), (Ok(7), 3));
+}
+
+// CO-01, outside an open breaker.
+#[test]
+fn a_fallback_outside_an_open_breaker_sees_that_it_is_open() {
+    let executor = Executor::new();
+    let breaker = CircuitBreaker::new(1, 1, Duration::from_secs(30));
+    breaker.force_open();
+    let fallback = Fallback::function(|error: &CircuitBreakerError<&str>| match error {
+        CircuitBreakerError::CircuitOpen { .. } => Ok("open"),
+        _ => Ok("failed"),
+    });
+    let called = Cell::new(false);
+    let answer = executor.block_on(fallback.call(breaker.call(async {
+        called.set(true);
+        Ok("answer")
+    })));
+    assert_eq!((answer, called.get()), (Ok("open"), false));
+}
+
+// CO-01, outside a time limit.
+#[test]
+fn a_fallback_outside_a_time_limit_sees_that_it_is_over() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let timeout = Timeout::with_config(TimeoutConfig::new(10 * MS), clock.clone()).expect("good");
+    let fallback = Fallback::function(|error: &TimeoutError<&str>| Ok(error.is_timeout()));
+    let answer = executor.block_on(fallback.call(timeout.call(async {
+        clock.sleep(100 * MS).await;
+        Ok(false)
+    })));
+    assert_eq!(answer, Ok(true));
+}
+
+#[test]
+fn a_fallback_never_hides_a_failure_from_the_breaker_inside() {
+    let executor = Executor::new();
+    let breaker = CircuitBreaker::new(3, 1, Duration::from_secs(30));
+    let fallback = Fallback::<u32, CircuitBreakerError<&str>>::value(7);
+    for _ in 0..3 {
+        assert_eq!(
+            executor.block_on(fallback.call(breaker.call(async { Err("down") }))),
+            Ok(7)
+        );
+    }
+    assert_eq!(breaker.current_state(), CircuitState::Open);
+    assert_eq!((breaker.metrics().failure_count, fallback.snapshot().values), (3, 3));
+}
 
 #[tokio::test]
-async fn a_last_good_value_is_served_until_it_is_too_old() {
-    let time = VirtualTime::new();
-    let fallback = Fallback::<u32, &str>::last_good_by(60 * SECOND, time.clock());
-    assert!(
-        fallback.call(async { Err("down") }).await.is_err(),
-        "nothing good was seen yet"
-    );
-    assert_eq!(fallback.call(async { Ok(42) }).await, Ok(42));
-    time.advance(60 * SECOND);
-    assert_eq!(
-        fallback.call(async { Err("down") }).await,
-        Ok(42),
-        "not older than allowed"
-    );
-    time.advance(SECOND);
+async fn without_anything_to_fall_back_on_the_error_comes_through() {
+    let fallback = Fallback::<u32, &str>::nothing();
     assert_eq!(
         fallback.call(async { Err("down") }).await,
         Err(FallbackError::CallFailed("down"))
     );
-}
-
-#[tokio::test]
-async fn the_breaker_inside_sees_every_failure_that_the_fallback_covers() {
-    let breaker = CircuitBreaker::new(3, 1, SECOND);
-    let fallback = Fallback::<u32, CircuitBreakerError<&str>>::value(7);
-    for _ in 0..5 {
-        assert_eq!(fallback.call(breaker.call(async { Err("down") })).await, Ok(7));
-    }
-    let metrics = breaker.metrics();
-    assert_eq!((metrics.failure_count, metrics.rejection_count), (3, 2));
-    assert_eq!(fallback.snapshot().values, 5);
-}
-
-#[tokio::test]
-async fn errors_that_are_not_handled_go_through() {
-    let fallback = Fallback::<u32, &str>::value(7).handles(|error| *error != "forbidden");
-    assert_eq!(
-        fallback.call(async { Err("forbidden") }).await,
-        Err(FallbackError::CallFailed("forbidden"))
-    );
-    assert_eq!(fallback.call(async { Err("down") }).await, Ok(7));
+    let answer = fallback.call_or_else(async { Err("down") }, |_| async { Ok(7) }).await;
+    assert_eq!(answer, Ok(7));
 }

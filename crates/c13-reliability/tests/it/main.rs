@@ -1,8 +1,10 @@
 //! The integration tests: one binary, one module a pattern, and the rules that the source tree keeps.
 
+mod adaptive;
 mod bulkhead;
 mod cache;
 mod circuit_breaker;
+mod dropping;
 mod fallback;
 mod health;
 mod hedge;
@@ -14,3 +16,4 @@ mod scheduler;
 mod supervisor;
 mod tidy;
 mod timeout;
+mod tower_layers;

@@ -1,0 +1,296 @@
+//! One contract for every tower layer: readiness, clones, errors and dropped responses, over a service that checks how it
+//! is used, over `ConcurrencyLimit`, and over `Buffer`.
+
+#![cfg(feature = "tower")]
+
+use c13_reliability::gate::GateLayer;
+use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, Algorithm};
+use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
+use c13_reliability::patterns::fallback::{Fallback, FallbackLayer};
+use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeLayer};
+use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
+use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutLayer};
+use c13_reliability::time::{Clock, Executor};
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tower::limit::ConcurrencyLimit;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+const MS: Duration = Duration::from_millis(1);
+/// Requests from here on never get an answer.
+const HANG: u32 = 1_000;
+
+/// A service that must be polled ready before each call, and a clone of it anew. It answers odd numbers after 1 ms and fails
+/// even ones.
+struct Strict {
+    clock: Clock,
+    is_ready: bool,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU32,
+    running: AtomicU32,
+}
+
+impl Strict {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            is_ready: false,
+            counts: Arc::default(),
+        }
+    }
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            is_ready: false,
+            counts: self.counts.clone(),
+        }
+    }
+}
+
+/// Counts a response as long as it lives.
+struct Running(Arc<Counts>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Service<u32> for Strict {
+    type Response = u32;
+    type Error = &'static str;
+    type Future = Pin<Box<dyn Future<Output = Result<u32, &'static str>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        assert!(std::mem::take(&mut self.is_ready), "it was not polled ready");
+        self.counts.calls.fetch_add(1, Ordering::Relaxed);
+        self.counts.running.fetch_add(1, Ordering::Relaxed);
+        let (clock, running) = (self.clock.clone(), Running(self.counts.clone()));
+        Box::pin(async move {
+            let _running = running;
+            if request >= HANG {
+                std::future::pending::<()>().await;
+            }
+            clock.sleep(MS).await;
+            if request.is_multiple_of(2) {
+                Err("even")
+            } else {
+                Ok(request)
+            }
+        })
+    }
+}
+
+/// Many calls at once, through clones and through services that are used again; then calls that are dropped.
+fn keeps_the_contract<S>(executor: &Executor, service: S, counts: &Arc<Counts>)
+where
+    S: Service<u32, Response = u32, Error: Debug> + Clone + 'static,
+{
+    for request in 0..40 {
+        let mut service = service.clone();
+        executor.spawn(async move {
+            for request in [request, request + 1] {
+                let ready = service.ready().await.expect("it becomes ready");
+                let result = ready.call(request).await;
+                if request % 2 == 1 {
+                    assert_eq!(result.ok(), Some(request));
+                } else {
+                    assert!(format!("{result:?}").contains("even"), "{result:?}");
+                }
+            }
+        });
+    }
+    executor.run_until_idle();
+    assert_eq!(executor.tasks(), 0, "every call has ended");
+    assert!(counts.calls.load(Ordering::Relaxed) >= 80);
+    assert_eq!(counts.running.load(Ordering::Relaxed), 0);
+
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..40 {
+        let mut service = service.clone();
+        assert!(service.poll_ready(&mut cx).is_ready(), "what was dropped is free again");
+        let mut call = Box::pin(service.call(HANG));
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        executor.run_for(3 * MS);
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        assert!(counts.running.load(Ordering::Relaxed) > 0);
+        drop(call);
+        assert_eq!(counts.running.load(Ordering::Relaxed), 0, "what runs inside is dropped");
+    }
+    assert_eq!(executor.time().waiting(), 0, "no timer is left");
+}
+
+/// A buffer in front of the service, on a real runtime, where readiness is dropped now and then.
+async fn works_over_a_buffer<S>(service: S)
+where
+    S: Service<u32, Response = u32, Error: Debug> + Clone,
+{
+    for request in 0..20 {
+        let mut unused = service.clone();
+        unused.ready().await.expect("the buffer is open");
+        drop(unused);
+        let result = service.clone().oneshot(request).await;
+        assert_eq!(result.is_ok(), request % 2 == 1, "{result:?}");
+    }
+}
+
+/// The contract for the layer that the expression makes for a clock, over each kind of service.
+macro_rules! contract {
+    ($name:ident, $layer:expr) => {
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn is_kept_over_a_strict_service() {
+                let executor = Executor::seeded(1);
+                let inner = Strict::new(executor.clock());
+                let counts = inner.counts.clone();
+                let service = ServiceBuilder::new()
+                    .layer($layer(executor.clock()))
+                    .service(inner);
+                keeps_the_contract(&executor, service, &counts);
+            }
+
+            #[test]
+            fn is_kept_over_a_concurrency_limit() {
+                let executor = Executor::seeded(2);
+                let inner = Strict::new(executor.clock());
+                let counts = inner.counts.clone();
+                let service = ServiceBuilder::new()
+                    .layer($layer(executor.clock()))
+                    .service(ConcurrencyLimit::new(inner, 3));
+                keeps_the_contract(&executor, service, &counts);
+            }
+
+            #[tokio::test]
+            async fn is_kept_over_a_buffer() {
+                let clock = Clock::system();
+                let service = ServiceBuilder::new()
+                    .layer($layer(clock.clone()))
+                    .buffer(4)
+                    .service(Strict::new(clock));
+                works_over_a_buffer(service).await;
+            }
+        }
+    };
+}
+
+contract!(timeout, |clock| {
+    let config = TimeoutConfig::new(Duration::from_secs(60));
+    TimeoutLayer::new(Timeout::with_config(config, clock).expect("good"))
+});
+
+contract!(retry, |clock| {
+    let config = RetryConfig::new(2, RetryStrategy::FixedDelay(MS)).without_budget();
+    RetryLayer::new(RetryExecutor::with_config(config, clock).expect("good"))
+});
+
+contract!(hedge, |clock| {
+    let config = HedgeConfig::new(HedgeDelay::Fixed(2 * MS)).without_budget();
+    HedgeLayer::new(Hedge::with_config(config, clock).expect("good"))
+});
+
+contract!(fallback, |_clock| FallbackLayer::new(Fallback::nothing()));
+
+contract!(bulkhead, |clock| {
+    let config = BulkheadConfig::new(2).queue(1_000, Duration::from_secs(60));
+    GateLayer::new(Bulkhead::with_config(config, clock).expect("good"))
+});
+
+contract!(adaptive, |clock| {
+    let config = AdaptiveConfig::new(Algorithm::GRADIENT).queue(1_000, Duration::from_secs(60));
+    GateLayer::new(AdaptiveLimit::with_config(config, clock).expect("good"))
+});
+
+#[test]
+fn a_retried_request_goes_to_the_same_service_and_holds_nothing_while_it_waits() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = RetryConfig::new(1, RetryStrategy::FixedDelay(100 * MS));
+    let retry = RetryExecutor::with_config(config, clock.clone()).expect("good");
+    let inner = Strict::new(clock.clone());
+    let counts = inner.counts.clone();
+    let service = ServiceBuilder::new()
+        .layer(RetryLayer::new(retry.clone()))
+        .service(ConcurrencyLimit::new(inner, 1));
+    let failing = executor.spawn(service.clone().oneshot(2));
+    executor.run_for(50 * MS);
+    let other = executor.block_on(service.oneshot(1));
+    assert_eq!(other.ok(), Some(1), "the one place is free while the first call waits");
+    let failed = executor.block_on(failing).expect_err("both attempts fail");
+    assert_eq!((failed.attempts(), failed.into_last_error()), (2, "even"));
+    assert_eq!((counts.calls.load(Ordering::Relaxed), retry.snapshot().retries), (3, 1));
+}
+
+#[test]
+fn a_request_that_cannot_be_cloned_is_made_once() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = RetryConfig::new(3, RetryStrategy::FixedDelay(MS));
+    let retry = RetryExecutor::with_config(config, clock.clone()).expect("good");
+    let layer = RetryLayer::cloning(retry, Verdict::of::<u32, &'static str>, |_: &u32| None);
+    let service = ServiceBuilder::new().layer(layer).service(Strict::new(clock));
+    let failed = executor.block_on(service.oneshot(2)).expect_err("it fails");
+    assert_eq!(failed.attempts(), 1);
+}
+
+#[test]
+fn a_full_bulkhead_never_calls_the_service_and_says_so() {
+    let executor = Executor::new();
+    let inner = Strict::new(executor.clock());
+    let counts = inner.counts.clone();
+    let bulkhead = Bulkhead::new(1);
+    let service = ServiceBuilder::new()
+        .layer(GateLayer::new(bulkhead.clone()))
+        .service(inner);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut held = Box::pin(service.clone().oneshot(HANG));
+    assert!(held.as_mut().poll(&mut cx).is_pending());
+    let refused = executor.block_on(service.oneshot(1)).expect_err("it is full");
+    assert_eq!(refused.to_string(), "the bulkhead is full, its limit is 1");
+    assert_eq!(counts.calls.load(Ordering::Relaxed), 1);
+    drop(held);
+    assert_eq!(bulkhead.in_flight(), 0);
+}
+
+#[test]
+fn a_hedge_goes_to_a_clone_that_was_polled_ready() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = HedgeConfig::new(HedgeDelay::Fixed(Duration::ZERO)).max_hedges(3);
+    let hedge = Hedge::with_config(config, clock.clone()).expect("good");
+    let inner = Strict::new(clock);
+    let counts = inner.counts.clone();
+    let service = ServiceBuilder::new()
+        .layer(HedgeLayer::new(hedge))
+        .service(ConcurrencyLimit::new(inner, 2));
+    assert_eq!(executor.block_on(service.oneshot(1)).ok(), Some(1));
+    assert_eq!(counts.calls.load(Ordering::Relaxed), 2, "the limit inside lets two run");
+    assert_eq!(counts.running.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_fallback_answers_for_a_service() {
+    let executor = Executor::new();
+    let service = ServiceBuilder::new()
+        .layer(FallbackLayer::new(Fallback::value(7)))
+        .service(Strict::new(executor.clock()));
+    assert_eq!(executor.block_on(service.oneshot(2)), Ok(7));
+}
