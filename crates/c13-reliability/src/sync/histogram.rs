@@ -134,24 +134,37 @@ impl<const BITS: u32> HistogramSnapshot<BITS> {
     /// Complexity: O(buckets).
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u64> {
+        self.quantile_bounds(q).map(|(low, high)| low + (high - low) / 2)
+    }
+
+    /// A value that at least the share `q` of all values does not exceed, for certain, and less than a bucket above the
+    /// smallest such; `None` as for [`quantile`](Self::quantile).
+    ///
+    /// Complexity: O(buckets).
+    #[must_use]
+    pub fn quantile_at_most(&self, q: f64) -> Option<u64> {
+        self.quantile_bounds(q).map(|(_, high)| high)
+    }
+
+    /// What the quantile is not below and not above.
+    fn quantile_bounds(&self, q: f64) -> Option<(u64, u64)> {
         if self.count == 0 || !(0.0..=1.0).contains(&q) {
             return None;
         }
         let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count);
+        // The largest value is known exactly, and no quantile lies above it.
+        if rank == self.count {
+            return Some((self.max, self.max));
+        }
         let mut below = 0;
         for (index, count) in self.counts.iter().enumerate() {
             below += count;
             if below >= rank {
                 let (low, high) = bounds::<BITS>(index);
-                // The largest value is known exactly, and no quantile lies above it.
-                return Some(if rank == self.count {
-                    self.max
-                } else {
-                    (low + (high - low) / 2).min(self.max)
-                });
+                return Some((low, high.min(self.max)));
             }
         }
-        Some(self.max)
+        Some((self.max, self.max))
     }
 
     /// How many values lie in buckets that do not reach above `limit`: exact where `limit` ends a bucket, else too few
@@ -262,6 +275,11 @@ mod tests {
             let rank = ((q * 10_001.0_f64).ceil() as usize).max(1);
             let (exact, read) = (values[rank - 1] as f64, plain.quantile(q).unwrap() as f64);
             assert!((read - exact).abs() <= exact / 64.0, "q {q}: {read} for {exact}");
+            let at_most = plain.quantile_at_most(q).unwrap() as f64;
+            assert!(
+                at_most >= exact && at_most <= exact * (1.0 + 1.0 / 64.0),
+                "q {q}: {at_most} for {exact}"
+            );
         }
         assert_eq!(plain.sum(), values.iter().map(|value| u128::from(*value)).sum::<u128>());
         assert_eq!(plain.count_at_most(u64::MAX), 10_001);

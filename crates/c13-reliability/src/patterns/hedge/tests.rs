@@ -211,6 +211,15 @@ fn without_a_delay_all_start_at_once() {
     assert_eq!(run, (Ok(3), 3, FAST));
 }
 
+// HG-17: whatever is no failure ends the call where time starts no hedge.
+#[test]
+fn a_hedge_after_failure_lets_a_good_first_attempt_be() {
+    let config = HedgeConfig::new(HedgeDelay::AfterFailure).max_hedges(3);
+    let (run, counts) = run(config, &[(SLOW, Ok(2))]);
+    assert_eq!(run, (Ok(2), 1, SLOW));
+    assert_eq!((counts.hedges, counts.delay), (0, None));
+}
+
 // HG-19.
 #[test]
 fn the_first_result_that_is_accepted_ends_all_others() {
