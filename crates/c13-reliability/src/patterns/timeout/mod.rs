@@ -62,6 +62,6 @@ pub use header::{
     GRPC_TIMEOUT, HTTP_TIMEOUT, TimeoutHeaderError, grpc_timeout, http_timeout, parse_grpc_timeout, parse_http_timeout,
 };
 #[cfg(feature = "tower")]
-pub use layer::{TimeoutLayer, TimeoutService};
+pub use layer::{ResponseFuture, TimeoutLayer, TimeoutService};
 pub(crate) use snapshot::METRICS;
 pub use snapshot::TimeoutSnapshot;
