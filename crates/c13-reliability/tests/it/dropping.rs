@@ -1,5 +1,6 @@
 //! Drops a call that goes through all drivers, at every await and at every moment: nothing may be left behind.
 
+use c13_reliability::budget::{RetryBudget, RetryBudgetConfig};
 use c13_reliability::gate::Refusal;
 use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, AdaptiveRejected, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig, BulkheadError};
@@ -28,6 +29,7 @@ struct Stack {
     hedge: Hedge,
     bulkhead: Bulkhead,
     adaptive: AdaptiveLimit,
+    budget: RetryBudget,
     running: Cell<u32>,
     attempts: Cell<u32>,
 }
@@ -46,7 +48,10 @@ impl Stack {
         let good = "the settings are good";
         let retry = RetryConfig::new(3, RetryStrategy::FixedDelay(10 * MS));
         let retry = RetryExecutor::with_config(retry, clock.clone()).expect(good);
-        let hedge = HedgeConfig::new(HedgeDelay::Fixed(3 * MS)).without_budget();
+        let hedge = HedgeConfig::new(HedgeDelay::Fixed(3 * MS));
+        let hedge = Hedge::with_config(hedge, clock.clone()).expect(good);
+        let budget = RetryBudgetConfig::new().ratio(1.0).min_per_second(1_000.0);
+        let budget = RetryBudget::with_config(budget, clock.clone()).expect(good);
         let bulkhead = BulkheadConfig::new(1).queue(4, Duration::from_secs(1));
         let adaptive = AdaptiveConfig::new(Algorithm::AIMD)
             .limits(1, 1, 1)
@@ -54,8 +59,9 @@ impl Stack {
         Self {
             fallback: Fallback::last_good_by(Duration::MAX, clock.clone()),
             timeout: Timeout::with_config(TimeoutConfig::new(Duration::from_secs(1)), clock.clone()).expect(good),
-            retry,
-            hedge: Hedge::with_config(hedge, clock.clone()).expect(good),
+            retry: retry.budget(budget.clone()),
+            hedge: hedge.draws_on(budget.clone()),
+            budget,
             bulkhead: Bulkhead::with_config(bulkhead, clock.clone()).expect(good),
             adaptive: AdaptiveLimit::with_config(adaptive, clock.clone()).expect(good),
             running: Cell::new(0),
@@ -85,7 +91,15 @@ impl Stack {
         assert_eq!((bulkhead.in_flight, bulkhead.queued), (0, 0), "{when}");
         assert_eq!((adaptive.in_flight, adaptive.queued), (0, 0), "{when}");
         assert_eq!((self.running.get(), executor.time().waiting()), (0, 0), "{when}");
+        assert_eq!(executor.tasks(), 0, "{when}");
         assert_eq!(Deadline::current(&self.clock), None, "{when}");
+        // What the budget granted became a retry or a hedge; nothing was taken and then lost.
+        let extra = self.retry.snapshot().retries + self.hedge.snapshot().hedges;
+        assert_eq!(
+            (self.budget.snapshot().granted, self.budget.snapshot().refused),
+            (extra, 0),
+            "{when}"
+        );
     }
 }
 

@@ -9,8 +9,8 @@ use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use c13_reliability::patterns::fallback::{Fallback, FallbackLayer};
 use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeLayer};
 use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
-use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutLayer};
-use c13_reliability::time::{Clock, Executor};
+use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError, TimeoutLayer};
+use c13_reliability::time::{Clock, Deadline, Executor};
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -225,7 +225,7 @@ fn a_retried_request_goes_to_the_same_service_and_holds_nothing_while_it_waits()
     let clock = executor.clock();
     let config = RetryConfig::new(1, RetryStrategy::FixedDelay(100 * MS));
     let retry = RetryExecutor::with_config(config, clock.clone()).expect("good");
-    let inner = Strict::new(clock.clone());
+    let inner = Strict::new(clock);
     let counts = inner.counts.clone();
     let service = ServiceBuilder::new()
         .layer(RetryLayer::new(retry.clone()))
@@ -293,4 +293,66 @@ fn a_fallback_answers_for_a_service() {
         .layer(FallbackLayer::new(Fallback::value(7)))
         .service(Strict::new(executor.clock()));
     assert_eq!(executor.block_on(service.oneshot(2)), Ok(7));
+}
+
+// LL-05.
+#[test]
+fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = BulkheadConfig::new(1).queue(4, Duration::from_secs(60));
+    let bulkhead = Bulkhead::with_config(config, clock.clone()).expect("good");
+    let inner = Strict::new(clock);
+    let counts = inner.counts.clone();
+    let service = ServiceBuilder::new()
+        .layer(GateLayer::new(bulkhead.clone()))
+        .service(inner);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut calls: Vec<_> = (0..4).map(|_| Some(Box::pin(service.clone().oneshot(HANG)))).collect();
+    for call in calls.iter_mut().flatten() {
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+    }
+    let places = || (bulkhead.snapshot().in_flight, bulkhead.snapshot().queued);
+    assert_eq!(places(), (1, 3));
+    calls[1] = None;
+    assert_eq!(places(), (1, 2), "it was in line");
+    calls[0] = None;
+    assert_eq!(places(), (1, 1), "the next has its turn, and has not been polled since");
+    calls[2] = None;
+    assert_eq!(places(), (1, 0), "it passed its turn on");
+    assert_eq!(
+        counts.calls.load(Ordering::Relaxed),
+        1,
+        "nobody but the first was called yet"
+    );
+    let last = calls[3].as_mut().expect("it is still there");
+    assert!(last.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(counts.calls.load(Ordering::Relaxed), 2);
+    calls[3] = None;
+    assert_eq!((places(), counts.running.load(Ordering::Relaxed)), ((0, 0), 0));
+}
+
+#[test]
+fn a_service_is_not_called_after_the_deadline_and_sees_the_limit_when_it_is() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let timeout = Timeout::with_config(TimeoutConfig::new(30 * MS), clock.clone()).expect("good");
+    let seen = Arc::new(AtomicU32::new(0));
+    let (reader, inner) = (clock.clone(), seen.clone());
+    let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(timeout))
+        .service_fn(move |request: u32| {
+            // As a layer does that writes what is left into a header.
+            let left = Deadline::current(&reader).map(|deadline| deadline.remaining(&reader));
+            inner.store(left.map_or(0, |left| left.as_millis() as u32), Ordering::Relaxed);
+            std::future::ready(Ok::<_, ()>(request))
+        });
+    assert_eq!(executor.block_on(service.clone().oneshot(1)), Ok(1));
+    assert_eq!(seen.load(Ordering::Relaxed), 30);
+    for (left, expected) in [(10 * MS, Ok(1)), (Duration::ZERO, Err(TimeoutError::DeadlineExceeded))] {
+        seen.store(77, Ordering::Relaxed);
+        let call = Deadline::after(&clock, left).scope(service.clone().oneshot(1));
+        assert_eq!(executor.block_on(call), expected);
+        assert_eq!(seen.load(Ordering::Relaxed), if left.is_zero() { 77 } else { 10 });
+    }
 }

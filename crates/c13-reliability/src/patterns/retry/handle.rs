@@ -42,8 +42,11 @@ pub struct RetryExecutor {
     random: Arc<Random>,
     budget: Option<RetryBudget>,
     counters: Arc<StripedCounter<COUNTERS>>,
-    listener: Option<Arc<dyn Fn(&RetryEvent) + Send + Sync>>,
+    listener: Option<Arc<Listener>>,
 }
+
+/// Who is told of retries.
+type Listener = dyn Fn(&RetryEvent) + Send + Sync;
 
 /// What an attempt's result means for its call.
 pub(super) enum Judged<T, E> {

@@ -147,6 +147,7 @@ fn spread_hint(jitter: Jitter, hint: Duration, unit: f64) -> Duration {
 mod tests {
     use super::super::strategy::RetryStrategy;
     use super::*;
+    use crate::sync::Random;
 
     const MS: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
@@ -213,6 +214,61 @@ mod tests {
                 waits.iter().all(|wait| *wait > Duration::ZERO && *wait <= 30 * SECOND),
                 "{jitter:?}"
             );
+        }
+    }
+
+    // RT-26, RT-13, RT-16, for whatever a call may wait: any strategy, any jitter, over the range that is promised.
+    #[test]
+    fn every_wait_stays_within_the_range_of_its_jitter_and_the_cap_of_its_strategy() {
+        for seed in 0..10 {
+            let random = Random::new(seed);
+            let initial = MS * (1 + random.below(3_600_000) as u32);
+            let max = initial.saturating_mul(1 + random.below(1_000) as u32);
+            let doubling = |max| RetryStrategy::ExponentialBackoff {
+                initial,
+                max,
+                multiplier: 2.0,
+            };
+            let linear = |increment, max| RetryStrategy::LinearBackoff {
+                initial,
+                increment,
+                max,
+            };
+            for (strategy, max) in [
+                (RetryStrategy::FixedDelay(initial), initial),
+                (linear(initial, max), max),
+                (linear(Duration::MAX, Duration::MAX), Duration::MAX),
+                (RetryStrategy::Fibonacci { initial, max }, max),
+                (doubling(max), max),
+                (doubling(Duration::MAX), Duration::MAX),
+            ] {
+                for jitter in [Jitter::None, Jitter::Equal, Jitter::Full, Jitter::Decorrelated] {
+                    let config = RetryConfig::new(2_049, strategy).jitter(jitter);
+                    if config.validate().is_err() {
+                        assert_eq!(jitter, Jitter::Decorrelated, "{strategy:?}");
+                        continue;
+                    }
+                    let mut state = RetryState::new();
+                    for attempt in 0..=2_048 {
+                        let unit = random.unit();
+                        let decision = state.after_failure(&config, Tick::ZERO, None, unit, granted);
+                        let Decision::Wait(wait) = decision else {
+                            panic!("seed {seed}, attempt {attempt}: {decision:?}");
+                        };
+                        let delay = strategy.backoff_duration(attempt);
+                        let (low, high) = match jitter {
+                            Jitter::None => (delay, delay),
+                            Jitter::Equal => (delay / 2, delay),
+                            Jitter::Full => (Duration::ZERO, delay),
+                            Jitter::Decorrelated => (Duration::ZERO, max),
+                        };
+                        assert!(
+                            (low..=high).contains(&wait) && wait <= max,
+                            "seed {seed}, attempt {attempt}, {strategy:?}, {jitter:?} by {unit}: {wait:?}"
+                        );
+                    }
+                }
+            }
         }
     }
 
