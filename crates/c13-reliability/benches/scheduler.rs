@@ -1,8 +1,8 @@
 //! How late a 2 ms tick is: our modes, tokio's interval, and `cyclictest` where it is installed, one after the other.
 //!
 //! `cargo bench -p c13-reliability --bench scheduler -- [SECONDS [HOGS]] [ROW...]`, 5 and 0 and all rows unless told: HOGS
-//! threads keep as many processors busy meanwhile; rows are chosen by a part of their name. Run it as root to see what privileges buy. Every row checks that nothing drifts: the last
-//! tick is due at start + its number of periods, exactly.
+//! threads keep as many processors busy meanwhile; rows are chosen by a part of their name. Run it as root to see what
+//! privileges buy. Every row checks that nothing drifts: the last tick is due at start + its number of periods, exactly.
 
 use c13_reliability::realtime::scheduler::{Beat, Scheduler, TaskConfig, ThreadConfig, ThreadScheduler};
 use c13_reliability::sync::HistogramSnapshot;
@@ -55,7 +55,7 @@ fn main() {
         }
     }
     for (name, clock) in [
-        ("tokio, our scheduler", Clock::precise()),
+        ("tokio, our scheduler, precise", Clock::precise()),
         ("tokio, our scheduler, tokio's timer", Clock::system()),
     ] {
         if wanted(name) {

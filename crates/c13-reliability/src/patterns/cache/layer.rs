@@ -21,6 +21,24 @@ use tower_service::Service;
 ///
 /// A response is cloned for each who gets it, so its body must be whole and cheap to clone: `http::Response<Bytes>`, not a
 /// stream.
+///
+/// ```
+/// use c13_reliability::patterns::cache::{Cache, CacheConfig, CacheLayer};
+/// use c13_reliability::time::Executor;
+/// use std::io;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// type Request = (&'static str, &'static str);
+/// let cache: Cache<&'static str, String> = Cache::new(CacheConfig::new());
+/// let key = |(method, path): &Request| (*method == "GET").then_some(*path);
+/// let backend = service_fn(|(_, path): Request| async move { Ok::<_, io::Error>(format!("the page {path}")) });
+/// let service = CacheLayer::new(cache.clone(), key).layer(backend);
+/// for _ in 0..2 {
+///     let page = Executor::new().block_on(service.clone().oneshot(("GET", "/lamps")));
+///     assert_eq!(page.ok().as_deref(), Some("the page /lamps"));
+/// }
+/// assert_eq!((cache.snapshot().hits, cache.snapshot().loads), (1, 1));
+/// ```
 pub struct CacheLayer<K, V, F> {
     cache: Cache<K, V>,
     key: F,

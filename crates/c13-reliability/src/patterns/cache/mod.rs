@@ -63,7 +63,7 @@
 //! # How it compares
 //!
 //! `moka` and `quick_cache` load once too, but know neither stale-if-error nor virtual time; a read here costs what
-//! `quick_cache` costs plus a clock reading and a count. `docs/adr/0005-quick-cache-under-the-cache.md` has the figures.
+//! `quick_cache` costs plus a clock reading and a count. `docs/adr/0008-quick-cache-under-the-cache.md` has the figures.
 
 mod config;
 mod error;
