@@ -217,7 +217,7 @@ where
             if shared.judged(entry, now) == Freshness::Expired {
                 return false;
             }
-            let left = entry.used.as_ref().is_some_and(|used| used.is_left(now));
+            let left = entry.used().is_some_and(|used| used.is_left(now));
             idle.set(idle.get() + u64::from(left));
             !left
         });
@@ -292,7 +292,7 @@ where
         let freshness = self.judged(&entry, now);
         let gone = if freshness == Freshness::Expired {
             count::EXPIRED
-        } else if entry.used.as_ref().is_some_and(|used| !used.touch(now)) {
+        } else if entry.used().is_some_and(|used| !used.touch(now)) {
             count::IDLE
         } else {
             return Some((entry, freshness));
@@ -313,16 +313,11 @@ where
         };
         let stamps = Stamps::new(&self.config, keep, value.is_none(), now, random)?;
         let weight = match (&self.weigh, &value) {
-            (Some(weigh), Some(value)) => weigh(key, value).max(1),
+            (Some(weigh), Some(value)) => weigh(key, value),
             _ => 1,
         };
-        let used = idle_limit(&self.config, random).map(|limit| Arc::new(LastUse::new(now, limit)));
-        Some(Entry {
-            value,
-            stamps,
-            weight,
-            used,
-        })
+        let used = idle_limit(&self.config, random).map(|limit| LastUse::new(now, limit));
+        Some(Entry::new(value, stamps, weight, used))
     }
 
     /// The entry under `key` if nobody has to load it; for a look under a lock, so it changes nothing.

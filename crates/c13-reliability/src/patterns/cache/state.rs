@@ -4,14 +4,12 @@ use super::config::CacheConfig;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// The times of one entry.
+/// The times of one entry. Two words, because a hit reads them from memory that is seldom at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamps {
-    /// From here on a read has it loaded again.
-    refresh_at: Tick,
     fresh_until: Tick,
-    /// Before this it is not loaded again: the last try failed.
-    retry_at: Tick,
+    /// Before this it is not loaded again: it is too fresh, or the last try failed.
+    reload_at: Tick,
 }
 
 /// What a read makes of an entry.
@@ -58,9 +56,8 @@ impl Stamps {
         let fresh_until = ttl.map_or(Tick::MAX, |ttl| now + shortened(ttl, share));
         let refresh = config.refresh_after.filter(|_| !absent && keep == Keep::AsSet);
         Some(Self {
-            refresh_at: refresh.map_or(Tick::MAX, |age| now + shortened(age, share)),
             fresh_until,
-            retry_at: Tick::ZERO,
+            reload_at: refresh.map_or(fresh_until, |age| now + shortened(age, share)),
         })
     }
 
@@ -71,18 +68,18 @@ impl Stamps {
 
     /// What a read at `now` makes of it.
     pub(super) fn judge(&self, config: &CacheConfig, absent: bool, now: Tick) -> Freshness {
-        let paused = now < self.retry_at;
+        let early = now < self.reload_at;
         if now < self.fresh_until {
-            return if now >= self.refresh_at && !paused {
-                Freshness::Reload { stale: false }
-            } else {
+            return if early {
                 Freshness::Fresh
+            } else {
+                Freshness::Reload { stale: false }
             };
         }
         let (revalidate, on_error) = (config.stale_while_revalidate, config.stale_if_error);
         if absent || now >= self.fresh_until + revalidate.max(on_error) {
             Freshness::Expired
-        } else if paused {
+        } else if early {
             Freshness::Paused
         } else if now < self.fresh_until + revalidate {
             Freshness::Reload { stale: true }
@@ -94,7 +91,7 @@ impl Stamps {
     /// The same entry after a load for it failed at `now`.
     pub(super) fn paused(self, config: &CacheConfig, now: Tick) -> Self {
         Self {
-            retry_at: now + config.pause_after_error,
+            reload_at: now + config.pause_after_error,
             ..self
         }
     }

@@ -36,10 +36,34 @@ pub(super) struct Entry<V> {
     /// `None` says that there is nothing under the key.
     pub(super) value: Option<V>,
     pub(super) stamps: Stamps,
-    /// At least 1: the map never evicts what weighs nothing.
-    pub(super) weight: u64,
-    /// When it was last read, where that matters. All clones share it.
-    pub(super) used: Option<Arc<LastUse>>,
+    aside: Option<Arc<Aside>>,
+}
+
+/// What not every entry has, kept beside it so that those without stay small. All clones share it.
+#[derive(Debug)]
+struct Aside {
+    weight: u64,
+    used: Option<LastUse>,
+}
+
+impl<V> Entry<V> {
+    /// An entry of this weight, at least 1: the map never evicts what weighs nothing. `used` where it matters when it was
+    /// last read.
+    pub(super) fn new(value: Option<V>, stamps: Stamps, weight: u64, used: Option<LastUse>) -> Self {
+        let weight = weight.max(1);
+        let aside = (weight > 1 || used.is_some()).then(|| Arc::new(Aside { weight, used }));
+        Self { value, stamps, aside }
+    }
+
+    fn weight(&self) -> u64 {
+        self.aside.as_ref().map_or(1, |aside| aside.weight)
+    }
+
+    /// When it was last read, where that matters.
+    #[inline]
+    pub(super) fn used(&self) -> Option<&LastUse> {
+        self.aside.as_ref()?.used.as_ref()
+    }
 }
 
 /// When an entry was last read, and for how long it may go unread.
@@ -84,7 +108,7 @@ struct ByWeight;
 
 impl<K, V> Weighter<K, Entry<V>> for ByWeight {
     fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
-        entry.weight
+        entry.weight()
     }
 }
 
