@@ -3,21 +3,21 @@
 #![cfg(all(feature = "axum", feature = "postgres"))]
 #![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
-use c13_reliability::microservices::health::{
-    CheckSettings, DatabaseHealthChecker, HealthCheck, HealthCheckService, HealthChecker, HealthStatus, HttpChecker,
-};
+#[path = "it/health/outage.rs"]
+mod outage;
+
+use c13_reliability::microservices::health::{DatabaseHealthChecker, HealthStatus};
 use c13_reliability::time::Clock;
+use outage::{INTERVAL, Observed, TIMEOUT, message, tasks};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-const INTERVAL: Duration = Duration::from_millis(200);
-const TIMEOUT: Duration = Duration::from_millis(300);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The folder with the programs of Postgres.
 fn programs() -> PathBuf {
@@ -117,7 +117,8 @@ impl Server {
     }
 
     /// Waits until it answers.
-    async fn ready(&self, clock: &Clock) {
+    async fn ready(&self) {
+        let clock = Clock::system();
         for _ in 0..200 {
             if self.pool().acquire().await.is_ok() {
                 return;
@@ -156,116 +157,41 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-async fn start(service: &Arc<HealthCheckService>) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = service.clone().router();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    tokio::spawn(service.clone().run());
-    address
-}
-
-/// The statuses of /ready, /health and /live.
-async fn statuses(address: SocketAddr) -> [String; 3] {
-    let mut all = [const { String::new() }; 3];
-    for (status, path) in all.iter_mut().zip(["ready", "health", "live"]) {
-        let probe = HttpChecker::new(path, format!("http://{address}/{path}").parse().unwrap());
-        *status = probe.check().await.message.unwrap_or_else(|| "answered 200".to_owned());
-    }
-    all
-}
-
-const WELL: [&str; 3] = ["answered 200"; 3];
-const DOWN: [&str; 3] = ["answered 503", "answered 503", "answered 200"];
-
-/// How long it takes until the statuses are these.
-async fn until(clock: &Clock, address: SocketAddr, wanted: [&str; 3], at_most: Duration) -> Duration {
-    let start = clock.now();
-    loop {
-        let now = statuses(address).await;
-        let took = clock.now() - start;
-        if now == wanted {
-            return took;
-        }
-        assert!(took <= at_most, "after {took:?}: {now:?}, not {wanted:?}");
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn message(report: &HealthCheck) -> &str {
-    report.checks[0].message.as_deref().unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_postgres_is_named_within_its_interval_and_back_within_a_second() {
-    let clock = Clock::system();
     let mut server = Server::new("killed");
-    server.ready(&clock).await;
-    let service = Arc::new(HealthCheckService::new("1".to_owned()));
-    let checker = Box::new(DatabaseHealthChecker::new(server.pool()));
-    let settings = CheckSettings::new().every(INTERVAL).timeout(TIMEOUT);
-    service.add(checker, settings).unwrap();
-    let address = start(&service).await;
-    until(&clock, address, WELL, Duration::from_secs(2)).await;
+    server.ready().await;
+    let observed = Observed::start(DatabaseHealthChecker::new(server.pool())).await;
+    observed.until(HealthStatus::Healthy, 2 * SECOND).await;
 
     server.kill();
-    // The next run begins within the interval and ends at its limit; the rest is for a machine that is busy.
-    let down = until(&clock, address, DOWN, INTERVAL + 2 * TIMEOUT).await;
-    let report = service.check_health().await;
-    assert_eq!(
-        (report.checks[0].name.as_str(), report.status),
-        ("database", HealthStatus::Unhealthy)
-    );
-    assert!(
-        !message(&report).is_empty() && !message(&report).contains("s3cret"),
-        "{report:?}"
-    );
+    // The next look begins within the interval and ends at once; the rest is for a machine that is busy.
+    let (down, report) = observed.until(HealthStatus::Unhealthy, INTERVAL + TIMEOUT).await;
+    assert_eq!(report.checks[0].name, "database");
+    assert!(message(&report).contains("refused"), "{report:?}");
 
     server.restart();
-    server.ready(&clock).await;
-    let back = until(&clock, address, WELL, Duration::from_secs(1)).await;
+    server.ready().await;
+    let (back, _) = observed.until(HealthStatus::Healthy, SECOND).await;
     println!("Postgres killed: not ready after {down:?}, ready {back:?} after it answered again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_hangs_costs_one_timeout_at_a_time_and_no_pile_of_tasks() {
-    let clock = Clock::system();
     let server = Server::new("stopped");
-    server.ready(&clock).await;
-    let service = Arc::new(HealthCheckService::new("1".to_owned()));
+    server.ready().await;
     let pool = server.pool();
-    let checker = Box::new(DatabaseHealthChecker::new(pool.clone()));
-    let settings = CheckSettings::new().every(INTERVAL).timeout(TIMEOUT);
-    service.add(checker, settings).unwrap();
-    let address = start(&service).await;
-    until(&clock, address, WELL, Duration::from_secs(2)).await;
-    let runtime = tokio::runtime::Handle::current();
-    let before = runtime.metrics().num_alive_tasks();
+    let observed = Observed::start(DatabaseHealthChecker::new(pool.clone())).await;
+    observed.until(HealthStatus::Healthy, 2 * SECOND).await;
+    let before = tasks();
 
     server.signal("STOP");
-    until(&clock, address, DOWN, INTERVAL + 2 * TIMEOUT).await;
-    let report = service.check_health().await;
+    let (_, report) = observed.until(HealthStatus::Unhealthy, INTERVAL + 2 * TIMEOUT).await;
     assert_eq!(message(&report), "no answer within 300ms");
-    let runs = || service.observed()[0].durations.count();
-    let (runs_before, start_at) = (runs(), clock.now());
-    for _ in 0..300 {
-        let probed = clock.now();
-        assert_eq!(service.check_ready().await.status, HealthStatus::Unhealthy);
-        assert!(clock.now() - probed < TIMEOUT / 2, "a probe only reads");
-        clock.sleep(Duration::from_millis(10)).await;
-    }
-    let (more, took) = (runs() - runs_before, clock.now() - start_at);
-    assert!(
-        more <= took.div_duration_f64(TIMEOUT) as u64 + 1,
-        "{more} runs in {took:?}"
-    );
-    let after = runtime.metrics().num_alive_tasks();
-    assert!(after <= before + 2, "{before} tasks before, {after} while it hangs");
+    observed.bear_a_hang(before).await;
     assert!(pool.size() <= 3);
 
     server.signal("CONT");
-    let back = until(&clock, address, WELL, Duration::from_secs(1)).await;
-    println!(
-        "Postgres stopped: {more} runs in {took:?}, {before} tasks before and {after} during; ready {back:?} after it went on"
-    );
+    let (back, _) = observed.until(HealthStatus::Healthy, SECOND).await;
+    println!("Postgres stopped: ready {back:?} after it went on");
 }

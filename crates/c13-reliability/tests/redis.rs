@@ -1,4 +1,4 @@
-//! Locks and limits on real Redis processes, with the faults that networks and servers have.
+//! Locks, limits and health checks on real Redis processes, with the faults that networks and servers have.
 //!
 //! Needs `redis-server` and `redis-cli`, and the address of a server that all tests share in `C13_TEST_REDIS`: `./test`
 //! sees to both.
@@ -8,8 +8,14 @@
 
 #[path = "it/lock/conformance.rs"]
 mod conformance;
+#[cfg(feature = "axum")]
+#[path = "redis/health.rs"]
+mod health;
 #[path = "redis/lock.rs"]
 mod lock;
+#[cfg(feature = "axum")]
+#[path = "it/health/outage.rs"]
+mod outage;
 #[path = "redis/proxy.rs"]
 mod proxy;
 #[path = "redis/quorum.rs"]

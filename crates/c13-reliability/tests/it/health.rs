@@ -310,6 +310,16 @@ impl Load {
     }
 }
 
+/// Taken by the tests that send SIGTERM to their own process, which all its servers get.
+static SIGTERM: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Sends SIGTERM to this process.
+fn terminate() {
+    let pid = std::process::id().to_string();
+    let kill = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(kill.unwrap().success());
+}
+
 fn working_app(health: &Arc<HealthCheckService>, clock: &Clock) -> Router {
     let (work, slow) = (clock.clone(), clock.clone());
     Router::new()
@@ -332,6 +342,7 @@ fn working_app(health: &Arc<HealthCheckService>, clock: &Clock) -> Router {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_under_load_that_gets_sigterm_fails_no_request() {
+    let _alone = SIGTERM.lock().await;
     let health = service();
     let clock = Clock::system();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -346,12 +357,7 @@ async fn a_server_under_load_that_gets_sigterm_fails_no_request() {
     let clients: Vec<_> = (0..50).map(|_| tokio::spawn(load.clone().client(address))).collect();
     clock.sleep(ms(300)).await;
     let before = load.answered.load(Ordering::SeqCst);
-    let pid = std::process::id().to_string();
-    let kill = std::process::Command::new("kill")
-        .args(["-TERM", &pid])
-        .status()
-        .unwrap();
-    assert!(kill.success());
+    terminate();
 
     // In flight when the server stops accepting, and finished all the same.
     clock.sleep(ms(100)).await;
@@ -367,6 +373,50 @@ async fn a_server_under_load_that_gets_sigterm_fails_no_request() {
     assert_eq!(*load.failed.lock().unwrap(), Vec::<String>::new());
     assert!(before > 100, "there was load: {before}");
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// Runs `wrk` against a path for so many seconds with 50 connections; what it says.
+fn wrk(address: SocketAddr, path: &str, seconds: u32) -> String {
+    let output = std::process::Command::new("wrk")
+        .args([
+            "-t2",
+            "-c50",
+            &format!("-d{seconds}s"),
+            &format!("http://{address}{path}"),
+        ])
+        .output()
+        .unwrap_or_else(|error| panic!("wrk is missing (Debian's package `wrk`): {error}"));
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrk_sees_no_error_while_a_server_that_got_sigterm_drains() {
+    let _alone = SIGTERM.lock().await;
+    let health = service();
+    let clock = Clock::system();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // As long as a load balancer takes to notice; wrk stands for one that goes on until then.
+    let settings = DrainSettings::new().keep_serving(ms(3_000)).finish_within(ms(5_000));
+    let server = tokio::spawn(serve(listener, working_app(&health, &clock), health.clone(), settings));
+    assert_eq!(ask(address, "GET", "/work", "").await.status, 200);
+
+    let load = tokio::task::spawn_blocking(move || wrk(address, "/work", 2));
+    clock.sleep(ms(700)).await;
+    terminate();
+    clock.sleep(ms(100)).await;
+    assert!(health.is_draining());
+    assert_eq!(ask(address, "GET", "/ready", "").await.status, 503, "not ready");
+    let said = load.await.unwrap();
+    assert_eq!(server.await.unwrap().unwrap(), Shutdown::Finished);
+    assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+    let requests: u64 = said
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
+        .unwrap_or_else(|| panic!("no number of requests: {said}"));
+    assert!(requests > 1_000, "there was load: {said}");
+    println!("{said}");
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ use std::future::{Future, poll_fn};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+/// Under which the log knows of checks; part of the interface.
+#[cfg(feature = "tracing")]
+pub(super) const TARGET: &str = "c13::health";
+
 /// A checker with its settings and what it last said.
 pub(super) struct Check {
     pub(super) name: String,
@@ -128,7 +132,22 @@ impl Check {
     }
 
     /// Runs the check; the caller has set `running`.
+    #[cfg(feature = "tracing")]
     async fn run(&self, clock: &Clock) -> Reading {
+        use tracing::Instrument;
+        let span = tracing::debug_span!(target: TARGET, "check", check = &*self.name, status = tracing::field::Empty);
+        let reading = self.look(clock).instrument(span.clone()).await;
+        span.record("status", reading.component.status.name());
+        reading
+    }
+
+    /// Runs the check; the caller has set `running`.
+    #[cfg(not(feature = "tracing"))]
+    async fn run(&self, clock: &Clock) -> Reading {
+        self.look(clock).await
+    }
+
+    async fn look(&self, clock: &Clock) -> Reading {
         let mut turn = Turn {
             check: self,
             reading: None,
@@ -166,14 +185,13 @@ impl Check {
     fn tell(&self, settled: &Settled, message: Option<&str>) {
         #[cfg(feature = "tracing")]
         if let Some(before) = settled.before {
-            tracing::info!(
-                target: "c13::health",
-                check = self.name,
-                from = before.name(),
-                to = settled.status.name(),
-                cause = message.unwrap_or_default(),
-                "health changed"
-            );
+            let (check, from, to) = (&*self.name, before.name(), settled.status.name());
+            let cause = message.unwrap_or_default();
+            if settled.status > before {
+                tracing::warn!(target: TARGET, check, from, to, cause, "health got worse");
+            } else {
+                tracing::info!(target: TARGET, check, from, to, cause, "health got better");
+            }
         }
         #[cfg(not(feature = "tracing"))]
         let _ = (settled, message);

@@ -48,7 +48,13 @@ impl Lifecycle {
     }
 
     pub(super) fn drain(&self) {
-        self.state.lock().draining = true;
+        let before = std::mem::replace(&mut self.state.lock().draining, true);
+        #[cfg(feature = "tracing")]
+        if !before {
+            tracing::info!(target: super::check::TARGET, "the service begins to drain");
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = before;
     }
 
     pub(super) fn is_draining(&self) -> bool {

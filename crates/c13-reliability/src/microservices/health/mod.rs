@@ -64,6 +64,8 @@ mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod redact;
+#[cfg(feature = "redis")]
+mod redis;
 mod report;
 mod service;
 mod stall;
@@ -85,6 +87,8 @@ pub(crate) use observed::METRICS;
 pub use observed::ObservedCheck;
 #[cfg(feature = "postgres")]
 pub use postgres::DatabaseHealthChecker;
+#[cfg(feature = "redis")]
+pub use redis::RedisChecker;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
 pub use service::{AddCheckError, HealthCheckService};
 pub use stall::EventLoopChecker;

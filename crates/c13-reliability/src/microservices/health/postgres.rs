@@ -3,11 +3,12 @@
 use super::{ComponentHealth, HealthChecker};
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgPool, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
 /// Asks a Postgres pool for a connection and the server for an answer.
 ///
-/// It takes a connection from the service's own pool, so that a pool that gives none is found too. A connection that
+/// It takes a connection from the service's own pool, so that a pool that gives none is found too. Where the pool has
+/// lost its connections it first makes one of its own, to say at once why the server cannot be reached. A connection that
 /// was in use when the time limit ended is closed and not given back: what is left of the answer never meets the next
 /// user, and no task waits for a server that hangs.
 ///
@@ -45,15 +46,34 @@ impl DatabaseHealthChecker {
     }
 
     async fn ask(&self) -> Result<(), sqlx::Error> {
-        let mut connection = Borrowed(Some(self.pool.acquire().await?));
-        // An empty query: there and back through the server, without a prepared statement left behind.
-        if let Some(connection) = &mut connection.0 {
-            connection.ping().await?;
+        let broken = match self.pool.try_acquire() {
+            Some(idle) => {
+                if ping(idle).await.is_ok() {
+                    return Ok(());
+                }
+                true
+            }
+            // All are in use, or there are none.
+            None => self.pool.size() == 0,
+        };
+        if broken {
+            // A pool goes on trying for as long as it may where the server refuses; this says at once what is wrong.
+            let options = self.pool.connect_options();
+            PgConnection::connect_with(&options).await?.close().await?;
         }
-        // It answered, so the pool may have it back.
-        drop(connection.0.take());
-        Ok(())
+        ping(self.pool.acquire().await?).await
     }
+}
+
+/// An empty query: there and back through the server, without a prepared statement left behind.
+async fn ping(connection: PoolConnection<Postgres>) -> Result<(), sqlx::Error> {
+    let mut borrowed = Borrowed(Some(connection));
+    if let Some(connection) = &mut borrowed.0 {
+        connection.ping().await?;
+    }
+    // It answered, so the pool may have it back.
+    drop(borrowed.0.take());
+    Ok(())
 }
 
 /// A connection that goes back to the pool only if it is taken out; otherwise it is closed, without a task that waits
