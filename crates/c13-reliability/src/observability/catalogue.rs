@@ -1,5 +1,7 @@
 //! Every metric there is.
 
+#[cfg(feature = "tokio")]
+use crate::distributed::{lock, rate_limiter as shared_rate_limit};
 use crate::microservices::health;
 use crate::patterns::{bulkhead, cache, circuit_breaker, rate_limiter, retry, timeout};
 use crate::realtime::{scheduler, supervisor};
@@ -23,6 +25,10 @@ pub fn catalogue() -> Vec<&'static Metric> {
         health::METRICS,
         scheduler::METRICS,
         supervisor::METRICS,
+        #[cfg(feature = "tokio")]
+        lock::METRICS,
+        #[cfg(feature = "tokio")]
+        shared_rate_limit::METRICS,
     ];
     let mut all: Vec<_> = parts.into_iter().flatten().copied().collect();
     all.sort_by_key(|metric| metric.name);

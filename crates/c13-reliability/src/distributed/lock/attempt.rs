@@ -5,6 +5,7 @@ use super::error::{AcquireError, BackendError, BackendErrorKind};
 use super::guard::{Held, LockGuard, Phase, ReleaseCall};
 use super::handle::Shared;
 use super::state::{Lease, Loss, Step};
+use super::tally::Count;
 use super::validity::Validity;
 use crate::distributed::fence::Fence;
 use crate::time::{Elapsed, Tick};
@@ -19,6 +20,7 @@ type Answer = oneshot::Sender<Result<LockGuard, AcquireError>>;
 /// One task for all of it, so that nothing is left behind wherever the asker stops listening: an attempt that nobody
 /// waits for any more is abandoned, a guard that nobody took is dropped and so released.
 pub(super) async fn run(lock: Arc<Shared>, wait: Duration, mut answer: Answer) {
+    let asked = lock.clock.now();
     let mut attempt = Attempt {
         claim: lock.claim(),
         lock,
@@ -29,14 +31,25 @@ pub(super) async fn run(lock: Arc<Shared>, wait: Duration, mut answer: Answer) {
         () = answer.closed() => None,
         granted = attempt.contend(wait) => Some(granted),
     };
+    let tally = &attempt.lock.tally;
     let granted = match contended {
-        Some(Ok(granted)) => granted,
+        Some(Ok(granted)) => {
+            tally.acquired(attempt.lock.clock.now() - asked);
+            granted
+        }
         Some(Err(error)) => {
+            tally.count(match error {
+                AcquireError::NotAcquired { .. } => Count::NotAcquired,
+                AcquireError::Backend(_) => Count::Failed,
+            });
             // An error means that nobody listens any more.
             drop(answer.send(Err(error)));
             return attempt.abandon().await;
         }
-        None => return attempt.abandon().await,
+        None => {
+            tally.count(Count::Abandoned);
+            return attempt.abandon().await;
+        }
     };
     let (release, released) = oneshot::channel();
     let held = Arc::new(Held {
@@ -226,7 +239,7 @@ impl Attempt {
 
     /// Renews the lock until it is given back or lost.
     async fn keep(self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
-        let clock = &self.lock.clock;
+        let (clock, tally) = (&self.lock.clock, &self.lock.tally);
         let loss = loop {
             match lease.step(clock.now()) {
                 Step::Lost(loss) => break Err(loss),
@@ -243,6 +256,10 @@ impl Attempt {
                         call = &mut release => break Ok(call.ok()),
                         renewed = renewed => renewed,
                     };
+                    tally.count(match renewed {
+                        Ok(Ok(true)) => Count::Renewed,
+                        _ => Count::RenewalFailed,
+                    });
                     match renewed {
                         Ok(Ok(true)) => {
                             let confirmed = lease.renewed(sent, clock.now()).is_ok();
@@ -260,6 +277,9 @@ impl Attempt {
         let until = lease.valid_until() + self.lock.config.lease;
         match loss {
             Err(loss) => {
+                tally.count(Count::Lost);
+                #[cfg(feature = "tracing")]
+                tracing::warn!(target: "c13::lock", names = ?held.names, reason = %loss, "the lock is lost");
                 held.phase.send_replace(Phase::Lost(loss));
                 held.validity.revoke();
                 release.close();
@@ -271,6 +291,7 @@ impl Attempt {
                 drop(self.give_back(false, until).await);
             }
             Ok(call) => {
+                tally.count(Count::Released);
                 held.phase.send_replace(Phase::Ended);
                 held.validity.revoke();
                 self.release(call, until).await;

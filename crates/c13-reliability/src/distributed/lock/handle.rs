@@ -5,8 +5,11 @@ use super::backend::{Backend, Claim, Mode, Status};
 use super::config::LockConfig;
 use super::error::{AcquireError, BackendError, LockError};
 use super::guard::{LockContext, LockGuard};
+use super::snapshot::LockSnapshot;
 use super::state::Terms;
+use super::tally::Tally;
 use crate::error::{ConfigError, ConfigValue};
+use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::Clock;
 use std::fmt;
@@ -36,6 +39,7 @@ pub(super) struct Shared {
     pub(super) random: Random,
     /// Whose turn it is, among the waiters of this process, to contend.
     pub(super) turns: Arc<Turns>,
+    pub(super) tally: Tally,
 }
 
 impl Lock {
@@ -123,6 +127,7 @@ impl Lock {
                 clock: Clock::since_boot(),
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),
+                tally: Tally::new(),
             }),
         })
     }
@@ -141,6 +146,7 @@ impl Lock {
                 clock,
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),
+                tally: Tally::new(),
             }),
         }
     }
@@ -155,6 +161,12 @@ impl Lock {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.shared.names
+    }
+
+    /// What became of this process's acquisitions so far, by this handle and its clones.
+    #[must_use]
+    pub fn snapshot(&self) -> LockSnapshot {
+        self.shared.tally.snapshot()
     }
 
     /// Has the lock if it can be had at once.
@@ -252,6 +264,14 @@ pub(super) async fn guarded<T, E>(guard: &LockGuard, work: impl Future<Output = 
     };
     guard.check().map_err(|_| LockError::Lost)?;
     Ok(result)
+}
+
+/// It is observed for as long as the lock is: by a handle, an acquisition under way, or a guard.
+impl Observed for Lock {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || Some(shared.upgrade()?.tally.snapshot().readings()))
+    }
 }
 
 impl fmt::Debug for Lock {

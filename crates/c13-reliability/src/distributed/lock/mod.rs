@@ -91,7 +91,11 @@ mod memory;
 mod quorum;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "tokio")]
+mod snapshot;
 mod state;
+#[cfg(feature = "tokio")]
+mod tally;
 #[cfg(test)]
 #[cfg(all(feature = "tokio", not(c13_loom)))]
 mod tests;
@@ -116,4 +120,8 @@ pub use memory::MemoryBackend;
 pub use quorum::Quorum;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
+#[cfg(feature = "tokio")]
+pub use snapshot::LockSnapshot;
+#[cfg(feature = "tokio")]
+pub(crate) use snapshot::METRICS;
 pub use state::Loss;

@@ -2,11 +2,13 @@
 
 use super::backend::QuotaBackend;
 use super::config::{Limit, OnFailure, SharedLimitConfig};
+use super::snapshot::SharedLimitSnapshot;
 use super::state::{Batch, BatchPlan, Cell};
 use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit};
-use crate::sync::Random;
+use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
+use crate::sync::{Random, StripedCounter};
 use crate::time::{Clock, Tick};
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +37,22 @@ struct Shared {
     /// Who refills, one at a time.
     refill: tokio::sync::Mutex<()>,
     rest: Mutex<Rest>,
+    /// Calls by how they were decided.
+    decided: StripedCounter<8>,
+}
+
+/// Where a call is counted.
+const fn count_of(decided: Result<DecidedBy, SharedLimitError>) -> usize {
+    match decided {
+        Ok(DecidedBy::Lease) => 0,
+        Ok(DecidedBy::Exact) => 1,
+        Ok(DecidedBy::Local) => 2,
+        Ok(DecidedBy::Nobody) => 3,
+        Err(SharedLimitError::Exceeded { .. }) => 4,
+        Err(SharedLimitError::NeverPossible) => 5,
+        Err(SharedLimitError::Unavailable { .. }) => 6,
+        Err(SharedLimitError::NotAsked) => 7,
+    }
 }
 
 struct Rest {
@@ -153,6 +171,7 @@ impl SharedRateLimiter {
                 config,
                 clock: Clock::system(),
                 random,
+                decided: StripedCounter::new(),
             }),
         })
     }
@@ -165,20 +184,9 @@ impl SharedRateLimiter {
     /// remembered.
     #[inline]
     pub fn try_acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
-        let shared = &*self.shared;
-        let now = shared.clock.coarse().as_nanos();
-        let now_ms = now / 1_000_000;
-        // Relaxed: the word is the whole of the state; nothing else is published by it.
-        let mut word = shared.batch.load(Ordering::Relaxed);
-        while let Some(left) = Batch(word).take(now_ms, cost) {
-            let batch = &shared.batch;
-            // Relaxed: as above, on success and on failure.
-            match batch.compare_exchange_weak(word, left.0, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Ok(DecidedBy::Lease),
-                Err(newer) => word = newer,
-            }
-        }
-        shared.remembered(now)
+        let decided = self.shared.decide(cost);
+        self.shared.decided.add(count_of(decided), 1);
+        decided
     }
 
     /// Decides about a call of this cost, by the backend where nothing in memory can.
@@ -191,35 +199,15 @@ impl SharedRateLimiter {
     ///
     /// Dropping the future may lose the tokens that were asked for; they lapse.
     pub async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
-        match self.try_acquire(cost) {
-            Err(SharedLimitError::NotAsked) => {}
-            decided => return decided,
-        }
-        let shared = &*self.shared;
-        let Some(plan) = shared.plan else {
-            return shared
-                .ask(cost, cost)
-                .await
-                .map(|_| DecidedBy::Exact)
-                .or_else(|error| shared.failed(cost, error));
-        };
-        let _refilling = shared.refill.lock().await;
-        // Somebody may have refilled meanwhile.
-        match self.try_acquire(cost) {
-            Err(SharedLimitError::NotAsked) => {}
-            decided => return decided,
-        }
-        let sent = shared.clock.coarse();
-        match shared.ask(plan.tokens.max(cost), cost).await {
-            Ok(granted) => {
-                let lapses = sent + plan.lasts.saturating_sub(COARSE.min(plan.lasts / 4));
-                let batch = Batch::new(granted - cost, lapses.as_nanos() / 1_000_000);
-                // Relaxed: as in `try_acquire`. What is left of the batch before is given up: it was taken there already.
-                shared.batch.store(batch.0, Ordering::Relaxed);
-                Ok(DecidedBy::Lease)
-            }
-            Err(error) => shared.failed(cost, error),
-        }
+        let decided = self.shared.acquire(cost).await;
+        self.shared.decided.add(count_of(decided), 1);
+        decided
+    }
+
+    /// How this process's calls were decided so far, by this handle and its clones.
+    #[must_use]
+    pub fn snapshot(&self) -> SharedLimitSnapshot {
+        self.shared.snapshot()
     }
 
     /// How many processes share the limit, as far as the backend has told.
@@ -239,6 +227,70 @@ enum Unasked {
 }
 
 impl Shared {
+    /// Decides by what is in memory.
+    #[inline]
+    fn decide(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
+        let now = self.clock.coarse().as_nanos();
+        let now_ms = now / 1_000_000;
+        // Relaxed: the word is the whole of the state; nothing else is published by it.
+        let mut word = self.batch.load(Ordering::Relaxed);
+        while let Some(left) = Batch(word).take(now_ms, cost) {
+            let batch = &self.batch;
+            // Relaxed: as above, on success and on failure.
+            match batch.compare_exchange_weak(word, left.0, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Ok(DecidedBy::Lease),
+                Err(newer) => word = newer,
+            }
+        }
+        self.remembered(now)
+    }
+
+    async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
+        match self.decide(cost) {
+            Err(SharedLimitError::NotAsked) => {}
+            decided => return decided,
+        }
+        let Some(plan) = self.plan else {
+            return self
+                .ask(cost, cost)
+                .await
+                .map(|_| DecidedBy::Exact)
+                .or_else(|error| self.failed(cost, error));
+        };
+        let _refilling = self.refill.lock().await;
+        // Somebody may have refilled meanwhile.
+        match self.decide(cost) {
+            Err(SharedLimitError::NotAsked) => {}
+            decided => return decided,
+        }
+        let sent = self.clock.coarse();
+        match self.ask(plan.tokens.max(cost), cost).await {
+            Ok(granted) => {
+                let lapses = sent + plan.lasts.saturating_sub(COARSE.min(plan.lasts / 4));
+                let batch = Batch::new(granted - cost, lapses.as_nanos() / 1_000_000);
+                // Relaxed: as in `try_acquire`. What is left of the batch before is given up: it was taken there already.
+                self.batch.store(batch.0, Ordering::Relaxed);
+                Ok(DecidedBy::Lease)
+            }
+            Err(error) => self.failed(cost, error),
+        }
+    }
+
+    fn snapshot(&self) -> SharedLimitSnapshot {
+        let sum = |counter| self.decided.sum(counter);
+        SharedLimitSnapshot {
+            leased: sum(0),
+            exact: sum(1),
+            local: sum(2),
+            unchecked: sum(3),
+            exceeded: sum(4),
+            never_possible: sum(5),
+            unavailable: sum(6),
+            not_asked: sum(7),
+            active_processes: self.rest.lock().active,
+        }
+    }
+
     fn remembered(&self, now: u64) -> Result<DecidedBy, SharedLimitError> {
         // Relaxed: a hint; who reads it late asks once more.
         let until = self.empty_until.load(Ordering::Relaxed);
@@ -355,6 +407,13 @@ impl Gate for SharedRateLimiter {
 
     async fn admit(&self) -> Result<Pass, SharedLimitError> {
         self.acquire(1).await.map(Pass)
+    }
+}
+
+impl Observed for SharedRateLimiter {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
     }
 }
 

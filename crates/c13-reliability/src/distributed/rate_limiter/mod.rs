@@ -45,6 +45,7 @@ mod file;
 mod handle;
 #[cfg(feature = "redis")]
 mod redis;
+mod snapshot;
 mod state;
 
 pub use backend::{MemoryQuota, QuotaBackend, Taken};
@@ -53,3 +54,5 @@ pub use file::FileQuota;
 pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
 #[cfg(feature = "redis")]
 pub use redis::RedisQuota;
+pub(crate) use snapshot::METRICS;
+pub use snapshot::SharedLimitSnapshot;

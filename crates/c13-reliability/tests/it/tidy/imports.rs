@@ -42,6 +42,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "the catalogue names every metric there is",
     ),
     ("observability", "realtime", "as above"),
+    ("observability", "distributed", "as above"),
     ("budget", "window", "it counts the calls of the last seconds"),
 ];
 

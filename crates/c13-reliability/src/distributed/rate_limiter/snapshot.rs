@@ -1,0 +1,63 @@
+//! What a shared rate limit reports of this process's calls.
+
+use crate::snapshot::{Metric, Reading};
+
+/// How one process's calls were decided. Each call that asked, and was not dropped meanwhile, is in one of the counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SharedLimitSnapshot {
+    /// Calls allowed from tokens that the backend gave in advance.
+    pub leased: u64,
+    /// Calls that the backend allowed, each for itself.
+    pub exact: u64,
+    /// Calls allowed from this process's share, while the backend did not answer.
+    pub local: u64,
+    /// Calls allowed because the backend did not answer, as the setting says.
+    pub unchecked: u64,
+    /// Calls refused because the limit was used up.
+    pub exceeded: u64,
+    /// Calls refused because they asked for more than the limit ever has at once.
+    pub never_possible: u64,
+    /// Calls refused because the backend did not answer, as the setting says.
+    pub unavailable: u64,
+    /// Calls that would have had to ask the backend, and must not.
+    pub not_asked: u64,
+    /// How many processes share the limit, as far as the backend has told.
+    pub active_processes: u32,
+}
+
+static REQUESTS: Metric = Metric::counter(
+    "reliability.shared_rate_limit.requests",
+    "{request}",
+    "Requests, by result: leased, exact, local or unchecked; exceeded, never_possible, unavailable or not_asked",
+);
+static PROCESSES: Metric = Metric::gauge(
+    "reliability.shared_rate_limit.processes",
+    "{process}",
+    "Processes that share the limit",
+);
+
+/// Everything that a shared rate limit reports.
+pub(crate) static METRICS: &[&Metric] = &[&REQUESTS, &PROCESSES];
+
+impl SharedLimitSnapshot {
+    /// The snapshot as readings of metrics.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        let results = [
+            ("leased", self.leased),
+            ("exact", self.exact),
+            ("local", self.local),
+            ("unchecked", self.unchecked),
+            ("exceeded", self.exceeded),
+            ("never_possible", self.never_possible),
+            ("unavailable", self.unavailable),
+            ("not_asked", self.not_asked),
+        ];
+        let mut readings: Vec<_> = results
+            .map(|(result, count)| Reading::count(&REQUESTS, count).label("result", result))
+            .into();
+        readings.push(Reading::level(&PROCESSES, f64::from(self.active_processes)));
+        readings
+    }
+}
