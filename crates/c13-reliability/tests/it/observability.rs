@@ -2,6 +2,11 @@
 #![cfg(feature = "otel")]
 #![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
+mod otlp;
+mod parts;
+#[cfg(feature = "tracing")]
+mod tracing;
+
 use c13_reliability::microservices::health::HealthCheckService;
 use c13_reliability::observability::catalogue;
 use c13_reliability::observability::metrics::{INSTRUMENTS, ReliabilityMetrics};
@@ -235,22 +240,30 @@ fn outcomes_add_up_to_calls_and_both_ways_out_show_the_same() {
             );
 
             let exported = collector.collect();
-            let counters = catalogue().into_iter().filter(|metric| metric.kind == Kind::Counter);
-            for metric in counters {
-                let (kind, _, series) = &exported[metric.name];
-                assert_eq!(*kind, "counter", "{}", metric.name);
-                let name = prometheus::name(metric);
-                let mut ours: Vec<_> = samples(&text)
-                    .into_iter()
-                    .filter(|(sample, _, value)| *sample == name && *value > 0.0)
-                    .map(|(_, labels, value)| (labels, value))
-                    .collect();
-                let mut theirs: Vec<_> = series.iter().filter(|(_, value)| *value > 0.0).cloned().collect();
-                ours.sort_by(|a, b| a.partial_cmp(b).unwrap());
-                theirs.sort_by(|a, b| a.partial_cmp(b).unwrap());
-                assert_eq!(theirs, ours, "{}: {failed}", metric.name);
-            }
+            assert_same_counters(&text, &exported, &failed);
         }
+    }
+}
+
+/// Every counter shows the same in Prometheus text and over OpenTelemetry. A series that stands at zero may be missing.
+fn assert_same_counters(text: &str, exported: &Exported, failed: &str) {
+    for metric in catalogue().into_iter().filter(|metric| metric.kind == Kind::Counter) {
+        let name = prometheus::name(metric);
+        let mut ours: Points = samples(text)
+            .into_iter()
+            .filter(|(sample, _, value)| *sample == name && *value > 0.0)
+            .map(|(_, labels, value)| (labels, value))
+            .collect();
+        let mut theirs = match exported.get(metric.name) {
+            Some((kind, unit, series)) => {
+                assert_eq!((*kind, unit.as_str()), ("counter", metric.unit), "{}", metric.name);
+                series.iter().filter(|(_, value)| *value > 0.0).cloned().collect()
+            }
+            None => Points::new(),
+        };
+        ours.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        theirs.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        assert_eq!(theirs, ours, "{}: {failed}", metric.name);
     }
 }
 
@@ -372,6 +385,39 @@ fn ten_thousand_limiters_stay_within_the_bound_on_both_ways_out() {
         series.iter().map(|(_, value)| value).sum::<f64>(),
         limiters.len() as f64
     );
+}
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn the_metrics_are_served_in_the_form_that_was_asked_for() {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+    let registry = Registry::new();
+    let limiter = TokenBucketRateLimiter::new(5, 1.0);
+    registry.register("limiter", &limiter).unwrap();
+    let app = c13_reliability::observability::metrics_router(&registry);
+    for (accept, format) in [
+        ("*/*", Format::Text),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            Format::OpenMetrics,
+        ),
+    ] {
+        let request = Request::get("/metrics")
+            .header("accept", accept)
+            .body(Body::empty())
+            .unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        assert_eq!(head.status, 200);
+        assert_eq!(head.headers["content-type"], format.content_type());
+        assert_eq!(head.headers["cache-control"], "no-store");
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert_eq!(text, prometheus::encode(&registry.families(), format));
+        assert!(text.contains("reliability_rate_limit_allowed_total{name=\"limiter\"} 0\n"));
+    }
 }
 
 #[test]

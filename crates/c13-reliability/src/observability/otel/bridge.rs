@@ -1,12 +1,11 @@
 //! Everything that the registry's parts report, as observable instruments.
 
-use super::feed::{Feed, attributes, quantile_name};
+use super::feed::{Feed, attributes, guarded, quantile_name};
 use super::metrics::{INSTRUMENTS, ReliabilityMetrics};
 use crate::observability::catalogue;
 use crate::snapshot::{Kind, Metric, Registry, Value};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The quantiles that stand for a histogram: OpenTelemetry has no way to be handed one that was recorded elsewhere.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")];
@@ -90,9 +89,4 @@ fn quantiles(meter: &Meter, feed: Feed, metric: &'static Metric, per_unit: f64) 
             });
         })
         .build();
-}
-
-/// A panic in a callback would end the collecting thread for good.
-fn guarded(observe: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(observe));
 }

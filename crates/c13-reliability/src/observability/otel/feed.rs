@@ -4,6 +4,7 @@ use crate::snapshot::{Family, Metric, Registry, Series, Value};
 use crate::sync::primitive::Mutex;
 use opentelemetry::KeyValue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The registry as instruments see it.
@@ -106,4 +107,48 @@ impl Deltas {
 /// The name of the metric of quantiles that stands for a histogram that OpenTelemetry cannot be handed.
 pub(super) fn quantile_name(metric: &Metric) -> String {
     format!("{}.quantile", metric.name)
+}
+
+/// Runs a callback so that its panic ends here: it would end the collecting thread for good.
+pub(super) fn guarded(observe: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(observe));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+    use std::time::Duration;
+
+    #[test]
+    fn a_callback_that_panics_stops_neither_its_collection_nor_the_next() {
+        let exporter = InMemoryMetricExporter::default();
+        let reader = PeriodicReader::builder(exporter.clone())
+            .with_interval(Duration::from_secs(3600))
+            .build();
+        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let meter = provider.meter("test");
+        meter
+            .u64_observable_gauge("broken")
+            .with_callback(|_| guarded(|| panic!("a callback that panics")))
+            .build();
+        meter
+            .u64_observable_gauge("sound")
+            .with_callback(|observer| guarded(|| observer.observe(1, &[])))
+            .build();
+        for _ in 0..3 {
+            exporter.reset();
+            provider.force_flush().unwrap();
+            let names: Vec<String> = exporter
+                .get_finished_metrics()
+                .unwrap()
+                .iter()
+                .flat_map(|resource| resource.scope_metrics())
+                .flat_map(|scope| scope.metrics())
+                .map(|metric| metric.name().to_owned())
+                .collect();
+            assert_eq!(names, ["sound"]);
+        }
+    }
 }

@@ -1,12 +1,11 @@
 //! The ten instruments by which services usually watch their calls.
 
-use super::feed::{Deltas, Feed, attributes};
+use super::feed::{Deltas, Feed, attributes, guarded};
 use crate::snapshot::{Registry, Value};
 use crate::sync::primitive::Mutex;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter, ObservableGauge};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 const STATE: &str = "reliability.circuit_breaker.state";
@@ -112,10 +111,7 @@ impl ReliabilityMetrics {
             .u64_observable_gauge(STATE)
             .with_description("State of the circuit: 0 closed, 1 open, 2 half-open")
             // The SDK calls observers before it adds up, so what is added here belongs to this collection.
-            .with_callback(move |observer| {
-                // A panic here would end the collecting thread for good.
-                let _ = catch_unwind(AssertUnwindSafe(|| collect(&feed, &deltas, &fed, observer)));
-            })
+            .with_callback(move |observer| guarded(|| collect(&feed, &deltas, &fed, observer)))
             .build();
         Self {
             circuit_breaker_state: state,

@@ -13,6 +13,9 @@ use std::task::{Context, Poll, Waker};
 const BACKLOG: usize = 1024;
 /// How many events wait in a stream; of more, the oldest are missed.
 const STREAM_BACKLOG: usize = 256;
+/// Under which the log knows them; part of the interface.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "c13::circuit_breaker";
 
 pub(super) type Listener = Arc<dyn Fn(&CircuitEvent) + Send + Sync>;
 
@@ -120,7 +123,7 @@ impl fmt::Debug for Outbox {
 fn isolated(told: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(told)).is_err() {
         #[cfg(feature = "tracing")]
-        tracing::error!("a listener of a circuit breaker panicked");
+        tracing::error!(target: TARGET, "a listener of a circuit breaker panicked");
     }
 }
 
@@ -131,13 +134,14 @@ fn log(name: &str, event: &CircuitEvent) {
         CircuitEvent::Transition(change) => {
             let (from, to, reason) = (change.from.name(), change.to.name(), change.reason.name());
             if matches!(change.to, CircuitState::Open | CircuitState::ForcedOpen) {
-                tracing::warn!(breaker = name, from, to, reason, "the circuit opened");
+                tracing::warn!(target: TARGET, breaker = name, from, to, reason, "the circuit opened");
             } else {
-                tracing::info!(breaker = name, from, to, reason, "the circuit changed its state");
+                tracing::info!(target: TARGET, breaker = name, from, to, reason, "the circuit changed its state");
             }
         }
         CircuitEvent::Stage { number, share, .. } => {
             tracing::info!(
+                target: TARGET,
                 breaker = name,
                 stage = *number,
                 share,
@@ -146,6 +150,7 @@ fn log(name: &str, event: &CircuitEvent) {
         }
         CircuitEvent::WouldOpen { reason, .. } => {
             tracing::warn!(
+                target: TARGET,
                 breaker = name,
                 reason = reason.name(),
                 "the circuit would open if it were not only watching"

@@ -1,0 +1,213 @@
+//! Events and spans: their targets and fields are promised, and no secret stands in them.
+
+use async_trait::async_trait;
+use c13_reliability::microservices::health::{ComponentHealth, HealthCheckService, HealthChecker};
+use c13_reliability::observability::spanned;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use c13_reliability::time::Executor;
+use std::fmt::Debug;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Writes down all that it is told, a line each.
+#[derive(Clone)]
+struct Notebook {
+    lines: Arc<Mutex<Vec<String>>>,
+    spans: Arc<AtomicU64>,
+    finest: Level,
+}
+
+impl Notebook {
+    fn new(finest: Level) -> Self {
+        Self {
+            lines: Arc::default(),
+            spans: Arc::default(),
+            finest,
+        }
+    }
+
+    fn write(&self, line: String) {
+        self.lines.lock().unwrap().push(line);
+    }
+
+    /// What was written since the last time.
+    fn read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.lines.lock().unwrap())
+    }
+}
+
+/// The fields of one event or span as text, without the message.
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() != "message" {
+            self.0.push_str(&format!(" {}={value:?}", field.name()));
+        }
+    }
+}
+
+fn line(metadata: &Metadata<'_>, record: impl FnOnce(&mut Fields)) -> String {
+    let mut fields = Fields(format!("{} {}", metadata.level(), metadata.target()));
+    record(&mut fields);
+    fields.0
+}
+
+impl Subscriber for Notebook {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("c13::") && metadata.level() <= &self.finest
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let id = self.spans.fetch_add(1, Ordering::SeqCst) + 1;
+        let fields = line(span.metadata(), |fields| span.record(fields));
+        self.write(format!("span {}: {fields}", span.metadata().name()));
+        Id::from_u64(id)
+    }
+
+    fn record(&self, _span: &Id, values: &Record<'_>) {
+        let mut fields = Fields("record:".to_owned());
+        values.record(&mut fields);
+        self.write(fields.0);
+    }
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.write(line(event.metadata(), |fields| event.record(fields)));
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+const NOTHING: [String; 0] = [];
+
+/// A database whose errors say too much.
+struct Database(Arc<AtomicBool>);
+
+#[async_trait]
+impl HealthChecker for Database {
+    async fn check(&self) -> ComponentHealth {
+        if self.0.load(Ordering::SeqCst) {
+            ComponentHealth::healthy("database")
+        } else {
+            ComponentHealth::unhealthy(
+                "database",
+                "cannot reach postgres://app:s3cret@db/orders, password=s3cret",
+            )
+        }
+    }
+
+    fn name(&self) -> &str {
+        "database"
+    }
+}
+
+#[test]
+fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets() {
+    let notebook = Notebook::new(Level::INFO);
+    tracing::subscriber::with_default(notebook.clone(), || {
+        let executor = Executor::new();
+        let config = CircuitBreakerConfig::new()
+            .consecutive_failures(1)
+            .success_threshold(1)
+            .open_for(Duration::from_secs(1));
+        let breaker = CircuitBreaker::builder(config)
+            .name("payments")
+            .clock(executor.clock())
+            .build()
+            .unwrap();
+        executor.block_on(async {
+            let failed = breaker.call(async { Err::<(), _>("redis://:s3cret@cache refused") });
+            assert!(failed.await.is_err());
+            executor.clock().sleep(Duration::from_secs(1)).await;
+            assert!(breaker.call(async { Ok::<_, &str>(()) }).await.is_ok());
+        });
+        let told = notebook.read();
+        let wanted = [
+            r#"WARN c13::circuit_breaker breaker="payments" from="closed" to="open" reason="consecutive_failures""#,
+            r#"INFO c13::circuit_breaker breaker="payments" from="open" to="half_open" reason="open_time_over""#,
+            r#"INFO c13::circuit_breaker breaker="payments" from="half_open" to="closed" reason="probes_succeeded""#,
+        ];
+        assert_eq!(told, wanted);
+
+        let works = Arc::new(AtomicBool::new(true));
+        let service = HealthCheckService::with_clock("1".to_owned(), executor.clock());
+        executor.block_on(async {
+            service.add_checker(Box::new(Database(works.clone()))).await;
+            service.check_health().await;
+            assert_eq!(notebook.read(), NOTHING, "no change, no word");
+            for now in [false, true] {
+                works.store(now, Ordering::SeqCst);
+                executor.clock().sleep(Duration::from_secs(1)).await;
+                service.check_health().await;
+            }
+            service.drain();
+            service.drain();
+        });
+        let told = notebook.read();
+        let wanted = [
+            r#"WARN c13::health check="database" from="Healthy" to="Unhealthy" cause="cannot reach postgres://[hidden] password=[hidden]""#,
+            r#"INFO c13::health check="database" from="Unhealthy" to="Healthy" cause="""#,
+            "INFO c13::health",
+        ];
+        assert_eq!(told, wanted);
+    });
+}
+
+#[test]
+fn spans_say_how_calls_and_checks_ended_and_only_to_those_who_ask() {
+    let run = |notebook: &Notebook| {
+        tracing::subscriber::with_default(notebook.clone(), || {
+            let executor = Executor::new();
+            executor.block_on(async {
+                assert!(spanned("quotes", async { Ok::<_, &str>(()) }).await.is_ok());
+                assert!(
+                    spanned("quotes", async { Err::<(), _>("password=s3cret") })
+                        .await
+                        .is_err()
+                );
+                let never = spanned("quotes", pending::<Result<(), &str>>());
+                assert!(executor.clock().timeout(Duration::from_secs(1), never).await.is_err());
+            });
+            let panics = async {
+                if true {
+                    panic!("a call that panics")
+                } else {
+                    Ok::<(), &str>(())
+                }
+            };
+            let call = AssertUnwindSafe(|| Executor::new().block_on(spanned("quotes", panics)));
+            assert!(catch_unwind(call).is_err());
+            let service = HealthCheckService::with_clock("1".to_owned(), executor.clock());
+            executor.block_on(async {
+                service.add_checker(Box::new(Database(Arc::default()))).await;
+                service.check_health().await;
+            });
+        });
+        notebook.read()
+    };
+    let call = |outcome: &str| {
+        [
+            r#"span call: DEBUG c13::call name="quotes""#.to_owned(),
+            format!("record: outcome=\"{outcome}\""),
+        ]
+    };
+    let mut wanted = ["success", "failure", "abandoned", "failure"].map(call).concat();
+    wanted.push(r#"span check: DEBUG c13::health check="database""#.to_owned());
+    wanted.push(r#"record: status="Unhealthy""#.to_owned());
+    assert_eq!(run(&Notebook::new(Level::DEBUG)), wanted);
+    assert_eq!(
+        run(&Notebook::new(Level::INFO)),
+        NOTHING,
+        "who does not ask is told nothing"
+    );
+}
