@@ -1,6 +1,10 @@
-//! How the benches measure: nanoseconds a call, the median of several runs, alone and with two threads at once.
+//! How the benches measure: nanoseconds a call, the median of several runs, alone and with two threads at once, and
+//! allocations a call.
 //!
-//! Compare rows of one run with each other: absolute times drift on shared machines.
+//! Compare rows of one run with each other: absolute times drift on shared machines. Arguments: a part of the names of
+//! the rows to run, and a number of calls to make of them without measuring, for tools that count from outside. The
+//! instructions of a call are the difference of what
+//! `valgrind --tool=callgrind --callgrind-out-file=/dev/null <bench> 'NAME' CALLS` collects for two numbers of calls.
 
 use c13_reliability::time::Clock;
 use std::future::Future;
@@ -12,16 +16,28 @@ use std::time::Duration;
 
 const CALLS: u64 = 1_000_000;
 const RUNS: usize = 9;
+const COUNTED: u64 = 1_000;
 
 /// Prints the head of the table.
 pub(crate) fn head() {
-    println!("{:<56} {:>7} {:>7}", "ns a call", "1 thr.", "2 thr.");
+    println!("{:<56} {:>7} {:>7} {:>7}", "ns a call", "1 thr.", "2 thr.", "allocs");
 }
 
-/// Prints what `call` costs.
+/// Prints what `call` costs, if the arguments ask for it.
 pub(crate) fn row(name: &str, call: impl Fn() + Sync) {
+    // Cargo adds a `--bench` of its own.
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
+    if arguments.next().is_some_and(|part| !name.contains(&part)) {
+        return;
+    }
+    if let Some(calls) = arguments.next() {
+        let calls: u64 = calls.parse().expect("the second argument is a number of calls");
+        return (0..calls).for_each(|_| call());
+    }
     let [one, two] = [1, 2].map(|threads| median(|| nanos_per_call(threads, &call)));
-    println!("{name:<56} {one:>7.2} {two:>7.2}");
+    let allocations = allocation_counter::measure(|| (0..COUNTED).for_each(|_| call())).count_total;
+    let allocations = allocations as f64 / COUNTED as f64;
+    println!("{name:<56} {one:>7.2} {two:>7.2} {allocations:>7.2}");
 }
 
 /// The output of a future that is ready when it is first polled.
