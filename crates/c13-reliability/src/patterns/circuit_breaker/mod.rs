@@ -45,6 +45,8 @@ mod health_probe;
 mod keyed;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(all(test, c13_loom))]
+mod loom;
 mod permit;
 mod recovery;
 mod rules;
