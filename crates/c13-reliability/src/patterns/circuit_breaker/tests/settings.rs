@@ -13,6 +13,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     };
     let rate = |rate, window, min_calls| ok().failure_rate(FailureRate::new(rate, window, min_calls));
     let slow = |threshold, rate, window| ok().slow_calls(SlowCalls::new(threshold, rate, window, 5));
+    let staged = |shares: &[f64]| StagedRecovery::new(secs(10.0)).shares(Shares::new(shares));
     let calls = Window::Calls(10);
     let second = secs(1.0);
     for (config, setting) in [
@@ -60,6 +61,25 @@ fn settings_that_make_no_sense_are_refused_by_name() {
         (slow(Duration::ZERO, 0.5, calls), "slow_calls.threshold"),
         (slow(second, -1.0, calls), "slow_calls.rate"),
         (slow(second, 0.5, Window::Calls(4)), "slow_calls.min_calls"),
+        (ok().recovery(staged(&[])), "recovery.shares"),
+        (ok().recovery(staged(&[0.1; 9])), "recovery.shares"),
+        (ok().recovery(staged(&[0.0, 0.5])), "recovery.shares"),
+        (ok().recovery(staged(&[0.5, 0.1])), "recovery.shares"),
+        (ok().recovery(staged(&[0.5, 1.0])), "recovery.shares"),
+        (ok().recovery(staged(&[f64::NAN])), "recovery.shares"),
+        (
+            ok().recovery(StagedRecovery::new(Duration::ZERO)),
+            "recovery.stage_length",
+        ),
+        (
+            ok().recovery(StagedRecovery::new(Duration::MAX)),
+            "recovery.stage_length",
+        ),
+        (
+            ok().recovery(staged(&[0.5]).failure_rate(0.0, 4)),
+            "recovery.failure_rate",
+        ),
+        (ok().recovery(staged(&[0.5]).failure_rate(0.5, 0)), "recovery.min_calls"),
     ] {
         let error = CircuitBreaker::with_config(config, Clock::system()).expect_err(setting);
         assert_eq!((error.part, error.setting), ("circuit breaker", setting), "{error}");
