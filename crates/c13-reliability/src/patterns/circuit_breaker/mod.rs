@@ -3,6 +3,26 @@
 //! When to use it: around every call to something that can fail or hang on its own, one breaker for each thing that
 //! fails as a whole (a host, a shard, a partner), inside retries.
 //!
+//! # Quick start
+//!
+//! ```
+//! use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, FailureRate, Window};
+//! use c13_reliability::time::Clock;
+//! use std::time::Duration;
+//!
+//! # c13_reliability::time::Executor::new().block_on(async {
+//! let config = CircuitBreakerConfig::new()
+//!     .failure_rate(FailureRate::new(0.5, Window::Time(Duration::from_secs(10)), 20))
+//!     .open_for(Duration::from_secs(1))
+//!     .open_for_growth(2.0, Duration::from_secs(30));
+//! let breaker = CircuitBreaker::with_config(config, Clock::system())?;
+//! let answer = breaker.call(async { Ok::<_, std::io::Error>("42") }).await;
+//! assert_eq!(answer?, "42");
+//! assert_eq!(breaker.metrics().success_count, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
 //! # States
 //!
 //! | state | calls | leaves it when |
@@ -32,6 +52,24 @@
 //! - Nothing runs in the background: an open circuit becomes half-open when a call comes after its time.
 //! - A call whose future is dropped says nothing by default. Where callers give up on slow calls by dropping them, put
 //!   their time limit inside the breaker, or set [`Abandoned::Failure`].
+//!
+//! # Metrics
+//!
+//! All of them are read from one [`Snapshot`]; a call pays for none of them.
+//!
+//! | name | what |
+//! |---|---|
+//! | `reliability.circuit_breaker.state` | 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed, 5 metrics only |
+//! | `reliability.circuit_breaker.transitions` | changes of state |
+//! | `reliability.circuit_breaker.rejections` | calls that were refused |
+//! | `reliability.circuit_breaker.calls` | calls by `result`: success, failure, ignored, abandoned, rejected |
+//! | `reliability.circuit_breaker.failure_ratio`, `.slow_ratio` | shares in the windows, once they hold enough calls |
+//!
+//! # How it compares
+//!
+//! Knowingly different from most others: a success never opens it; reaching a threshold is enough (`>=`); it is half-open
+//! at exactly the end of the open time; the first failed probe opens it again. `docs/circuit-breaker-compared.md` has the
+//! reasons, and what resilience4j, Polly, Sentinel, Hystrix, gobreaker and failsafe-go do, row by row, each with a test.
 
 mod builder;
 mod call;

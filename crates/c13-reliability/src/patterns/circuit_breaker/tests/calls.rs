@@ -43,7 +43,7 @@ fn a_call_hands_out_its_result_and_a_refused_one_is_never_polled() {
 }
 
 #[test]
-fn a_classifier_decides_what_a_result_means() {
+fn cb_44_a_classifier_decides_what_a_result_means() {
     let bench = defaults();
     for _ in 0..10 {
         let not_found = bench

@@ -1,6 +1,6 @@
 //! What other breakers' own tests say, row by row, and what we say instead where we differ.
 //!
-//! The ids are those of the behaviour table in `docs/circuit-breaker-compared.md`, which says why where we differ.
+//! The ids are those of the table in `docs/circuit-breaker-compared.md`, which says why where we differ.
 
 use super::*;
 use crate::gate::Outcome;
@@ -261,6 +261,15 @@ fn cb_25_ignored_probes_count_as_nothing() {
 }
 
 #[test]
+fn cb_26_and_82_we_differ_probes_are_counted_and_not_rated() {
+    let bench = Bench::new(r());
+    bench.half_open().calls("SSS").is(CircuitState::HalfOpen);
+    bench.calls("S").is(CircuitState::Closed);
+    let ratio = Bench::new(r());
+    ratio.half_open().calls("SF").is(CircuitState::Open);
+}
+
+#[test]
 fn cb_28_we_differ_probes_that_do_not_come_back_always_open() {
     let bench = Bench::new(r());
     bench.half_open();
@@ -285,6 +294,16 @@ fn cb_31_a_result_from_before_changes_nothing() {
         before.metrics.failure_count + 1,
         "for life it counts"
     );
+}
+
+#[test]
+fn cb_32_we_differ_a_call_counts_in_the_window_when_it_ends() {
+    let bench = watching(rate(1.0, Window::Time(secs(30.0)), 1));
+    bench.wait(29.0).calls("S");
+    let long = bench.breaker.try_acquire().expect("only watching");
+    bench.wait(2.0).holds(1, 0);
+    long.success();
+    bench.holds(2, 0).wait(28.0).holds(1, 0);
 }
 
 #[test]
