@@ -168,6 +168,17 @@ impl Clock {
     pub fn now(&self) -> Tick {
         match &self.source {
             Source::System(system) => system.now(),
+            #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
+            _ => self.now_elsewhere(),
+        }
+    }
+
+    /// The time of all other sources; out of line, so that a reading of the system's is short enough to be inlined.
+    #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
+    #[inline(never)]
+    fn now_elsewhere(&self) -> Tick {
+        match &self.source {
+            Source::System(system) => system.now(),
             #[cfg(target_os = "linux")]
             Source::SinceBoot => Tick::from_nanos(kernel_nanos(rustix::time::ClockId::Boottime)),
             #[cfg(feature = "tokio")]
@@ -191,7 +202,7 @@ impl Clock {
         match &self.source {
             Source::System(system) => system.coarse(),
             #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
-            _ => self.now(),
+            _ => self.now_elsewhere(),
         }
     }
 
