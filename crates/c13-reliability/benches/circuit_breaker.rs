@@ -29,7 +29,14 @@ fn main() {
     while let Ok(permit) = open.try_acquire() {
         permit.failure();
     }
+    let clock = Clock::system();
     head();
+    row("(a reading of the clock)", || {
+        black_box(clock.now());
+    });
+    row("(a reading of the coarse clock)", || {
+        black_box(clock.coarse());
+    });
     row("closed, consecutive failures, permit", || permit(&consecutive));
     row("closed, consecutive failures, call", || call(&consecutive));
     row("closed, failure rate over 100 calls, permit", || permit(&last_calls));

@@ -86,13 +86,8 @@ impl StripedRolling {
         self.bucket_nanos.store(bucket_nanos.max(1), Ordering::Relaxed);
     }
 
-    /// Counts one for `era` at `now`, in nanoseconds of whatever clock the window goes by.
-    #[inline]
-    pub(crate) fn count(&self, era: u64, now: u64) {
-        self.count_at(slot::current(), era, now);
-    }
-
-    /// Counts one on a stripe that the caller owns, or on the last one.
+    /// Counts one for `era` at `now`, in nanoseconds of whatever clock the window goes by, on a stripe that the caller
+    /// owns, or on the last one: on the one that a counter of the same form has just told.
     #[inline]
     pub(crate) fn count_at(&self, slot: usize, era: u64, now: u64) {
         let last = self.stripes.len() - 1;
@@ -107,8 +102,10 @@ impl StripedRolling {
             stripe.end.load(Ordering::Relaxed),
             stripe.current.load(Ordering::Relaxed),
         );
-        if now < end && current >> 8 == era % ERAS {
-            let cell = &stripe.cells[(current & 0xFF) as usize % BUCKETS];
+        if now < end
+            && current >> 8 == era % ERAS
+            && let Some(cell) = stripe.cells.get((current & 0xFF) as usize)
+        {
             // Relaxed: as above, and for the store below.
             let held = cell.load(Ordering::Relaxed);
             if held & COUNT != COUNT {
@@ -207,7 +204,7 @@ mod tests {
                     era += 1;
                     plain.clear();
                 }
-                window.count(era, now.as_nanos());
+                window.count_at(slot::current(), era, now.as_nanos());
                 plain.add(now, 0, 1);
                 let later = now + Duration::from_nanos(random.below(200));
                 assert_eq!(
@@ -233,7 +230,7 @@ mod tests {
                 let window = window.clone();
                 std::thread::spawn(move || {
                     for _ in 0..1_000 {
-                        window.count(7, 5);
+                        window.count_at(slot::current(), 7, 5);
                     }
                 })
             })
@@ -254,10 +251,10 @@ mod tests {
     #[test]
     fn buckets_of_another_length_start_with_a_new_era() {
         let window = StripedRolling::new(1_000);
-        window.count(0, 500);
+        window.count_at(slot::current(), 0, 500);
         window.restart(2_000);
         let now = 1_000;
-        window.count(1, now);
+        window.count_at(slot::current(), 1, now);
         assert_eq!(total(&window, 1, now), 1, "the old era's count is not among these");
         assert_eq!(window.counts(1, now + 1_000), [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     }

@@ -194,7 +194,7 @@ impl CircuitBreaker {
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         let shared = &*self.shared;
-        Ok(Permit::new(shared, shared.admit(|| shared.clock().now())?))
+        Ok(Permit::new(shared, shared.admit(None)?))
     }
 
     /// The same as [`try_acquire`](Self::try_acquire), for a call that ends on another task or thread.
@@ -203,7 +203,7 @@ impl CircuitBreaker {
     ///
     /// If the circuit is open, or half-open with all its probes out.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
-        let ticket = self.shared.admit(|| self.shared.clock().now())?;
+        let ticket = self.shared.admit(None)?;
         Ok(OwnedPermit::new(self.shared.clone(), ticket))
     }
 
@@ -224,7 +224,7 @@ impl CircuitBreaker {
     #[allow(dead_code, reason = "policies share their clock reading with it")]
     pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<Permit<'_>, Rejected> {
         let shared = &*self.shared;
-        Ok(Permit::new(shared, shared.admit(|| now)?))
+        Ok(Permit::new(shared, shared.admit(Some(now))?))
     }
 
     /// The state. An open circuit whose time is up reads `Open` until a call makes it half-open.

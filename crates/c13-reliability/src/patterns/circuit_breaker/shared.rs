@@ -118,18 +118,26 @@ impl Shared {
         self.random.unit()
     }
 
-    /// Admits a call or refuses it; asks for the time only where it needs it.
+    /// Admits a call or refuses it; asks for the time only where it needs it, and only if it was not given.
+    ///
+    /// What is not the common case is out of line, here and in `record`: the common case is then a few instructions in
+    /// the caller's own code, with its ticket in registers.
     #[inline]
-    pub(super) fn admit(&self, now: impl FnOnce() -> Tick) -> Result<Ticket, Rejected> {
+    pub(super) fn admit(&self, now: Option<Tick>) -> Result<Ticket, Rejected> {
         let word = self.word();
-        if word.admits() {
-            let started = if word.measured() { now() } else { UNTIMED };
+        if word.admits_untimed() {
+            let started = UNTIMED;
             return Ok(Ticket { word, started });
         }
-        self.admit_or_refuse(word, now())
+        self.admit_in_full(word, now)
     }
 
-    fn admit_or_refuse(&self, word: Word, now: Tick) -> Result<Ticket, Rejected> {
+    #[inline(never)]
+    fn admit_in_full(&self, word: Word, now: Option<Tick>) -> Result<Ticket, Rejected> {
+        let now = now.unwrap_or_else(|| self.clock.now());
+        if word.admits() {
+            return Ok(Ticket { word, started: now });
+        }
         // Relaxed: the load of the word before it makes sure that this is at least as new as the word.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
         if now < until {
@@ -147,7 +155,7 @@ impl Shared {
     /// Whether every call is refused now, whoever asks.
     #[cfg(feature = "tower")]
     pub(super) fn refuses(&self) -> bool {
-        // Relaxed: as in `admit_or_refuse`.
+        // Relaxed: as in `admit_in_full`.
         !self.word().admits() && self.clock.now().as_nanos() < self.front.refuses_until.load(Ordering::Relaxed)
     }
 
@@ -155,7 +163,7 @@ impl Shared {
     #[cfg(feature = "tower")]
     pub(super) fn refuse_unasked(&self) -> Rejected {
         let open = self.word().state() == CircuitState::Open;
-        // Relaxed: as in `admit_or_refuse`.
+        // Relaxed: as in `admit_in_full`.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
         self.refuse(open.then(|| until - self.clock.now()))
     }
@@ -180,13 +188,17 @@ impl Shared {
     /// Takes the result of a call.
     #[inline]
     pub(super) fn record(&self, ticket: Ticket, outcome: Outcome) {
-        if outcome == Outcome::Success && ticket.word.plainest() && ticket.word == self.word() {
-            self.counts.add(success(ticket.word.generation()), 1);
-        } else {
+        let word = ticket.word;
+        if outcome != Outcome::Success || !word.plain_untimed() || word != self.word() {
             self.record_in_full(ticket, outcome);
+        } else if word.timed() == 0 {
+            self.counts.add(success(word.generation()), 1);
+        } else {
+            self.count_in_windows(word);
         }
     }
 
+    #[inline(never)]
     fn record_in_full(&self, ticket: Ticket, outcome: Outcome) {
         let word = self.word();
         let unchanged = ticket.word == word;
@@ -233,12 +245,13 @@ impl Shared {
     }
 
     /// Counts a success where the rules will find it.
+    #[inline(never)]
     fn count_in_windows(&self, word: Word) {
-        self.counts.add(success(word.generation()), 1);
+        let (stripe, _) = self.counts.add_and_read(success(word.generation()), 1);
         if word.timed() > 0 {
             let coarse = self.clock.coarse();
             for window in self.rolling[..word.timed()].iter().filter_map(OnceLock::get) {
-                window.count(word.generation(), coarse.as_nanos());
+                window.count_at(stripe, word.generation(), coarse.as_nanos());
             }
         }
     }

@@ -68,10 +68,16 @@ impl Word {
         self.0 & PLAIN != 0
     }
 
-    /// A success changes nothing but one count: calls are not timed and no window over time is kept.
+    /// Every call is admitted, and nobody asks when it began.
     #[inline]
-    pub(super) fn plainest(self) -> bool {
-        self.0 & (PLAIN | MEASURED | TIMED) == PLAIN
+    pub(super) fn admits_untimed(self) -> bool {
+        self.0 & (ADMITS | MEASURED) == ADMITS
+    }
+
+    /// A success changes nothing but counts, however long it took.
+    #[inline]
+    pub(super) fn plain_untimed(self) -> bool {
+        self.0 & (PLAIN | MEASURED) == PLAIN
     }
 
     #[inline]
