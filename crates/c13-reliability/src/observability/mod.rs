@@ -21,6 +21,9 @@
 //! | `c13::health` | a check reports another status | WARN when it gets worse, else INFO | `check`, `from`, `to`, `cause` |
 //! | `c13::health` | the span `check` around each run of a check | DEBUG | `check`, `status` |
 //! | `c13::health` | the service begins to drain | INFO | |
+//! | `c13::supervisor` | a child failed | WARN | `child`, `exit` |
+//! | `c13::supervisor` | the supervisor gives up | ERROR | `child` |
+//! | `c13::lock` | a lock that was held is lost | WARN | `names`, `reason` |
 //! | `c13::call` | the span `call` of `spanned` | DEBUG | `name`, `outcome` |
 
 #[cfg(feature = "axum")]

@@ -270,6 +270,68 @@ async fn the_http_checker_follows_the_answer() {
     assert!(answer.message.unwrap().starts_with("cannot connect: "));
 }
 
+/// A check that panics, is never done, or says so when it is dropped.
+struct Odd {
+    panics: bool,
+    dropped: Arc<Notify>,
+}
+
+#[async_trait]
+impl HealthChecker for Odd {
+    async fn check(&self) -> ComponentHealth {
+        struct Says(Arc<Notify>);
+        impl Drop for Says {
+            fn drop(&mut self) {
+                self.0.notify_one();
+            }
+        }
+        assert!(!self.panics, "a check that panics");
+        let _says = Says(self.dropped.clone());
+        std::future::pending().await
+    }
+
+    fn name(&self) -> &str {
+        "odd"
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_panics_is_503_by_its_name_and_stays_in_its_group() {
+    let service = service();
+    let (panics, dropped) = (true, Arc::default());
+    let settings = CheckSettings::new().groups(&["reports"]);
+    service.add(Box::new(Odd { panics, dropped }), settings).unwrap();
+    let address = start(service.router()).await;
+    for path in ["/health", "/health/reports", "/ready"] {
+        let answer = ask(address, "GET", path, "").await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.report().checks[0].name, "odd");
+    }
+    assert_eq!(ask(address, "GET", "/live", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_its_check_with_it() {
+    let service = service();
+    let (panics, dropped) = (false, Arc::new(Notify::new()));
+    let odd = Odd {
+        panics,
+        dropped: dropped.clone(),
+    };
+    let settings = CheckSettings::new().timeout(Duration::from_secs(3600));
+    service.add(Box::new(odd), settings).unwrap();
+    let address = start(service.router()).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    Clock::system().sleep(ms(100)).await;
+    drop(client);
+    let gone = Clock::system().timeout(Duration::from_secs(5), dropped.notified());
+    assert!(gone.await.is_ok(), "the check still runs");
+}
+
 /// What the load saw: requests answered, and what went wrong.
 #[derive(Default)]
 struct Load {

@@ -174,6 +174,10 @@ struct Driver {
     begun: bool,
 }
 
+/// Under which the log knows of children; part of the interface. Their words are left out: they may hold secrets.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "c13::supervisor";
+
 impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Escalated>> {
         // From here on every word wakes this task again, so one look is enough.
@@ -211,6 +215,11 @@ impl Driver {
         }
         let asked_to = matches!(self.machine.child(life.child).0, ChildState::Stopping { .. });
         if !asked_to {
+            #[cfg(feature = "tracing")]
+            if exit != Exit::Done {
+                let child = &*self.recipes[life.child].0;
+                tracing::warn!(target: TARGET, child, exit = exit.name(), "a child failed");
+            }
             self.view.lock()[life.child].last_exit = Some(LastExit { exit, message, at: now });
         }
         self.machine.exited(life.child, exit, now, self.random.unit());
@@ -260,6 +269,8 @@ impl Driver {
 
     fn escalate(&self, child: usize) -> Escalated {
         let last = &self.view.lock()[child];
+        #[cfg(feature = "tracing")]
+        tracing::error!(target: TARGET, child = &*last.name, "the supervisor gives up: one restart too many");
         Escalated {
             child: last.name.clone(),
             within: self.within,

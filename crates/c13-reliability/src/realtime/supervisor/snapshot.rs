@@ -65,6 +65,18 @@ pub enum Exit {
     Panicked,
 }
 
+impl Exit {
+    /// The name in events, such as `panicked`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
 /// A child's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

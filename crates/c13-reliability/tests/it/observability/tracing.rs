@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use c13_reliability::microservices::health::{ComponentHealth, HealthCheckService, HealthChecker};
 use c13_reliability::observability::spanned;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorConfig};
 use c13_reliability::time::Executor;
 use std::fmt::Debug;
 use std::future::pending;
@@ -161,6 +162,24 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
         ];
         assert_eq!(told, wanted);
     });
+}
+
+#[test]
+fn a_failed_child_is_told_of_without_its_words() {
+    let notebook = Notebook::new(Level::INFO);
+    tracing::subscriber::with_default(notebook.clone(), || {
+        let executor = Executor::new();
+        let config = SupervisorConfig::new().intensity(1, Duration::from_secs(60));
+        let mut supervisor = Supervisor::with_clock(config, executor.clock()).unwrap();
+        supervisor.task("feed", ChildConfig::new(), |_stop| async {
+            Err("password=s3cret".into())
+        });
+        let (_handle, run) = supervisor.start();
+        assert!(executor.block_on(run).is_err());
+    });
+    let failed = r#"WARN c13::supervisor child="feed" exit="failed""#;
+    let gives_up = r#"ERROR c13::supervisor child="feed""#;
+    assert_eq!(notebook.read(), [failed, failed, gives_up]);
 }
 
 #[test]
