@@ -3,7 +3,7 @@
 #[cfg(feature = "tokio")]
 use crate::distributed::{lock, rate_limiter as shared_rate_limit};
 use crate::microservices::health;
-use crate::patterns::{bulkhead, cache, circuit_breaker, rate_limiter, retry, timeout};
+use crate::patterns::{adaptive, bulkhead, cache, circuit_breaker, fallback, hedge, rate_limiter, retry, timeout};
 use crate::realtime::{scheduler, supervisor};
 use crate::snapshot::Metric;
 
@@ -16,9 +16,12 @@ use crate::snapshot::Metric;
 #[must_use]
 pub fn catalogue() -> Vec<&'static Metric> {
     let parts = [
+        adaptive::METRICS,
         bulkhead::METRICS,
         cache::METRICS,
         circuit_breaker::METRICS,
+        fallback::METRICS,
+        hedge::METRICS,
         rate_limiter::METRICS,
         retry::METRICS,
         timeout::METRICS,

@@ -7,14 +7,20 @@ mod parts;
 #[cfg(feature = "tracing")]
 mod tracing;
 
+use c13_reliability::gate::Gate;
 use c13_reliability::microservices::health::HealthCheckService;
 use c13_reliability::observability::catalogue;
 use c13_reliability::observability::metrics::{INSTRUMENTS, ReliabilityMetrics};
 use c13_reliability::observability::otel::bridge;
 use c13_reliability::observability::prometheus::{self, Format};
-use c13_reliability::patterns::bulkhead::Bulkhead;
+use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit};
+use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
-use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, TokenBucketRateLimiter};
+use c13_reliability::patterns::fallback::Fallback;
+use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay};
+use c13_reliability::patterns::rate_limiter::{
+    KeyedConfig, KeyedRateLimiter, RateLimiterConfig, ShardedRateLimiter, TokenBucketRateLimiter,
+};
 use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, RetryStrategy};
 use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig};
 use c13_reliability::snapshot::{Kind, MAX_NAMES, Observed, Registry, Source};
@@ -25,7 +31,6 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::future::pending;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -44,6 +49,11 @@ struct Service {
     retry: RetryExecutor,
     timeout: Timeout,
     bulkhead: Bulkhead,
+    adaptive: AdaptiveLimit,
+    hedge: Hedge,
+    fallback: Fallback<(), &'static str>,
+    sharded: ShardedRateLimiter,
+    keyed: KeyedRateLimiter<u64>,
     health: Arc<HealthCheckService>,
     calls: u64,
 }
@@ -62,7 +72,16 @@ impl Service {
             retry: RetryExecutor::with_config(RetryConfig::new(2, RetryStrategy::FixedDelay(ms(1))), clock.clone())
                 .unwrap(),
             timeout: Timeout::with_config(TimeoutConfig::new(ms(5)), clock.clone()).unwrap(),
-            bulkhead: Bulkhead::new(4),
+            bulkhead: Bulkhead::with_config(BulkheadConfig::new(2).queue(1, ms(2)), clock.clone()).unwrap(),
+            adaptive: AdaptiveLimit::with_config(AdaptiveConfig::default().limits(1, 1, 4), clock.clone()).unwrap(),
+            hedge: Hedge::with_config(HedgeConfig::new(HedgeDelay::Fixed(ms(1))), clock.clone()).unwrap(),
+            fallback: Fallback::last_good_by(ms(50), clock.clone()),
+            sharded: ShardedRateLimiter::with_config(RateLimiterConfig::new(500.0, 2_000), clock.clone()).unwrap(),
+            keyed: KeyedRateLimiter::with_config(
+                KeyedConfig::new(RateLimiterConfig::new(1.0, 2).into(), 100),
+                clock.clone(),
+            )
+            .unwrap(),
             health: Arc::new(HealthCheckService::with_clock("1".to_owned(), clock)),
             calls: 0,
         };
@@ -72,6 +91,11 @@ impl Service {
         registry.register("retry", &service.retry).unwrap();
         registry.register("timeout", &service.timeout).unwrap();
         registry.register("bulkhead", &service.bulkhead).unwrap();
+        registry.register("adaptive", &service.adaptive).unwrap();
+        registry.register("hedge", &service.hedge).unwrap();
+        registry.register("fallback", &service.fallback).unwrap();
+        registry.register("sharded", &service.sharded).unwrap();
+        registry.register("keyed", &service.keyed).unwrap();
         registry.register("health", &service.health).unwrap();
         service
     }
@@ -91,19 +115,43 @@ impl Service {
                 });
                 let _ = clock.timeout(ms(2), call).await;
                 let _ = self.limiter.try_acquire(1);
-                let _ = self.timeout.call(async { Ok::<_, &str>(()) }).await;
-                let _ = self
-                    .retry
-                    .execute(|| async { if random.below(2) == 0 { Err("refused") } else { Ok(()) } })
-                    .await;
+                let _ = self.sharded.try_acquire(1);
+                let _ = self.keyed.try_acquire(&random.below(200), 1);
+                // Some end at once, some after a while, some too late, and some are dropped halfway.
+                let (clock, random) = (&clock, &random);
+                let work = || {
+                    let (takes, fails) = (ms(random.below(4)), random.below(2) == 0);
+                    async move {
+                        if !takes.is_zero() {
+                            clock.sleep(takes).await;
+                        }
+                        if fails { Err("refused") } else { Ok(()) }
+                    }
+                };
+                let _ = clock.timeout(ms(2), self.timeout.call(work())).await;
+                let _ = clock.timeout(ms(4), self.retry.execute(work)).await;
+                let _ = clock.timeout(ms(2), self.hedge.execute(work)).await;
+                let _ = self.fallback.call(work()).await;
+                let running = self.bulkhead.try_admit();
+                let waiting = clock.timeout(ms(1), self.bulkhead.call(work()));
+                let _ = (running, waiting.await);
+                let learning = self.adaptive.try_admit();
+                let _ = (self.adaptive.call(work()).await, learning);
             });
         }
-        executor.block_on(async {
-            let never = self.timeout.call(pending::<Result<(), &str>>());
-            assert!(never.await.is_err());
-        });
     }
 }
+
+/// For each counter of calls by result, how often a pattern is called for each call of the service.
+const CALLS: [(&str, f64); 7] = [
+    ("reliability_circuit_breaker_calls_total", 1.0),
+    ("reliability_timeout_calls_total", 1.0),
+    ("reliability_retry_calls_total", 1.0),
+    ("reliability_hedge_calls_total", 1.0),
+    ("reliability_fallback_calls_total", 1.0),
+    ("reliability_bulkhead_calls_total", 2.0),
+    ("reliability_adaptive_calls_total", 2.0),
+];
 
 /// The lines of a Prometheus text as name, labels and value.
 fn samples(text: &str) -> Vec<(String, BTreeMap<String, String>, f64)> {
@@ -223,19 +271,16 @@ fn outcomes_add_up_to_calls_and_both_ways_out_show_the_same() {
             let text = prometheus::encode(&service.registry.families(), Format::Text);
             let calls = service.calls as f64;
             let failed = format!("seed {seed}, round {round}:\n{text}");
-            assert_eq!(sum(&text, "reliability_circuit_breaker_calls_total"), calls, "{failed}");
+            for (name, times) in CALLS {
+                assert_eq!(sum(&text, name), times * calls, "{name}: {failed}");
+            }
             let limited = ["allowed", "rejected"].map(|end| sum(&text, &format!("reliability_rate_limit_{end}_total")));
-            assert_eq!(limited.iter().sum::<f64>(), calls, "{failed}");
+            assert_eq!(limited.iter().sum::<f64>(), 3.0 * calls, "{failed}");
             assert!(limited.iter().all(|count| *count > 0.0), "{failed}");
             let retried = service.retry.snapshot();
             assert_eq!(
                 sum(&text, "reliability_retry_successes_total") + sum(&text, "reliability_retry_failures_total"),
                 (retried.successes + retried.failures()) as f64,
-                "{failed}"
-            );
-            assert_eq!(
-                sum(&text, "reliability_timeout_expirations_total"),
-                round as f64,
                 "{failed}"
             );
 
@@ -385,6 +430,27 @@ fn ten_thousand_limiters_stay_within_the_bound_on_both_ways_out() {
         series.iter().map(|(_, value)| value).sum::<f64>(),
         limiters.len() as f64
     );
+}
+
+#[test]
+fn ten_thousand_keys_of_one_limiter_are_one_series() {
+    let registry = Registry::new();
+    let limiter = KeyedRateLimiter::<u64>::new(RateLimiterConfig::new(0.01, 2), 50_000);
+    registry.register("users", &limiter).unwrap();
+    for key in 0..10_000 {
+        for _ in 0..3 {
+            let _ = limiter.try_acquire(&key, 1);
+        }
+    }
+    let text = prometheus::encode(&registry.families(), Format::Text);
+    for line in [
+        "reliability_rate_limit_allowed_total{name=\"users\"} 20000\n",
+        "reliability_rate_limit_rejected_total{name=\"users\"} 10000\n",
+        "reliability_rate_limit_keys{name=\"users\"} 10000\n",
+    ] {
+        assert!(text.contains(line), "{line} in:\n{text}");
+    }
+    assert_eq!(samples(&text).len(), 5, "{text}");
 }
 
 #[cfg(feature = "axum")]

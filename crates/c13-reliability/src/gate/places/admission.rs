@@ -31,6 +31,17 @@ pin_project! {
         #[pin]
         stage: Stage<P>,
     }
+
+    impl<P> PinnedDrop for Admission<P>
+    where
+        P: Deref<Target = Places>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if let Stage::InLine { .. } = this.stage {
+                this.places.left_line();
+            }
+        }
+    }
 }
 
 pin_project! {

@@ -21,13 +21,15 @@ pub(crate) struct Places {
     /// In nanoseconds; `u64::MAX` is no limit.
     max_wait: AtomicU64,
     clock: Clock,
-    counters: StripedCounter<2>,
+    counters: StripedCounter<4>,
     /// How long those in line waited who got in, in nanoseconds.
     waited: Histogram,
 }
 
 const REJECTED: usize = 0;
 const WAIT_ELAPSED: usize = 1;
+const ENTERED: usize = 2;
+const LEFT_LINE: usize = 3;
 
 /// What was counted.
 #[derive(Debug)]
@@ -35,8 +37,10 @@ pub(crate) struct Counts {
     pub(crate) in_flight: u32,
     pub(crate) queued: usize,
     pub(crate) limit: u32,
+    pub(crate) entered: u64,
     pub(crate) rejected: u64,
     pub(crate) wait_elapsed: u64,
+    pub(crate) left_line: u64,
     pub(crate) waited: HistogramSnapshot,
 }
 
@@ -49,7 +53,7 @@ impl Places {
             max_queue: AtomicU64::new(max_queue.into()),
             max_wait: AtomicU64::new(nanos(max_wait)),
             clock,
-            counters: StripedCounter::compact(),
+            counters: StripedCounter::new(),
             waited: Histogram::new(),
         }
     }
@@ -63,13 +67,17 @@ impl Places {
     /// As [`try_enter`](Self::try_enter), for whatever points to the places, and counts no refusal.
     #[inline]
     pub(crate) fn enter<P: Deref<Target = Self>>(this: P) -> Option<Place<P>> {
-        this.step(Word::admit).then(|| Place::new(this))
+        this.step(Word::admit).then(|| {
+            this.counters.add(ENTERED, 1);
+            Place::new(this)
+        })
     }
 
     /// Takes a place beyond the limit, for those who are guaranteed one.
     pub(crate) fn enter_beyond(&self) -> Place<&Self> {
         // AcqRel: as in `leave`.
         self.word.fetch_add(ONE, Ordering::AcqRel);
+        self.counters.add(ENTERED, 1);
         Place::new(self)
     }
 
@@ -136,8 +144,10 @@ impl Places {
             in_flight: word.in_flight(),
             queued: self.queue.ahead().waiting,
             limit: word.limit(),
+            entered: self.counters.sum(ENTERED),
             rejected: self.counters.sum(REJECTED),
             wait_elapsed: self.counters.sum(WAIT_ELAPSED),
+            left_line: self.counters.sum(LEFT_LINE),
             waited: self.waited.snapshot(),
         }
     }
@@ -167,8 +177,14 @@ impl Places {
         }
     }
 
-    /// Measures a wait that ended with a place.
+    /// Counts a call that was dropped while it was in line.
+    pub(super) fn left_line(&self) {
+        self.counters.add(LEFT_LINE, 1);
+    }
+
+    /// Counts and measures a wait that ended with a place.
     pub(super) fn got_in(&self, since: Tick) {
+        self.counters.add(ENTERED, 1);
         self.waited.record(nanos(self.clock.now() - since));
     }
 

@@ -6,6 +6,7 @@ use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, Owned
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::places::{Counts, Places};
 use crate::gate::{Gate, Outcome, OwnedGate, Refusal, Run};
+use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::Clock;
 use std::fmt;
@@ -155,17 +156,22 @@ impl AdaptiveLimit {
             in_flight,
             queued,
             limit,
+            entered,
             rejected,
             wait_elapsed,
-            waited: _,
+            left_line,
+            waited,
         } = self.shared.places.counts();
         AdaptiveSnapshot {
             limit,
             in_flight,
             queued,
             baseline: self.shared.with_state(|state| state.baseline()),
+            entered,
             rejected,
             wait_elapsed,
+            left_line,
+            waited,
             dropped: self.shared.dropped(),
         }
     }
@@ -198,6 +204,18 @@ impl OwnedGate for AdaptiveLimit {
 
     fn admit_owned(&self) -> Admission {
         Admission::new(&self.shared)
+    }
+}
+
+impl Observed for AdaptiveLimit {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || {
+            let limit = Self {
+                shared: shared.upgrade()?,
+            };
+            Some(limit.snapshot().readings())
+        })
     }
 }
 

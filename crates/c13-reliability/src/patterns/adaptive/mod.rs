@@ -60,7 +60,8 @@
 //!
 //! # Counts
 //!
-//! [`AdaptiveSnapshot`]: `limit`, `in_flight`, `queued`, `baseline`, `rejected`, `wait_elapsed`, `dropped`.
+//! [`AdaptiveSnapshot`]: `limit`, `in_flight`, `queued`, `baseline`, `entered`, `rejected`, `wait_elapsed`,
+//! `left_line`, `waited`, `dropped`.
 
 mod algorithm;
 mod baseline;
@@ -82,3 +83,4 @@ pub use handle::AdaptiveLimit;
 pub use partition::Partition;
 pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::AdaptiveSnapshot;
+pub(crate) use snapshot::METRICS;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Lets at most so many calls run at a time, and so many wait in line. Clones are one bulkhead.
 ///
-/// See the [module](super) for what happens to a call. Memory: 8 KB.
+/// See the [module](super) for what happens to a call. Memory: 16 KB.
 #[derive(Clone)]
 pub struct Bulkhead {
     places: Arc<Places>,
@@ -133,16 +133,20 @@ impl Bulkhead {
             in_flight,
             queued,
             limit,
+            entered,
             rejected,
             wait_elapsed,
+            left_line,
             waited,
         } = self.places.counts();
         BulkheadSnapshot {
             in_flight,
             queued,
             max_concurrent: limit,
+            entered,
             rejected,
             wait_elapsed,
+            left_line,
             waited,
         }
     }

@@ -43,7 +43,8 @@
 //!
 //! # Counts
 //!
-//! [`BulkheadSnapshot`]: `in_flight`, `queued`, `max_concurrent`, `rejected`, `wait_elapsed`, `waited`.
+//! [`BulkheadSnapshot`]: `in_flight`, `queued`, `max_concurrent`, `entered`, `rejected`, `wait_elapsed`, `left_line`,
+//! `waited`.
 //!
 //! # What it costs
 //!

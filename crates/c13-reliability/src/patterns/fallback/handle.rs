@@ -1,6 +1,7 @@
 //! A fallback to hold and to share: what to answer, and how often it did.
 
 use super::{FallbackError, FallbackSnapshot};
+use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::sync::primitive::Mutex;
 use crate::time::{Clock, Tick};
@@ -21,7 +22,7 @@ struct Shared<T, E> {
     handles: Option<Handles<E>>,
     last_good: Option<LastGood<T>>,
     otherwise: Otherwise<T, E>,
-    counters: StripedCounter<5>,
+    counters: StripedCounter<6>,
 }
 
 type Handles<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
@@ -45,6 +46,7 @@ const LAST_GOOD: usize = 1;
 const FUNCTIONS: usize = 2;
 const FALLBACK_FAILURES: usize = 3;
 const CALL_FAILURES: usize = 4;
+const SUCCESSES: usize = 5;
 
 impl<T, E> Fallback<T, E> {
     /// Answers with a clone of `value`.
@@ -97,7 +99,7 @@ impl<T, E> Fallback<T, E> {
                 handles: None,
                 last_good: None,
                 otherwise: Otherwise::Nothing,
-                counters: StripedCounter::compact(),
+                counters: StripedCounter::new(),
             }),
         }
     }
@@ -183,14 +185,7 @@ impl<T, E> Fallback<T, E> {
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> FallbackSnapshot {
-        let count = |counter| self.shared.counters.sum(counter);
-        FallbackSnapshot {
-            values: count(VALUES),
-            last_good: count(LAST_GOOD),
-            functions: count(FUNCTIONS),
-            fallback_failures: count(FALLBACK_FAILURES),
-            call_failures: count(CALL_FAILURES),
-        }
+        self.shared.snapshot()
     }
 
     fn change(self, set: impl FnOnce(&mut Shared<T, E>)) -> Self {
@@ -221,7 +216,19 @@ impl<T, E> Shared<T, E> {
                 Otherwise::Value(value, clone) => Otherwise::Value(value.clone(), *clone),
                 Otherwise::Function(function) => Otherwise::Function(function.clone()),
             },
-            counters: StripedCounter::compact(),
+            counters: StripedCounter::new(),
+        }
+    }
+
+    fn snapshot(&self) -> FallbackSnapshot {
+        let count = |counter| self.counters.sum(counter);
+        FallbackSnapshot {
+            successes: count(SUCCESSES),
+            values: count(VALUES),
+            last_good: count(LAST_GOOD),
+            functions: count(FUNCTIONS),
+            fallback_failures: count(FALLBACK_FAILURES),
+            call_failures: count(CALL_FAILURES),
         }
     }
 
@@ -232,6 +239,7 @@ impl<T, E> Shared<T, E> {
     fn answer(&self, result: Result<T, E>) -> Result<T, FallbackError<E>> {
         match result {
             Ok(value) => {
+                self.counters.add(SUCCESSES, 1);
                 self.keep(&value);
                 Ok(value)
             }
@@ -297,6 +305,17 @@ impl<T, E> Clone for Fallback<T, E> {
         Self {
             shared: self.shared.clone(),
         }
+    }
+}
+
+impl<T, E> Observed for Fallback<T, E>
+where
+    T: Send + Sync + 'static,
+    E: 'static,
+{
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
     }
 }
 

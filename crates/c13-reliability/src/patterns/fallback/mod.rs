@@ -37,7 +37,7 @@
 //!
 //! # Counts
 //!
-//! [`FallbackSnapshot`]: `values`, `last_good`, `functions`, `fallback_failures`, `call_failures`.
+//! [`FallbackSnapshot`]: `successes`, `values`, `last_good`, `functions`, `fallback_failures`, `call_failures`.
 
 mod error;
 mod handle;
@@ -52,3 +52,4 @@ pub use handle::Fallback;
 #[cfg(feature = "tower")]
 pub use layer::{FallbackLayer, FallbackService, ResponseFuture};
 pub use snapshot::FallbackSnapshot;
+pub(crate) use snapshot::METRICS;

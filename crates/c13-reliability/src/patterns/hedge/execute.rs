@@ -1,6 +1,6 @@
 //! The future that races attempts.
 
-use super::handle::{ABANDONED, FAILURES, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
+use super::handle::{ABANDONED, CALLS_ABANDONED, FAILURES, FIRST_WINS, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
 use super::state::{HedgeState, Next};
 use crate::time::{Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
@@ -64,6 +64,7 @@ struct Race<H: Borrow<Hedge>> {
     hedges_run: u64,
     /// Whether any hedge was started.
     hedged: bool,
+    is_over: bool,
 }
 
 impl<H: Borrow<Hedge>> Race<H> {
@@ -77,6 +78,7 @@ impl<H: Borrow<Hedge>> Race<H> {
             primary_runs: false,
             hedges_run: 0,
             hedged: false,
+            is_over: false,
         }
     }
 
@@ -115,9 +117,13 @@ impl<H: Borrow<Hedge>> Race<H> {
         if is_ok {
             self.hedge().measure(self.began);
         }
-        if self.hedged {
-            self.hedge().count(PRIMARY_WINS, 1);
-        }
+        self.over(if self.hedged { PRIMARY_WINS } else { FIRST_WINS });
+    }
+
+    /// Counts how the call ended.
+    fn over(&mut self, how: usize) {
+        self.is_over = true;
+        self.hedge().count(how, 1);
     }
 }
 
@@ -129,6 +135,9 @@ impl<H: Borrow<Hedge>> Drop for Race<H> {
         }
         self.hedge()
             .count(ABANDONED, self.hedges_run + u64::from(self.primary_runs));
+        if !self.is_new && !self.is_over {
+            self.hedge().count(CALLS_ABANDONED, 1);
+        }
     }
 }
 
@@ -201,7 +210,7 @@ where
                         drop(this.hedges.remove(at));
                         race.hedges_run -= 1;
                         if (this.accept)(&result) {
-                            race.hedge().count(HEDGE_WINS, 1);
+                            race.over(HEDGE_WINS);
                             this.primary.set(None);
                             this.hedges.clear();
                             return Poll::Ready(result);
@@ -223,7 +232,7 @@ where
                 // Some attempts may not have been polled yet; now that none is wanted any more, they are.
                 Next::Start if race.state.refused() == Next::Wait => {}
                 Next::Start | Next::Over => {
-                    race.hedge().count(FAILURES, 1);
+                    race.over(FAILURES);
                     let first = this.first.take();
                     return Poll::Ready(first.expect("a call is over only after its first attempt has failed"));
                 }

@@ -5,6 +5,7 @@ use super::latency::LatencyWindow;
 use super::{HedgeConfig, HedgeDelay, HedgeSnapshot};
 use crate::budget::RetryBudget;
 use crate::error::ConfigError;
+use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::time::{Clock, Tick};
@@ -27,7 +28,7 @@ pub struct Hedge {
 }
 
 struct Shared {
-    counters: StripedCounter<6>,
+    counters: StripedCounter<8>,
     latencies: Option<Mutex<LatencyWindow>>,
     /// The delay in nanoseconds; `NO_DELAY` where time starts no attempt.
     delay: AtomicU64,
@@ -41,6 +42,8 @@ pub(super) const HEDGE_WINS: usize = 2;
 pub(super) const FAILURES: usize = 3;
 pub(super) const ABANDONED: usize = 4;
 pub(super) const BUDGET: usize = 5;
+pub(super) const FIRST_WINS: usize = 6;
+pub(super) const CALLS_ABANDONED: usize = 7;
 
 impl Hedge {
     /// One hedge after `delay`, on the system clock, within a budget of 20 % of the calls and 10 per second.
@@ -81,7 +84,7 @@ impl Hedge {
             budget,
             deposits: true,
             shared: Arc::new(Shared {
-                counters: StripedCounter::compact(),
+                counters: StripedCounter::new(),
                 latencies,
                 delay: AtomicU64::new(delay),
             }),
@@ -155,25 +158,13 @@ impl Hedge {
     /// one.
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {
-        // Relaxed: the delay stands for nothing but itself.
-        let nanos = self.shared.delay.load(Ordering::Relaxed);
-        (nanos < NO_DELAY).then(|| Duration::from_nanos(nanos))
+        self.shared.delay()
     }
 
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> HedgeSnapshot {
-        let count = |counter| self.shared.counters.sum(counter);
-        HedgeSnapshot {
-            hedges: count(HEDGES),
-            primary_wins: count(PRIMARY_WINS),
-            hedge_wins: count(HEDGE_WINS),
-            failures: count(FAILURES),
-            abandoned: count(ABANDONED),
-            budget_exhausted: count(BUDGET),
-            delay: self.delay(),
-            budget: self.budget.as_ref().map(RetryBudget::snapshot),
-        }
+        self.shared.snapshot(self.budget.as_ref())
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -216,6 +207,38 @@ impl Hedge {
             self.count(BUDGET, 1);
         }
         granted
+    }
+}
+
+impl Shared {
+    fn delay(&self) -> Option<Duration> {
+        // Relaxed: the delay stands for nothing but itself.
+        let nanos = self.delay.load(Ordering::Relaxed);
+        (nanos < NO_DELAY).then(|| Duration::from_nanos(nanos))
+    }
+
+    fn snapshot(&self, budget: Option<&RetryBudget>) -> HedgeSnapshot {
+        let count = |counter| self.counters.sum(counter);
+        HedgeSnapshot {
+            hedges: count(HEDGES),
+            primary_wins: count(PRIMARY_WINS),
+            hedge_wins: count(HEDGE_WINS),
+            failures: count(FAILURES),
+            abandoned: count(ABANDONED),
+            budget_exhausted: count(BUDGET),
+            first_wins: count(FIRST_WINS),
+            calls_abandoned: count(CALLS_ABANDONED),
+            delay: self.delay(),
+            budget: budget.map(RetryBudget::snapshot),
+        }
+    }
+}
+
+impl Observed for Hedge {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        let budget = self.budget.clone();
+        Source::new(move || Some(shared.upgrade()?.snapshot(budget.as_ref()).readings()))
     }
 }
 

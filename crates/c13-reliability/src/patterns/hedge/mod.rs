@@ -59,7 +59,8 @@
 //!
 //! # Counts
 //!
-//! [`HedgeSnapshot`]: `hedges`, `primary_wins`, `hedge_wins`, `failures`, `abandoned`, `budget_exhausted`, `delay`.
+//! [`HedgeSnapshot`]: `first_wins`, `primary_wins`, `hedge_wins`, `failures`, `calls_abandoned`; `hedges`, `abandoned`,
+//! `budget_exhausted`, `delay`.
 
 mod config;
 mod execute;
@@ -78,3 +79,4 @@ pub use handle::Hedge;
 #[cfg(feature = "tower")]
 pub use layer::{HedgeLayer, HedgeService, ResponseFuture};
 pub use snapshot::HedgeSnapshot;
+pub(crate) use snapshot::METRICS;

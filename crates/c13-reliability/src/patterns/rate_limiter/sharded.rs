@@ -8,6 +8,7 @@ use super::snapshot::RateLimiterSnapshot;
 use super::word::{Meter, Taken};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::Gate;
+use crate::snapshot::{Observed, Source};
 use crate::sync::{STOCKS, StripedStock};
 use crate::time::{Clock, Tick};
 use std::fmt;
@@ -152,6 +153,18 @@ impl ShardedRateLimiter {
             capacity: self.capacity(),
             waiting: 0,
         }
+    }
+}
+
+impl Observed for ShardedRateLimiter {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || {
+            let limiter = Self {
+                shared: shared.upgrade()?,
+            };
+            Some(limiter.snapshot().readings())
+        })
     }
 }
 

@@ -20,12 +20,12 @@ pub struct RateLimiterSnapshot {
     pub waiting: u64,
 }
 
-static ALLOWED: Metric = Metric::counter(
+pub(super) static ALLOWED: Metric = Metric::counter(
     "reliability.rate_limit.allowed",
     "{request}",
     "Requests that were admitted",
 );
-static REJECTED: Metric = Metric::counter(
+pub(super) static REJECTED: Metric = Metric::counter(
     "reliability.rate_limit.rejected",
     "{request}",
     "Requests that were refused, at once or after a wait",
@@ -42,8 +42,26 @@ static CAPACITY: Metric = Metric::gauge(
 );
 static WAITING: Metric = Metric::gauge("reliability.rate_limit.waiting", "{request}", "Callers that wait");
 
+pub(super) static KEYS: Metric = Metric::gauge(
+    "reliability.rate_limit.keys",
+    "{key}",
+    "Keys that a keyed limiter keeps",
+);
+pub(super) static UNTRACKED: Metric = Metric::counter(
+    "reliability.rate_limit.untracked",
+    "{request}",
+    "Requests of new keys that a keyed limiter had no room for, allowed or rejected",
+);
+pub(super) static EVICTIONS: Metric = Metric::counter(
+    "reliability.rate_limit.evictions",
+    "{key}",
+    "Idle keys that a keyed limiter forgot",
+);
+
 /// Everything that a limiter reports.
-pub(crate) static METRICS: &[&Metric] = &[&ALLOWED, &REJECTED, &AVAILABLE, &CAPACITY, &WAITING];
+pub(crate) static METRICS: &[&Metric] = &[
+    &ALLOWED, &REJECTED, &AVAILABLE, &CAPACITY, &WAITING, &KEYS, &UNTRACKED, &EVICTIONS,
+];
 
 impl RateLimiterSnapshot {
     /// The snapshot as readings of metrics.

@@ -19,6 +19,14 @@ pin_project! {
         #[pin]
         step: Step<Fut>,
     }
+
+    impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C> {
+        fn drop(this: Pin<&mut Self>) {
+            if !matches!(this.step, Step::Begin | Step::Over) {
+                this.executor.abandon();
+            }
+        }
+    }
 }
 
 pin_project! {
@@ -27,6 +35,9 @@ pin_project! {
         Begin,
         Attempt { #[pin] attempt: Fut },
         Wait { #[pin] sleep: Sleep },
+        // The wait is over.
+        Again,
+        Over,
     }
 }
 
@@ -64,7 +75,12 @@ where
             let result = ready!(attempt.poll(cx));
             let verdict = (this.classify)(&result);
             return match result {
-                Ok(value) if verdict == Verdict::Final => Poll::Ready(Ok(value)),
+                Ok(value) if verdict == Verdict::Final => {
+                    let mut this = self.project();
+                    this.executor.finish(this.state, None);
+                    this.step.set(Step::Over);
+                    Poll::Ready(Ok(value))
+                }
                 result => self.go_on(cx, Some((result, verdict))),
             };
         }
@@ -104,9 +120,12 @@ where
                 }
             };
             match this.executor.judge(this.state, result, verdict) {
-                Judged::Over(result) => return Poll::Ready(result),
+                Judged::Over(result) => {
+                    this.step.set(Step::Over);
+                    return Poll::Ready(result);
+                }
                 // The attempt is dropped before the wait.
-                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Begin),
+                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Again),
                 Judged::Again(wait) => {
                     let sleep = this.executor.clock().sleep(wait);
                     this.step.set(Step::Wait { sleep });

@@ -55,13 +55,15 @@ pub(super) enum Judged<T, E> {
     Again(Duration),
 }
 
-const COUNTERS: usize = 6;
+const COUNTERS: usize = 8;
 const RETRIES: usize = 0;
 const SUCCESSES: usize = 1;
 const MAX_RETRIES: usize = 2;
 const NOT_RETRYABLE: usize = 3;
 const BUDGET: usize = 4;
 const DEADLINE: usize = 5;
+const FIRST_TRY: usize = 6;
+const ABANDONED: usize = 7;
 
 impl RetryExecutor {
     /// An executor that makes up to `max_retries` retries after the first attempt (3 retries are 4 attempts), with the
@@ -113,7 +115,7 @@ impl RetryExecutor {
             clock,
             random: Arc::new(Random::from_entropy()),
             budget,
-            counters: Arc::new(StripedCounter::compact()),
+            counters: Arc::new(StripedCounter::new()),
             listener: None,
         }
     }
@@ -291,10 +293,12 @@ impl RetryExecutor {
         decision
     }
 
-    /// Counts how a call ended: `None` if it succeeded, else why it gave up. A success without retries is not counted.
+    /// Counts how a call ended: `None` if it succeeded, else why it gave up. A call that is dropped before its end is counted
+    /// with [`abandon`](RetryExecutor::abandon).
+    #[inline]
     pub fn finish(&self, state: &RetryState, gave_up: Option<GiveUp>) {
         let counter = match gave_up {
-            None if state.retries() == 0 => return,
+            None if state.retries() == 0 => FIRST_TRY,
             None => SUCCESSES,
             Some(GiveUp::MaxRetries) => MAX_RETRIES,
             Some(GiveUp::NotRetryable) => NOT_RETRYABLE,
@@ -302,6 +306,12 @@ impl RetryExecutor {
             Some(GiveUp::Deadline) => DEADLINE,
         };
         self.counters.add(counter, 1);
+    }
+
+    /// Counts a call that was dropped, or panicked, before its end.
+    #[cold]
+    pub fn abandon(&self) {
+        self.counters.add(ABANDONED, 1);
     }
 
     /// What it did so far.
@@ -342,6 +352,8 @@ fn read(counters: &StripedCounter<COUNTERS>, budget: Option<&RetryBudget>) -> Re
         not_retryable: count(NOT_RETRYABLE),
         budget_exhausted: count(BUDGET),
         deadline_exceeded: count(DEADLINE),
+        first_try: count(FIRST_TRY),
+        abandoned: count(ABANDONED),
         budget: budget.map(RetryBudget::snapshot),
     }
 }

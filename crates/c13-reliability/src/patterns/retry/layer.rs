@@ -171,6 +171,17 @@ pin_project! {
         #[pin]
         step: Step<S::Future>,
     }
+
+    impl<S, C, D, R> PinnedDrop for ResponseFuture<S, C, D, R>
+    where
+        S: Service<R>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if !matches!(this.step, Step::Over) {
+                this.executor.abandon();
+            }
+        }
+    }
 }
 
 pin_project! {
@@ -180,6 +191,7 @@ pin_project! {
         Wait { #[pin] sleep: Sleep },
         // The service is polled ready for the next attempt.
         Ready,
+        Over,
     }
 }
 
@@ -201,6 +213,7 @@ where
                     this.step.set(Step::Ready);
                     continue;
                 }
+                StepProjection::Over => panic!("a response was polled after it was over"),
                 StepProjection::Ready => match (ready!(this.service.poll_ready(cx)), this.next.take()) {
                     (Ok(()), Some(request)) => {
                         let clone = &*this.clone;
@@ -209,7 +222,7 @@ where
                         this.step.set(Step::Attempt { attempt });
                         continue;
                     }
-                    (Ok(()), None) => panic!("a response was polled after it was over"),
+                    (Ok(()), None) => unreachable!("a retry is decided only where its request is kept"),
                     // A service that fails to become ready is an attempt that failed; its request is still there.
                     (Err(error), next) => {
                         *this.next = next;
@@ -223,7 +236,10 @@ where
                 verdict => verdict,
             };
             match this.executor.judge(this.state, result, verdict) {
-                Judged::Over(result) => return Poll::Ready(result),
+                Judged::Over(result) => {
+                    this.step.set(Step::Over);
+                    return Poll::Ready(result);
+                }
                 Judged::Again(wait) => {
                     let sleep = this.executor.clock().sleep(wait);
                     this.step.set(Step::Wait { sleep });

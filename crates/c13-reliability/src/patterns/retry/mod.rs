@@ -67,7 +67,7 @@
 //!
 //! # Counts
 //!
-//! [`RetrySnapshot`]: `retries`, `successes` (after retries), `max_retries_exceeded`, `not_retryable`,
+//! [`RetrySnapshot`]: `retries`, `first_try`, `successes` (after retries), `abandoned`, `max_retries_exceeded`, `not_retryable`,
 //! `budget_exhausted`, `deadline_exceeded`, and the budget's own.
 
 mod classify;

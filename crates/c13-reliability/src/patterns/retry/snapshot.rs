@@ -3,12 +3,14 @@
 use crate::budget::RetryBudgetSnapshot;
 use crate::snapshot::{Metric, Reading};
 
-/// What a retry executor did so far. Calls whose first attempt succeeds are not counted: their path stays free.
+/// What a retry executor did so far. Each call that began ends in one of all counts but `retries`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetrySnapshot {
     /// Retries decided.
     pub retries: u64,
+    /// Calls whose first attempt succeeded.
+    pub first_try: u64,
     /// Calls that succeeded after at least one retry.
     pub successes: u64,
     /// Calls that gave up because all retries were made, or whose last value was still worth a retry.
@@ -19,6 +21,8 @@ pub struct RetrySnapshot {
     pub budget_exhausted: u64,
     /// Calls that gave up because no time was left.
     pub deadline_exceeded: u64,
+    /// Calls that were dropped, or panicked, before their end.
+    pub abandoned: u64,
     /// The budget, if there is one. Where it is shared it counts everybody's calls.
     pub budget: Option<RetryBudgetSnapshot>,
 }
@@ -31,6 +35,11 @@ impl RetrySnapshot {
     }
 }
 
+static CALLS: Metric = Metric::counter(
+    "reliability.retry.calls",
+    "{call}",
+    "Calls by result: first_try, retried, exhausted, not_retryable, budget, deadline or abandoned",
+);
 static RETRIES: Metric = Metric::counter("reliability.retry.retries", "{attempt}", "Attempts after the first");
 static SUCCESSES: Metric = Metric::counter(
     "reliability.retry.successes",
@@ -49,7 +58,7 @@ static BUDGET: Metric = Metric::gauge(
 );
 
 /// Everything that a retry executor reports.
-pub(crate) static METRICS: &[&Metric] = &[&RETRIES, &SUCCESSES, &FAILURES, &BUDGET];
+pub(crate) static METRICS: &[&Metric] = &[&CALLS, &RETRIES, &SUCCESSES, &FAILURES, &BUDGET];
 
 impl RetrySnapshot {
     /// The snapshot as readings of metrics.
@@ -66,6 +75,13 @@ impl RetrySnapshot {
             ("deadline", self.deadline_exceeded),
         ];
         readings.extend(reasons.map(|(reason, count)| Reading::count(&FAILURES, count).label("reason", reason)));
+        let results = [
+            ("first_try", self.first_try),
+            ("retried", self.successes),
+            ("abandoned", self.abandoned),
+        ];
+        let results = results.into_iter().chain(reasons);
+        readings.extend(results.map(|(result, count)| Reading::count(&CALLS, count).label("result", result)));
         readings.extend(self.budget.map(|budget| Reading::level(&BUDGET, budget.balance as f64)));
         readings
     }

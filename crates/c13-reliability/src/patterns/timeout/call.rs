@@ -7,19 +7,33 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 pin_project! {
     /// A call under a time limit; made by [`Timeout::call`], where `H` is a reference to the limit, and by the tower layer,
     /// where it is the limit itself.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct TimeoutCall<H, F> {
+    pub struct TimeoutCall<H, F>
+    where
+        H: Borrow<Timeout>,
+    {
         timeout: H,
         #[pin]
         future: F,
         #[pin]
         stage: Stage,
+    }
+
+    impl<H, F> PinnedDrop for TimeoutCall<H, F>
+    where
+        H: Borrow<Timeout>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if !matches!(this.stage, Stage::New | Stage::Over) {
+                this.timeout.borrow().abandoned();
+            }
+        }
     }
 }
 
@@ -27,9 +41,10 @@ pin_project! {
     #[project = StageProjection]
     enum Stage {
         New,
-        /// There is no limit and no deadline.
+        /// It has been polled; there is no limit and no deadline, or they are not known yet.
         Free,
         Waiting { #[pin] sleep: Sleep, deadline: Deadline, late: Late },
+        Over,
     }
 }
 
@@ -40,7 +55,10 @@ pub(super) enum Late {
     DeadlineExceeded,
 }
 
-impl<H, F> TimeoutCall<H, F> {
+impl<H, F> TimeoutCall<H, F>
+where
+    H: Borrow<Timeout>,
+{
     pub(super) fn new(timeout: H, future: F) -> Self {
         Self {
             timeout,
@@ -63,11 +81,16 @@ where
         if let StageProjection::New = this.stage.as_mut().project() {
             let timeout: &Timeout = (*this.timeout).borrow();
             if Deadline::is_over(timeout.clock()) {
+                this.stage.set(Stage::Over);
                 return Poll::Ready(Err(timeout.late(Late::DeadlineExceeded)));
             }
+            // From here on it counts, also if the future panics.
+            this.stage.set(Stage::Free);
             // Only what has to wait pays for the clock and the timer.
             let within = Within::nanos(timeout.limit_nanos());
             if let Poll::Ready(result) = this.future.as_mut().poll(cx) {
+                timeout.completed();
+                this.stage.set(Stage::Over);
                 return Poll::Ready(result.map_err(TimeoutError::CallFailed));
             }
             drop(within);
@@ -89,21 +112,31 @@ where
         let mut this = self.project();
         let _carried = match this.stage.as_mut().project() {
             StageProjection::Waiting { deadline, .. } => Some(Carried::until(*deadline)),
-            StageProjection::New | StageProjection::Free => None,
+            StageProjection::New | StageProjection::Free | StageProjection::Over => None,
         };
+        let timeout: &Timeout = (*this.timeout).borrow();
         if let Poll::Ready(result) = this.future.poll(cx) {
+            timeout.completed();
+            this.stage.set(Stage::Over);
             return Poll::Ready(result.map_err(TimeoutError::CallFailed));
         }
-        Self::poll_limit((*this.timeout).borrow(), this.stage, cx)
+        Self::poll_limit(timeout, this.stage, cx)
     }
 
     /// Whether time is up, after the future had to wait.
     #[inline(never)]
-    fn poll_limit(timeout: &Timeout, stage: Pin<&mut Stage>, cx: &mut Context<'_>) -> Poll<Result<T, TimeoutError<E>>> {
-        match stage.project() {
-            StageProjection::Waiting { sleep, late, .. } => sleep.poll(cx).map(|()| Err(timeout.late(*late))),
-            StageProjection::New | StageProjection::Free => Poll::Pending,
-        }
+    fn poll_limit(
+        timeout: &Timeout,
+        mut stage: Pin<&mut Stage>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<T, TimeoutError<E>>> {
+        let StageProjection::Waiting { sleep, late, .. } = stage.as_mut().project() else {
+            return Poll::Pending;
+        };
+        let late = *late;
+        ready!(sleep.poll(cx));
+        stage.set(Stage::Over);
+        Poll::Ready(Err(timeout.late(late)))
     }
 }
 
@@ -128,7 +161,10 @@ impl Stage {
     }
 }
 
-impl<H, F> fmt::Debug for TimeoutCall<H, F> {
+impl<H, F> fmt::Debug for TimeoutCall<H, F>
+where
+    H: Borrow<Timeout>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimeoutCall").finish_non_exhaustive()
     }

@@ -17,11 +17,13 @@ pub struct Timeout {
     config: TimeoutConfig,
     limit_nanos: u64,
     clock: Clock,
-    counters: Arc<StripedCounter<2>>,
+    counters: Arc<StripedCounter<4>>,
 }
 
 const ELAPSED: usize = 0;
 const DEADLINE: usize = 1;
+const COMPLETED: usize = 2;
+const ABANDONED: usize = 3;
 
 impl Timeout {
     /// Calls may take `limit`, by the system clock; [`Duration::MAX`] is no limit.
@@ -58,7 +60,7 @@ impl Timeout {
             // Limits of 584 years and more are none.
             limit_nanos: u64::try_from(config.limit.as_nanos()).unwrap_or(UNLIMITED),
             clock,
-            counters: Arc::new(StripedCounter::compact()),
+            counters: Arc::new(StripedCounter::new()),
         })
     }
 
@@ -104,6 +106,18 @@ impl Timeout {
         self.limit_nanos
     }
 
+    /// Counts a call that ended in time.
+    #[inline]
+    pub(super) fn completed(&self) {
+        self.counters.add(COMPLETED, 1);
+    }
+
+    /// Counts a call that was dropped, or panicked, before its end.
+    #[cold]
+    pub(super) fn abandoned(&self) {
+        self.counters.add(ABANDONED, 1);
+    }
+
     /// Counts a call that was late, and says so.
     #[cold]
     pub(super) fn late<E>(&self, late: Late) -> TimeoutError<E> {
@@ -131,10 +145,12 @@ impl fmt::Debug for Timeout {
     }
 }
 
-fn read(counters: &StripedCounter<2>) -> TimeoutSnapshot {
+fn read(counters: &StripedCounter<4>) -> TimeoutSnapshot {
     TimeoutSnapshot {
         elapsed: counters.sum(ELAPSED),
         deadline_exceeded: counters.sum(DEADLINE),
+        completed: counters.sum(COMPLETED),
+        abandoned: counters.sum(ABANDONED),
     }
 }
 

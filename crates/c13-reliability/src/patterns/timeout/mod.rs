@@ -41,7 +41,7 @@
 //!
 //! # Counts
 //!
-//! [`TimeoutSnapshot`]: `elapsed`, `deadline_exceeded`. Calls that end in time are not counted: their path stays free.
+//! [`TimeoutSnapshot`]: each call that began ends in one of `completed`, `elapsed`, `deadline_exceeded` and `abandoned`.
 
 mod call;
 mod config;

@@ -98,7 +98,7 @@ fn the_calls_own_error_comes_through() {
 
 // TO-07.
 #[test]
-fn a_call_that_its_caller_drops_is_no_timeout() {
+fn a_call_that_its_caller_drops_is_abandoned_and_no_timeout() {
     let executor = Executor::new();
     let timeout = on(&executor, SECOND);
     {
@@ -107,7 +107,11 @@ fn a_call_that_its_caller_drops_is_no_timeout() {
         assert_eq!(executor.time().waiting(), 1);
     }
     executor.run_for(2 * SECOND);
-    assert_eq!(timeout.snapshot(), TimeoutSnapshot::default());
+    let abandoned = TimeoutSnapshot {
+        abandoned: 1,
+        ..TimeoutSnapshot::default()
+    };
+    assert_eq!(timeout.snapshot(), abandoned);
     assert_eq!(executor.time().waiting(), 0);
 }
 

@@ -8,6 +8,7 @@ use super::keys::{Decision, Keys, Sums};
 use super::rules::{BucketRules, CounterRules, RingRules};
 use super::status::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
+use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
 use crate::time::Clock;
 use std::borrow::Borrow;
@@ -319,6 +320,18 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
 
     fn sums(&self) -> Sums {
         each_kind!(&self.shared.keys, keys => keys.sums())
+    }
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedRateLimiter<K> {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || {
+            let limiter = Self {
+                shared: shared.upgrade()?,
+            };
+            Some(limiter.snapshot().readings())
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a key stands, and how all keys do.
 
+use super::super::snapshot::{ALLOWED, EVICTIONS, KEYS, REJECTED, UNTRACKED};
+use crate::snapshot::Reading;
 use std::time::Duration;
 
 /// How a key stands with its quota.
@@ -34,4 +36,18 @@ pub struct KeyedSnapshot {
     pub keys: u64,
     /// How many bytes they take, what their own parts hold on the heap not counted.
     pub bytes: u64,
+}
+
+impl KeyedSnapshot {
+    /// The snapshot as readings of metrics. All keys are one series: no metric tells them apart, however many there are.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        vec![
+            Reading::count(&ALLOWED, self.allowed),
+            Reading::count(&REJECTED, self.rejected),
+            Reading::level(&KEYS, self.keys as f64),
+            Reading::count(&UNTRACKED, self.untracked),
+            Reading::count(&EVICTIONS, self.evicted),
+        ]
+    }
 }
