@@ -9,6 +9,7 @@ use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
+use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::Clock;
 use arc_swap::ArcSwap;
@@ -171,6 +172,14 @@ impl Policy {
     {
         let parts = self.shared.parts.load();
         Call::begin(&parts)?.run(&mut operation, &classify, &retryable).await
+    }
+}
+
+/// Its parts report under its name, each its own metrics; after a change of settings those of the parts that it has then.
+impl Observed for Policy {
+    fn source(&self) -> Source {
+        let shared = Arc::downgrade(&self.shared);
+        Source::new(move || Some(shared.upgrade()?.parts.load().readings()))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
+use crate::snapshot::Reading;
 use crate::sync::Random;
 use crate::time::Clock;
 
@@ -17,6 +18,18 @@ pub(super) struct Parts {
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) retry: Option<RetryExecutor>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
+}
+
+impl Parts {
+    /// What the parts that there are report, each under its own metrics.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let rate_limit = self.rate_limit.as_ref().map(|part| part.snapshot().readings());
+        let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
+        let retry = self.retry.as_ref().map(|part| part.snapshot().readings());
+        let circuit_breaker = self.circuit_breaker.as_ref().map(|part| part.snapshot().readings());
+        let parts = [rate_limit, bulkhead, retry, circuit_breaker];
+        parts.into_iter().flatten().flatten().collect()
+    }
 }
 
 impl Parts {

@@ -6,6 +6,7 @@ use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimit
 use c13_reliability::observability::otel::bridge;
 use c13_reliability::observability::prometheus::{self, Format};
 use c13_reliability::patterns::cache::{Cache, CacheConfig, Loaded};
+use c13_reliability::policy::{Policy, Profile};
 use c13_reliability::realtime::scheduler::{Scheduler, TaskConfig};
 use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorConfig};
 use c13_reliability::snapshot::Registry;
@@ -155,4 +156,25 @@ async fn a_shared_rate_limit_accounts_for_each_request() {
     let leased = value(&text, name, ("result", "leased"));
     assert!(allowed > 0.0, "{text}");
     assert_eq!(leased, allowed, "{text}");
+}
+
+#[test]
+fn a_policy_reports_its_parts_under_its_name() {
+    let registry = Registry::new();
+    let executor = Executor::new();
+    let policy = Policy::with_clock(Profile::Critical.config(), executor.clock(), Random::new(1)).unwrap();
+    registry.register("payments", &policy).unwrap();
+    for _ in 0..10 {
+        executor.block_on(async { assert!(policy.call(|| async { Ok::<_, &str>(()) }).await.is_ok()) });
+    }
+    let text = text(&registry);
+    for line in [
+        "reliability_rate_limit_allowed_total{name=\"payments\"} 10",
+        "reliability_retry_calls_total{name=\"payments\",result=\"first_try\"} 10",
+        "reliability_circuit_breaker_calls_total{name=\"payments\",result=\"success\"} 10",
+    ] {
+        assert!(text.contains(line), "{line} in:\n{text}");
+    }
+    drop(policy);
+    assert!(registry.snapshots().is_empty(), "the registry keeps no policy alive");
 }
