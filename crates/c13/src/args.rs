@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Health(HealthArgs),
     Config(ConfigArgs),
     Run(RunArgs),
+    Soak(SoakArgs),
     /// Look at locks
     #[command(subcommand)]
     Lock(LockCommand),
@@ -285,6 +286,39 @@ Exit status:
   0    it answered with a status from 200 to 399
   1    it did not
   2    the command line is wrong";
+
+/// Put every pattern under load, faults, cancellation and reload in real time, then see whether everything adds up
+///
+/// Callers go through breaker, limiters, bulkhead, adaptive limit, retry, timeout, hedge, fallback, cache, a policy whose
+/// file changes, and a lock, to a dependency that fails, hangs and panics by turns; one call in eight is dropped midway. In the end every
+/// count must add up, no task and no open file may be left, and memory must be flat after the warm-up.
+#[derive(Debug, Args)]
+#[command(after_long_help = SOAK_HELP)]
+pub(crate) struct SoakArgs {
+    /// How long, such as `90s` or `2h`; at least 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10m")]
+    pub(crate) length: Duration,
+
+    /// Where the random numbers start
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) seed: u64,
+
+    /// Print one JSON object in place of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const SOAK_HELP: &str = "\
+Examples:
+  c13 soak                     ten minutes
+  c13 soak --for 60s --json    as a test of a machine or an image
+
+Exit status:
+  0    everything adds up and nothing leaked
+  1    c13 itself failed
+  2    the command line is wrong
+  3    something does not add up, or leaked
+  130  interrupted";
 
 #[cfg(test)]
 mod tests {

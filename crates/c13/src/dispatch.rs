@@ -11,11 +11,17 @@ pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Drill(args) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
             let line = output::ProgressLine::new();
-            let show = |progress: drill::watch::Progress<'_>| line.show(progress);
+            let show = |progress: drill::watch::Progress<'_>| {
+                line.show(&format!("drilling {}", progress.variant), progress.share);
+            };
             cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
         })),
         Command::Config(args) => output::text(cmd::config::run(&args.command)),
         Command::Health(args) => output::health(&args.url, &cmd::health::run(&args)),
+        Command::Soak(args) => output::soak(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
+            let line = output::ProgressLine::new();
+            cmd::soak::run(&args, &stop, &|share| line.show("soaking", share))
+        })),
         Command::Run(args) => output::run(&cmd::run::run(args)),
         Command::Lock(command) => output::lock(cmd::run::lock(command)),
     }

@@ -7,6 +7,7 @@ mod drill;
 mod interrupt;
 mod output;
 mod run;
+mod soak;
 
 use std::process::ExitCode;
 

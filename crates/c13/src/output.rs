@@ -14,9 +14,10 @@ use c13_reliability::policy::document::Diagnostics;
 use crate::cmd::Failure;
 use crate::cmd::drill::Outcome;
 use crate::cmd::health::Answer;
-use crate::drill::watch::Progress;
+use crate::cmd::soak::Soaked;
 use crate::drill::{json, table};
 use crate::run::session::Report;
+use crate::soak;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = AnsiColor::Blue.on_default().bold();
@@ -63,6 +64,25 @@ pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
     ExitCode::from(match outcome {
         Ok(text) => write_out(&text, DONE, out, err),
+        Err(failure) => fail(&failure, err),
+    })
+}
+
+/// Prints what came of `c13 soak`, and says with which status to exit.
+pub(crate) fn soak(outcome: Result<Soaked, Failure>) -> ExitCode {
+    let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    ExitCode::from(match outcome {
+        Ok(Soaked { report, json }) => {
+            let status = if report.is_good() { DONE } else { MISSED };
+            let text = match json {
+                false => Ok(soak::table::render(&report)),
+                true => serde_json::to_string_pretty(&report).map(|text| text + "\n"),
+            };
+            match text {
+                Ok(text) => write_out(&text, status, out, err),
+                Err(error) => fail(&Failure::Internal(error.to_string()), err),
+            }
+        }
         Err(failure) => fail(&failure, err),
     })
 }
@@ -178,7 +198,7 @@ fn input_errors(errors: &Diagnostics) -> String {
     text + &format!("\n{count}; nothing was run\n")
 }
 
-/// Shows how far a drill is, on standard error and only if that is a terminal.
+/// Shows how far something is, on standard error and only if that is a terminal.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     shown: bool,
@@ -196,10 +216,10 @@ impl ProgressLine {
     }
 
     /// Shows how far it is, if that is another percent.
-    pub(crate) fn show(&self, progress: Progress<'_>) {
-        let percent = (progress.share.clamp(0.0, 1.0) * 100.0) as u8;
+    pub(crate) fn show(&self, doing: &str, share: f64) {
+        let percent = (share.clamp(0.0, 1.0) * 100.0) as u8;
         if self.shown && self.percent.replace(Some(percent)) != Some(percent) {
-            write_error(&format!("{CLEAR_LINE}drilling {}: {percent}%", progress.variant));
+            write_error(&format!("{CLEAR_LINE}{doing}: {percent}%"));
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod drill;
 mod failure;
 pub(crate) mod health;
 pub(crate) mod run;
+pub(crate) mod soak;
 mod source;
 
 pub(crate) use failure::Failure;

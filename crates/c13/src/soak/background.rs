@@ -1,0 +1,161 @@
+//! What runs by itself beside the calls: a scheduler's ticks, and a child that a supervisor restarts again and again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use c13_reliability::realtime::scheduler::{Scheduler, SchedulerHandle, TaskConfig};
+use c13_reliability::realtime::supervisor::{
+    ChildConfig, ChildState, Escalated, Supervisor, SupervisorConfig, SupervisorHandle,
+};
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Clock, Tick};
+use tokio::task::JoinHandle;
+
+use super::dependency::{Down, OnPurpose};
+use super::part::must_be;
+use super::report::PartReport;
+use super::tally::{Seen, Tally};
+
+const SOUND: &str = "the settings are sound";
+const PERIOD: Duration = Duration::from_millis(2);
+/// The longest that the child lives before it fails or panics.
+const LIFE: Duration = Duration::from_millis(50);
+
+/// What runs beside the calls.
+pub(super) struct Background {
+    beats: Arc<Beats>,
+    scheduler: SchedulerHandle,
+    lives: Arc<Tally>,
+    supervisor: SupervisorHandle,
+    ticking: JoinHandle<()>,
+    supervised: JoinHandle<Result<(), Escalated>>,
+}
+
+#[derive(Default)]
+struct Beats {
+    tally: Tally,
+    /// When tick 0 was due, in nanoseconds of the clock; 0 before it was.
+    first: AtomicU64,
+    /// Ticks that ran or were left out.
+    known: AtomicU64,
+    /// Ticks that were due at another time than start + number × period.
+    drifted: AtomicU64,
+}
+
+impl Background {
+    /// Starts both.
+    pub(super) fn start(clock: &Clock, seed: u64) -> Self {
+        let beats = Arc::new(Beats::default());
+        let mut scheduler = Scheduler::with_clock(clock.clone());
+        let seen = beats.clone();
+        let task = move |beat: c13_reliability::realtime::scheduler::Beat| {
+            seen.see(beat.number, beat.due);
+            async {}
+        };
+        scheduler.add("tick", TaskConfig::every(PERIOD), task).expect(SOUND);
+        let (scheduler, tick) = scheduler.start();
+
+        let lives = Arc::new(Tally::default());
+        let config = SupervisorConfig::new()
+            .intensity(u32::MAX, Duration::from_secs(1))
+            .backoff(Duration::from_millis(1), Duration::from_millis(5));
+        let mut supervisor = Supervisor::with_clock(config, clock.clone()).expect(SOUND);
+        let (tally, clock, random) = (
+            lives.clone(),
+            clock.clone(),
+            Arc::new(Random::stream(seed, "supervisor")),
+        );
+        supervisor.task("mortal", ChildConfig::new(), move |stop| {
+            let (tally, clock, random) = (tally.clone(), clock.clone(), random.clone());
+            async move {
+                let life = tally.enter();
+                if clock.timeout(LIFE.mul_f64(random.unit()), stop.stopped()).await.is_ok() {
+                    life.close(Seen::Success);
+                    return Ok(());
+                }
+                if random.below(2) == 0 {
+                    std::panic::panic_any(OnPurpose);
+                }
+                life.close(Seen::Failure);
+                Err(Down.into())
+            }
+        });
+        let (supervisor, supervise) = supervisor.start();
+        Self {
+            beats,
+            scheduler,
+            lives,
+            supervisor,
+            ticking: tokio::spawn(tick),
+            supervised: tokio::spawn(supervise),
+        }
+    }
+
+    /// Stops both, and audits them.
+    pub(super) async fn stop(self) -> [PartReport; 2] {
+        let mut ticks = Vec::new();
+        self.scheduler.stop();
+        if self.ticking.await.is_err() {
+            ticks.push("it panicked".to_owned());
+        }
+        let seen = self.beats.tally.counts();
+        let task = &self.scheduler.snapshot().tasks[0];
+        must_be(&mut ticks, "runs", task.runs, seen.successes);
+        // Relaxed: it has stopped.
+        must_be(
+            &mut ticks,
+            "runs and missed ticks",
+            task.runs + task.missed,
+            self.beats.known.load(Ordering::Relaxed),
+        );
+        // Relaxed: as above.
+        must_be(
+            &mut ticks,
+            "ticks that drifted",
+            self.beats.drifted.load(Ordering::Relaxed),
+            0,
+        );
+
+        let mut children = Vec::new();
+        self.supervisor.shut_down();
+        if !matches!(self.supervised.await, Ok(Ok(()))) {
+            children.push("it gave up or panicked".to_owned());
+        }
+        let lived = self.lives.counts();
+        let child = &self.supervisor.snapshot().children[0];
+        // A child that died last may have been about to be restarted when the shutdown came.
+        let deaths = lived.failures + lived.panics;
+        if child.restarts != deaths && child.restarts + 1 != deaths {
+            children.push(format!("{} restarts after {deaths} deaths", child.restarts));
+        }
+        if child.state != ChildState::Stopped {
+            children.push(format!("the child is {:?} after the shutdown", child.state));
+        }
+        [("scheduler", seen, ticks), ("supervisor", lived, children)].map(|(name, seen, faults)| PartReport {
+            name,
+            seen,
+            faults,
+        })
+    }
+}
+
+impl Beats {
+    fn see(&self, number: u64, due: Tick) {
+        let entry = self.tally.enter();
+        // Relaxed, here and below: one task writes, and whoever reads has joined it.
+        if number == 0 {
+            // Relaxed: as above.
+            self.first.store(due.as_nanos(), Ordering::Relaxed);
+        }
+        // Relaxed: as above.
+        let exact = self.first.load(Ordering::Relaxed) + number * PERIOD.as_nanos() as u64;
+        if due.as_nanos() != exact {
+            // Relaxed: as above.
+            self.drifted.fetch_add(1, Ordering::Relaxed);
+        }
+        // Relaxed: as above.
+        self.known.store(number + 1, Ordering::Relaxed);
+        entry.close(Seen::Success);
+    }
+}

@@ -1,0 +1,9 @@
+//! The parts: gates, drivers, and what is put together from them.
+
+mod composed;
+mod drivers;
+mod gates;
+
+pub(crate) use composed::{Exclusion, Reloaded};
+pub(crate) use drivers::{Fallbacks, Hedges, Limits, Reads, Retries};
+pub(crate) use gates::{Adaptive, Breaker, Places, limiters};
