@@ -1,0 +1,53 @@
+//! Circuit breakers.
+
+use super::drive::{HOUR, drive, succeed};
+use crate::case::Cases;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, FailureRate, Window};
+use c13_reliability::time::Clock;
+use std::hint::black_box;
+use std::time::Duration;
+
+pub(crate) fn add(cases: &mut Cases) {
+    let consecutive = || with(CircuitBreakerConfig::default());
+    let rolling = || {
+        let window = Window::Time(Duration::from_secs(10));
+        with(CircuitBreakerConfig::new().failure_rate(FailureRate::new(0.5, window, 20)))
+    };
+    let counted = || with(CircuitBreakerConfig::new().failure_rate(FailureRate::new(0.5, Window::Calls(100), 20)));
+    permits(cases, "breaker/consecutive failures, permit", consecutive);
+    calls(cases, "breaker/consecutive failures, call", consecutive);
+    permits(cases, "breaker/failure rate over 10 s, permit", rolling);
+    calls(cases, "breaker/failure rate over 10 s, call", rolling);
+    permits(cases, "breaker/failure rate over 100 calls, permit", counted);
+    let open = || {
+        let breaker = with(CircuitBreakerConfig::default().open_for(HOUR));
+        for _ in 0..5 {
+            breaker.try_acquire().expect("closed").failure();
+        }
+        breaker
+    };
+    cases.ours("breaker/open, refusal", open, |breaker, _| {
+        let breaker = breaker.clone();
+        move || assert!(black_box(breaker.try_acquire()).is_err())
+    });
+}
+
+fn with(config: CircuitBreakerConfig) -> CircuitBreaker {
+    CircuitBreaker::with_config(config, Clock::system()).expect("the settings are good")
+}
+
+fn permits(cases: &mut Cases, name: &str, setup: impl Fn() -> CircuitBreaker + 'static) {
+    cases.ours(name, setup, |breaker, _| {
+        let breaker = breaker.clone();
+        move || black_box(breaker.try_acquire()).expect("closed").success()
+    });
+}
+
+fn calls(cases: &mut Cases, name: &str, setup: impl Fn() -> CircuitBreaker + 'static) {
+    let bytes = size_of_val(&setup().call(succeed(1)));
+    let case = cases.ours(name, setup, |breaker, _| {
+        let breaker = breaker.clone();
+        move || assert!(black_box(drive(breaker.call(succeed(1)))).is_ok())
+    });
+    case.future(bytes);
+}

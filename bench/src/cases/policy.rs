@@ -1,0 +1,39 @@
+//! A policy of five: timeout, retry, breaker, limiter, bulkhead.
+
+use super::drive::{drive, succeed};
+use crate::case::Cases;
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
+use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
+use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::policy::{Policy, PolicyConfig};
+use std::hint::black_box;
+use std::time::Duration;
+
+pub(super) const FIVE: PolicyConfig = PolicyConfig::NONE
+    .total_timeout(Duration::from_secs(30))
+    .rate_limit(RateLimiterConfig::new(1e9, 1_000_000_000))
+    .bulkhead(BulkheadConfig::new(1_000))
+    .retry(RetryConfig::new(
+        3,
+        RetryStrategy::ExponentialBackoff {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(10),
+            multiplier: 2.0,
+        },
+    ))
+    .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(5));
+
+pub(crate) fn add(cases: &mut Cases) {
+    add_one(cases, "policy/five", FIVE);
+}
+
+fn add_one(cases: &mut Cases, name: &str, config: PolicyConfig) {
+    let setup = move || Policy::new(config).expect("the settings are good");
+    let bytes = size_of_val(&setup().call(|| succeed(1)));
+    let case = cases.ours(name, setup, |policy, _| {
+        let policy = policy.clone();
+        move || assert!(black_box(drive(policy.call(|| succeed(1)))).is_ok())
+    });
+    case.future(bytes);
+}

@@ -1,0 +1,6 @@
+//! How a case is measured.
+
+pub(crate) mod allocations;
+pub(crate) mod instructions;
+pub(crate) mod stamp;
+pub(crate) mod time;

@@ -1,0 +1,139 @@
+//! Nanoseconds: batches for the mean, single calls for the percentiles, one thread and two.
+
+use super::stamp::{self, Scale};
+use crate::case::{Case, Runner};
+use serde::{Deserialize, Serialize};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a batch takes: long against the clock's reading, short against the scheduler's slice.
+const BATCH: Duration = Duration::from_micros(20);
+const WARM_UP: Duration = Duration::from_millis(10);
+const BUFFER: usize = 1_000;
+
+/// How much time is given to one measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    /// Measuring means by batches, for each case and number of threads, in each pass.
+    pub(crate) batches: Duration,
+    /// Measuring single calls.
+    pub(crate) singles: Duration,
+    /// What the counter's ticks are worth.
+    pub(crate) scale: Scale,
+}
+
+/// What one pass found out about a case with one number of threads.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Times {
+    /// Nanoseconds a call and thread, the mean over the batches.
+    pub(crate) mean: f64,
+    /// Nanoseconds that half of the calls stayed within, each timed alone.
+    pub(crate) p50: f64,
+    /// Nanoseconds that 99 of 100 stayed within.
+    pub(crate) p99: f64,
+}
+
+/// Measures `case` with `threads` threads that share one instance.
+pub(crate) fn measure(case: &Case, threads: usize, plan: Plan) -> Times {
+    let mut runners = case.runners(threads);
+    stamp::pin(1);
+    let batch = calibrate(&mut *runners[0]);
+    let means = on_threads(&mut runners, |runner, stop| {
+        let (start, mut calls) = (Instant::now(), 0);
+        loop {
+            runner.batch(batch);
+            calls += batch;
+            let elapsed = start.elapsed();
+            if over(elapsed >= plan.batches, stop) {
+                return elapsed.as_nanos() as f64 / calls as f64;
+            }
+        }
+    });
+    let singles = on_threads(&mut runners, |runner, stop| {
+        let (start, mut seen) = (Instant::now(), Vec::with_capacity(1 << 16));
+        let mut ticks = vec![0; BUFFER];
+        loop {
+            runner.one_by_one(&mut ticks);
+            seen.extend_from_slice(&ticks);
+            if over(start.elapsed() >= plan.singles, stop) {
+                return seen;
+            }
+        }
+    });
+    let mut ticks: Vec<u32> = singles.into_iter().flatten().collect();
+    ticks.sort_unstable();
+    let quantile = |share: f64| plan.scale.nanos(ticks[((ticks.len() - 1) as f64 * share) as usize]);
+    Times {
+        mean: means.iter().sum::<f64>() / threads as f64,
+        p50: quantile(0.5),
+        p99: quantile(0.99),
+    }
+}
+
+/// Whether this thread is done: its own time is up, or another's is, since a lone rest would measure no contention.
+fn over(own: bool, stop: &AtomicBool) -> bool {
+    if own {
+        // Relaxed: only says that it is time to stop; the threads are joined.
+        stop.store(true, Ordering::Relaxed);
+    }
+    // Relaxed: as above.
+    stop.load(Ordering::Relaxed)
+}
+
+/// Runs `work` with each runner on a thread and a processor of its own, all starting together.
+fn on_threads<R: Send>(
+    runners: &mut [Box<dyn Runner>],
+    work: impl Fn(&mut dyn Runner, &AtomicBool) -> R + Sync,
+) -> Vec<R> {
+    let stop = AtomicBool::new(false);
+    if let [runner] = runners {
+        return vec![work(&mut **runner, &stop)];
+    }
+    let start = Barrier::new(runners.len());
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (runners.iter_mut().enumerate())
+            .map(|(processor, runner)| {
+                let (start, stop, work, runtime) = (&start, &stop, &work, runtime.clone());
+                scope.spawn(move || {
+                    let _entered = runtime.enter();
+                    stamp::pin(processor);
+                    start.wait();
+                    work(&mut **runner, stop)
+                })
+            })
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, R>| thread.join().expect("no call panics");
+        threads.into_iter().map(join).collect()
+    })
+}
+
+/// The number of calls that fill a batch, after a warm-up.
+fn calibrate(runner: &mut dyn Runner) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        runner.batch(8);
+    }
+    let mut calls = 1;
+    loop {
+        let start = Instant::now();
+        runner.batch(calls);
+        let elapsed = start.elapsed();
+        if elapsed >= BATCH || calls >= 1 << 24 {
+            return ((calls as f64 * BATCH.as_secs_f64() / elapsed.as_secs_f64()) as u64).max(1);
+        }
+        calls *= 2;
+    }
+}
+
+/// The middle value, or the mean of the two in the middle.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values {
+        [] => f64::NAN,
+        _ if values.len() % 2 == 1 => values[half],
+        _ => f64::midpoint(values[half - 1], values[half]),
+    }
+}

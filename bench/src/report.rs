@@ -1,0 +1,281 @@
+//! The tables: what a run found out, as Markdown, and the files that hold it.
+
+use crate::results::{Figures, Results, Spread};
+use crate::rows::{FURTHER, ROWS, Row, Target};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const TEMPLATE: &str = include_str!("../performance.md");
+const BEGIN: &str = "<!-- figures: written by bench/run -->";
+const END: &str = "<!-- end of figures -->";
+const HEAD: &str = "| case | 1 thread, ns | spread | 2 threads, ns | P50 / P99, ns | instructions | allocations | future, B | |\n\
+                    |---|--:|--:|--:|--:|--:|--:|--:|---|\n";
+
+/// Everything that the run found out, as Markdown.
+pub(crate) fn tables(results: &Results) -> String {
+    format!(
+        "{}\n{}\n{}\n{}\n{}",
+        machine(results),
+        numbers(results, ROWS),
+        numbers(results, FURTHER),
+        summary(results),
+        others(results)
+    )
+}
+
+/// Writes the results, PERFORMANCE.md and the figures in README.md.
+pub(crate) fn write(root: &Path, results: &Results) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
+    put(&root.join("bench/results.json"), &(json + "\n"))?;
+    let growth = growth(results);
+    let page = [
+        ("{machine}", machine(results)),
+        ("{numbers}", numbers(results, ROWS)),
+        ("{further}", numbers(results, FURTHER)),
+        ("{misses}", misses(results)),
+        ("{growth}", growth),
+        ("{floors}", floors(results)),
+        ("{others}", others(results)),
+        ("{all}", every_case(results)),
+    ]
+    .iter()
+    .fold(TEMPLATE.to_owned(), |page, (place, text)| {
+        page.replace(place, text.trim_end())
+    });
+    put(&root.join("PERFORMANCE.md"), &page)?;
+    let path = root.join("README.md");
+    let readme = get(&path)?;
+    let (before, after) = readme
+        .split_once(BEGIN)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)))
+        .ok_or_else(|| format!("{} has no place for figures: `{BEGIN}` … `{END}`", path.display()))?;
+    put(&path, &format!("{before}{BEGIN}\n\n{}\n{END}{after}", summary(results)))
+}
+
+/// The results of the last run that wrote them.
+pub(crate) fn read(root: &Path) -> Result<Results, String> {
+    let path = root.join("bench/results.json");
+    serde_json::from_str(&get(&path)?).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A line for each case, in the order of their names.
+pub(crate) fn every_case(results: &Results) -> String {
+    let mut out = HEAD.to_owned();
+    for (name, figures) in &results.cases {
+        line(&mut out, name, figures, "");
+    }
+    out
+}
+
+fn machine(results: &Results) -> String {
+    let facts: Vec<String> = results
+        .machine
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    facts.join(" · ") + "\n"
+}
+
+fn numbers(results: &Results, rows: &[Row]) -> String {
+    let mut out = HEAD.to_owned();
+    for row in rows {
+        let _ = writeln!(out, "| **{}** | | | | | | | | |", row.title);
+        for (name, target) in row.ours {
+            if let Some(figures) = results.cases.get(*name) {
+                line(
+                    &mut out,
+                    &format!("**ours:** {}", plain(name)),
+                    figures,
+                    &verdict(results, figures, *target),
+                );
+            }
+        }
+        for (name, figures) in peers(results, row) {
+            let times = row
+                .ours
+                .first()
+                .and_then(|(ours, _)| Some(mean(figures)? / mean(results.cases.get(*ours)?)?));
+            line(
+                &mut out,
+                plain(name),
+                figures,
+                &times.map_or(String::new(), |times| format!("{times:.1} × ours")),
+            );
+        }
+    }
+    out
+}
+
+/// The peers of a row, the fastest first.
+fn peers<'a>(results: &'a Results, row: &Row) -> Vec<(&'static str, &'a Figures)> {
+    let found = |name: &&'static str| Some((*name, results.cases.get(*name)?));
+    let mut peers: Vec<_> = row.peers.iter().filter_map(found).collect();
+    peers.sort_by(|a, b| mean(a.1).partial_cmp(&mean(b.1)).unwrap_or(std::cmp::Ordering::Equal));
+    peers
+}
+
+/// The name without its group.
+fn plain(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, name)| name)
+}
+
+fn mean(figures: &Figures) -> Option<f64> {
+    Some(figures.one?.median.mean)
+}
+
+fn line(out: &mut String, name: &str, figures: &Figures, remark: &str) {
+    let spread =
+        |spread: Option<Spread>| spread.map_or(String::new(), |s| format!("{}–{}", short(s.lowest), short(s.highest)));
+    let times = |spread: Option<Spread>| spread.map_or(String::new(), |s| short(s.median.mean));
+    let single = figures
+        .one
+        .map_or(String::new(), |s| format!("{:.0} / {:.0}", s.median.p50, s.median.p99));
+    let allocations = figures.allocations;
+    let allocated = match allocations.count {
+        0.0 => "0".to_owned(),
+        count => format!("{} ({:.0} B)", short(count), allocations.bytes),
+    };
+    let _ = writeln!(
+        out,
+        "| {name} | {} | {} | {} | {single} | {} | {allocated} | {} | {remark} |",
+        times(figures.one),
+        spread(figures.one),
+        times(figures.two),
+        figures
+            .instructions
+            .map_or(String::new(), |count| format!("{count:.0}")),
+        figures.future_bytes.map_or(String::new(), |bytes| bytes.to_string()),
+    );
+}
+
+/// Two digits where they mean something.
+fn short(value: f64) -> String {
+    if value < 20.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// By how much a case misses what was promised, in words; `None` where it keeps it.
+fn miss(results: &Results, figures: &Figures, target: Target) -> Option<String> {
+    let over = |what: &str, measured: f64, most: f64| {
+        (measured > most).then(|| {
+            format!(
+                "{what} {} instead of {}: {:.2} times",
+                short(measured),
+                short(most),
+                measured / most
+            )
+        })
+    };
+    match target {
+        Target::Nanos(one, two) => {
+            let first = mean(figures).and_then(|mean| over("1 thread", mean, one));
+            let second = figures
+                .two
+                .zip(two)
+                .and_then(|(spread, two)| over("2 threads", spread.median.mean, two));
+            let missed: Vec<String> = first.into_iter().chain(second).collect();
+            (!missed.is_empty()).then(|| missed.join("; "))
+        }
+        Target::Times(times, peer) => {
+            let peer = mean(results.cases.get(peer)?)?;
+            over("1 thread", mean(figures)?, times * peer)
+        }
+    }
+}
+
+fn verdict(results: &Results, figures: &Figures, target: Target) -> String {
+    let promised = match target {
+        Target::Nanos(one, Some(two)) => format!("at most {one} / {two}"),
+        Target::Nanos(one, None) => format!("at most {one}"),
+        Target::Times(times, peer) => format!("at most {times} × {}", plain(peer)),
+    };
+    match miss(results, figures, target) {
+        None => format!("{promised}: kept"),
+        Some(_) => format!("{promised}: **missed**"),
+    }
+}
+
+fn misses(results: &Results) -> String {
+    let mut out = String::new();
+    for (name, target) in ROWS.iter().chain(FURTHER).flat_map(|row| row.ours) {
+        let missed = results
+            .cases
+            .get(*name)
+            .and_then(|figures| miss(results, figures, *target));
+        if let Some(missed) = missed {
+            let _ = writeln!(out, "- {}: {missed}.", plain(name));
+        }
+    }
+    if out.is_empty() {
+        "None in this run.\n".to_owned()
+    } else {
+        out
+    }
+}
+
+/// A line for each row of the specification: ours, and the best of the peers.
+fn summary(results: &Results) -> String {
+    let mut out =
+        "| ns per call, 1 thread / 2 threads sharing it | ours | best peer | |\n|---|--:|--:|--:|\n".to_owned();
+    for row in ROWS {
+        let ours = row
+            .ours
+            .iter()
+            .filter_map(|(name, _)| results.cases.get(*name))
+            .min_by(|a, b| mean(a).partial_cmp(&mean(b)).unwrap_or(std::cmp::Ordering::Equal));
+        let peers = peers(results, row);
+        let (Some(ours), Some((name, peer))) = (ours, peers.first()) else {
+            continue;
+        };
+        let pair = |figures: &Figures| {
+            let one = mean(figures).map_or("–".to_owned(), short);
+            let two = figures.two.map_or("–".to_owned(), |spread| short(spread.median.mean));
+            format!("{one} / {two}")
+        };
+        let ratio = mean(peer)
+            .zip(mean(ours))
+            .map_or(String::new(), |(peer, ours)| format!("{:.1} ×", peer / ours));
+        let name = plain(name).split([',', ' ']).next().unwrap_or(name);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} ({name}) | {ratio} |",
+            row.title,
+            pair(ours),
+            pair(peer)
+        );
+    }
+    out
+}
+
+/// How cost grows with what a user can choose.
+fn growth(results: &Results) -> String {
+    group(results, |name| name.starts_with("growth/"))
+}
+
+fn floors(results: &Results) -> String {
+    group(results, |name| name.starts_with("floor/"))
+}
+
+fn group(results: &Results, wanted: impl Fn(&str) -> bool) -> String {
+    let mut out = HEAD.to_owned();
+    for (name, figures) in results.cases.iter().filter(|(name, _)| wanted(name)) {
+        line(&mut out, plain(name), figures, "");
+    }
+    out
+}
+
+fn others(results: &Results) -> String {
+    let text = |(name, text): (&String, &String)| format!("### {name}\n\n```text\n{}\n```\n", text.trim_end());
+    results.others.iter().map(text).collect::<Vec<_>>().join("\n")
+}
+
+fn get(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+fn put(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}

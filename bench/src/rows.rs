@@ -1,0 +1,142 @@
+//! The rows of the specification's table of numbers: which cases of ours and of the peers they compare, and what we
+//! promised.
+
+/// What a case of ours may cost at most.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// Nanoseconds a call with one thread and with two.
+    Nanos(f64, Option<f64>),
+    /// Times what a peer of the same run costs, with one thread.
+    Times(f64, &'static str),
+}
+
+/// A row of the table.
+pub(crate) struct Row {
+    pub(crate) title: &'static str,
+    pub(crate) ours: &'static [(&'static str, Target)],
+    pub(crate) peers: &'static [&'static str],
+}
+
+use Target::{Nanos, Times};
+
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        title: "breaker closed, consecutive failures, admit and record",
+        ours: &[
+            ("breaker/consecutive failures, permit", Nanos(3.0, Some(4.0))),
+            ("breaker/consecutive failures, call", Nanos(8.0, Some(8.0))),
+        ],
+        peers: &[
+            "breaker/failsafe, consecutive failures",
+            "breaker/recloser, sync",
+            "breaker/seatbelt",
+            "breaker/tower-resilience, consecutive failures",
+        ],
+    },
+    Row {
+        title: "breaker closed, failure rate over a rolling time window",
+        ours: &[
+            ("breaker/failure rate over 10 s, permit", Nanos(10.0, Some(13.0))),
+            ("breaker/failure rate over 10 s, call", Nanos(12.0, Some(14.0))),
+        ],
+        peers: &[
+            "breaker/failsafe, success rate",
+            "breaker/seatbelt",
+            "breaker/tower-resilience, failure rate over 10 ms",
+        ],
+    },
+    Row {
+        title: "breaker open, refusal",
+        ours: &[("breaker/open, refusal", Nanos(11.0, Some(11.0)))],
+        peers: &[
+            "breaker/seatbelt, open",
+            "breaker/failsafe, open",
+            "breaker/recloser, open",
+            "breaker/tower-resilience, open",
+        ],
+    },
+    Row {
+        title: "token bucket, allowed",
+        ours: &[
+            (
+                "limiter/token bucket, allowed",
+                Times(1.05, "limiter/governor, allowed"),
+            ),
+            ("limiter/sharded token bucket, allowed", Nanos(3.0, Some(4.0))),
+        ],
+        peers: &[
+            "limiter/governor, allowed",
+            "limiter/leaky-bucket, allowed",
+            "limiter/ratelimit, allowed",
+            "limiter/tower-resilience, token bucket",
+        ],
+    },
+    Row {
+        title: "token bucket, refused",
+        ours: &[(
+            "limiter/token bucket, refused",
+            Times(1.05, "limiter/governor, refused"),
+        )],
+        peers: &[
+            "limiter/governor, refused",
+            "limiter/leaky-bucket, refused",
+            "limiter/ratelimit, refused",
+        ],
+    },
+    Row {
+        title: "keyed limiter, 1,000 keys",
+        ours: &[("limiter/keyed, 1,000 keys", Nanos(20.0, None))],
+        peers: &["limiter/governor keyed, 1,000 keys"],
+    },
+    Row {
+        title: "keyed limiter, 1,000,000 keys",
+        ours: &[("limiter/keyed, 1,000,000 keys", Nanos(250.0, None))],
+        peers: &["limiter/governor keyed, 1,000,000 keys"],
+    },
+    Row {
+        title: "exact sliding window",
+        ours: &[("limiter/exact sliding window, allowed", Nanos(15.0, None))],
+        peers: &["limiter/tower-resilience, exact sliding window"],
+    },
+    Row {
+        title: "retry around a call that succeeds",
+        ours: &[
+            ("retry/without a budget", Nanos(2.0, None)),
+            ("retry/with a budget", Nanos(2.0, None)),
+        ],
+        peers: &[
+            "retry/tokio-retry",
+            "retry/backon",
+            "retry/seatbelt",
+            "retry/tower-resilience",
+        ],
+    },
+    Row {
+        title: "policy of five: timeout, retry, breaker, limiter, bulkhead",
+        ours: &[("policy/five", Nanos(35.0, Some(80.0)))],
+        peers: &[
+            "policy/tokio, backon, recloser and governor by hand",
+            "policy/seatbelt, retry, breaker and timeout only",
+            "policy/tower-resilience, five",
+        ],
+    },
+    Row {
+        title: "cache hit",
+        ours: &[("cache/RecommendationCache", Times(1.15, "cache/quick_cache"))],
+        peers: &["cache/quick_cache", "cache/dashmap", "cache/moka"],
+    },
+];
+
+/// Rows of the issue's own targets, which have no peer in the specification.
+pub(crate) const FURTHER: &[Row] = &[
+    Row {
+        title: "timeout around a call that is ready at once",
+        ours: &[("timeout/ready at once", Nanos(8.0, None))],
+        peers: &[],
+    },
+    Row {
+        title: "bulkhead, in and out",
+        ours: &[("bulkhead/call", Nanos(8.0, None))],
+        peers: &[],
+    },
+];
