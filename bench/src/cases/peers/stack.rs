@@ -102,7 +102,6 @@ impl Glue {
         })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "it is what is compared with")]
     async fn call(&self) -> Result<u64, Failed> {
         let attempt = || async {
             self.limiter.check().map_err(|_| Failed(2))?;
