@@ -1,12 +1,19 @@
 //! What a user of retries relies on, through the public names only.
 
 use c13_reliability::budget::{RetryBudget, RetryBudgetConfig};
+use c13_reliability::error::{Layer, Rejected};
+use c13_reliability::gate::Refusal;
+use c13_reliability::patterns::bulkhead::BulkheadError;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError};
+use c13_reliability::patterns::rate_limiter::RateLimitError;
 use c13_reliability::patterns::retry::{
-    Decision, GiveUp, RetryConfig, RetryError, RetryExecutor, RetryState, RetryStrategy, retry_config,
-    retry_with_exponential_backoff,
+    Decision, GiveUp, RetryConfig, RetryError, RetryExecutor, RetryState, RetryStrategy, Retryable, Verdict,
+    retry_config, retry_with_exponential_backoff,
 };
+use c13_reliability::patterns::timeout::TimeoutError;
 use c13_reliability::time::{Deadline, Executor, Tick};
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -109,6 +116,74 @@ fn a_loop_of_ones_own_can_drive_the_decisions() {
     }));
     assert_eq!((result.reason(), result.attempts()), (GiveUp::MaxRetries, 3));
     assert_eq!((at, retry.snapshot().failures()), (Tick::ZERO + 20 * MS, 1));
+}
+
+// CO-02.
+#[test]
+fn an_open_circuit_is_not_retried_unless_asked() {
+    let executor = Executor::new();
+    let breaker = CircuitBreaker::with_config(CircuitBreakerConfig::new().consecutive_failures(2), executor.clock());
+    let breaker = breaker.expect("the settings are good");
+    let config = RetryConfig::new(5, RetryStrategy::FixedDelay(MS));
+    let retry = RetryExecutor::with_config(config, executor.clock()).expect("the settings are good");
+    let call = || breaker.call(async { Err::<(), _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+
+    let error = executor
+        .block_on(retry.execute_with(call, Verdict::by_error))
+        .unwrap_err();
+    assert_eq!((error.reason(), error.attempts()), (GiveUp::NotRetryable, 3));
+    assert!(matches!(error.last_error(), CircuitBreakerError::CircuitOpen { .. }));
+
+    let error = executor.block_on(retry.execute(call)).unwrap_err();
+    assert_eq!(
+        (error.reason(), error.attempts()),
+        (GiveUp::MaxRetries, 6),
+        "it was asked to"
+    );
+    assert_eq!(breaker.metrics().rejection_count, 1 + 6);
+}
+
+#[test]
+fn what_patterns_refuse_says_itself_whether_to_try_again() {
+    let second = Duration::from_secs(1);
+    let refused = RateLimitError::RateLimitExceeded {
+        requested: 1,
+        available: 0,
+        retry_after: second,
+    };
+    assert_eq!(refused.verdict(), Verdict::RetryAfter(second));
+    let never = RateLimitError::ExceedsCapacity {
+        requested: 9,
+        capacity: 5,
+    };
+    assert_eq!(never.verdict(), Verdict::Final);
+
+    let lost = || io::Error::from(io::ErrorKind::ConnectionReset);
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    assert_eq!(
+        TimeoutError::<io::Error>::Elapsed { limit: second }.verdict(),
+        Verdict::Retry
+    );
+    assert_eq!(TimeoutError::<io::Error>::DeadlineExceeded.verdict(), Verdict::Final);
+    assert_eq!(TimeoutError::CallFailed(lost()).verdict(), Verdict::Retry);
+    assert_eq!(TimeoutError::CallFailed(missing()).verdict(), Verdict::Final);
+    assert_eq!(
+        BulkheadError::<io::Error>::Full { max_concurrent: 1 }.verdict(),
+        Verdict::Retry
+    );
+    assert_eq!(BulkheadError::CallFailed(missing()).verdict(), Verdict::Final);
+
+    let behind_a_gate = |rejected: Rejected| Refusal::<_, io::Error>::Rejected(rejected).verdict();
+    assert_eq!(
+        behind_a_gate(Rejected::new(Layer::CircuitBreaker, Some(second))),
+        Verdict::Final
+    );
+    assert_eq!(
+        behind_a_gate(Rejected::new(Layer::RateLimit, Some(second))),
+        Verdict::RetryAfter(second)
+    );
+    assert_eq!(behind_a_gate(Rejected::new(Layer::Bulkhead, None)), Verdict::Retry);
+    assert_eq!(Refusal::<Rejected, _>::Failed(missing()).verdict(), Verdict::Final);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::places::NoPlace;
+use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -46,5 +47,12 @@ impl From<AdaptiveRejected> for Rejected {
     /// An adaptive limit stands where a bulkhead would. When a place becomes free is not known.
     fn from(_: AdaptiveRejected) -> Self {
         Self::new(Layer::Bulkhead, None)
+    }
+}
+
+impl Retryable for AdaptiveRejected {
+    /// Worth another attempt: places become free.
+    fn verdict(&self) -> Verdict {
+        Verdict::Retry
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::places::NoPlace;
+use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -104,6 +105,23 @@ impl<E: Error + 'static> Error for BulkheadError<E> {
         match self {
             Self::CallFailed(error) => error.source(),
             Self::Full { .. } | Self::WaitElapsed { .. } => None,
+        }
+    }
+}
+
+impl Retryable for BulkheadRejected {
+    /// Worth another attempt: places become free.
+    fn verdict(&self) -> Verdict {
+        Verdict::Retry
+    }
+}
+
+impl<E: Retryable> Retryable for BulkheadError<E> {
+    /// As the call's own error says; a full bulkhead is worth another attempt, because places become free.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
+            Self::CallFailed(error) => error.verdict(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Rejected;
 use crate::gate::Refusal;
+use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -64,6 +65,16 @@ impl<E: Error + 'static> Error for CircuitBreakerError<E> {
         match self {
             Self::CircuitOpen { .. } => None,
             Self::CallFailed(error) => error.source(),
+        }
+    }
+}
+
+impl<E: Retryable> Retryable for CircuitBreakerError<E> {
+    /// As the call's own error says; an open circuit is not worth another attempt, which it is there to keep away.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::CircuitOpen { .. } => Verdict::Final,
+            Self::CallFailed(error) => error.verdict(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::config::LONGEST;
 use crate::error::{Layer, Rejected};
+use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -87,5 +88,12 @@ impl Shortfall {
             available: self.available,
             retry_after: self.wait,
         }
+    }
+}
+
+impl Retryable for RateLimitError {
+    /// Worth another attempt when there is enough again; a request that is too large never is.
+    fn verdict(&self) -> Verdict {
+        self.retry_after().map_or(Verdict::Final, Verdict::RetryAfter)
     }
 }

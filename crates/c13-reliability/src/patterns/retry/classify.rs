@@ -1,6 +1,6 @@
 //! What well-known errors and status codes say about another attempt.
 
-use super::verdict::{Retryable, Verdict};
+use crate::verdict::{Retryable, Verdict};
 use std::io;
 use std::time::Duration;
 

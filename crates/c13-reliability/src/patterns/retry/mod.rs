@@ -47,12 +47,26 @@
 //!
 //! A value that a classifier wants to be retried is returned as it is where an error would be wrapped.
 //!
+//! # Which errors know themselves
+//!
+//! [`Verdict::by_error`] asks the error, which has to be [`Retryable`]: those of `std::io` are, with their features those
+//! of `redis`, `reqwest` and `tonic`, and what the other patterns wrap around them. A circuit that is open is not worth a
+//! retry, a limiter says itself when there is room again. [`Verdict::of_http_status`], [`Verdict::of_grpc_code`] and,
+//! with the feature `reqwest`, `Verdict::of_reqwest` judge answers.
+//!
 //! # What surprises
 //!
 //! - `max_retries` excludes the first attempt.
 //! - Executors have a [budget](crate::budget) unless it is taken away. A test that lets hundreds of calls fail within
 //!   seconds meets it.
 //! - Growing delays have full jitter, so a single delay may be next to nothing; the strategy's delay is the upper end.
+//!
+//! # How it compares
+//!
+//! resilience4j, Polly and backon have no budget over all calls, tower-resilience has one to ask for, and Envoy's counts
+//! the retries in flight; here one is on from the start, and counts those that still wait. In Polly a limit in total is a
+//! timeout around the retry, which cuts a wait off; here the wait is not begun. `docs/patterns-compared.md` goes through
+//! the tests of the peers, for this and the other patterns.
 //!
 //! # Settings
 //!
@@ -86,9 +100,9 @@ mod state;
 mod strategy;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
-mod verdict;
 
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
+pub use crate::verdict::{Retryable, Verdict};
 pub use config::{RetryConfig, retry_config};
 pub use error::RetryError;
 pub use event::RetryEvent;
@@ -100,4 +114,3 @@ pub(crate) use snapshot::METRICS;
 pub use snapshot::RetrySnapshot;
 pub use state::{Decision, GiveUp, RetryState};
 pub use strategy::RetryStrategy;
-pub use verdict::{Retryable, Verdict};

@@ -1,6 +1,6 @@
 //! What an error of the redis client says about another attempt.
 
-use super::verdict::{Retryable, Verdict};
+use crate::verdict::{Retryable, Verdict};
 use redis::{RedisError, RetryMethod};
 
 impl Retryable for RedisError {

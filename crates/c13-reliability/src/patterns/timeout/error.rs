@@ -1,5 +1,6 @@
 //! Why a call with a time limit gave no value.
 
+use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -51,6 +52,17 @@ impl<E: Error + 'static> Error for TimeoutError<E> {
         match self {
             Self::CallFailed(error) => Some(error),
             Self::Elapsed { .. } | Self::DeadlineExceeded => None,
+        }
+    }
+}
+
+impl<E: Retryable> Retryable for TimeoutError<E> {
+    /// A call that took too long is worth another attempt; after the caller's deadline nothing is.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Elapsed { .. } => Verdict::Retry,
+            Self::DeadlineExceeded => Verdict::Final,
+            Self::CallFailed(error) => error.verdict(),
         }
     }
 }

@@ -11,6 +11,7 @@ const ROWS: &[(&str, u8)] = &[
     ("budget", 1),
     ("error", 1),
     ("snapshot", 1),
+    ("verdict", 1),
     ("patterns", 2),
     ("policy", 3),
     ("microservices", 3),
@@ -21,7 +22,7 @@ const ROWS: &[(&str, u8)] = &[
 
 /// The row of edges: files and folders, anywhere below the first, that hold one outside crate each.
 const EDGE: u8 = 4;
-const EDGES: &[&str] = &["layer", "axum", "otel", "postgres", "redis"];
+const EDGES: &[&str] = &["layer", "axum", "otel", "postgres", "redis", "reqwest", "tonic"];
 
 /// Who may import a neighbour of its own row, and why.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
@@ -44,6 +45,16 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("observability", "realtime", "as above"),
     ("observability", "distributed", "as above"),
     ("budget", "window", "it counts the calls of the last seconds"),
+    (
+        "verdict",
+        "error",
+        "a refused call says whether another attempt may be let in",
+    ),
+    (
+        "verdict",
+        "gate",
+        "a call behind a gate is as retryable as what became of it",
+    ),
 ];
 
 /// What has the files of a pattern without being one.

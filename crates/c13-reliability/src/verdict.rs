@@ -1,5 +1,7 @@
 //! Whether a result is worth another attempt.
 
+use crate::error::{Layer, Rejected};
+use crate::gate::Refusal;
 use std::time::Duration;
 
 /// Whether a result is worth another attempt; what a classifier answers with.
@@ -53,5 +55,27 @@ impl<E: Retryable + ?Sized> Retryable for &E {
 impl<E: Retryable + ?Sized> Retryable for Box<E> {
     fn verdict(&self) -> Verdict {
         (**self).verdict()
+    }
+}
+
+impl Retryable for Rejected {
+    /// Worth another attempt, and not before its `retry_after`; but an open circuit is not: it is there to keep attempts
+    /// away.
+    fn verdict(&self) -> Verdict {
+        match (self.layer, self.retry_after) {
+            (Layer::CircuitBreaker, _) => Verdict::Final,
+            (_, Some(wait)) => Verdict::RetryAfter(wait),
+            (_, None) => Verdict::Retry,
+        }
+    }
+}
+
+impl<R: Retryable, E: Retryable> Retryable for Refusal<R, E> {
+    /// As the gate's refusal or the call's own error says.
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Rejected(rejection) => rejection.verdict(),
+            Self::Failed(error) => error.verdict(),
+        }
     }
 }
