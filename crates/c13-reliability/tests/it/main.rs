@@ -8,6 +8,7 @@ mod dropping;
 mod fallback;
 mod health;
 mod hedge;
+mod http_client;
 mod lock;
 mod observability;
 mod rate_limiter;

@@ -95,11 +95,15 @@ mod jitter;
 mod layer;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod snapshot;
 mod state;
 mod strategy;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
 pub use crate::verdict::{Retryable, Verdict};
