@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module a pattern, and the rules that the source tree keeps.
 
 mod adaptive;
+mod allocations;
 mod bulkhead;
 mod cache;
 mod circuit_breaker;
