@@ -75,6 +75,7 @@ mod tests {
         count
     }
 
+    // RT-46, RT-49.
     #[test]
     fn calls_raise_the_budget_by_their_share_and_the_floor_is_always_there() {
         let config = RetryBudgetConfig::new().min_per_second(0.2);
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(granted(&mut state, &config, START), 4, "a fifth of twenty");
     }
 
+    // RT-47.
     #[test]
     fn a_budget_of_nothing_grants_nothing() {
         let config = RetryBudgetConfig::new().ratio(0.0).min_per_second(0.0);

@@ -47,6 +47,12 @@
 //! - Every error is taken for overload unless a classifier says otherwise; up to 5 % of them are borne.
 //! - Calls that must never be limited should not go through it.
 //!
+//! # How it compares
+//!
+//! The algorithms are those of Netflix concurrency-limits and Envoy. Envoy measures its baseline at a few calls at a time,
+//! which refuses most of a busy service's calls meanwhile; here half of the limit is used. Calls in line come in first
+//! come, first served. More in `docs/patterns-compared.md`.
+//!
 //! # Settings
 //!
 //! | [`AdaptiveConfig`] | default | |

@@ -33,6 +33,11 @@
 //! A bulkhead can be [resized](Bulkhead::resize) while calls run: up wakes waiters at once, down takes effect as running
 //! calls end.
 //!
+//! # How it compares
+//!
+//! resilience4j and failsafe-go bound how long a call waits and not how many do; Polly the other way round. Here both are
+//! bounded, and the limits can be changed while calls wait. More in `docs/patterns-compared.md`.
+//!
 //! # Settings
 //!
 //! | [`BulkheadConfig`] | default | |

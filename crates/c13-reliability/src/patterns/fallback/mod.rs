@@ -31,9 +31,15 @@
 //!
 //! # What surprises
 //!
-//! - [`last_good`](Fallback::last_good) clones each good value: make it cheap to clone, an `Arc` or `Bytes`.
+//! - [`last_good`](Fallback::last_good) clones each good value, and allocates once to keep it: make it cheap to clone, an
+//!   `Arc` or `Bytes`.
 //! - A fallback that calls another service is a call like any other. Give it limits of its own, with
 //!   [`call_or_else`](Fallback::call_or_else).
+//!
+//! # How it compares
+//!
+//! As in Polly and failsafe-go, and with the last good value besides, which they leave to a cache. More in
+//! `docs/patterns-compared.md`.
 //!
 //! # Counts
 //!

@@ -49,6 +49,12 @@
 //!   let both draw on one budget.
 //! - With [`HedgeDelay::Percentile`] no hedge is made by time before `min_samples` calls were seen.
 //!
+//! # How it compares
+//!
+//! In resilience4j the first result wins, good or not, and the measured delay is a mean. Here the first good result wins,
+//! the delay is a percentile as in failsafe-go and tower, and hedges draw on the budget of the retries. More in
+//! `docs/patterns-compared.md`.
+//!
 //! # Settings
 //!
 //! | [`HedgeConfig`] | default | |

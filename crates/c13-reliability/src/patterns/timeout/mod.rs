@@ -33,6 +33,12 @@
 //! A call that is ready when it is first polled costs neither a timer nor, unless a deadline is set around it, a reading
 //! of the clock. The limit therefore runs from the end of the first poll, not from before it.
 //!
+//! # How it compares
+//!
+//! The limits of tokio, Polly and resilience4j set a timer for every call and know nothing of the limit around them. Here
+//! only a call that has to wait sets one, and limits inside one another are cut to the earliest. More in
+//! `docs/patterns-compared.md`.
+//!
 //! # Settings
 //!
 //! | [`TimeoutConfig`] | default | |
