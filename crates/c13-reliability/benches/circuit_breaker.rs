@@ -46,7 +46,7 @@ fn main() {
     row("closed, slow calls of 100, permit", || permit(&slow));
     row("closed, every call fails, over 10 s, permit", || fails(&failing));
     row("closed, every call fails, in a row, permit", || {
-        fails(&failing_in_a_row)
+        fails(&failing_in_a_row);
     });
     row("open, refusal", || {
         assert!(black_box(open.try_acquire()).is_err());
