@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Drill(DrillArgs),
     Health(HealthArgs),
     Config(ConfigArgs),
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     Soak(SoakArgs),
     /// Look at locks
     #[command(subcommand)]
@@ -154,12 +154,12 @@ pub(crate) struct RunArgs {
     pub(crate) conflict_exit_code: u8,
 
     /// Run again so often after a failure
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) retry: u32,
+    #[arg(long, value_name = "N")]
+    pub(crate) retry: Option<u32>,
 
-    /// Wait this long before the first retry, and twice as long before each further one
-    #[arg(long, value_name = "DURATION", default_value = "1s")]
-    pub(crate) backoff: String,
+    /// Wait this long before the first retry, and twice as long before each further one; 1s by default
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) backoff: Option<String>,
 
     /// Retry only after these exit statuses; after any but 0 by default
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
@@ -178,10 +178,20 @@ pub(crate) struct RunArgs {
     pub(crate) limit: Option<String>,
 
     /// What shares the limit
-    #[arg(long, value_name = "KEY", requires = "limit")]
+    #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<String>,
 
-    /// The Redis that keeps lock and limit; `REDIS_URL` otherwise, and files of this machine without either
+    /// Do not run for a while after five failed runs in a row, of all that use the same key; then try one, and go on
+    /// after two that succeed
+    #[arg(long, value_name = "KEY")]
+    pub(crate) breaker: Option<String>,
+
+    /// Run under this policy of a file, such as `reliability.toml#payments`: its time limits, rate limit, bulkhead, retry
+    /// and circuit breaker, shared by all that run under it; the options above have the last word
+    #[arg(long, value_name = "FILE#NAME")]
+    pub(crate) policy: Option<String>,
+
+    /// The Redis that keeps lock, limit and breaker; `REDIS_URL` otherwise, and files of this machine without either
     #[arg(long, value_name = "URL")]
     pub(crate) redis: Option<String>,
 
@@ -195,12 +205,17 @@ Examples:
   c13 run --lock nightly --nonblock -- ./backup.sh    skip if another one is running
   c13 run --retry 3 --timeout 10m -- ./import.sh      three more tries, ten minutes each
   c13 run --limit 10/m --limit-key mail -- ./send.sh  ten a minute, from all that run it
+  c13 run --breaker api -- ./poll.sh                  not while the thing it polls is down
+  c13 run --policy reliability.toml#batch -- ./x.sh   as the service's policy has it
+
+The command has a process group of its own, which gets the signals INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT
+that this program gets; a second INT, TERM, HUP or QUIT kills it. It may print on a terminal but not read from it.
 
 Files of this machine are kept in `C13_STATE_DIR`, or in a folder `c13` of the temporary folder.
 
 Exit status: the command's own, or
   2        the command line is wrong
-  75       somebody else has the lock, or the limit is used up
+  75       somebody else has the lock, the limit is used up, or the circuit is open
   76       the lock was lost, and the command stopped
   124      the command's time was over
   125      c13 itself failed, or Redis does not answer

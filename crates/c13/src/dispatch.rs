@@ -22,7 +22,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let line = output::ProgressLine::new();
             cmd::soak::run(&args, &stop, &|share| line.show("soaking", share))
         })),
-        Command::Run(args) => output::run(&cmd::run::run(args)),
+        Command::Run(args) => output::run(&cmd::run::run(*args)),
         Command::Lock(command) => output::lock(cmd::run::lock(command)),
     }
 }

@@ -264,6 +264,287 @@ fn a_second_signal_kills_a_command_that_ignores_the_first() {
     assert!(!is_alive(&command));
 }
 
+#[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    let folder = Folder::new("lingering");
+    let pid = folder.file("pid");
+    let script = format!("sleep 60 & echo $! > {pid}");
+    assert_eq!(folder.status(&["run", "--", "sh", "-c", &script]), 0);
+    assert!(dies_within(&folder.wait_for("pid"), Duration::from_secs(1)));
+}
+
+#[test]
+fn a_signal_at_any_moment_leaves_nothing_running() {
+    let folder = Folder::new("any-moment");
+    let pids = folder.file("pids");
+    let script = format!("echo $$ >> {pids}; exec sleep 60");
+    for round in 0..40 {
+        let mut wrapper = folder.start(&["run", "--lock", "k", "--", "sh", "-c", &script]);
+        // Before it listens for signals, it ends like any other program; later it has a lock, a guard and a command.
+        pause(Duration::from_millis(round));
+        signal("-TERM", &wrapper.id().to_string());
+        wrapper.wait().expect("it ends");
+    }
+    let pids = std::fs::read_to_string(&pids).unwrap_or_default();
+    for pid in pids.lines() {
+        assert!(dies_within(pid, Duration::from_secs(1)), "{pid}");
+    }
+    assert_eq!(folder.status(&["run", "--lock", "k", "--nonblock", "--", "true"]), 0);
+}
+
+#[test]
+fn a_wrapper_that_stands_still_for_longer_than_its_lock_has_no_command_any_more() {
+    let folder = Folder::new("still");
+    let pid = folder.file("pid");
+    let script = format!("echo $$ > {pid}; exec sleep 60");
+    let mut wrapper = folder.start(&["run", "--lock", "k", "--ttl", "600ms", "--", "sh", "-c", &script]);
+    let command = folder.wait_for("pid");
+    signal("-STOP", &wrapper.id().to_string());
+    assert!(
+        dies_within(&command, Duration::from_secs(3)),
+        "the guard keeps the time"
+    );
+    signal("-CONT", &wrapper.id().to_string());
+    assert_eq!(wrapper.wait().expect("it ends").code(), Some(76));
+}
+
+fn is_stopped(process: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    status.contains("State:\tT")
+}
+
+fn comes_true(condition: impl Fn() -> bool) -> bool {
+    (0..500).any(|_| {
+        pause(Duration::from_millis(10));
+        condition()
+    })
+}
+
+#[test]
+fn a_pause_from_the_terminal_stops_both_and_going_on_continues_both() {
+    let folder = Folder::new("pause");
+    let pid = folder.file("pid");
+    let script = format!(
+        "echo $$ > {pid}; while :; do sleep 0.05; test -e {}; done",
+        folder.file("x")
+    );
+    let mut wrapper = folder.start(&["run", "--", "sh", "-c", &script]);
+    let (command, wrapper_pid) = (folder.wait_for("pid"), wrapper.id().to_string());
+    signal("-TSTP", &wrapper_pid);
+    assert!(comes_true(|| is_stopped(&command) && is_stopped(&wrapper_pid)));
+    signal("-CONT", &wrapper_pid);
+    assert!(comes_true(|| !is_stopped(&command) && !is_stopped(&wrapper_pid)));
+    signal("-TERM", &wrapper_pid);
+    assert_eq!(wrapper.wait().expect("it ends").code(), Some(128 + 15));
+}
+
+#[test]
+fn other_signals_are_passed_on_and_end_nothing() {
+    let folder = Folder::new("messages");
+    let ready = folder.file("ready");
+    let script = format!(
+        "trap 'echo 1 > {}' USR1; trap 'echo 2 > {}' USR2; trap 'exit 5' WINCH; echo x > {ready}; \
+         while :; do sleep 0.05; done",
+        folder.file("usr1"),
+        folder.file("usr2")
+    );
+    let mut wrapper = folder.start(&["run", "--", "sh", "-c", &script]);
+    folder.wait_for("ready");
+    for (name, file) in [("-USR1", "usr1"), ("-USR2", "usr2")] {
+        signal(name, &wrapper.id().to_string());
+        folder.wait_for(file);
+    }
+    signal("-WINCH", &wrapper.id().to_string());
+    assert_eq!(wrapper.wait().expect("it ends").code(), Some(5));
+}
+
+#[test]
+fn a_command_that_is_stopped_in_time_has_a_moment_to_end_well() {
+    let folder = Folder::new("grace");
+    let (ready, ended) = (folder.file("ready"), folder.file("ended"));
+    let script = format!("trap 'echo well > {ended}; exit 0' TERM; echo x > {ready}; while :; do sleep 0.02; done");
+    let arguments = [
+        "run",
+        "--timeout",
+        "300ms",
+        "--kill-after",
+        "20s",
+        "--",
+        "sh",
+        "-c",
+        &script,
+    ];
+    assert_eq!(folder.status(&arguments), 124);
+    assert_eq!(folder.wait_for("ended"), "well");
+}
+
+#[test]
+fn a_command_that_ignores_its_end_is_killed() {
+    let folder = Folder::new("kill-after");
+    let script = "trap '' TERM; while :; do sleep 0.02; done";
+    let arguments = [
+        "run",
+        "--timeout",
+        "100ms",
+        "--kill-after",
+        "100ms",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    assert_eq!(folder.status(&arguments), 124);
+}
+
+/// A circuit that opens after two failures, and may be tried after a moment.
+const POLICY: &str = r#"
+[policy.quick]
+circuit_breaker = { consecutive_failures = 2, success_threshold = 1, open_for = "2s" }
+
+[policy.narrow]
+bulkhead = { max_concurrent = 1 }
+rate_limit = { rate = "3/h", burst = 3 }
+
+[policy.impatient]
+timeout = { total = "10s", attempt = "100ms" }
+retry = { max_retries = 2, backoff = { base = "10ms", max = "20ms" } }
+"#;
+
+fn policy(folder: &Folder, name: &str) -> String {
+    let file = folder.file("policies.toml");
+    std::fs::write(&file, POLICY).expect("the folder can be written");
+    format!("{file}#{name}")
+}
+
+/// What opens and closes a circuit, with a `c13` that has these options.
+fn opens_and_closes(folder: &Folder, options: &[&str]) {
+    let run = |command: &str| {
+        let mut arguments = vec!["run"];
+        arguments.extend(options);
+        arguments.extend(["--", "sh", "-c", command]);
+        folder.run(&arguments)
+    };
+    let status = |command: &str| run(command).status.code();
+    let ran = folder.file("ran");
+    assert_eq!([status("exit 3"), status("exit 4")], [Some(3), Some(4)]);
+    let refused = run(&format!("touch {ran}"));
+    assert_eq!(refused.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the circuit is open, for "));
+    assert!(!std::path::Path::new(&ran).exists());
+    assert!(comes_true(|| status("true") == Some(0)), "its time is over soon");
+    assert_eq!(
+        [status("exit 5"), status("true")],
+        [Some(5), Some(0)],
+        "one failure is none"
+    );
+}
+
+#[test]
+fn a_circuit_of_this_machine_opens_after_failures_and_closes_after_a_success() {
+    let folder = Folder::new("circuit");
+    let policy = policy(&folder, "quick");
+    opens_and_closes(&folder, &["--policy", &policy]);
+}
+
+#[test]
+fn a_circuit_on_redis_opens_after_failures_and_closes_after_a_success() {
+    let folder = Folder::new("circuit-redis");
+    let (policy, url) = (policy(&folder, "quick"), redis_url());
+    let key = format!("c13-test-circuit-{}", std::process::id());
+    opens_and_closes(&folder, &["--policy", &policy, "--breaker", &key, "--redis", &url]);
+}
+
+#[test]
+fn five_failures_in_a_row_open_the_circuit_of_a_key() {
+    let folder = Folder::new("breaker");
+    let run = |command: &str| folder.status(&["run", "--breaker", "api", "--", "sh", "-c", command]);
+    assert_eq!([0; 5].map(|_| run("exit 1")), [1; 5]);
+    assert_eq!(run("true"), 75);
+    assert_eq!(folder.status(&["run", "--breaker", "other", "--", "true"]), 0);
+    // An open circuit is not tried again.
+    let retried = [
+        "run",
+        "--breaker",
+        "api",
+        "--retry",
+        "3",
+        "--backoff",
+        "1h",
+        "--",
+        "true",
+    ];
+    assert_eq!(folder.status(&retried), 75);
+}
+
+#[test]
+fn a_policy_gives_time_limits_and_retries() {
+    let folder = Folder::new("policy");
+    let (policy, runs) = (policy(&folder, "impatient"), folder.file("runs"));
+    let script = format!("echo x >> {runs}; exec sleep 30");
+    assert_eq!(
+        folder.status(&["run", "--policy", &policy, "--", "sh", "-c", &script]),
+        124
+    );
+    assert_eq!(folder.wait_for("runs").lines().count(), 3);
+}
+
+#[test]
+fn a_policy_gives_places_and_a_limit_to_all_that_run_under_it() {
+    let folder = Folder::new("places");
+    let (policy, held) = (policy(&folder, "narrow"), folder.file("held"));
+    let script = format!("echo x > {held}; sleep 30");
+    let mut holder = folder.start(&["run", "--policy", &policy, "--", "sh", "-c", &script]);
+    folder.wait_for("held");
+    let other = ["run", "--policy", &policy, "--", "true"];
+    assert_eq!(folder.status(&other), 75, "the one place is taken");
+    signal("-TERM", &holder.id().to_string());
+    holder.wait().expect("it ends");
+    assert_eq!([folder.status(&other), folder.status(&other)], [0, 75], "three an hour");
+}
+
+#[test]
+fn a_policy_that_is_not_there_is_an_error_of_the_command_line() {
+    let folder = Folder::new("no-policy");
+    let policy = policy(&folder, "missing");
+    for (text, word) in [
+        (policy.as_str(), "no policy `missing`"),
+        ("/nowhere.toml#x", "/nowhere.toml"),
+        ("x", "FILE#NAME"),
+    ] {
+        let output = folder.run(&["run", "--policy", text, "--", "true"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(word),
+            "{text}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_lock_and_a_limit_of_one_key_do_not_disturb_each_other() {
+    let folder = Folder::new("one-key");
+    let (url, key) = (redis_url(), format!("c13-test-one-key-{}", std::process::id()));
+    let arguments = [
+        "run",
+        "--redis",
+        &url,
+        "--lock",
+        &key,
+        "--limit",
+        "9/h",
+        "--limit-key",
+        &key,
+        "--nonblock",
+        "--",
+        "true",
+    ];
+    assert_eq!([folder.status(&arguments), folder.status(&arguments)], [0, 0]);
+}
+
+fn redis_url() -> String {
+    std::env::var("C13_TEST_REDIS").expect("C13_TEST_REDIS names no Redis: run ./test unit")
+}
+
 /// Runs two cron jobs at once, again and again, each of which fails if the other is inside.
 fn never_overlap(folder: &Folder, options: &[&str]) {
     let inside = folder.file("inside");
@@ -289,6 +570,6 @@ fn jobs_of_one_machine_never_overlap() {
 
 #[test]
 fn jobs_of_two_machines_never_overlap() {
-    let url = std::env::var("C13_TEST_REDIS").expect("C13_TEST_REDIS names no Redis: run ./test unit");
+    let url = redis_url();
     never_overlap(&Folder::new("cron-redis"), &["--redis", &url, "--ttl", "5s"]);
 }

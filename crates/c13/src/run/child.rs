@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
+use std::task::Poll;
 use std::time::Duration;
 
-use c13_reliability::distributed::lock::LockGuard;
+use c13_reliability::distributed::lock::{LockGuard, Lost};
 use c13_reliability::time::{Clock, Tick};
 use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::guard::Guard;
-use super::signals::Signals;
+use super::signals::{Meaning, Signals};
 
 /// How one run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub(crate) enum NotRun {
 pub(crate) struct Bounds<'a> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
-    pub(crate) lock: Option<&'a LockGuard>,
+    /// What must be held as long as the command runs: the lock, the place.
+    pub(crate) locks: &'a [LockGuard],
     /// How long the command has to end by itself before its lock does.
     pub(crate) lock_grace: Duration,
 }
@@ -53,7 +55,7 @@ pub(crate) async fn run(
     signals: &mut Signals,
     clock: &Clock,
 ) -> Result<Ended, NotRun> {
-    let guard = Guard::start().map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
+    let mut guard = Guard::start().map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| NotRun::Failed("no command".to_owned()))?;
@@ -77,25 +79,27 @@ pub(crate) async fn run(
     };
     let mut told = 0;
     loop {
-        let lock_end = stop
-            .why
-            .is_none()
-            .then_some(())
-            .and(bounds.lock)
-            .map(|lock| lock.valid_until());
-        let lock_stop = match lock_end {
-            Some(Ok(until)) => Some(until - bounds.lock_grace),
+        let locked = locked_until(bounds.locks);
+        if let Ok(Some(end)) = locked {
+            guard.until(end);
+        }
+        let lock_stop = match locked {
+            _ if stop.why.is_some() => None,
+            Ok(end) => end.map(|end| end - bounds.lock_grace),
             // Lost already: somebody else may have it, so there is no time to end well.
-            Some(Err(_)) => Some(Tick::ZERO),
-            None => None,
+            Err(_) => Some(Tick::ZERO),
         };
         let next = [stop.until, stop.kill_at, lock_stop].into_iter().flatten().min();
         tokio::select! {
             biased;
-            signal = signals.next() => {
-                let stops = ![Signal::USR1, Signal::USR2].contains(&signal);
-                told += u32::from(stops);
-                guard.signal(if stops && told > 1 { Signal::KILL } else { signal });
+            (signal, meaning) = signals.next() => {
+                told += u32::from(meaning == Meaning::Stop);
+                guard.signal(if meaning == Meaning::Stop && told > 1 { Signal::KILL } else { signal });
+                if meaning == Meaning::Pause {
+                    // As the system would have done; the signal to go on is passed on like the others. A pause that
+                    // outlasts the lock ends the command.
+                    let _: Result<(), _> = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+                }
             }
             status = child.wait() => {
                 let status = status.map_err(|error| NotRun::Failed(error.to_string()))?;
@@ -105,17 +109,27 @@ pub(crate) async fn run(
                 };
                 return Ok(match stop.why {
                     Some(why) => why,
+                    // The guard has killed it, or it ended when somebody else might have had the lock.
+                    None if locked_until(bounds.locks).is_err() => Ended::LockLost,
                     None if told > 0 => Ended::Stopped(code),
                     None => Ended::Exited(code),
                 });
             }
-            () = until(clock, next) => stop.act(clock.now(), lock_end.is_some(), bounds, &guard),
-            () = lost(bounds.lock), if stop.why.is_none() => {
+            () = until(clock, next) => stop.act(clock.now(), bounds, &guard),
+            () = lost(bounds.locks), if stop.why.is_none() => {
                 stop.why = Some(Ended::LockLost);
                 guard.signal(Signal::KILL);
             }
         }
     }
+}
+
+/// Until when all of the locks are safe; `None` if there is none.
+fn locked_until(locks: &[LockGuard]) -> Result<Option<Tick>, Lost> {
+    locks.iter().try_fold(None, |end: Option<Tick>, lock| {
+        let next = lock.valid_until()?;
+        Ok(Some(end.map_or(next, |end| end.min(next))))
+    })
 }
 
 async fn until(clock: &Clock, at: Option<Tick>) {
@@ -125,11 +139,14 @@ async fn until(clock: &Clock, at: Option<Tick>) {
     }
 }
 
-async fn lost(lock: Option<&LockGuard>) {
-    match lock {
-        Some(lock) => drop(lock.lost().await),
-        None => std::future::pending().await,
-    }
+/// Waits until one of the locks is lost.
+async fn lost(locks: &[LockGuard]) {
+    let mut waits: Vec<_> = locks.iter().map(|lock| Box::pin(lock.lost())).collect();
+    std::future::poll_fn(|cx| {
+        let lost = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
+        if lost { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// When the command is stopped, and how far that has got.
@@ -140,18 +157,18 @@ struct Stop {
 }
 
 impl Stop {
-    fn act(&mut self, now: Tick, has_lock: bool, bounds: &Bounds<'_>, guard: &Guard) {
+    fn act(&mut self, now: Tick, bounds: &Bounds<'_>, guard: &Guard) {
         if self.kill_at.is_some_and(|at| now >= at) {
             self.kill_at = None;
             guard.signal(Signal::KILL);
         } else if self.until.is_some_and(|at| now >= at) {
             self.until = None;
             self.begin(Ended::TimedOut, now + bounds.kill_after, guard);
-        } else if has_lock && let Some(lock) = bounds.lock {
-            // Renewed meanwhile, it has longer; the next round looks.
-            match lock.valid_until() {
-                Ok(until) if now < until - bounds.lock_grace => {}
-                Ok(until) => self.begin(Ended::LockLost, until, guard),
+        } else if self.why.is_none() {
+            // Renewed meanwhile, the lock has longer; the next round looks.
+            match locked_until(bounds.locks) {
+                Ok(Some(end)) if now >= end - bounds.lock_grace => self.begin(Ended::LockLost, end, guard),
+                Ok(_) => {}
                 Err(_) => self.begin(Ended::LockLost, now, guard),
             }
         }

@@ -1,14 +1,18 @@
-//! A process beside the command that kills the command's group when the wrapper is gone, however it went.
+//! A process beside the command that kills the command's group when the wrapper is gone, however it went, and when the
+//! wrapper stands still for so long that its lock is over.
 //!
 //! It leads the process group that the command is born into, and holds one end of a pipe whose other end only the wrapper
 //! has. When the wrapper dies, by whatever signal, the pipe closes and the group is killed, the guard with it. So there is
-//! no moment at which the command runs and nobody watches the wrapper.
+//! no moment at which the command runs and nobody watches the wrapper. Through the pipe it is told until when the lock is
+//! safe, by the clock since boot; once that time has come and no later one was told, it kills too.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use c13_reliability::time::{Clock, Tick};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 use std::os::unix::process::CommandExt;
 
@@ -19,9 +23,13 @@ pub(crate) const ARGUMENT: &str = "__guard";
 pub(crate) struct Guard {
     process: Child,
     /// Open as long as the wrapper lives: the guard waits for its end.
-    _alive: ChildStdin,
+    alive: ChildStdin,
     group: Pid,
+    told: Option<Tick>,
 }
+
+/// A machine that was suspended wakes nobody, so the guard looks at its clock at least so often.
+const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 impl Guard {
     /// Starts a guard and waits until it is ready.
@@ -40,9 +48,19 @@ impl Guard {
         let group = Pid::from_child(&process);
         Ok(Self {
             process,
-            _alive: alive,
+            alive,
             group,
+            told: None,
         })
+    }
+
+    /// Lets the group live until then, and no longer unless it is told again.
+    pub(crate) fn until(&mut self, end: Tick) {
+        if self.told != Some(end) {
+            self.told = Some(end);
+            // An error means that the guard is gone, and the group with it.
+            drop(self.alive.write_all(&end.as_nanos().to_ne_bytes()));
+        }
     }
 
     /// The process group that the command belongs into.
@@ -64,11 +82,13 @@ impl Drop for Guard {
     }
 }
 
-/// What the guard does: says that it is ready, waits for the wrapper's end, and kills its own group.
+/// What the guard does: says that it is ready, waits for the wrapper's end or the lock's, and kills its own group.
 pub(crate) fn run() -> std::process::ExitCode {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
     // What the wrapper passes on to the group is meant for the command.
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2] {
+    for signal in [
+        SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    ] {
         if signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).is_err() {
             return std::process::ExitCode::FAILURE;
         }
@@ -77,15 +97,27 @@ pub(crate) fn run() -> std::process::ExitCode {
     let said = pipe.as_mut().is_ok_and(|pipe| pipe.write_all(b"+").is_ok());
     drop(pipe);
     if said {
-        let mut byte = [0];
-        loop {
-            match std::io::stdin().read(&mut byte) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Ok(1..) => {}
-                _ => break,
-            }
-        }
+        watch(&Clock::since_boot());
     }
     let _: Result<(), _> = rustix::process::kill_current_process_group(Signal::KILL);
     std::process::ExitCode::FAILURE
+}
+
+/// Returns when the wrapper is gone, or the time is over that it told last.
+fn watch(clock: &Clock) {
+    let mut wrapper = std::io::stdin();
+    let mut until = Tick::MAX;
+    while clock.now() < until {
+        let left = Timespec::try_from(until - clock.now()).map_or(LOOK, |left| left.min(LOOK));
+        match poll(&mut [PollFd::new(&wrapper, PollFlags::IN)], Some(&left)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        let mut end = [0; 8];
+        if wrapper.read_exact(&mut end).is_err() {
+            return;
+        }
+        until = Tick::from_nanos(u64::from_ne_bytes(end));
+    }
 }

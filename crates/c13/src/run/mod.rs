@@ -1,7 +1,10 @@
 //! `c13 run`: a command under a lock, a rate limit, a time limit and retries; and the guard that ends it with us.
 
+pub(crate) mod cell;
 pub(crate) mod child;
 pub(crate) mod guard;
+pub(crate) mod journal;
 pub(crate) mod plan;
 pub(crate) mod session;
 pub(crate) mod signals;
+pub(crate) mod stores;

@@ -1,9 +1,13 @@
-//! What is to be run and under which conditions, read from the command line and checked. Pure.
+//! What is to be run and under which conditions, read from the command line and a policy, and checked. Pure.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::LockConfig;
+use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
+use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
+use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Rate, parse_duration};
 
 use crate::args::RunArgs;
@@ -14,12 +18,17 @@ pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
     pub(crate) lock: Option<LockPlan>,
     pub(crate) limit: Option<LimitPlan>,
-    pub(crate) retries: u32,
-    pub(crate) backoff: Duration,
+    pub(crate) places: Option<PlacesPlan>,
+    pub(crate) breaker: Option<BreakerPlan>,
+    pub(crate) retry: Option<RetryConfig>,
     /// With which statuses to run again; all but 0 where it is empty.
     pub(crate) retry_on: Vec<u8>,
+    /// The time limit of all runs together, pauses included.
+    pub(crate) total: Option<Duration>,
+    /// The time limit of each run.
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
+    /// How long to wait for the lock.
     pub(crate) wait: Duration,
     /// The status for "somebody else has the lock".
     pub(crate) conflict: u8,
@@ -32,73 +41,181 @@ pub(crate) struct LockPlan {
     pub(crate) config: LockConfig,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct LimitPlan {
     pub(crate) key: String,
     pub(crate) rate: f64,
     pub(crate) burst: u64,
+    pub(crate) wait: Duration,
+    /// Whether each run counts; else all runs of one command line count once, as a policy's calls do.
+    pub(crate) per_run: bool,
 }
 
+/// How many may run at a time, of all that run under a policy.
+#[derive(Debug, PartialEq)]
+pub(crate) struct PlacesPlan {
+    pub(crate) key: String,
+    pub(crate) places: NonZeroU32,
+    pub(crate) wait: Duration,
+    pub(crate) config: LockConfig,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct BreakerPlan {
+    pub(crate) key: String,
+    pub(crate) config: CircuitBreakerConfig,
+}
+
+/// The longest pause between two runs.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// How long a probe of a half-open circuit may take when runs have no time limit.
+const LONGEST_PROBE: Duration = Duration::from_secs(3600);
+
 impl Plan {
-    /// Checks the command line; `redis_url` is that of the environment.
-    pub(crate) fn of(args: RunArgs, redis_url: Option<String>) -> Result<Self, String> {
-        let duration = |name: &str, text: &str| parse_duration(text).map_err(|error| format!("--{name}: {error}"));
+    /// Checks the command line; `redis_url` is that of the environment, `policy` the one that is named, with its name.
+    pub(crate) fn of(
+        args: RunArgs,
+        redis_url: Option<String>,
+        policy: Option<(String, PolicyConfig)>,
+    ) -> Result<Self, String> {
+        let (name, policy) = policy.unwrap_or_else(|| (String::new(), PolicyConfig::NONE));
         let kill_after = duration("kill-after", &args.kill_after)?;
-        let lock = match args.lock {
-            None => None,
-            Some(key) => {
-                let config = LockConfig::new(duration("ttl", &args.ttl)?);
-                config.validate().map_err(|error| format!("--ttl: {error}"))?;
-                Some(LockPlan { key, config })
-            }
+        let lock_config = LockConfig::new(duration("ttl", &args.ttl)?);
+        lock_config.validate().map_err(|error| format!("--ttl: {error}"))?;
+        let asked_wait = match (args.nonblock, &args.wait) {
+            (true, _) => Some(Duration::ZERO),
+            (false, text) => text.as_deref().map(|text| duration("wait", text)).transpose()?,
         };
-        let limit = match (args.limit, args.limit_key) {
-            (Some(text), Some(key)) => {
-                let rate: Rate = text.parse().map_err(|error| format!("--limit: {error}"))?;
-                let burst = text
-                    .split('/')
-                    .next()
-                    .and_then(|count| count.trim().parse().ok())
-                    .unwrap_or(1);
-                let rate = rate.per_second();
-                Some(LimitPlan { key, rate, burst })
-            }
-            _ => None,
-        };
-        let wait = match (args.nonblock, &args.wait) {
-            (true, _) => Duration::ZERO,
-            (false, Some(text)) => duration("wait", text)?,
-            (false, None) => Duration::MAX,
-        };
+        let timeout = args
+            .timeout
+            .as_deref()
+            .map(|text| duration("timeout", text))
+            .transpose()?;
+        let timeout = timeout.or(policy.attempt_timeout);
+        let places = policy.bulkhead.and_then(|bulkhead| {
+            Some(PlacesPlan {
+                key: format!("c13:places:{name}"),
+                places: NonZeroU32::new(bulkhead.max_concurrent)?,
+                wait: asked_wait.unwrap_or(bulkhead.max_wait),
+                config: lock_config,
+            })
+        });
         Ok(Self {
-            command: args.command,
-            lock,
-            limit,
-            retries: args.retry,
-            backoff: duration("backoff", &args.backoff)?,
+            lock: args.lock.as_ref().map(|key| LockPlan {
+                key: key.clone(),
+                config: lock_config,
+            }),
+            limit: limit(&args, &name, &policy, asked_wait)?,
+            places,
+            breaker: breaker(&args, &name, &policy, timeout, kill_after),
+            retry: retry(&args, &policy)?,
             retry_on: args.retry_on,
-            timeout: args.timeout.map(|text| duration("timeout", &text)).transpose()?,
+            total: policy.total_timeout,
+            timeout,
             kill_after,
-            wait,
+            wait: asked_wait.unwrap_or(Duration::MAX),
             conflict: args.conflict_exit_code,
             redis: args.redis.or(redis_url),
+            command: args.command,
         })
     }
 
-    /// Whether a command that ended with `status` is run again after `runs` runs.
-    pub(crate) fn runs_again(&self, status: u8, runs: u32) -> bool {
-        let wanted = if self.retry_on.is_empty() {
+    /// Whether a command that ended with `status` is worth another run.
+    pub(crate) fn is_retryable(&self, status: u8) -> bool {
+        if self.retry_on.is_empty() {
             status != 0
         } else {
             self.retry_on.contains(&status)
-        };
-        wanted && runs <= self.retries
+        }
     }
+}
 
-    /// How long to wait before run number `runs + 1`: the first wait, doubled each time, at most an hour.
-    pub(crate) fn pause(&self, runs: u32) -> Duration {
-        let doubled = 1_u32.checked_shl(runs.saturating_sub(1).min(20)).unwrap_or(u32::MAX);
-        self.backoff.saturating_mul(doubled).min(Duration::from_secs(3600))
+fn duration(name: &str, text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("--{name}: {error}"))
+}
+
+/// `--limit`, or the policy's; in a place of its own, so that a lock of the same key is another thing.
+fn limit(
+    args: &RunArgs,
+    name: &str,
+    policy: &PolicyConfig,
+    wait: Option<Duration>,
+) -> Result<Option<LimitPlan>, String> {
+    let key = |key: &str| format!("c13:limit:{key}");
+    if let (Some(text), Some(limit_key)) = (&args.limit, &args.limit_key) {
+        let rate: Rate = text.parse().map_err(|error| format!("--limit: {error}"))?;
+        let count = text.split('/').next().and_then(|count| count.trim().parse().ok());
+        return Ok(Some(LimitPlan {
+            key: key(limit_key),
+            rate: rate.per_second(),
+            burst: count.unwrap_or(1),
+            wait: wait.unwrap_or(Duration::MAX),
+            per_run: true,
+        }));
+    }
+    if args.limit_key.is_some() && policy.rate_limit.is_none() {
+        return Err("--limit-key: there is no --limit, and no policy with a rate limit".to_owned());
+    }
+    Ok(policy.rate_limit.map(|limit| LimitPlan {
+        key: key(args.limit_key.as_deref().unwrap_or(name)),
+        rate: limit.rate,
+        burst: limit.burst,
+        wait: wait.unwrap_or(limit.max_wait),
+        per_run: false,
+    }))
+}
+
+/// `--breaker` by its defaults, or the policy's; each by the rules of the other's where both are given.
+fn breaker(
+    args: &RunArgs,
+    name: &str,
+    policy: &PolicyConfig,
+    timeout: Option<Duration>,
+    kill_after: Duration,
+) -> Option<BreakerPlan> {
+    let key = args.breaker.as_deref().or(policy.circuit_breaker.map(|_| name))?;
+    let mut config = policy.circuit_breaker.unwrap_or_default();
+    // A probe may take as long as a run; it is not overdue before.
+    let longest = timeout.map_or(LONGEST_PROBE, |timeout| timeout.saturating_add(kill_after));
+    config.half_open_timeout = config.half_open_timeout.max(longest);
+    if args.breaker.is_some() && policy.circuit_breaker.is_none() {
+        // One probe at a time: what is probed is a whole command.
+        config = config.half_open_calls(1);
+    }
+    Some(BreakerPlan {
+        key: format!("c13:circuit:{key}"),
+        config,
+    })
+}
+
+/// `--retry` and `--backoff`, over the policy's.
+fn retry(args: &RunArgs, policy: &PolicyConfig) -> Result<Option<RetryConfig>, String> {
+    let mut config = match (policy.retry, args.retry) {
+        (None, None) if args.backoff.is_some() => {
+            return Err("--backoff: there is no --retry, and no policy with one".to_owned());
+        }
+        (None, None) => return Ok(None),
+        (Some(config), _) => config,
+        (None, Some(retries)) => RetryConfig::new(retries, doubling(Duration::from_secs(1)))
+            .jitter(Jitter::None)
+            .without_budget(),
+    };
+    if let Some(retries) = args.retry {
+        config.max_retries = retries;
+    }
+    if let Some(text) = &args.backoff {
+        config.strategy = doubling(duration("backoff", text)?);
+        config.jitter = Jitter::None;
+    }
+    config.validate().map_err(|error| format!("--retry: {error}"))?;
+    Ok(Some(config))
+}
+
+fn doubling(first: Duration) -> RetryStrategy {
+    RetryStrategy::ExponentialBackoff {
+        initial: first,
+        max: first.max(LONGEST_PAUSE),
+        multiplier: 2.0,
     }
 }
 
@@ -106,35 +223,76 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::args::{Command, CommandLine};
+    use c13_reliability::policy::Profile;
     use clap::Parser;
 
-    fn plan(arguments: &[&str]) -> Result<Plan, String> {
+    fn plan_under(policy: Option<(String, PolicyConfig)>, arguments: &[&str]) -> Result<Plan, String> {
         let line = ["c13", "run"].iter().chain(arguments).chain(&["--", "true"]);
         match CommandLine::try_parse_from(line)
             .map_err(|error| error.to_string())?
             .command
         {
-            Command::Run(args) => Plan::of(args, None),
+            Command::Run(args) => Plan::of(*args, None, policy),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn plan(arguments: &[&str]) -> Result<Plan, String> {
+        plan_under(None, arguments)
     }
 
     #[test]
     fn retries_are_counted_after_the_first_run_and_wait_twice_as_long_each_time() {
         let plan = plan(&["--retry", "2", "--backoff", "100ms"]).expect("it is right");
-        assert!(plan.runs_again(1, 1) && plan.runs_again(1, 2) && !plan.runs_again(1, 3));
-        assert!(!plan.runs_again(0, 1));
+        let retry = plan.retry.expect("it retries");
+        assert_eq!(retry.max_retries, 2);
         assert_eq!(
-            [plan.pause(1), plan.pause(2)],
-            [Duration::from_millis(100), Duration::from_millis(200)]
+            [0, 1, u32::MAX].map(|retries| retry.strategy.backoff_duration(retries)),
+            [Duration::from_millis(100), Duration::from_millis(200), LONGEST_PAUSE]
         );
-        assert!(plan.pause(u32::MAX) <= Duration::from_secs(3600));
     }
 
     #[test]
     fn only_the_statuses_that_are_named_are_tried_again() {
         let plan = plan(&["--retry", "2", "--retry-on", "75,3"]).expect("it is right");
-        assert!(plan.runs_again(75, 1) && plan.runs_again(3, 1) && !plan.runs_again(1, 1));
+        assert!(plan.is_retryable(75) && plan.is_retryable(3) && !plan.is_retryable(1));
+    }
+
+    #[test]
+    fn a_policy_gives_what_the_command_line_leaves_open() {
+        let policy = || Some(("mail".to_owned(), Profile::Critical.config()));
+        let plan = plan_under(policy(), &[]).expect("it is right");
+        let limit = plan.limit.as_ref().expect("it has a limit");
+        assert_eq!(
+            (limit.key.as_str(), limit.rate, limit.per_run),
+            ("c13:limit:mail", 1000.0, false)
+        );
+        assert_eq!(
+            (plan.total, plan.timeout),
+            (Some(Duration::from_secs(30)), Some(Duration::from_secs(7)))
+        );
+        assert_eq!(plan.retry.map(|retry| retry.max_retries), Some(3));
+        assert_eq!(plan.breaker.expect("it has a breaker").key, "c13:circuit:mail");
+        let over = [
+            "--timeout",
+            "1s",
+            "--retry",
+            "1",
+            "--limit",
+            "1/s",
+            "--limit-key",
+            "x",
+            "--breaker",
+            "y",
+        ];
+        let plan = plan_under(policy(), &over).expect("it is right");
+        assert_eq!(plan.timeout, Some(Duration::from_secs(1)));
+        assert_eq!(plan.retry.map(|retry| retry.max_retries), Some(1));
+        assert_eq!(plan.limit.map(|limit| limit.key).as_deref(), Some("c13:limit:x"));
+        assert_eq!(
+            plan.breaker.map(|breaker| breaker.key).as_deref(),
+            Some("c13:circuit:y")
+        );
     }
 
     #[test]
@@ -145,6 +303,8 @@ mod tests {
             (&["--limit", "ten", "--limit-key", "k"], "--limit"),
             (&["--limit", "10/m"], "--limit-key"),
             (&["--wait", "1s", "--nonblock"], "--nonblock"),
+            (&["--limit-key", "k"], "--limit"),
+            (&["--backoff", "1s"], "--retry"),
         ] {
             let error = plan(arguments).expect_err("it is wrong");
             assert!(error.contains(word), "{arguments:?}: {error}");

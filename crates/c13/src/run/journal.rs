@@ -1,0 +1,246 @@
+//! A circuit breaker that outlives its process: a journal of the last runs, from which the library's own breaker is
+//! brought to where they left it, in virtual time. Pure but for that.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use c13_reliability::ConfigError;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, OwnedPermit};
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Tick, VirtualTime};
+
+/// The runs that were admitted last, from the oldest, in microseconds of the calendar's clock.
+///
+/// As text, a run a line: its number, its start, its end or `-`, and what came of it: `ok`, `failed`, or `-`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journal {
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    number: u64,
+    start: u64,
+    /// When it ended and whether well; `None` while it runs, or if its process died.
+    end: Option<(u64, bool)>,
+}
+
+/// The runs that are remembered: more than the windows of the profiles look at.
+const MOST_RUNS: usize = 128;
+
+/// What the breaker says of a run that wants to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It may, under this number.
+    Admitted(u64),
+    /// The circuit is open, for so long where that is known.
+    Open(Option<Duration>),
+}
+
+impl Journal {
+    /// Reads a journal. What cannot be read is left out, as if it had been forgotten.
+    pub(crate) fn parse(text: &str) -> Self {
+        let run = |line: &str| {
+            let mut words = line.split(' ');
+            let (number, start) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            let end = match (words.next()?, words.next()?) {
+                ("-", "-") => None,
+                (end, "ok") => Some((end.parse().ok()?, true)),
+                (end, "failed") => Some((end.parse().ok()?, false)),
+                _ => return None,
+            };
+            Some(Run { number, start, end })
+        };
+        Self {
+            runs: text.lines().filter_map(run).collect(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        for Run { number, start, end } in &self.runs {
+            // Writing to a string cannot fail.
+            let _ = match end {
+                None => writeln!(text, "{number} {start} - -"),
+                Some((end, ok)) => writeln!(text, "{number} {start} {end} {}", if *ok { "ok" } else { "failed" }),
+            };
+        }
+        text
+    }
+
+    /// Asks for another run of `key` at `now`, and writes it down if it may begin.
+    pub(crate) fn admit(&mut self, key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Answer, ConfigError> {
+        // A calendar that was set back stands still until it has caught up.
+        let now = self.last().max(now);
+        let replayed = Replay::of(&self.runs, key, config, now)?;
+        match replayed.breaker.try_acquire_owned() {
+            Ok(permit) => {
+                drop(permit);
+                let number = self.runs.iter().map(|run| run.number).max().map_or(1, |last| last + 1);
+                let run = Run {
+                    number,
+                    start: now,
+                    end: None,
+                };
+                self.runs.push(run);
+                let over = self.runs.len().saturating_sub(MOST_RUNS);
+                self.runs.drain(..over);
+                Ok(Answer::Admitted(number))
+            }
+            Err(refused) => Ok(Answer::Open(refused.retry_after)),
+        }
+    }
+
+    /// Writes down what came of a run: `None` if that says nothing, and it is as if it had not been.
+    pub(crate) fn record(&mut self, number: u64, now: u64, ok: Option<bool>) {
+        let now = self.last().max(now);
+        match ok {
+            None => self.runs.retain(|run| run.number != number),
+            Some(ok) => {
+                if let Some(run) = self.runs.iter_mut().find(|run| run.number == number) {
+                    run.end = Some((now, ok));
+                }
+            }
+        }
+    }
+
+    fn last(&self) -> u64 {
+        let times = self.runs.iter().map(|run| run.end.map_or(run.start, |(end, _)| end));
+        times.max().unwrap_or(0)
+    }
+}
+
+/// A breaker that has been through all runs.
+struct Replay {
+    breaker: CircuitBreaker,
+    /// The permits of runs that have not ended. Dropped, they would be taken for abandoned.
+    _running: Vec<(u64, OwnedPermit)>,
+}
+
+impl Replay {
+    fn of(runs: &[Run], key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Self, ConfigError> {
+        let time = VirtualTime::new();
+        // The same jitter in every process, so that all agree when an open circuit may be tried.
+        let breaker = CircuitBreaker::with_random(config, time.clock(), Random::stream(0, key))?;
+        let origin = runs.iter().map(|run| run.start).min().unwrap_or(now);
+        let at = |micros: u64| Tick::from_nanos(micros.saturating_sub(origin).saturating_add(1).saturating_mul(1_000));
+        let starts = runs.iter().map(|run| (run.start, run.number, None));
+        let ends = runs
+            .iter()
+            .filter_map(|run| run.end.map(|(end, ok)| (end, run.number, Some(ok))));
+        let mut events: Vec<(u64, u64, Option<bool>)> = starts.chain(ends).collect();
+        // A run starts before it ends, also where the clock has not moved in between.
+        events.sort_by_key(|(time, number, ok)| (*time, *number, ok.is_some()));
+        let mut running: Vec<(u64, OwnedPermit)> = Vec::new();
+        for (micros, number, ok) in events {
+            time.advance_to(at(micros));
+            match ok {
+                None => running.extend(breaker.try_acquire_owned().ok().map(|permit| (number, permit))),
+                Some(ok) => {
+                    let Some(place) = running.iter().position(|(of, _)| *of == number) else {
+                        continue;
+                    };
+                    let (_, permit) = running.swap_remove(place);
+                    if ok { permit.success() } else { permit.failure() }
+                }
+            }
+        }
+        time.advance_to(at(now));
+        Ok(Self {
+            breaker,
+            _running: running,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+    const NOW: u64 = 1_700_000_000 * SECOND;
+
+    fn config() -> CircuitBreakerConfig {
+        CircuitBreakerConfig::new()
+            .consecutive_failures(3)
+            .success_threshold(2)
+            .half_open_calls(1)
+            .open_for(Duration::from_secs(30))
+    }
+
+    /// Asks through the text, as processes do.
+    fn admit(journal: &mut Journal, now: u64) -> Answer {
+        *journal = Journal::parse(&journal.text());
+        journal.admit("key", config(), now).expect("the settings are right")
+    }
+
+    fn run(journal: &mut Journal, now: u64, ok: bool) {
+        match admit(journal, now) {
+            Answer::Admitted(number) => journal.record(number, now + SECOND / 10, Some(ok)),
+            open => panic!("{open:?}"),
+        }
+    }
+
+    fn tripped() -> Journal {
+        let mut journal = Journal::default();
+        (0..3).for_each(|second| run(&mut journal, NOW + second * SECOND, false));
+        journal
+    }
+
+    #[test]
+    fn failures_of_several_processes_open_the_circuit_for_its_time() {
+        let mut journal = tripped();
+        let open = NOW + 2 * SECOND + SECOND / 10;
+        match admit(&mut journal, open + SECOND) {
+            Answer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(29)),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(admit(&mut journal, open + 30 * SECOND), Answer::Admitted(_)));
+    }
+
+    #[test]
+    fn a_half_open_circuit_lets_one_probe_run_at_a_time() {
+        let mut journal = tripped();
+        let later = NOW + 60 * SECOND;
+        let Answer::Admitted(probe) = admit(&mut journal, later) else {
+            panic!("its time is up");
+        };
+        assert!(
+            matches!(admit(&mut journal, later + SECOND), Answer::Open(_)),
+            "a probe runs"
+        );
+        journal.record(probe, later + SECOND, Some(true));
+        run(&mut journal, later + 2 * SECOND, true);
+        // Closed: one failure is none, and several run at a time.
+        run(&mut journal, later + 3 * SECOND, false);
+        assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
+        assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
+    }
+
+    #[test]
+    fn a_run_that_says_nothing_leaves_no_trace() {
+        let mut journal = Journal::default();
+        let Answer::Admitted(number) = admit(&mut journal, NOW) else {
+            panic!("a new circuit is closed");
+        };
+        journal.record(number, NOW + SECOND, None);
+        assert_eq!(journal, Journal::default());
+    }
+
+    #[test]
+    fn a_calendar_that_is_set_back_reopens_nothing_and_blocks_nobody_for_longer() {
+        let mut journal = tripped();
+        match admit(&mut journal, NOW - 3_600 * SECOND) {
+            Answer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(30)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_journal_is_bounded_and_survives_what_it_cannot_read() {
+        let mut journal = Journal::default();
+        (0..200).for_each(|second| run(&mut journal, NOW + second * SECOND, true));
+        assert_eq!(journal.runs.len(), MOST_RUNS);
+        assert_eq!(Journal::parse("nonsense\n1 2\n3 4 5 maybe\n6 7 - -\n").runs.len(), 1);
+    }
+}

@@ -1,0 +1,79 @@
+//! Where locks, limits and journals are kept: on a Redis, or in a folder of this machine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::lock::{Backend, FileBackend, RedisBackend};
+use c13_reliability::distributed::rate_limiter::{
+    FileQuota, Limit, OnFailure, QuotaBackend, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing,
+};
+
+use super::cell::Cell;
+use super::plan::LimitPlan;
+
+/// Where everything is kept.
+#[derive(Debug)]
+pub(crate) enum Stores {
+    Redis(Redis),
+    Folder(PathBuf),
+}
+
+/// How long Redis may take for a decision.
+const LIMIT: Duration = Duration::from_secs(2);
+
+impl Stores {
+    /// The Redis at this URL, or this machine's folder.
+    pub(crate) fn of(url: Option<&str>) -> Result<Self, String> {
+        let Some(url) = url else {
+            let folder = std::env::var_os("C13_STATE_DIR");
+            return Ok(Self::Folder(
+                folder.map_or_else(|| std::env::temp_dir().join("c13"), PathBuf::from),
+            ));
+        };
+        // Not the URL itself: it may hold a password.
+        let redis = Redis::open(url).map_err(|error| format!("the Redis URL makes no sense: {}", error.category()))?;
+        Ok(Self::Redis(redis))
+    }
+
+    pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, String> {
+        Ok(match self {
+            Self::Redis(redis) => Arc::new(RedisBackend::new(redis.clone())),
+            Self::Folder(folder) => Arc::new(FileBackend::new(folder).map_err(|error| refused(folder, &error))?),
+        })
+    }
+
+    pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, String> {
+        let backend: Arc<dyn QuotaBackend> = match self {
+            // Apart from the locks' connection, whose renewals must not wait.
+            Self::Redis(redis) => Arc::new(RedisQuota::new(redis.another_connection())),
+            Self::Folder(folder) => Arc::new(FileQuota::new(folder).map_err(|error| refused(folder, &error))?),
+        };
+        let config = SharedLimitConfig::DEFAULT
+            .sharing(Sharing::Exact)
+            .on_failure(OnFailure::Deny)
+            .request_timeout(LIMIT);
+        let limits = vec![Limit::new(limit.key.clone(), limit.rate, limit.burst)];
+        SharedRateLimiter::try_new(backend, limits, config).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn cell(&self, key: &str) -> Result<Cell, String> {
+        Ok(match self {
+            Self::Redis(redis) => Cell::Redis {
+                redis: redis.another_connection(),
+                key: key.to_owned(),
+            },
+            Self::Folder(folder) => {
+                std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
+                // In hexadecimal, as the key may hold what a file's name cannot.
+                let name: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+                Cell::File(folder.join(format!("{name}.cell")))
+            }
+        })
+    }
+}
+
+fn refused(folder: &std::path::Path, error: &std::io::Error) -> String {
+    format!("{}: {error}", folder.display())
+}
