@@ -3,6 +3,9 @@
 #![cfg(all(feature = "axum", feature = "postgres"))]
 #![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
+#[cfg(feature = "redis")]
+#[path = "postgres/fencing.rs"]
+mod fencing;
 #[path = "it/health/outage.rs"]
 mod outage;
 

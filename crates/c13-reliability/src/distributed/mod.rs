@@ -12,6 +12,8 @@
 mod fence;
 #[cfg(any(feature = "tokio", test))]
 pub mod lock;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "tokio")]
 pub mod rate_limiter;
 #[cfg(feature = "redis")]
@@ -19,5 +21,7 @@ mod redis;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
+#[cfg(feature = "postgres")]
+pub use postgres::{FenceError, PostgresFence};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisSettings};
