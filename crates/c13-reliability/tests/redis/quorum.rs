@@ -57,6 +57,39 @@ async fn servers_that_were_away_are_won_back_by_renewal() {
     guard.check().expect("three of five are left");
 }
 
+// H2 with several servers.
+#[tokio::test]
+async fn a_server_that_has_just_restarted_has_no_vote() {
+    let mut servers: Vec<Server> = (0..3).map(|_| Server::start()).collect();
+    let proxy = Proxy::to(servers[2].port).await;
+    let urls: Vec<String> = servers[..2].iter().map(Server::url).chain([proxy.url()]).collect();
+    let nodes = urls
+        .iter()
+        .map(|url| Arc::new(backend(url).after_restarts_wait(LEASE)) as Arc<dyn Backend>);
+    let quorum = Quorum::try_new(nodes.collect()).unwrap();
+    let lock = lock(&quorum, "h2");
+    proxy.weather(Weather::BlackHole);
+    let guard = lock
+        .acquire(LEASE * 5)
+        .await
+        .expect("two of three are up for long enough by then");
+    // Of the two that gave it, one forgets; with the third, that makes two that do not know of it.
+    servers[1].restart();
+    proxy.weather(Weather::Fine);
+    proxy.cut_all();
+    let nodes = [1, 2].map(|n| servers[n].url());
+    let nodes = [servers[0].url()].into_iter().chain(nodes);
+    let nodes = nodes.map(|url| Arc::new(backend(&url).after_restarts_wait(LEASE)) as Arc<dyn Backend>);
+    let other = Lock::new(
+        Arc::new(Quorum::try_new(nodes.collect()).unwrap()),
+        "h2",
+        LockConfig::new(LEASE),
+    );
+    let second = other.try_acquire().await;
+    assert!(guard.check().is_err() || second.is_err(), "two have it");
+    assert!(second.is_err(), "the restarted server has voted");
+}
+
 // H15.
 #[tokio::test]
 async fn a_majority_that_forgot_is_a_lost_lock_and_not_acquired_anew() {

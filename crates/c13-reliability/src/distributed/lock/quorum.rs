@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 /// that knows a fence as great. What a minority has given is given back at once. A server that was away is asked again at
 /// each renewal, once a majority has confirmed that the lock is still held; a lost lock is never acquired anew.
 ///
-/// A server that restarts without its data must stay away for a lease, or it may vote twice; the fence tells such holders
-/// apart. There is no queue: fair locks are refused.
+/// A server that restarts without its data must stay away for a lease, or it may vote twice and only the fence tells such
+/// holders apart: `RedisBackend::after_restarts_wait` sees to that. There is no queue: fair locks are refused.
 ///
 /// Algorithm: Redlock, as described in the Redis documentation; the fence round is ours.
 #[derive(Clone)]

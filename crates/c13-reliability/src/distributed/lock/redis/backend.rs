@@ -21,6 +21,8 @@ pub struct RedisBackend {
     redis: Redis,
     subscriptions: Subscriptions,
     durable: Option<Durable>,
+    /// For how many whole seconds the server must be up before it gives locks.
+    up_for: u64,
 }
 
 /// A grant counts once so many replicas have it.
@@ -46,6 +48,7 @@ impl RedisBackend {
             subscriptions: Subscriptions::new(redis.clone()),
             redis,
             durable: None,
+            up_for: 0,
         }
     }
 
@@ -58,6 +61,18 @@ impl RedisBackend {
             replicas,
             within,
         });
+        self
+    }
+
+    /// Asks for no lock of a server that has been up for less than `longest_lease`, the longest lease that anybody uses
+    /// there: it may have forgotten in a restart what it had given, and must not give it again before that has lapsed.
+    ///
+    /// For the servers of a [`Quorum`](crate::distributed::lock::Quorum), where the others make up for one that is not
+    /// asked. Without it one restart can let two holders have a majority each, and only their fences tell them apart.
+    #[must_use]
+    pub fn after_restarts_wait(mut self, longest_lease: Duration) -> Self {
+        // Redis counts whole seconds, rounded down.
+        self.up_for = longest_lease.as_nanos().div_ceil(1_000_000_000) as u64;
         self
     }
 
@@ -101,6 +116,7 @@ impl RedisBackend {
         let mut arguments = terms(claim);
         let queue = claim.queue.map_or(0, millis);
         arguments.extend([slots(claim).to_string(), queue.to_string(), claim.floor.to_string()]);
+        arguments.push(self.up_for.to_string());
         let (status, fence, lapses): (i64, String, i64) = match &self.durable {
             None => ACQUIRE.run(&self.redis, &keys, &arguments).await?,
             Some(durable) => {
@@ -121,6 +137,10 @@ impl RedisBackend {
                 fence: Fence::from_number(number(&fence)?),
             },
             -1 => Attempted::Buried,
+            -2 => {
+                let what = "the server has been up for less than a lease";
+                return Err((ErrorKind::Server(ServerErrorKind::TryAgain), what).into());
+            }
             _ => Attempted::Held {
                 lapses_in: u64::try_from(lapses).ok().map(Duration::from_millis),
                 unsettled: false,

@@ -2,7 +2,8 @@
 -- KEYS  four a lock: the lock, its record, its shared holders, its queue
 -- ARGV  1 owner  2 lease ms  3 record ms  4 slots: -1 exclusive, 0 any number, else so many
 --       5 how long a place in the queue lasts in ms, 0 without a queue  6 the least fence
--- Gives {1 granted | 0 held | -1 buried, fence, ms until it lapses or -1}.
+--       7 for how many seconds the server must be up, 0 for whatever it is
+-- Gives {1 granted | 0 held | -1 buried | -2 not up for long enough, fence, ms until it lapses or -1}.
 --
 -- A record is a sorted set: `fence` by the greatest fence in microseconds, buried owners and `q:` places in the queue by
 -- the millisecond in which they lapse. Milliseconds are far below any fence, so what has lapsed goes by score.
@@ -12,6 +13,11 @@ local time = redis.call('TIME')
 local us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local ms = math.floor(us / 1000)
 local function text(number) return string.format('%.0f', number) end
+
+if tonumber(ARGV[7]) > 0 then
+  local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
+  if tonumber(up) < tonumber(ARGV[7]) then return {-2, '0', -1} end
+end
 
 local function first_in_queue(record, queue)
   for _ = 1, 64 do
