@@ -24,6 +24,8 @@ mod quorum;
 mod rate_limiter;
 #[path = "redis/server.rs"]
 mod server;
+#[path = "redis/topology.rs"]
+mod topology;
 #[path = "redis/waiting.rs"]
 mod waiting;
 
