@@ -9,38 +9,28 @@ use c13_reliability::time::Clock;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-// The figure of the hand-off; H19 without a fault.
+// H19 without a fault. How long it takes is the bench's to say.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_contended_lock_is_handed_on_in_milliseconds() {
-    const ROUNDS: usize = 400;
+async fn a_contended_lock_is_handed_on_by_messages_and_not_by_polling() {
+    const ROUNDS: usize = 200;
     let (url, key) = (shared_url(), key("hand-off"));
-    let config = LockConfig::new(Duration::from_secs(10));
+    // Whoever misses a message waits for half a minute, and the test for far longer than it may.
+    let poll = Duration::from_secs(30);
+    let config = LockConfig::new(Duration::from_secs(300)).fallback_poll(poll);
     // Two backends with connections of their own, as two processes have.
     let locks = [0, 1].map(|_| Lock::new(Arc::new(backend(&url)), key.clone(), config));
     let clock = Clock::system();
-    let mut taken = Vec::new();
+    let start = clock.now();
     let mut holder = locks[0].try_acquire().await.unwrap();
     for round in 0..ROUNDS {
-        let (lock, clock) = (locks[(round + 1) % 2].clone(), clock.clone());
-        let waiter = tokio::spawn(async move {
-            let guard = lock.acquire(Duration::from_secs(5)).await.unwrap();
-            (guard, clock.now())
-        });
-        wait(ms(8)).await;
-        let released = Clock::system().now();
+        let lock = locks[(round + 1) % 2].clone();
+        let waiter = tokio::spawn(async move { lock.acquire(poll * 2).await.unwrap() });
+        // At every moment of the waiter's asking and subscribing, and after it.
+        wait(Duration::from_micros(round as u64 * 20)).await;
         holder.release().await.unwrap();
-        let (guard, had) = waiter.await.unwrap();
-        taken.push(had - released);
-        holder = guard;
+        holder = waiter.await.unwrap();
     }
-    taken.sort();
-    let (p50, p99) = (taken[ROUNDS / 2], taken[ROUNDS * 99 / 100]);
-    println!(
-        "hand-off over {ROUNDS} rounds: P50 {p50:?}, P99 {p99:?}, max {:?}",
-        taken[ROUNDS - 1]
-    );
-    assert!(p50 <= ms(2), "P50 {p50:?}");
-    assert!(p99 <= ms(50), "P99 {p99:?}: far from 5 ms even for a busy machine");
+    assert!(clock.now() - start < poll, "a message was missed");
 }
 
 // H19 with a fault.

@@ -1,0 +1,196 @@
+//! What locks and shared limits cost: decisions in memory; and, on a Redis of this machine, an acquisition, the hand-off
+//! of a contended lock, and the traffic of one that is held.
+//!
+//! `cargo bench -p c13-reliability --features redis --bench distributed`
+//!
+//! Starts a `redis-server` of its own; without one it says so and measures the rest.
+
+mod measure;
+
+use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend, RedisBackend};
+use c13_reliability::distributed::rate_limiter::{
+    Limit, MemoryQuota, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing,
+};
+use c13_reliability::gate::{self, Outcome};
+use c13_reliability::time::Clock;
+use measure::{head, ready, row};
+use std::hint::black_box;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+const HAND_OFFS: usize = 2_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("the system gives threads");
+    let clock = Clock::system();
+
+    // As many tokens as a batch holds, for as long as one may last.
+    let sharing = Sharing::Leased {
+        horizon: Duration::from_secs(10),
+    };
+    let config = SharedLimitConfig::DEFAULT.sharing(sharing);
+    let limits = vec![Limit::new("bench", 1e9, 16_777_215)];
+    let backend = Arc::new(MemoryQuota::new(clock.clone()));
+    let limiter = SharedRateLimiter::try_new(backend, limits, config).expect("the settings are good");
+    runtime.block_on(limiter.acquire(1)).expect("there is room");
+    let lock = Lock::new(Arc::new(MemoryBackend::new()), "bench", LockConfig::DEFAULT);
+    let guard = runtime.block_on(lock.try_acquire()).expect("nobody else has it");
+    head();
+    row("a leased decision, allowed while the batch lasts", || {
+        // A batch that is used up is fetched anew, which happens once in eight million calls.
+        if black_box(limiter.try_acquire(1)).is_err() {
+            let _refilled = runtime.block_on(limiter.acquire(1));
+        }
+    });
+    row("a call under a leased limit", || {
+        let call = gate::call(&limiter, async { Ok::<u64, u64>(1) }, Outcome::of);
+        if black_box(ready(call)).is_err() {
+            let _refilled = runtime.block_on(limiter.acquire(1));
+        }
+    });
+    row("a check of a held lock", || {
+        assert!(black_box(guard.check()).is_ok());
+    });
+
+    let Some(server) = Server::start() else {
+        println!("no redis-server here: hand-off and traffic are not measured");
+        return;
+    };
+    runtime.block_on(async {
+        on_redis(&server, &clock).await;
+    });
+}
+
+async fn on_redis(server: &Server, clock: &Clock) {
+    let lock = |name: &str, config| {
+        let redis = Redis::open(&server.url()).expect("the URL is good");
+        Lock::new(Arc::new(RedisBackend::new(redis)), name, config)
+    };
+    let config = LockConfig::new(Duration::from_secs(10));
+    let alone = lock("alone", config);
+    let mut taken = Vec::new();
+    for _ in 0..HAND_OFFS {
+        let start = clock.now();
+        let guard = alone.try_acquire().await.expect("nobody else has it");
+        guard.release().await.expect("Redis is there");
+        taken.push(clock.now() - start);
+    }
+    say("acquisition and release of a free lock", &mut taken);
+
+    // Two backends with connections of their own, as two processes have.
+    let locks = [lock("shared", config), lock("shared", config)];
+    let mut taken = Vec::new();
+    let mut holder = locks[0].try_acquire().await.expect("nobody else has it");
+    for round in 1..=HAND_OFFS {
+        let (next, its_clock) = (locks[round % 2].clone(), clock.clone());
+        let waiter = tokio::spawn(async move {
+            let guard = next.acquire(Duration::from_secs(5)).await.expect("it is released soon");
+            (guard, its_clock.now())
+        });
+        // Long enough for the waiter to have asked and to listen.
+        clock.sleep(Duration::from_millis(3)).await;
+        let released = clock.now();
+        holder.release().await.expect("Redis is there");
+        let (guard, had) = waiter.await.expect("it does not panic");
+        taken.push(had - released);
+        holder = guard;
+    }
+    drop(holder);
+    say("hand-off of a contended lock", &mut taken);
+
+    let limits = vec![Limit::new("limit", 1e6, 1_000_000)];
+    let quota = Arc::new(RedisQuota::new(Redis::open(&server.url()).expect("the URL is good")));
+    let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact);
+    let exact = SharedRateLimiter::try_new(quota, limits, config).expect("the settings are good");
+    let mut taken = Vec::new();
+    for _ in 0..HAND_OFFS {
+        let start = clock.now();
+        exact.acquire(1).await.expect("there is room");
+        taken.push(clock.now() - start);
+    }
+    say("an exact decision", &mut taken);
+
+    let lease = Duration::from_secs(1);
+    let kept = lock("kept", LockConfig::new(lease));
+    let guard = kept.try_acquire().await.expect("nobody else has it");
+    let before = server.requests();
+    clock.sleep(lease * 6).await;
+    let requests = server.requests() - before;
+    println!("a held lock: {:.1} requests a lease", requests as f64 / 6.0);
+    drop(guard);
+}
+
+fn say(what: &str, taken: &mut [Duration]) {
+    taken.sort_unstable();
+    let at = |share: usize| taken[(taken.len() - 1) * share / 100];
+    println!("{what}: P50 {:?}, P99 {:?}, most {:?}", at(50), at(99), at(100));
+}
+
+/// A Redis that ends with the bench.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .ok()?
+            .local_addr()
+            .ok()?
+            .port();
+        let process = Command::new("redis-server")
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .stdout(Stdio::null())
+            .spawn()
+            .ok()?;
+        let server = Self { process, port };
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::yield_now();
+        }
+        Some(server)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// How many requests ran a script so far: each is one from outside.
+    fn requests(&self) -> u64 {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "INFO", "commandstats"])
+            .output()
+            .expect("redis-cli is there, as redis-server is");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let calls = |line: &str| {
+            line.strip_prefix("cmdstat_evalsha:calls=")?
+                .split(',')
+                .next()?
+                .parse()
+                .ok()
+        };
+        text.lines().find_map(calls).unwrap_or(0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
