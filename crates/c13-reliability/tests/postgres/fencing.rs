@@ -155,6 +155,19 @@ impl Holder {
     }
 }
 
+/// Works for a moment, and says whether the process stood still meanwhile for longer than a lease. Nothing else runs on
+/// this thread, renewals included, so the lock cannot have been kept then.
+fn stands_still(clock: &Clock) -> bool {
+    let begin = clock.now();
+    let (mut last, mut longest) = (begin, Duration::ZERO);
+    while last - begin < Duration::from_millis(4) {
+        let now = clock.now();
+        longest = longest.max(now - last);
+        last = now;
+    }
+    longest >= LEASE
+}
+
 async fn hold_again_and_again(terms: &str) {
     let (port, report) = terms.split_once(' ').unwrap();
     let options = PgConnectOptions::new()
@@ -178,19 +191,18 @@ async fn hold_again_and_again(terms: &str) {
         let Ok(guard) = lock.acquire(Duration::from_secs(5)).await else {
             continue;
         };
-        let begin = clock.now();
         let account = PostgresFence::new("account 7", guard.fence());
         if account.claim(&pool).await.is_err() {
             refused += 1;
             continue;
         }
         let seen = balance(&pool).await;
-        let stood_still = clock.now() - begin >= LEASE * 2;
+        let stood_still = stands_still(&clock);
         if guard.check().is_err() {
             lost += 1;
             continue;
         }
-        untold += i64::from(stood_still && guard.remaining().is_zero());
+        untold += i64::from(stood_still);
         // Between the check and the write is where only the fence helps.
         match write(&pool, &account, seen + 1).await {
             Ok(()) => accepted += 1,
@@ -203,12 +215,18 @@ async fn hold_again_and_again(terms: &str) {
 }
 
 // H3.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn holders_that_stand_still_lose_no_update() {
-    const SEED: u64 = 3;
-    if let Ok(terms) = std::env::var(WORKER) {
-        return hold_again_and_again(&terms).await;
+#[test]
+fn holders_that_stand_still_lose_no_update() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    match std::env::var(WORKER) {
+        Ok(terms) => runtime.block_on(hold_again_and_again(&terms)),
+        Err(_) => runtime.block_on(stop_holders()),
     }
+}
+
+async fn stop_holders() {
+    const SEED: u64 = 3;
     let (server, pool) = prepared("still").await;
     let folder = server.folder.join("holders");
     // Postgres runs as somebody else, who need not see this.
@@ -232,5 +250,5 @@ async fn holders_that_stand_still_lose_no_update() {
         untold, 0,
         "seed {SEED}: the first check after a pause must say that the lock is lost"
     );
-    assert!(accepted >= 100 && refused + lost >= 20, "seed {SEED}: {counts:?}");
+    assert!(accepted >= 20 && refused + lost >= 20, "seed {SEED}: {counts:?}");
 }
