@@ -84,9 +84,11 @@ impl fmt::Display for ConfigValue {
 pub enum Layer {
     /// The time limit of the whole call, retries included.
     TotalTimeout,
+    /// The cache: somebody else's load of the same key panicked, or it is known that there is nothing under the key.
+    Cache,
     /// The rate limiter.
     RateLimit,
-    /// The bulkhead.
+    /// The bulkhead, or the adaptive limit in its place.
     Bulkhead,
     /// Retry, with its budget.
     Retry,
@@ -102,6 +104,7 @@ impl Layer {
     pub const fn name(self) -> &'static str {
         match self {
             Self::TotalTimeout => "total_timeout",
+            Self::Cache => "cache",
             Self::RateLimit => "rate_limit",
             Self::Bulkhead => "bulkhead",
             Self::Retry => "retry",

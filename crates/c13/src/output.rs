@@ -244,9 +244,10 @@ fn write_error(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::fake::{self, no_files};
+    use crate::drill::scenario::Scenario;
     use crate::drill::summary::Summary;
     use crate::drill::watch::Watch;
-    use crate::drill::{fake, scenario::Scenario};
     use c13_reliability::policy::document::Source;
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_wrong_scenario_is_bad_input_and_every_error_is_shown() {
-        let errors = Scenario::read(Source::new("my.toml", "")).expect_err("nothing is there");
+        let errors = Scenario::read(Source::new("my.toml", ""), &no_files).expect_err("nothing is there");
         let (out, err, status) = printed(Err(Failure::Input(errors.clone())));
         assert_eq!((out.as_str(), status), ("", BAD_INPUT));
         assert_eq!(err, format!("{errors}\n4 errors; nothing was run\n"));

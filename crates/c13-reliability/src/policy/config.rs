@@ -1,13 +1,25 @@
 //! What a policy is made of: each part optional, checked as a whole.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::patterns::adaptive::AdaptiveConfig;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::CircuitBreakerConfig;
+use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::RetryConfig;
 use std::time::Duration;
 
 const PART: &str = "policy";
+
+/// What the rate limit of a policy counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateLimitPer {
+    /// Each call once, whatever its retries: how much the callers may ask for.
+    #[default]
+    Call,
+    /// Each attempt, retries and hedges included: the quota that a dependency gives.
+    Attempt,
+}
 
 /// The settings of a policy. What is `None` is not there.
 ///
@@ -30,12 +42,19 @@ const PART: &str = "policy";
 pub struct PolicyConfig {
     /// The time limit of the whole call: waiting, attempts and the pauses between them.
     pub total_timeout: Option<Duration>,
-    /// How many calls may begin, counted once a call whatever its retries.
+    /// How many calls, or attempts, may begin.
     pub rate_limit: Option<RateLimiterConfig>,
+    /// Whether the rate limit counts calls, as it does unless told otherwise, or attempts.
+    pub rate_limit_per: RateLimitPer,
     /// How many calls may be in flight at once.
     pub bulkhead: Option<BulkheadConfig>,
+    /// The same, following what the dependency can take. In place of the bulkhead, and not beside it.
+    pub adaptive: Option<AdaptiveConfig>,
     /// How often a failed attempt is repeated, when, and within what budget.
     pub retry: Option<RetryConfig>,
+    /// When to make another attempt beside one that is late. It draws on the budget of retry, where retry has one, and on
+    /// its own otherwise.
+    pub hedge: Option<HedgeConfig>,
     /// When to stop calling for a while.
     pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// The time limit of one attempt.
@@ -47,8 +66,11 @@ impl PolicyConfig {
     pub const NONE: Self = Self {
         total_timeout: None,
         rate_limit: None,
+        rate_limit_per: RateLimitPer::Call,
         bulkhead: None,
+        adaptive: None,
         retry: None,
+        hedge: None,
         circuit_breaker: None,
         attempt_timeout: None,
     };
@@ -67,6 +89,13 @@ impl PolicyConfig {
         self
     }
 
+    /// Sets what the rate limit counts.
+    #[must_use]
+    pub const fn rate_limit_per(mut self, per: RateLimitPer) -> Self {
+        self.rate_limit_per = per;
+        self
+    }
+
     /// Sets the bulkhead.
     #[must_use]
     pub const fn bulkhead(mut self, config: BulkheadConfig) -> Self {
@@ -74,10 +103,24 @@ impl PolicyConfig {
         self
     }
 
+    /// Sets the adaptive limit.
+    #[must_use]
+    pub const fn adaptive(mut self, config: AdaptiveConfig) -> Self {
+        self.adaptive = Some(config);
+        self
+    }
+
     /// Sets retry.
     #[must_use]
     pub const fn retry(mut self, config: RetryConfig) -> Self {
         self.retry = Some(config);
+        self
+    }
+
+    /// Sets the hedge.
+    #[must_use]
+    pub const fn hedge(mut self, config: HedgeConfig) -> Self {
+        self.hedge = Some(config);
         self
     }
 
@@ -100,7 +143,8 @@ impl PolicyConfig {
     /// # Errors
     ///
     /// The first rule that is broken: a part's own; a time limit of zero; an attempt's limit above the total; attempts
-    /// that, with the longest pauses between them, do not fit the total.
+    /// that, with the longest pauses between them, do not fit the total; a hedge that comes after the attempt's end;
+    /// an adaptive limit beside a bulkhead.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Some(limit) = self.total_timeout
             && limit.is_zero()
@@ -122,7 +166,21 @@ impl PolicyConfig {
         {
             return Err(error);
         }
+        if let Some(config) = &self.adaptive {
+            if let Err(error) = config.validate() {
+                return Err(error);
+            }
+            if self.bulkhead.is_some() {
+                let rule = "must not stand beside `bulkhead`: either bounds the calls in flight";
+                return Err(ConfigError::new(PART, "adaptive", ConfigValue::Text("set"), rule));
+            }
+        }
         if let Some(config) = &self.retry
+            && let Err(error) = config.validate()
+        {
+            return Err(error);
+        }
+        if let Some(config) = &self.hedge
             && let Err(error) = config.validate()
         {
             return Err(error);
@@ -136,6 +194,12 @@ impl PolicyConfig {
     }
 
     const fn validate_times(&self) -> Result<(), ConfigError> {
+        if let Some((delay, limit)) = self.hedge_against()
+            && delay.as_nanos() >= limit.as_nanos()
+        {
+            let rule = "must be shorter than the time limit of what it stands beside";
+            return Err(refused("hedge.delay", delay, rule));
+        }
         let (Some(total), Some(attempt)) = (self.total_timeout, self.attempt_timeout) else {
             return Ok(());
         };
@@ -149,17 +213,32 @@ impl PolicyConfig {
         if let Some(longest) = self.longest_call()
             && longest.as_nanos() > total.as_nanos()
         {
-            let rule = "must hold all attempts (`max_retries` + 1 times `timeout.attempt`) and the pauses between them";
+            let rule = "must hold all attempts (`max_retries` + 1 times `timeout.attempt` and the delays of hedges) and the pauses between them";
             return Err(refused("timeout.total", total, rule));
         }
         Ok(())
     }
 
+    /// The hedge's fixed delay, and the time limit of what it stands beside.
+    pub(super) const fn hedge_against(&self) -> Option<(Duration, Duration)> {
+        let Some(HedgeConfig {
+            delay: HedgeDelay::Fixed(delay),
+            ..
+        }) = self.hedge
+        else {
+            return None;
+        };
+        match (self.attempt_timeout, self.total_timeout) {
+            (Some(limit), _) | (None, Some(limit)) => Some((delay, limit)),
+            (None, None) => None,
+        }
+    }
+
     /// How long a call takes when every attempt runs into its limit and every pause is the longest; `None` without a
-    /// limit on attempts. Waiting for the rate limit and the bulkhead is not in it.
+    /// limit on attempts. Waiting for the rate limit and the bulkhead is not in it, nor is a hedge's delay that is measured.
     #[must_use]
     pub const fn longest_call(&self) -> Option<Duration> {
-        let Some(attempt) = self.attempt_timeout else {
+        let Some(attempt) = self.longest_attempt() else {
             return None;
         };
         let Some(retry) = &self.retry else { return Some(attempt) };
@@ -169,6 +248,21 @@ impl PolicyConfig {
                 .saturating_mul(attempts)
                 .saturating_add(retry.strategy.total_backoff(retry.max_retries)),
         )
+    }
+
+    /// How long an attempt takes when it runs into its limit, and the hedges beside it, each later by the delay, too.
+    pub(super) const fn longest_attempt(&self) -> Option<Duration> {
+        let Some(attempt) = self.attempt_timeout else {
+            return None;
+        };
+        match self.hedge {
+            Some(HedgeConfig {
+                delay: HedgeDelay::Fixed(delay),
+                max_hedges,
+                ..
+            }) => Some(attempt.saturating_add(delay.saturating_mul(max_hedges))),
+            _ => Some(attempt),
+        }
     }
 }
 

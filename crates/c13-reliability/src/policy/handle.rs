@@ -2,30 +2,35 @@
 
 use super::call::Call;
 use super::parts::Parts;
+use super::rules::{ByResult, Given, Rules};
+use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
 use crate::error::ConfigError;
 use crate::gate::Outcome;
+use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
+use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
-use crate::patterns::retry::RetryExecutor;
+use crate::patterns::retry::{RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
-use crate::time::Clock;
-use arc_swap::ArcSwap;
+use crate::time::{Clock, Deadline};
+use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The patterns put together in their one order: total timeout, rate limit, bulkhead, retry with its budget, circuit
-/// breaker, attempt timeout, the call.
+/// The patterns put together in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its
+/// budget, hedge, circuit breaker, attempt timeout, the call. Around them, for calls of one kind, stand a fallback and a
+/// cache: see [`typed`](Self::typed).
 ///
 /// Clones share one state: all calls of one dependency go through one policy. Each part is optional; a policy without
 /// any runs a call as it is.
 ///
 /// - The rate limit and the bulkhead count calls, retry repeats attempts, the breaker and the attempt timeout see each
-///   attempt.
-/// - A call has until its total timeout, or until the [`Deadline`](crate::time::Deadline) it inherits, whichever is first. Nothing is started
+///   attempt. A rate limit may be told to count attempts instead.
+/// - A call has until its total timeout, or until the [`Deadline`] it inherits, whichever is first. Nothing is started
 ///   that could not end in time: no wait, no pause, no attempt.
 /// - An attempt that is cut short by the end of the call counts as a failure for the breaker if it had at least half of
 ///   the call's time, and as abandoned if it had less.
@@ -84,7 +89,7 @@ impl Policy {
 
     /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
     /// its tokens, the bulkhead its places and its queue, retry its counts, and its budget where the budget's settings
-    /// are the same. A part that was not there starts anew, and one that is not there any more is forgotten.
+    /// are the same, an adaptive limit what it has learned. A part that was not there starts anew, and one that is not there any more is forgotten.
     ///
     /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///
@@ -123,14 +128,33 @@ impl Policy {
         self.shared.parts.load().bulkhead.clone()
     }
 
+    /// The adaptive limit, if there is one. Another one, which starts where it was, takes its place when its settings
+    /// change.
+    #[must_use]
+    pub fn adaptive(&self) -> Option<AdaptiveLimit> {
+        self.shared.parts.load().adaptive.clone()
+    }
+
     /// Retry, if there is one: with its counts and its budget's. Another one takes its place when its settings change.
     #[must_use]
     pub fn retry(&self) -> Option<RetryExecutor> {
         self.shared.parts.load().retry.clone()
     }
 
+    /// The hedge, if there is one. Another one takes its place when its settings change.
+    #[must_use]
+    pub fn hedge(&self) -> Option<Hedge> {
+        self.shared.parts.load().hedge.clone()
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.parts.load().clock.clone()
+    }
+
     /// Makes a call through the policy: `operation` is run once an attempt. Every `Err` counts as a failure and is
-    /// worth another try; see [`call_with`](Policy::call_with) to tell errors apart.
+    /// worth another try; see [`call_classified`](Self::call_classified) to tell errors apart.
     ///
     /// # Errors
     ///
@@ -140,38 +164,188 @@ impl Policy {
     ///
     /// Dropping the future drops the attempt that runs; places, permits and queue positions are given back, and the
     /// breaker takes the attempt for abandoned.
-    pub async fn call<F, Fut, T, E>(&self, operation: F) -> Result<T, PolicyError<E>>
+    pub async fn call<F, Fut, T, E>(&self, mut operation: F) -> Result<T, PolicyError<E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.call_with(operation, |_| Outcome::FAILURE, |_| true).await
+        let parts = self.parts();
+        Call::begin(&parts, None)?.run(&mut operation, &ByResult).await
     }
 
-    /// Like [`call`](Policy::call), with errors told apart: `classify` says what an error means for the breaker,
-    /// `retryable` whether it is worth another try.
+    /// Like [`call`](Self::call), to end by a deadline of its own, or by what the call has anyway where that is earlier.
+    ///
+    /// ```
+    /// use c13_reliability::policy::{CallOptions, Policy, PolicyConfig};
+    /// use c13_reliability::time::{Clock, Deadline};
+    /// use std::time::Duration;
+    /// # use c13_reliability::time::Executor;
+    ///
+    /// # let executor = Executor::new();
+    /// # let clock = executor.clock();
+    /// # let random = c13_reliability::sync::Random::new(1);
+    /// let policy = Policy::with_clock(PolicyConfig::NONE, clock.clone(), random)?;
+    /// let soon = CallOptions::new().deadline(Deadline::after(&clock, Duration::from_millis(20)));
+    /// # executor.block_on(async {
+    /// let late = policy.call_with(soon, || async {
+    ///     clock.sleep(Duration::from_secs(1)).await;
+    ///     Ok::<_, std::io::Error>(())
+    /// });
+    /// assert!(late.await.is_err_and(|error| error.is_timeout()));
+    /// # });
+    /// # Ok::<_, c13_reliability::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// A [`PolicyError`] that says which layer ended the call, and holds the caller's own error.
+    /// As for [`call`](Self::call).
     ///
     /// # Cancel safety
     ///
-    /// As for [`call`](Policy::call).
-    pub async fn call_with<F, Fut, T, E, C, R>(
+    /// As for [`call`](Self::call).
+    pub async fn call_with<F, Fut, T, E>(&self, options: CallOptions, mut operation: F) -> Result<T, PolicyError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.call_by(options, &ByResult, &mut operation).await
+    }
+
+    /// Like [`call`](Self::call), with results told apart: `classify` says what a result means for the breaker, `verdict`
+    /// whether it is worth another attempt, and when.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn call_classified<F, Fut, T, E, C, V>(
         &self,
         mut operation: F,
         classify: C,
-        retryable: R,
+        verdict: V,
     ) -> Result<T, PolicyError<E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
-        C: Fn(&E) -> Outcome,
-        R: Fn(&E) -> bool,
+        C: Fn(&Result<T, E>) -> Outcome,
+        V: Fn(&Result<T, E>) -> Verdict,
     {
-        let parts = self.shared.parts.load();
-        Call::begin(&parts)?.run(&mut operation, &classify, &retryable).await
+        let given = Given { classify, verdict };
+        self.call_by(CallOptions::new(), &given, &mut operation).await
+    }
+
+    /// Makes a call that cannot be made twice, such as a request whose body is a stream: through all layers but retry and
+    /// hedge. `classify` says what its result means for the breaker.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call). A call that was refused is dropped without having been polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn call_once<Fut, T, E, C>(&self, future: Fut, classify: C) -> Result<T, PolicyError<E>>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Fn(&Result<T, E>) -> Outcome,
+    {
+        let verdict = Verdict::of::<T, E>;
+        self.once_by(&Given { classify, verdict }, future).await
+    }
+
+    /// Makes a call that is no future, through the gates alone: rate limit, bulkhead and circuit breaker. It is made at
+    /// once or refused, and once only; time limits cannot cut it short, but a deadline that has passed refuses it.
+    ///
+    /// ```
+    /// use c13_reliability::patterns::bulkhead::BulkheadConfig;
+    /// use c13_reliability::policy::{Policy, PolicyConfig};
+    ///
+    /// let disk = Policy::new(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(4)))?;
+    /// let text = disk.call_sync(|| std::fs::read_to_string("Cargo.toml"));
+    /// assert!(text.is_ok());
+    /// # Ok::<_, c13_reliability::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A [`PolicyError`] that says which layer refused, or holds the caller's own error.
+    pub fn call_sync<F, T, E>(&self, operation: F) -> Result<T, PolicyError<E>>
+    where
+        F: FnOnce() -> Result<T, E>,
+    {
+        let parts = self.parts();
+        Call::begin(&parts, None)?.run_sync(operation, &ByResult)
+    }
+
+    /// The policy for calls of one kind: with predicates, a fallback and a cache of its types.
+    #[must_use]
+    pub fn typed<T, E>(&self) -> TypedPolicy<T, E> {
+        TypedPolicy::new(self.clone())
+    }
+
+    pub(super) async fn call_by<F, Fut, T, E, R>(
+        &self,
+        options: CallOptions,
+        rules: &R,
+        operation: &mut F,
+    ) -> Result<T, PolicyError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        let parts = self.parts();
+        Call::begin(&parts, options.deadline)?.run(operation, rules).await
+    }
+
+    pub(super) async fn once_by<Fut, T, E, R>(&self, rules: &R, future: Fut) -> Result<T, PolicyError<E>>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        let parts = self.parts();
+        let mut call = Call::begin(&parts, None)?;
+        call.once = true;
+        let mut future = Some(future);
+        let mut operation = || future.take().expect("without retry and hedge there is one attempt");
+        call.run(&mut operation, rules).await
+    }
+
+    /// Whether it may make a call more than once.
+    #[cfg(feature = "tower")]
+    pub(super) fn repeats(&self) -> bool {
+        let parts = self.parts();
+        parts.retry.is_some() || parts.hedge.is_some()
+    }
+
+    pub(super) fn parts(&self) -> Guard<Arc<Parts>> {
+        self.shared.parts.load()
+    }
+}
+
+/// What one call is given besides what the policy says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// When it must end, at the latest.
+    pub deadline: Option<Deadline>,
+}
+
+impl CallOptions {
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { deadline: None }
+    }
+
+    /// Sets when it must end. A deadline of another clock than the policy's is not heeded.
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = Some(deadline);
+        self
     }
 }
 

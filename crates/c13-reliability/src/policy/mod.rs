@@ -1,22 +1,31 @@
 //! Policies: the patterns put together, in one checked order, under one name.
 //!
-//! A [`Policy`] takes a call through, from the outside in: total timeout, rate limit, bulkhead, retry with its budget,
-//! circuit breaker, attempt timeout. Each part is optional. [`PolicyConfig`] holds the settings, [`Profile`] names three
-//! that fit most calls, and [`PolicyError`] says which layer ended a call.
+//! A call passes, from the outside in: fallback, total timeout, cache, rate limit, bulkhead or adaptive limit, retry with
+//! its budget, hedge, circuit breaker, attempt timeout. Each part is optional. [`PolicyConfig`] holds the settings,
+//! [`Profile`] names three that fit most calls, [`PolicyError`] says which layer ended a call. Fallback and cache, and the
+//! predicates that tell results apart, depend on types, and so belong to a [`TypedPolicy`], a view of a [`Policy`].
 //!
 //! | setting | default | part |
 //! |---|---|---|
 //! | [`total_timeout`](PolicyConfig::total_timeout) | none | the whole call |
 //! | [`rate_limit`](PolicyConfig::rate_limit) | none | [`rate_limiter`](crate::patterns::rate_limiter) |
 //! | [`bulkhead`](PolicyConfig::bulkhead) | none | [`bulkhead`](crate::patterns::bulkhead) |
+//! | [`adaptive`](PolicyConfig::adaptive) | none | [`adaptive`](crate::patterns::adaptive), in place of the bulkhead |
 //! | [`retry`](PolicyConfig::retry) | none | [`retry`](crate::patterns::retry) |
+//! | [`hedge`](PolicyConfig::hedge) | none | [`hedge`](crate::patterns::hedge) |
 //! | [`circuit_breaker`](PolicyConfig::circuit_breaker) | none | [`circuit_breaker`](crate::patterns::circuit_breaker) |
 //! | [`attempt_timeout`](PolicyConfig::attempt_timeout) | none | each attempt |
 //!
 //! The order matters. Retry is outside the breaker, so that every attempt counts; an open circuit is not retried, since
-//! it would only refuse again. The rate limit and the bulkhead are outside retry, so that they count calls. The total
-//! timeout is outside everything: waiting, attempts and pauses share it.
+//! it would only refuse again. The rate limit and the bulkhead are outside retry, so that they count calls; a rate limit
+//! [per attempt](RateLimitPer::Attempt) is inside, for a quota that the dependency gives. A hedge is inside retry, and draws
+//! on its budget. The total timeout is outside: waiting, attempts and pauses share it. A cache needs no token and no place
+//! for what it has. The fallback is outside everything, so that no layer takes its answer for the dependency's.
 
+mod attempt;
+#[cfg(feature = "axum")]
+mod axum;
+mod cached;
 mod call;
 mod config;
 #[cfg(feature = "toml")]
@@ -25,16 +34,26 @@ mod error;
 #[cfg(feature = "toml")]
 pub mod file;
 mod handle;
+#[cfg(feature = "tower")]
+mod layer;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]
 mod registry;
+mod rules;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
+mod typed;
 
-pub use config::PolicyConfig;
+#[cfg(feature = "axum")]
+pub use axum::{InboundFuture, InboundLayer, InboundService};
+pub use cached::CachedPolicy;
+pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;
-pub use handle::Policy;
+pub use handle::{CallOptions, Policy};
+#[cfg(feature = "tower")]
+pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
 #[cfg(feature = "toml")]
 pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};
+pub use typed::TypedPolicy;

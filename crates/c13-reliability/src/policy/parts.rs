@@ -2,13 +2,17 @@
 
 use super::PolicyConfig;
 use crate::error::ConfigError;
-use crate::patterns::bulkhead::Bulkhead;
+use crate::gate::{Gate, Outcome, Permit as _};
+use crate::patterns::adaptive::{self, AdaptiveLimit};
+use crate::patterns::bulkhead::{self, Bulkhead};
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
 use crate::snapshot::Reading;
 use crate::sync::Random;
 use crate::time::Clock;
+use std::time::Duration;
 
 /// The parts of a policy, and the clock they share. A call goes by the ones that it began with.
 pub(super) struct Parts {
@@ -16,7 +20,9 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
     pub(super) bulkhead: Option<Bulkhead>,
+    pub(super) adaptive: Option<AdaptiveLimit>,
     pub(super) retry: Option<RetryExecutor>,
+    pub(super) hedge: Option<Hedge>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
 }
 
@@ -27,12 +33,12 @@ impl Parts {
         let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
         let retry = self.retry.as_ref().map(|part| part.snapshot().readings());
         let circuit_breaker = self.circuit_breaker.as_ref().map(|part| part.snapshot().readings());
-        let parts = [rate_limit, bulkhead, retry, circuit_breaker];
+        let adaptive = self.adaptive.as_ref().map(|part| part.snapshot().readings());
+        let hedge = self.hedge.as_ref().map(|part| part.snapshot().readings());
+        let parts = [rate_limit, bulkhead, adaptive, retry, hedge, circuit_breaker];
         parts.into_iter().flatten().flatten().collect()
     }
-}
 
-impl Parts {
     /// New parts for these settings.
     pub(super) fn new(config: PolicyConfig, clock: Clock, random: &Random) -> Result<Self, ConfigError> {
         let none = Self {
@@ -40,10 +46,17 @@ impl Parts {
             clock,
             rate_limit: None,
             bulkhead: None,
+            adaptive: None,
             retry: None,
+            hedge: None,
             circuit_breaker: None,
         };
         none.with_settings(config, random)
+    }
+
+    /// Whether the hedge draws on the budget of retry.
+    fn shares(&self) -> bool {
+        self.retry.as_ref().is_some_and(|retry| retry.shared_budget().is_some())
     }
 
     /// Parts for other settings that go on with the state of these. All settings are checked before any part changes.
@@ -68,6 +81,21 @@ impl Parts {
                 Some(RetryExecutor::with_config(settings, clock.clone())?.seed(random.next_u64()))
             }
         };
+        let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
+        let hedge = match (config.hedge, &self.hedge) {
+            (None, _) => None,
+            (Some(settings), Some(hedge))
+                if self.config.hedge == Some(settings) && self.shares() == budget.is_some() =>
+            {
+                Some(hedge.clone())
+            }
+            (Some(settings), _) => Some(Hedge::with_config(settings, clock.clone())?),
+        };
+        // Retry counts the calls already.
+        let hedge = match budget {
+            Some(budget) => hedge.map(|hedge| hedge.draws_on(budget.clone())),
+            None => hedge,
+        };
         let bulkhead = match (config.bulkhead, &self.bulkhead) {
             (None, _) => None,
             (Some(settings), Some(bulkhead)) => {
@@ -75,6 +103,18 @@ impl Parts {
                 Some(bulkhead.clone())
             }
             (Some(settings), None) => Some(Bulkhead::with_config(settings, clock.clone())?),
+        };
+        let adaptive = match (config.adaptive, &self.adaptive) {
+            (None, _) => None,
+            (Some(settings), Some(limit)) if self.config.adaptive == Some(settings) => Some(limit.clone()),
+            (Some(mut settings), before) => {
+                if let Some(before) = before {
+                    // What it has learned is where the new one starts.
+                    settings.initial_limit = before.limit().clamp(settings.min_limit, settings.max_limit);
+                }
+                let random = Random::new(random.next_u64());
+                Some(AdaptiveLimit::with_random(settings, clock.clone(), random)?)
+            }
         };
         let circuit_breaker = match (breaker_settings(&config), &self.circuit_breaker) {
             (None, _) => None,
@@ -94,9 +134,73 @@ impl Parts {
             clock: clock.clone(),
             rate_limit,
             bulkhead,
+            adaptive,
             retry,
+            hedge,
             circuit_breaker,
         })
+    }
+}
+
+impl Parts {
+    /// Whether a call has to wait for its place, and may.
+    pub(super) fn must_wait(&self) -> bool {
+        let waits = |max_wait: Option<Duration>| max_wait.is_some_and(|max_wait| !max_wait.is_zero());
+        match (&self.bulkhead, &self.adaptive) {
+            (Some(bulkhead), _) => {
+                waits(self.config.bulkhead.map(|bulkhead| bulkhead.max_wait)) && bulkhead.available() == 0
+            }
+            (None, Some(_)) => waits(self.config.adaptive.map(|adaptive| adaptive.max_wait)),
+            (None, None) => false,
+        }
+    }
+
+    /// A place at once, if there are places to be taken; an error if all are taken.
+    pub(super) fn try_place(&self) -> Result<Option<Place<'_>>, ()> {
+        match (&self.bulkhead, &self.adaptive) {
+            (Some(bulkhead), _) => bulkhead
+                .try_admit()
+                .map(|place| Some(Place::Bulkhead(place)))
+                .map_err(drop),
+            (None, Some(limit)) => limit
+                .try_admit()
+                .map(|place| Some(Place::Adaptive(place)))
+                .map_err(drop),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The same, as soon as it is there.
+    pub(super) async fn place(&self) -> Result<Option<Place<'_>>, ()> {
+        match (&self.bulkhead, &self.adaptive) {
+            (Some(bulkhead), _) => {
+                let place = bulkhead.admit().await;
+                place.map(|place| Some(Place::Bulkhead(place))).map_err(drop)
+            }
+            (None, Some(limit)) => {
+                let place = limit.admit().await;
+                place.map(|place| Some(Place::Adaptive(place))).map_err(drop)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// A place among the calls in flight, held until the call is over.
+pub(super) enum Place<'a> {
+    /// In the bulkhead.
+    Bulkhead(bulkhead::Permit<'a>),
+    /// Within the adaptive limit, which learns from how long it is held.
+    Adaptive(adaptive::Permit<'a>),
+}
+
+impl Place<'_> {
+    /// Gives the place back, and says what came of the call.
+    pub(super) fn leave(self, outcome: Outcome) {
+        match self {
+            Self::Bulkhead(permit) => permit.record(outcome),
+            Self::Adaptive(permit) => permit.record(outcome),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::gate::{Gate, Outcome};
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
 use crate::patterns::rate_limiter::RateLimiterConfig;
-use crate::patterns::retry::{GiveUp, Jitter, RetryConfig, RetryStrategy};
+use crate::patterns::retry::{GiveUp, Jitter, RetryConfig, RetryStrategy, Verdict};
 use crate::sync::Random;
 use crate::time::{Clock, Deadline, Executor, Tick, VirtualTime};
 use std::cell::Cell;
@@ -14,6 +14,10 @@ use std::future::{Future, pending};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+#[cfg(feature = "tower")]
+mod layer;
+mod order;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -250,7 +254,7 @@ fn errors_can_be_told_apart_for_the_breaker_and_for_retry() {
         asked.set(asked.get() + 1);
         std::future::ready(Err::<(), _>("not found"))
     };
-    let failed = executor.block_on(policy.call_with(not_found, |_| Outcome::Ignored, |error| *error != "not found"));
+    let failed = executor.block_on(policy.call_classified(not_found, |_| Outcome::Ignored, |_| Verdict::Final));
     let gave_up = Some(GiveUp::NotRetryable);
     assert_eq!(
         failed,
@@ -398,8 +402,8 @@ fn settings_that_contradict_each_other_are_refused() {
                 .attempt_timeout(SECOND)
                 .retry(retry(3, MS))
         ),
-        "policy: `timeout.total` is 4s, but it must hold all attempts (`max_retries` + 1 times `timeout.attempt`) and \
-         the pauses between them"
+        "policy: `timeout.total` is 4s, but it must hold all attempts (`max_retries` + 1 times `timeout.attempt` and \
+         the delays of hedges) and the pauses between them"
     );
     assert!(refused(PolicyConfig::NONE.total_timeout(Duration::ZERO)).contains("must be above zero"));
     assert!(refused(CRITICAL.circuit_breaker(CircuitBreakerConfig::new())).starts_with("circuit breaker"));

@@ -126,6 +126,11 @@ impl Deadline {
         }
     }
 
+    /// Runs `future` with `deadline`, if there is one, as [`scope`](Self::scope) does.
+    pub(crate) fn scope_of<F: Future>(deadline: Option<Self>, future: F) -> WithDeadline<F> {
+        WithDeadline { future, deadline }
+    }
+
     /// Seen from another origin, where that is possible.
     fn from(self, origin: Origin) -> Option<Self> {
         let at = match (self.origin, origin) {

@@ -43,7 +43,8 @@ pub(crate) fn run(
     if args.print_scenario {
         return Ok(Outcome::Scenario(Scenario::BUILT_IN));
     }
-    let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?).map_err(Failure::Input)?;
+    let files = |name: &str| service_file(args.file.as_deref(), name);
+    let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?, &files).map_err(Failure::Input)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
     let clock = Clock::system();
@@ -67,6 +68,19 @@ fn scenario_source(file: Option<&Path>) -> Result<Source, Failure> {
         Some(path) => source::read(path),
         None => Ok(Source::new("the built-in scenario", Scenario::BUILT_IN)),
     }
+}
+
+/// A file that the scenario names, from the scenario's own folder.
+fn service_file(scenario: Option<&Path>, name: &str) -> Result<Source, String> {
+    let path = match scenario.and_then(Path::parent) {
+        Some(folder) => folder.join(name),
+        None => name.into(),
+    };
+    source::read(&path).map_err(|failure| match failure {
+        Failure::File(_, error) => error.to_string(),
+        // Reading a file fails in no other way.
+        other => format!("{other:?}"),
+    })
 }
 
 #[cfg(test)]

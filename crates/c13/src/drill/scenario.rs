@@ -20,7 +20,7 @@ pub(crate) use dependency::{Dependency, Latency, Order};
 pub(crate) use fault::{Fault, FaultKind, OutageMode};
 pub(crate) use load::{Arrivals, Load};
 pub(crate) use slo::{Measure, Objective};
-pub(crate) use variant::Variant;
+pub(crate) use variant::{Files, Variant};
 
 /// Goodput is watched in windows of this length. Recovery is seen in one, so the drill goes on for at least one after the
 /// last fault; and at least one comes before the first fault, to say what recovery means.
@@ -62,18 +62,18 @@ impl Scenario {
     /// The scenario that runs when none is given.
     pub(crate) const BUILT_IN: &'static str = include_str!("../../scenarios/brownout.toml");
 
-    /// Reads and checks a scenario.
+    /// Reads and checks a scenario; `files` reads those that it takes policies from.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it, in the order of the text.
-    pub(crate) fn read(source: Source) -> Result<Self, Diagnostics> {
+    pub(crate) fn read(source: Source, files: Files<'_>) -> Result<Self, Diagnostics> {
         let document = Document::parse(source);
-        let scenario = Self::from_table(&document.root());
+        let scenario = Self::from_table(&document.root(), files);
         document.finish(scenario)
     }
 
-    fn from_table(root: &Table<'_>) -> Option<Self> {
+    fn from_table(root: &Table<'_>, files: Files<'_>) -> Option<Self> {
         let name: Option<String> = root.required("name");
         root.must("name", name.as_deref() != Some(""), "must not be empty");
         let duration: Option<Duration> = root.required("duration");
@@ -90,7 +90,7 @@ impl Scenario {
             .required_table("dependency")
             .and_then(|table| Dependency::read(&table));
         let faults = fault::read(root, duration, dependency.as_ref());
-        let variants = variant::read(root);
+        let variants = variant::read(root, files);
         let slo = slo::read(root);
         if let (Some(load), Some(duration)) = (&load, duration) {
             check_requests(root, load, duration);

@@ -150,7 +150,7 @@ impl<T, E> Fallback<T, E> {
     }
 
     /// Answers for a call that gave `result`.
-    pub(super) fn answer(&self, result: Result<T, E>) -> Result<T, FallbackError<E>> {
+    pub(crate) fn answer(&self, result: Result<T, E>) -> Result<T, FallbackError<E>> {
         self.shared.answer(result)
     }
 

@@ -338,6 +338,11 @@ impl RetryExecutor {
         Judged::Over(result.map_err(|error| RetryError::new(reason, state.attempts(), error)))
     }
 
+    /// The budget that its retries draw on, for who shares it.
+    pub(crate) fn shared_budget(&self) -> Option<&RetryBudget> {
+        self.budget.as_ref()
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -20,7 +20,8 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
     else {
         return;
     };
-    let (attempts, waits) = longest_call(attempt, retry, retry.max_retries);
+    let each = config.longest_attempt().unwrap_or(attempt);
+    let (attempts, waits) = longest_call(each, retry, retry.max_retries);
     let needed = attempts.saturating_add(waits);
     // An attempt longer than the whole is reported by itself.
     if needed <= total || attempt > total {
@@ -35,18 +36,27 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
     let sum = format!(
         "{} attempts of {} and {} of waits are {}",
         retry.max_retries.saturating_add(1),
-        duration_text(attempt),
+        duration_text(each),
         duration_text(waits),
         duration_text(needed)
     );
     let fitting = (0..retry.max_retries.min(MOST_TRIED)).rev().find(|retries| {
-        let (attempts, waits) = longest_call(attempt, retry, *retries);
+        let (attempts, waits) = longest_call(each, retry, *retries);
         attempts.saturating_add(waits) <= total
     });
     let error = Diagnostic::new(primary, "the retries cannot fit into the total timeout")
         .label(sum)
         .also(place(timeouts.as_ref(), "attempt"), "each attempt may take this long")
         .also(place(timeouts.as_ref(), "total"), "the whole call ends here");
+    let error = if each > attempt {
+        let hedge = table.value("hedge").and_then(|value| value.as_table());
+        error.also(
+            place(hedge.as_ref(), "delay"),
+            "and each hedge beside it begins this much later",
+        )
+    } else {
+        error
+    };
     let raise = format!("raise `timeout.total` to {} or more", duration_text(needed));
     table.report(error.help(match fitting {
         Some(retries) => format!("lower `retry.max_retries` to {retries}, or {raise}"),

@@ -3,11 +3,13 @@
 //! | table | keys |
 //! |---|---|
 //! | `timeout` | `total`, `attempt` |
-//! | `rate_limit` | `rate`, `burst` (one second's rate unless set), `max_wait`, `max_waiters`, `start_empty`, `paced`, `shadow`, `warm_up` (`period`, `cold_factor`) |
+//! | `rate_limit` | `rate`, `per` (`call`, `attempt`), `burst` (one second's rate unless set), `max_wait`, `max_waiters`, `start_empty`, `paced`, `shadow`, `warm_up` (`period`, `cold_factor`) |
 //! | `bulkhead` | `max_concurrent`, `max_queue`, `max_wait` |
+//! | `adaptive` (in place of `bulkhead`) | `strategy` (`gradient` with `buffer`, `vegas` with `alpha` and `beta`, `aimd` with `backoff`), `initial_limit`, `min_limit`, `max_limit`, `window`, `min_calls`, `timeout`, `drop_ratio`, `baseline_age`, `max_queue`, `max_wait` |
 //! | `retry` | `max_retries` (the first call not counted), `backoff`, `budget`, `total_limit`, `max_hint` |
 //! | `retry.backoff` | `strategy` (`exponential`, `linear`, `fixed`, `fibonacci`), `base`, `multiplier`, `increment`, `max`, `jitter` (`full`, `equal`, `decorrelated`, `none`) |
 //! | `retry.budget` | `ratio`, `min_per_second`, `window` |
+//! | `hedge` | `delay` (`"50ms"`; `{ quantile = "95%", min_calls = 100, window = "30s" }` of what is measured; `false`: only a failure starts one), `max_extra` (one unless set), `budget` (where there is no retry with one) |
 //! | `circuit_breaker` | the rules `consecutive_failures`, `failures` (with `failure_share`), `failure_rate`, `slow_call` (with `slow_rate`), of which the first to be met opens it; `window` (`"30s"` or `{ calls = 100 }`) and `min_calls` for all of them, `failures_window`, `slow_window` and `slow_min_calls` for one; `success_threshold`, `half_open_calls`, `half_open_timeout`, `open_for`, `open_for_max`, `open_for_multiplier`, `jitter`, `abandoned` (`ignored`, `failure`), `recovery` |
 //! | `circuit_breaker.recovery` | `shares`, `stage_length`, `failure_rate`, `min_calls` |
 //!
@@ -32,9 +34,11 @@
 //! # Ok::<_, c13_reliability::policy::document::Diagnostics>(())
 //! ```
 
+mod adaptive;
 mod breaker;
 mod chain;
 mod fit;
+mod hedge;
 mod read;
 mod retry;
 mod set;

@@ -3,15 +3,17 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use super::adaptive::{check_one_bound, read_adaptive};
 use super::breaker::read_circuit_breaker;
 use super::fit::check_retries_fit;
+use super::hedge::{check_hedge, read_hedge};
 use super::retry::read_retry;
 use super::text::one_second;
 use crate::error::ConfigError;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
-use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, duration_text};
+use crate::policy::{PolicyConfig, RateLimitPer};
 
 /// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
 ///
@@ -44,16 +46,23 @@ fn read(table: &Table<'_>) -> Option<PolicyConfig> {
     let timeout = read_part(table, "timeout", read_timeout);
     let rate_limit = read_part(table, "rate_limit", read_rate_limit);
     let bulkhead = read_part(table, "bulkhead", read_bulkhead);
+    let adaptive = read_part(table, "adaptive", read_adaptive);
     let retry = read_part(table, "retry", read_retry);
+    let hedge = read_part(table, "hedge", read_hedge);
     let circuit_breaker = read_part(table, "circuit_breaker", read_circuit_breaker);
     let (total, attempt) = timeout?.unwrap_or_default();
     let mut config = PolicyConfig::NONE;
     config.total_timeout = total;
     config.attempt_timeout = attempt;
     config.retry = retry?;
+    config.hedge = hedge?;
+    check_hedge(table, &config);
     check_retries_fit(table, &config);
-    config.rate_limit = rate_limit?;
+    (config.rate_limit, config.rate_limit_per) =
+        rate_limit?.map_or((None, RateLimitPer::Call), |(limit, per)| (Some(limit), per));
     config.bulkhead = bulkhead?;
+    config.adaptive = adaptive?;
+    check_one_bound(table, &config);
     config.circuit_breaker = circuit_breaker?;
     // What the parts and the checks above have not found.
     if !table.document().has_errors()
@@ -139,13 +148,20 @@ fn read_timeout(table: &Table<'_>) -> Option<Timeouts> {
     Some((total, attempt))
 }
 
-fn read_rate_limit(table: &Table<'_>) -> Option<RateLimiterConfig> {
+fn read_rate_limit(table: &Table<'_>) -> Option<(RateLimiterConfig, RateLimitPer)> {
     let errors = table.document().error_count();
     let rate: Option<Rate> = table.required("rate");
     let burst: Option<NonZeroU64> = table.optional("burst");
     let max_wait = table.optional("max_wait");
     let max_waiters: Option<NonZeroU32> = table.optional("max_waiters");
     let warm_up = read_part(table, "warm_up", read_warm_up);
+    let per = match table.has("per") {
+        true => table.optional_choice(
+            "per",
+            &[("call", RateLimitPer::Call), ("attempt", RateLimitPer::Attempt)],
+        ),
+        false => Some(RateLimitPer::Call),
+    };
     let flag = |key| table.optional(key).unwrap_or(false);
     let (start_empty, paced, shadow) = (flag("start_empty"), flag("paced"), flag("shadow"));
     let rate = rate?.per_second();
@@ -160,7 +176,7 @@ fn read_rate_limit(table: &Table<'_>) -> Option<RateLimiterConfig> {
     config.warm_up = warm_up?;
     let keys = [("warm_up.period", "warm_up"), ("warm_up.cold_factor", "warm_up")];
     check(table, errors, config.validate(), &keys);
-    Some(config)
+    Some((config, per?))
 }
 
 fn read_warm_up(table: &Table<'_>) -> Option<WarmUp> {

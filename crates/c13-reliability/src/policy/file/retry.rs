@@ -39,7 +39,7 @@ pub(super) fn read_retry(table: &Table<'_>) -> Option<RetryConfig> {
     Some(config)
 }
 
-fn read_budget(table: &Table<'_>) -> Option<RetryBudgetConfig> {
+pub(super) fn read_budget(table: &Table<'_>) -> Option<RetryBudgetConfig> {
     let errors = table.document().error_count();
     let mut budget = RetryBudgetConfig::new();
     let ratio: Option<Ratio> = table.optional("ratio");

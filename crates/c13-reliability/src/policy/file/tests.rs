@@ -2,14 +2,16 @@
 
 use super::*;
 use crate::budget::RetryBudgetConfig;
+use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::{
     Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
 };
+use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use crate::policy::document::{Document, Source};
-use crate::policy::{PolicyConfig, Profile};
+use crate::policy::{PolicyConfig, Profile, RateLimitPer};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -66,7 +68,26 @@ fn every_setting_can_be_said_in_a_file() {
     let limit = RateLimiterConfig::new(50.0, 5);
     round_trip(PolicyConfig::NONE.rate_limit(limit.start_empty(true).paced(true).shadow(true)));
     round_trip(PolicyConfig::NONE.rate_limit(limit.warm_up(WarmUp::new(SECOND, 3.5))));
+    round_trip(
+        PolicyConfig::NONE
+            .rate_limit(limit)
+            .rate_limit_per(RateLimitPer::Attempt),
+    );
+    let own = HedgeConfig::new(HedgeDelay::P95).max_hedges(3).budget(budget);
+    for delay in [HedgeDelay::P95, HedgeDelay::Fixed(MS), HedgeDelay::AfterFailure] {
+        round_trip(PolicyConfig::NONE.hedge(HedgeConfig::new(delay)));
+        round_trip(PolicyConfig::NONE.hedge(HedgeConfig::new(delay)).retry(doubling));
+    }
+    round_trip(PolicyConfig::NONE.hedge(own));
+    round_trip(PolicyConfig::NONE.hedge(own.without_budget()));
     round_trip(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(4).queue(2, SECOND)));
+    for algorithm in [Algorithm::GRADIENT, Algorithm::VEGAS, Algorithm::Aimd { backoff: 0.7 }] {
+        let limit = AdaptiveConfig::new(algorithm)
+            .limits(5, 2, 9)
+            .window(SECOND, 3)
+            .drops(MS, 0.2);
+        round_trip(PolicyConfig::NONE.adaptive(limit.baseline_age(9 * SECOND).queue(2, SECOND)));
+    }
     let (calls, time) = (Window::Calls(50), Window::Time(10 * SECOND));
     let breaker = CircuitBreakerConfig::new()
         .half_open_calls(3)
@@ -444,21 +465,88 @@ fn contradictions_with_a_profile_show_both() {
         "[policy.a]\nextends = \"critical\"\ntimeout.total = \"20s\"\n",
         r#"
         error: the retries cannot fit into the total timeout
-         --> service.toml:3:17
-          |
-        3 | timeout.total = "20s"
-          |                 ^^^^^ the whole call ends here
-         ::: the profile critical:2:19
-          |
-        2 | timeout.attempt = "7s"
-          |                   ---- each attempt may take this long
-         ::: the profile critical:9:21
-          |
-        9 | retry.max_retries = 3
-          |                     - 4 attempts of 7s and 700ms of waits are 28.7s
-          |
-          = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more
+          --> service.toml:3:17
+           |
+         3 | timeout.total = "20s"
+           |                 ^^^^^ the whole call ends here
+          ::: the profile critical:2:19
+           |
+         2 | timeout.attempt = "7s"
+           |                   ---- each attempt may take this long
+          ::: the profile critical:10:21
+           |
+        10 | retry.max_retries = 3
+           |                     - 4 attempts of 7s and 700ms of waits are 28.7s
+           |
+           = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more
     "#,
+    );
+}
+
+#[test]
+fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_together() {
+    refused(
+        "[policy.a]\ntimeout.attempt = \"50ms\"\nretry.max_retries = 1\nhedge = { delay = \"80ms\", budget = false }\n\
+        rate_limit = { rate = \"5/s\", per = \"attempts\" }\n",
+        r#"
+        error: the hedge comes after the end of what it stands beside
+         --> service.toml:4:19
+          |
+        2 | timeout.attempt = "50ms"
+          |                   ------ but this one has ended by then
+        ...
+        4 | hedge = { delay = "80ms", budget = false }
+          |                   ^^^^^^ another attempt would start after 80ms
+          |
+          = help: lower `hedge.delay` below 50ms, or raise `timeout.attempt` above 80ms
+
+        error: a hedge beside retries draws on their budget
+         --> service.toml:4:36
+          |
+        4 | hedge = { delay = "80ms", budget = false }
+          |                                    ^^^^^
+          |
+          = help: leave it out, and set `retry.budget`
+
+        error: `policy.a.rate_limit.per` must be "call" or "attempt"
+         --> service.toml:5:36
+          |
+        5 | rate_limit = { rate = "5/s", per = "attempts" }
+          |                                    ^^^^^^^^^^
+          |
+          = help: did you mean "attempt"?
+    "#,
+    );
+}
+
+#[test]
+fn two_bounds_on_the_calls_in_flight_are_one_too_many() {
+    refused(
+        "[policy.a]\nbulkhead.max_concurrent = 5\nadaptive = { strategy = \"aimd\", buffer = 0.5 }\n",
+        r#"
+        error: a policy has a bulkhead or an adaptive limit, and not both
+         --> service.toml:3:12
+          |
+        2 | bulkhead.max_concurrent = 5
+          | -------- this bounds the calls in flight too
+        3 | adaptive = { strategy = "aimd", buffer = 0.5 }
+          |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
+          = help: switch one of them off: `bulkhead = false`
+
+        error: `policy.a.adaptive.buffer` belongs to the strategy "gradient"
+         --> service.toml:3:42
+          |
+        3 | adaptive = { strategy = "aimd", buffer = 0.5 }
+          |                                          ^^^
+          |                         ------ this is another strategy
+    "#,
+    );
+    let limits = set(&[("a.toml", "[policy.a]\nadaptive = { min_limit = 30, max_limit = 20 }\n")]);
+    let error = limits.expect_err("the limits are the wrong way round");
+    assert!(
+        error.contains("`policy.a.adaptive.max_limit` must be at least `min_limit`"),
+        "{error}"
     );
 }
 

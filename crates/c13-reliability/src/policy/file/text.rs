@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::budget::RetryBudgetConfig;
+use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::circuit_breaker::{Abandoned, CircuitBreakerConfig, Window};
+use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use crate::policy::document::{Document, Source, duration_text};
-use crate::policy::{PolicyConfig, Profile};
+use crate::policy::{PolicyConfig, Profile, RateLimitPer};
 
 /// One setting: its path within the policy, and its value as it stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
     }
     if let Some(limit) = config.rate_limit {
         list.text("rate_limit.rate", format!("{}/s", limit.rate));
+        list.text("rate_limit.per", per_text(config.rate_limit_per));
         list.number("rate_limit.burst", limit.burst);
         list.time("rate_limit.max_wait", limit.max_wait);
         list.number("rate_limit.max_waiters", limit.max_waiters);
@@ -46,8 +50,15 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
         list.number("bulkhead.max_queue", bulkhead.max_queue);
         list.time("bulkhead.max_wait", bulkhead.max_wait);
     }
+    if let Some(adaptive) = &config.adaptive {
+        adaptive_leaves(&mut list, adaptive);
+    }
     if let Some(retry) = &config.retry {
         retry_leaves(&mut list, retry);
+    }
+    if let Some(hedge) = &config.hedge {
+        let shared = config.retry.is_some_and(|retry| retry.budget.is_some());
+        hedge_leaves(&mut list, hedge, shared);
     }
     if let Some(breaker) = &config.circuit_breaker {
         breaker_leaves(&mut list, breaker);
@@ -115,6 +126,34 @@ impl List {
     }
 }
 
+fn adaptive_leaves(list: &mut List, limit: &AdaptiveConfig) {
+    match limit.algorithm {
+        Algorithm::Gradient { buffer } => {
+            list.text("adaptive.strategy", "gradient");
+            list.number("adaptive.buffer", buffer);
+        }
+        Algorithm::Vegas { alpha, beta } => {
+            list.text("adaptive.strategy", "vegas");
+            list.number("adaptive.alpha", alpha);
+            list.number("adaptive.beta", beta);
+        }
+        Algorithm::Aimd { backoff } => {
+            list.text("adaptive.strategy", "aimd");
+            list.number("adaptive.backoff", backoff);
+        }
+    }
+    list.number("adaptive.initial_limit", limit.initial_limit);
+    list.number("adaptive.min_limit", limit.min_limit);
+    list.number("adaptive.max_limit", limit.max_limit);
+    list.time("adaptive.window", limit.window);
+    list.number("adaptive.min_calls", limit.min_samples);
+    list.time("adaptive.timeout", limit.timeout);
+    list.number("adaptive.drop_ratio", limit.drop_ratio);
+    list.time("adaptive.baseline_age", limit.baseline_age);
+    list.number("adaptive.max_queue", limit.max_queue);
+    list.time("adaptive.max_wait", limit.max_wait);
+}
+
 fn retry_leaves(list: &mut List, retry: &RetryConfig) {
     list.number("retry.max_retries", retry.max_retries);
     let (strategy, base) = match retry.strategy {
@@ -144,18 +183,50 @@ fn retry_leaves(list: &mut List, retry: &RetryConfig) {
         Jitter::None => "none",
     };
     list.text("retry.backoff.jitter", jitter);
-    match retry.budget {
-        Some(budget) => {
-            list.number("retry.budget.ratio", budget.ratio);
-            list.number("retry.budget.min_per_second", budget.min_per_second);
-            list.time("retry.budget.window", budget.window);
-        }
-        None => list.number("retry.budget", false),
-    }
+    budget_leaves(list, "retry.budget", retry.budget);
     if let Some(limit) = retry.total_limit {
         list.time("retry.total_limit", limit);
     }
     list.time("retry.max_hint", retry.max_hint);
+}
+
+fn budget_leaves(list: &mut List, path: &str, budget: Option<RetryBudgetConfig>) {
+    match budget {
+        Some(budget) => {
+            list.number(&format!("{path}.ratio"), budget.ratio);
+            list.number(&format!("{path}.min_per_second"), budget.min_per_second);
+            list.time(&format!("{path}.window"), budget.window);
+        }
+        None => list.number(path, false),
+    }
+}
+
+fn per_text(per: RateLimitPer) -> &'static str {
+    match per {
+        RateLimitPer::Call => "call",
+        RateLimitPer::Attempt => "attempt",
+    }
+}
+
+/// The hedge's settings; a budget that it shares with retry is told there.
+fn hedge_leaves(list: &mut List, hedge: &HedgeConfig, shared: bool) {
+    match hedge.delay {
+        HedgeDelay::Fixed(delay) => list.time("hedge.delay", delay),
+        HedgeDelay::Percentile {
+            quantile,
+            min_samples,
+            window,
+        } => {
+            list.number("hedge.delay.quantile", quantile);
+            list.number("hedge.delay.min_calls", min_samples);
+            list.time("hedge.delay.window", window);
+        }
+        HedgeDelay::AfterFailure => list.number("hedge.delay", false),
+    }
+    list.number("hedge.max_extra", hedge.max_hedges);
+    if !shared {
+        budget_leaves(list, "hedge.budget", hedge.budget);
+    }
 }
 
 fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {

@@ -6,6 +6,7 @@ use crate::patterns::circuit_breaker::CircuitState;
 use crate::policy::Profile;
 use crate::time::Executor;
 use std::cell::Cell;
+use std::future::Future;
 use std::os::unix::fs::symlink;
 use std::rc::Rc;
 
@@ -204,8 +205,12 @@ fn no_call_is_lost_or_misjudged_while_files_are_rewritten() {
         let parts = parts.replace("max_concurrent = 2", &format!("max_concurrent = {}", 1_000 + step));
         parts + &format!("timeout.total = \"{}s\"\n", 60 + step)
     };
-    let file = folder.write("a.toml", &text(0));
-    let registry = open(&file, &executor);
+    // As Kubernetes mounts it: the file is a link through a link that is swapped.
+    fs::create_dir(folder.path("v0")).expect("the folder is new");
+    folder.write("v0/a.toml", &text(0));
+    symlink("v0", folder.path("..data")).expect("links can be made here");
+    symlink("..data/a.toml", folder.path("a.toml")).expect("links can be made here");
+    let registry = open(&folder.path("a.toml"), &executor);
     let policy = registry.policy("a").expect("it is named");
     executor.spawn(registry.watch(SECOND / 100));
     let (begun, well, failed) = (
@@ -242,10 +247,18 @@ fn no_call_is_lost_or_misjudged_while_files_are_rewritten() {
     let mut changes = 0;
     for step in 1..=100 {
         match step % 4 {
-            0 => drop(folder.write("a.toml", "[policy.a]\nnonsense = 1\n")),
+            0 => drop(folder.write("..data/a.toml", "[policy.a]\nnonsense = 1\n")),
             1 => {
+                let data = format!("v{step}");
+                fs::create_dir(folder.path(&data)).expect("the folder is new");
+                folder.write(&format!("{data}/a.toml"), &text(step));
+                symlink(&data, folder.path("..data_tmp")).expect("links can be made here");
+                fs::rename(folder.path("..data_tmp"), folder.path("..data")).expect("a link can be renamed");
+                changes += 1;
+            }
+            2 => {
                 folder.write("new", &text(step));
-                fs::rename(folder.path("new"), folder.path("a.toml")).expect("a file can be renamed");
+                fs::rename(folder.path("new"), folder.path("..data/a.toml")).expect("a file can be renamed");
                 changes += 1;
             }
             _ => {
@@ -271,4 +284,86 @@ fn no_call_is_lost_or_misjudged_while_files_are_rewritten() {
         (changes, 25),
         "no more reloads than changes"
     );
+}
+
+/// Runs a test on real time: folders speak when the system likes.
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+fn on_real_time<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built").block_on(test);
+}
+
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+async fn becomes(policy: &Policy, expected: u64, how: &str) {
+    let clock = Clock::tokio();
+    let limit = clock.now() + 20 * SECOND;
+    while seconds(policy) != expected {
+        assert!(clock.now() < limit, "{how}: it is still {} s", seconds(policy));
+        clock.sleep(SECOND / 100).await;
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+#[test]
+fn a_folder_tells_of_a_change_long_before_the_next_look() {
+    let folder = Folder::new("events");
+    fs::create_dir(folder.path("v1")).expect("the folder is new");
+    folder.write("v1/a.toml", &total(1));
+    symlink("v1", folder.path("..data")).expect("links can be made here");
+    symlink("..data/a.toml", folder.path("a.toml")).expect("links can be made here");
+    on_real_time(async {
+        let registry = PolicyRegistry::with_clock(
+            PolicyFiles::new(),
+            [folder.path("a.toml")],
+            Clock::tokio(),
+            Random::new(7),
+        );
+        let registry = registry.unwrap_or_else(|error| panic!("{error}"));
+        let policy = registry.policy("a").expect("it is named");
+        let hour = 3_600 * SECOND;
+        let watch = tokio::spawn(registry.watch(hour));
+        tokio::task::yield_now().await;
+
+        folder.write("v1/a.toml", &total(2));
+        becomes(&policy, 2, "written in place, behind two links").await;
+
+        fs::create_dir(folder.path("v2")).expect("the folder is new");
+        folder.write("v2/a.toml", &total(3));
+        symlink("v2", folder.path("..data_tmp")).expect("links can be made here");
+        fs::rename(folder.path("..data_tmp"), folder.path("..data")).expect("a link can be renamed");
+        becomes(&policy, 3, "the folder's link was swapped").await;
+
+        folder.write("v2/a.toml", &total(4));
+        becomes(&policy, 4, "written in the folder that the link leads to now").await;
+
+        folder.write("new", &total(5));
+        fs::rename(folder.path("new"), folder.path("a.toml")).expect("a file can be renamed");
+        becomes(&policy, 5, "renamed over").await;
+
+        fs::remove_file(folder.path("a.toml")).expect("it is there");
+        folder.write("a.toml", &total(6));
+        becomes(&policy, 6, "deleted and created").await;
+        watch.abort();
+    });
+}
+
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+#[test]
+fn a_hangup_reads_the_files_anew() {
+    let folder = Folder::new("hangup");
+    let file = folder.write("a.toml", &total(1));
+    on_real_time(async {
+        let registry = PolicyRegistry::open(PolicyFiles::new(), [&file]).unwrap_or_else(|error| panic!("{error}"));
+        let policy = registry.policy("a").expect("it is named");
+        let mut listening = std::pin::pin!(registry.reload_on_hangup());
+        let nothing = std::future::poll_fn(|cx| std::task::Poll::Ready(listening.as_mut().poll(cx).is_ready()));
+        assert!(!nothing.await, "it listens, and goes on listening");
+        folder.write("a.toml", &total(2));
+        let own = rustix::process::getpid();
+        rustix::process::kill_process(own, rustix::process::Signal::HUP).expect("a process may signal itself");
+        tokio::select! {
+            ended = listening => panic!("{ended:?}"),
+            () = becomes(&policy, 2, "a hangup") => {}
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! The drill as a whole: the same every time, and honest about the policy it rehearses.
 
 use super::run;
+use crate::drill::fake::no_files;
 use crate::drill::report::{Figures, Report};
 use crate::drill::scenario::Scenario;
 use crate::drill::watch::{Interrupted, Watch};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn scenario(text: &str) -> Scenario {
-    Scenario::read(Source::new("test.toml", text)).unwrap_or_else(|errors| panic!("{errors}"))
+    Scenario::read(Source::new("test.toml", text), &no_files).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn drill(scenario: &Scenario, seed: u64) -> Report {

@@ -4,6 +4,7 @@ use super::dependency::{Latency, Order};
 use super::fault::FaultKind;
 use super::load::{Arrivals, LoadPoint};
 use super::*;
+use crate::drill::fake::no_files;
 use c13_reliability::budget::RetryBudgetConfig;
 use c13_reliability::patterns::circuit_breaker::{FailureRate, FailuresWithin, SlowCalls, Window};
 use c13_reliability::patterns::retry::{Jitter, RetryStrategy};
@@ -45,7 +46,67 @@ recovery = "<= 60s"
 "#;
 
 fn read(text: &str) -> Result<Scenario, String> {
-    Scenario::read(Source::new("drill.toml", text)).map_err(|errors| errors.to_string())
+    Scenario::read(Source::new("drill.toml", text), &no_files).map_err(|errors| errors.to_string())
+}
+
+/// A service's file, as a scenario finds it.
+fn service_file(name: &str) -> Result<Source, String> {
+    match name {
+        "service.toml" => Ok(Source::new(
+            name,
+            "[policy.payments]\nextends = \"critical\"\ntimeout.attempt = \"2s\"\n[policy.search]\nbulkhead.max_concurrent = 9\n",
+        )),
+        "wrong.toml" => Ok(Source::new(name, "[policy.payments]\ntimeout.total = 5\n")),
+        _ => Err("there is no such file".to_owned()),
+    }
+}
+
+fn with_service(text: &str) -> Result<Scenario, String> {
+    Scenario::read(Source::new("drill.toml", text), &service_file).map_err(|errors| errors.to_string())
+}
+
+/// The scenario's own policy, to be replaced.
+const OWN: &str = "profile = \"critical\"\n\n[variant.policy]\ntimeout = { total = \"3s\", attempt = \"500ms\" }\nretry = { max_retries = 2 }";
+
+#[test]
+fn a_variant_takes_its_policy_from_the_file_that_the_service_loads() {
+    let named = changed(&[(OWN, "policy = \"service.toml#payments\"")]);
+    let scenario = with_service(&named).unwrap_or_else(|errors| panic!("{errors}"));
+    let expected = Profile::Critical.config().attempt_timeout(Duration::from_secs(2));
+    assert_eq!(scenario.variants[1].policy, Some(expected));
+
+    let set = "policy = \"service.toml#payments\"\nset = { timeout.total = \"20s\", retry.max_retries = 1 }";
+    let scenario = with_service(&changed(&[(OWN, set)])).unwrap_or_else(|errors| panic!("{errors}"));
+    let policy = scenario.variants[1].policy.expect("it has one");
+    assert_eq!(policy.total_timeout, Some(Duration::from_secs(20)));
+    assert_eq!(policy.retry.map(|retry| retry.max_retries), Some(1));
+    assert_eq!(policy.circuit_breaker, expected.circuit_breaker);
+}
+
+#[test]
+fn a_policy_that_is_not_in_the_file_or_a_file_that_is_wrong_is_told() {
+    for (reference, words) in [
+        ("service.toml#paymets", "did you mean \"payments\"?"),
+        ("service.toml", "must name a file and a policy in it"),
+        ("other.toml#payments", "cannot read other.toml: there is no such file"),
+        ("wrong.toml#payments", "wrong.toml:2:17"),
+    ] {
+        let text = changed(&[(OWN, &format!("policy = \"{reference}\""))]);
+        let errors = with_service(&text).expect_err(reference);
+        assert!(errors.contains(words), "{reference}: {errors}");
+        assert_eq!(errors.matches("error: ").count(), 1, "{reference}: {errors}");
+    }
+    let both = "profile = \"critical\"\npolicy = \"service.toml#payments\"\nset = {}";
+    let errors = with_service(&changed(&[(OWN, both)])).expect_err("two at once");
+    for words in ["has no profile besides", "`variant.set` sets nothing"] {
+        assert!(errors.contains(words), "{errors}");
+    }
+    let idle = changed(&[(
+        "retry = { max_retries = 2 }",
+        "retry = { max_retries = 2 }\n[variant.set]\nretry.max_retries = 1",
+    )]);
+    let errors = with_service(&idle).expect_err("it names no file");
+    assert!(errors.contains("this variant names none"), "{errors}");
 }
 
 /// The scenario above with some of its text replaced.
@@ -347,8 +408,8 @@ fn a_profile_s_retries_fit_its_total_timeout() {
 
 #[test]
 fn the_built_in_scenario_is_right_and_has_its_three_variants() {
-    let scenario =
-        Scenario::read(Source::new("built-in", Scenario::BUILT_IN)).unwrap_or_else(|errors| panic!("{errors}"));
+    let scenario = Scenario::read(Source::new("built-in", Scenario::BUILT_IN), &no_files)
+        .unwrap_or_else(|errors| panic!("{errors}"));
     let variants: Vec<(&str, bool)> = scenario
         .variants
         .iter()
@@ -1183,7 +1244,7 @@ fn a_queue_of_a_bulkhead_needs_time_to_wait() {
     refused(
         &[(
             "retry = { max_retries = 2 }",
-            "bulkhead = { max_concurrent = 3, max_queue = 2 }\nrate_limit = { rate = 100 }\nhedge = {}",
+            "bulkhead = { max_concurrent = 3, max_queue = 2 }\nrate_limit = { rate = 100 }\nshed = {}",
         )],
         r#"
         error: calls cannot queue where none may wait
@@ -1202,13 +1263,13 @@ fn a_queue_of_a_bulkhead_needs_time_to_wait() {
            |
            = help: write "100/s"
 
-        error: unknown key `variant.policy.hedge`
+        error: unknown key `variant.policy.shed`
           --> drill.toml:29:1
            |
-        29 | hedge = {}
-           | ^^^^^ not a key of `variant.policy`
+        29 | shed = {}
+           | ^^^^ not a key of `variant.policy`
            |
-           = help: the keys here are timeout, rate_limit, bulkhead, retry, circuit_breaker
+           = help: the keys here are timeout, rate_limit, bulkhead, adaptive, retry, hedge, circuit_breaker
         "#,
     );
 }
@@ -1263,9 +1324,9 @@ fn a_profile_s_rule_needs_its_window() {
            |
         27 | circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }
            |                                                  ^^^^^^^^^^^^^^ this is a number of calls
-          ::: the profile critical:16:17
+          ::: the profile critical:20:17
            |
-        16 | circuit_breaker.failures = 3
+        20 | circuit_breaker.failures = 3
            |                 -------- counted here
            |
            = help: give them a window of their own, for example `failures_window = "30s"`, or `failures = false`

@@ -1,7 +1,7 @@
 //! With which policies the callers protect themselves: what a drill compares.
 
-use c13_reliability::policy::document::{Diagnostic, Document, Table};
-use c13_reliability::policy::file::{profile_document, read_policy};
+use c13_reliability::policy::document::{Diagnostic, Document, Source, Table, Value, nearest};
+use c13_reliability::policy::file::{PolicyFiles, policy_text, profile_document, read_policy};
 use c13_reliability::policy::{PolicyConfig, Profile};
 
 /// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
@@ -23,8 +23,11 @@ const LONGEST_NAME: usize = 20;
 /// More variants than these are no comparison any more.
 const MOST_VARIANTS: usize = 16;
 
+/// Reads a file that a scenario names; says why it cannot be read.
+pub(crate) type Files<'f> = &'f dyn Fn(&str) -> Result<Source, String>;
+
 /// Reads every variant, and puts `unprotected` before them.
-pub(super) fn read(root: &Table<'_>) -> Option<Vec<Variant>> {
+pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
     let tables = root.tables("variant");
     let mut variants = vec![Variant {
         name: UNPROTECTED.to_owned(),
@@ -42,7 +45,7 @@ pub(super) fn read(root: &Table<'_>) -> Option<Vec<Variant>> {
             seen.push((name.clone(), table));
         }
         let baseline = table.optional("baseline").unwrap_or(false);
-        let policy = read_policy_of(table);
+        let policy = read_policy_of(table, files);
         if let (Some(name), Some(policy)) = (name, policy) {
             variants.push(Variant {
                 name,
@@ -81,33 +84,90 @@ fn read_name(table: &Table<'_>) -> Option<String> {
     Some(name)
 }
 
-fn read_policy_of(table: &Table<'_>) -> Option<PolicyConfig> {
+fn read_policy_of(table: &Table<'_>, files: Files<'_>) -> Option<PolicyConfig> {
     let errors = table.document().error_count();
     let profile = table.optional_choice("profile", &Profile::ALL.map(|profile| (profile.name(), profile)));
-    let own = table.optional_table("policy");
     if !table.has("policy") && !table.has("profile") {
         let error = Diagnostic::new(table.span().clone(), "a variant has a `profile`, a `policy`, or both").absence();
         let help =
             format!("add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already");
         table.report(error.label("this one has neither").help(help));
     }
-    if own.as_ref().is_some_and(Table::is_empty) {
-        table.report(
-            table
-                .error("policy", "`variant.policy` sets nothing")
-                .help("add a setting, or remove the table"),
+    let named = table.value("policy").filter(|value| value.as_text().is_some());
+    let (below, own, called) = match &named {
+        Some(reference) => (
+            read_service_policy(table, reference, files),
+            table.optional_table("set"),
+            "variant.set",
+        ),
+        None => (profile.map(profile_document), table.optional_table("policy"), POLICY),
+    };
+    if named.is_none() && table.has("set") {
+        let error = table.error(
+            "set",
+            "`variant.set` changes a policy of a service's file, and this variant names none",
         );
+        table.report(error.help("write `policy = \"service.toml#payments\"`, or the settings into `[variant.policy]`"));
     }
-    let profile = profile.map(profile_document);
-    let below = profile.as_ref().map(Document::root);
+    if own.as_ref().is_some_and(Table::is_empty) {
+        let key = if named.is_some() { "set" } else { "policy" };
+        let error = table.error(key, format!("`{called}` sets nothing"));
+        table.report(error.help("add a setting, or remove the table"));
+    }
+    let below = below.as_ref().map(Document::root);
     let layers: Vec<Table<'_>> = below.into_iter().chain(own).collect();
-    match read_policy(POLICY, &layers) {
+    match read_policy(called, &layers) {
         Ok(config) => (table.document().error_count() == errors).then_some(config),
         Err(errors) => {
             table.document().report_all(&errors);
             None
         }
     }
+}
+
+/// A policy of a service's own file, `service.toml#payments`: the very settings that the service runs with.
+fn read_service_policy(table: &Table<'_>, reference: &Value<'_>, files: Files<'_>) -> Option<Document> {
+    if table.has("profile") {
+        let error = table.error(
+            "profile",
+            "a variant with a policy of a service's file has no profile besides",
+        );
+        table.report(error.also(Some(reference.span().clone()), "the policy says itself what it extends"));
+    }
+    let text = reference.as_text()?;
+    let Some((file, name)) = text
+        .split_once('#')
+        .filter(|(file, name)| !file.is_empty() && !name.is_empty())
+    else {
+        let error = reference.error("`variant.policy` must name a file and a policy in it");
+        table.report(error.help("write `policy = \"service.toml#payments\"`, or a table `[variant.policy]`"));
+        return None;
+    };
+    let source = match files(file) {
+        Ok(source) => source,
+        Err(reason) => {
+            table.report(reference.error(format!("cannot read {file}: {reason}")));
+            return None;
+        }
+    };
+    let set = match PolicyFiles::new().file(source).read() {
+        Ok(set) => set,
+        Err(errors) => {
+            table.document().report_all(&errors);
+            return None;
+        }
+    };
+    let Some(policy) = set.policy(name) else {
+        let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
+        let error = reference.error(format!("{file} has no policy called \"{name}\""));
+        table.report(match nearest(name, names.iter().copied()) {
+            Some(near) => error.help(format!("did you mean \"{near}\"?")),
+            None => error.help(format!("there are {}", names.join(", "))),
+        });
+        return None;
+    };
+    let source = Source::generated(text, policy_text(&policy.config()));
+    Some(Document::parse(source))
 }
 
 /// What errors call a variant's policy.

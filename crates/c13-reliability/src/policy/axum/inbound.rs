@@ -1,0 +1,169 @@
+//! A policy before a service: who is turned away is told when to come back, and what runs knows its deadline.
+
+use super::answer::{self, GRPC_STATUS};
+use crate::gate::Outcome;
+use crate::patterns::timeout::{GRPC_TIMEOUT, HTTP_TIMEOUT, parse_grpc_timeout, parse_http_timeout};
+use crate::policy::Policy;
+use crate::time::{Clock, Deadline};
+use axum::http::Request;
+use axum::http::header::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// Protects a service from more requests than it can take: each passes rate limit, bulkhead or adaptive limit, breaker and
+/// time limits of a policy. Its retry and hedge are left out, since a request comes once.
+///
+/// | who ended it | HTTP | gRPC |
+/// |---|---|---|
+/// | rate limit | 429 | 8, resource exhausted |
+/// | bulkhead, adaptive limit, circuit breaker | 503 | 14, unavailable |
+/// | a time limit, the caller's deadline | 504 | 4, deadline exceeded |
+///
+/// With `Retry-After` or `grpc-retry-pushback-ms`, where that is known. An answer of 500 and above, or a gRPC status that
+/// is the server's fault, is a failure to the breaker and to the adaptive limit. The caller's deadline comes from its
+/// header `grpc-timeout` or `x-request-timeout-ms`, and everything below sees it; a header that says no time is answered
+/// with 400 or 3 (invalid argument).
+///
+/// It stands before axum's routers, and before tonic's as a layer of its server.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use c13_reliability::patterns::bulkhead::BulkheadConfig;
+/// use c13_reliability::policy::{InboundLayer, Policy, PolicyConfig};
+///
+/// let inbound = Policy::new(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(100)))?;
+/// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(InboundLayer::new(inbound));
+/// # let _ = app;
+/// # Ok::<_, c13_reliability::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct InboundLayer {
+    policy: Policy,
+}
+
+impl InboundLayer {
+    /// All services that it makes share the one policy.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+}
+
+impl<S> Layer<S> for InboundLayer {
+    type Service = InboundService<S>;
+
+    fn layer(&self, inner: S) -> InboundService<S> {
+        InboundService {
+            inner,
+            policy: self.policy.clone(),
+        }
+    }
+}
+
+/// A service behind a policy; made by [`InboundLayer`].
+#[derive(Clone, Debug)]
+pub struct InboundService<S> {
+    inner: S,
+    policy: Policy,
+}
+
+impl<S, B> Service<Request<B>> for InboundService<S>
+where
+    S: Service<Request<B>, Error = Infallible> + Clone,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = InboundFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> InboundFuture {
+        let clone = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, clone);
+        let policy = self.policy.clone();
+        let is_grpc = answer::is_grpc(request.headers());
+        let deadline = match deadline(request.headers(), &policy.clock()) {
+            Ok(deadline) => deadline,
+            Err(rule) => return InboundFuture::new(async move { answer::bad_request(rule, is_grpc) }),
+        };
+        let call = ready.call(request);
+        InboundFuture::new(async move {
+            let respond = async { call.await.map(IntoResponse::into_response) };
+            let through = policy.call_once(respond, outcome);
+            let result = match deadline {
+                Some(deadline) => deadline.scope(through).await,
+                None => through.await,
+            };
+            result.unwrap_or_else(|error| answer::inbound(&error, is_grpc))
+        })
+    }
+}
+
+fn outcome(result: &Result<Response, Infallible>) -> Outcome {
+    match result {
+        Ok(response) if response.status().is_server_error() || is_failed_call(response.headers()) => Outcome::FAILURE,
+        Ok(_) => Outcome::Success,
+        Err(never) => match *never {},
+    }
+}
+
+/// Whether gRPC's status says that the server failed: unknown, deadline exceeded, internal, unavailable, data loss.
+fn is_failed_call(headers: &HeaderMap) -> bool {
+    let status = headers.get(GRPC_STATUS).map(HeaderValue::as_bytes);
+    matches!(status, Some(b"2" | b"4" | b"13" | b"14" | b"15"))
+}
+
+/// When the caller stops waiting, if it says so; the rule that the header breaks, if it says so wrongly.
+fn deadline(headers: &HeaderMap, clock: &Clock) -> Result<Option<Deadline>, String> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let limit = if let Some(value) = headers.get(GRPC_TIMEOUT) {
+        parse_grpc_timeout(&text(value)).map_err(|error| format!("{GRPC_TIMEOUT}: {error}"))?
+    } else if let Some(value) = headers.get(HTTP_TIMEOUT) {
+        parse_http_timeout(&text(value)).map_err(|error| format!("{HTTP_TIMEOUT}: {error}"))?
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Deadline::after(clock, limit)))
+}
+
+/// The answer of a service behind a policy.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the answer inside, and takes the call for abandoned.
+#[must_use = "futures do nothing unless awaited"]
+pub struct InboundFuture {
+    answer: Pin<Box<dyn Future<Output = Response> + Send>>,
+}
+
+impl InboundFuture {
+    fn new(answer: impl Future<Output = Response> + Send + 'static) -> Self {
+        Self {
+            answer: Box::pin(answer),
+        }
+    }
+}
+
+impl Future for InboundFuture {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.answer.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for InboundFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboundFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! Who is turned away is told by which status and when to come back, over HTTP and over gRPC.
+
+use super::*;
+use crate::patterns::bulkhead::BulkheadConfig;
+use crate::patterns::circuit_breaker::CircuitBreakerConfig;
+use crate::patterns::rate_limiter::RateLimiterConfig;
+use crate::policy::{Policy, PolicyConfig, PolicyError};
+use crate::sync::Random;
+use crate::time::{Deadline, Executor, Tick};
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing::get};
+use std::time::Duration;
+use tower_layer::Layer;
+use tower_service::Service;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn app(executor: &Executor, config: PolicyConfig) -> InboundService<Router> {
+    let clock = executor.clock();
+    let sleeper = clock.clone();
+    let router = Router::new()
+        .route("/well", get(|| async { "well" }))
+        .route("/broken", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route(
+            "/slow",
+            get(move || async move {
+                sleeper.sleep(10 * SECOND).await;
+            }),
+        )
+        .route(
+            "/deadline",
+            get(move || async move {
+                let left = Deadline::current(&clock).map(|deadline| deadline.remaining(&clock));
+                format!("{left:?}")
+            }),
+        );
+    let policy = Policy::with_clock(config, executor.clock(), Random::new(7)).expect("the settings make sense");
+    InboundLayer::new(policy).layer(router)
+}
+
+fn ask(app: &mut InboundService<Router>, path: &str, headers: &[(&str, &str)]) -> InboundFuture {
+    let request = headers
+        .iter()
+        .fold(Request::builder().uri(path), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    app.call(request.body(Body::empty()).expect("the test's request is well-formed"))
+}
+
+/// The status, and the value of one header.
+fn told(response: &Response, header: &str) -> (u16, Option<String>) {
+    let value = response.headers().get(header);
+    let text = value.map(|value| value.to_str().expect("it is text").to_owned());
+    (response.status().as_u16(), text)
+}
+
+fn get_it(executor: &Executor, app: &mut InboundService<Router>, path: &str, headers: &[(&str, &str)]) -> Response {
+    match executor.block_on(ask(app, path, headers)) {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+#[test]
+fn a_request_beyond_the_rate_is_told_when_to_come_back() {
+    let executor = Executor::new();
+    let mut app = app(&executor, PolicyConfig::NONE.rate_limit(RateLimiterConfig::new(0.4, 1)));
+    assert_eq!(get_it(&executor, &mut app, "/well", &[]).status(), StatusCode::OK);
+    let refused = get_it(&executor, &mut app, "/well", &[]);
+    assert_eq!(
+        told(&refused, "retry-after"),
+        (429, Some("3".to_owned())),
+        "2.5 s, rounded up"
+    );
+    let grpc = get_it(
+        &executor,
+        &mut app,
+        "/well",
+        &[("content-type", "application/grpc+proto")],
+    );
+    assert_eq!(told(&grpc, "grpc-status"), (200, Some("8".to_owned())));
+    assert_eq!(told(&grpc, "grpc-retry-pushback-ms").1.as_deref(), Some("2500"));
+}
+
+#[test]
+fn a_request_without_a_place_and_one_at_an_open_circuit_are_unavailable() {
+    let executor = Executor::new();
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(1).open_for(9 * SECOND);
+    let config = PolicyConfig::NONE
+        .bulkhead(BulkheadConfig::new(1))
+        .circuit_breaker(breaker);
+    let mut app = app(&executor, config);
+    let slow = executor.spawn(ask(&mut app, "/slow", &[]));
+    executor.run_for(SECOND);
+    let full = get_it(&executor, &mut app, "/well", &[]);
+    assert_eq!(told(&full, "retry-after"), (503, None));
+    executor.run_for(10 * SECOND);
+    drop(slow);
+    assert_eq!(
+        get_it(&executor, &mut app, "/broken", &[]).status().as_u16(),
+        500,
+        "as it is"
+    );
+    let open = get_it(&executor, &mut app, "/well", &[]);
+    assert_eq!(told(&open, "retry-after"), (503, Some("9".to_owned())));
+    let grpc = get_it(&executor, &mut app, "/well", &[("content-type", "application/grpc")]);
+    assert_eq!(told(&grpc, "grpc-status"), (200, Some("14".to_owned())));
+}
+
+#[test]
+fn a_request_ends_at_its_callers_deadline_or_at_the_time_limit() {
+    for (headers, seconds) in [
+        (&[][..], 5),
+        (&[("x-request-timeout-ms", "2000")], 2),
+        (&[("grpc-timeout", "3S")], 3),
+    ] {
+        let executor = Executor::new();
+        let mut app = app(&executor, PolicyConfig::NONE.total_timeout(5 * SECOND));
+        let late = get_it(&executor, &mut app, "/slow", headers);
+        assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT, "{headers:?}");
+        assert_eq!(executor.time().now(), Tick::ZERO + seconds * SECOND, "{headers:?}");
+    }
+}
+
+#[test]
+fn what_runs_sees_the_deadline_of_the_header() {
+    let executor = Executor::new();
+    let mut app = app(&executor, PolicyConfig::NONE);
+    for (headers, expected) in [(&[][..], "None"), (&[("x-request-timeout-ms", "1500")], "Some(1.5s)")] {
+        let response = get_it(&executor, &mut app, "/deadline", headers);
+        let body = executor.block_on(axum::body::to_bytes(response.into_body(), 100));
+        assert_eq!(body.expect("it is short"), expected);
+    }
+}
+
+#[test]
+fn a_header_that_says_no_time_is_refused_with_its_rule() {
+    let executor = Executor::new();
+    let mut app = app(&executor, PolicyConfig::NONE);
+    let refused = get_it(&executor, &mut app, "/well", &[("x-request-timeout-ms", "soon")]);
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let headers = [("content-type", "application/grpc"), ("grpc-timeout", "1")];
+    let refused = get_it(&executor, &mut app, "/well", &headers);
+    assert_eq!(told(&refused, "grpc-status"), (200, Some("3".to_owned())));
+}
+
+#[test]
+fn the_error_of_a_call_to_a_dependency_is_an_answer_too() {
+    let failed: PolicyError<&str> = PolicyError::Failed {
+        error: "secret",
+        attempts: 1,
+        gave_up: None,
+    };
+    assert_eq!(
+        (failed.grpc_code(), failed.into_response().status().as_u16()),
+        (14, 502)
+    );
+    let refused: PolicyError<&str> = PolicyError::Rejected {
+        layer: crate::error::Layer::CircuitBreaker,
+        retry_after: Some(SECOND),
+        attempts: 0,
+        last_error: None,
+    };
+    assert_eq!(
+        told(&refused.into_response(), "retry-after"),
+        (503, Some("1".to_owned()))
+    );
+}

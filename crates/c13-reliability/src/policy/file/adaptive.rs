@@ -1,0 +1,86 @@
+//! Reads the adaptive limit's part of a policy: how it follows what is measured, and within which bounds.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::read::{above_zero, check};
+use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Ratio, Table};
+
+/// The strategies by name, and the keys that belong to each.
+const STRATEGIES: [(&str, Algorithm, &[&str]); 3] = [
+    ("gradient", Algorithm::GRADIENT, &["buffer"]),
+    ("vegas", Algorithm::VEGAS, &["alpha", "beta"]),
+    ("aimd", Algorithm::AIMD, &["backoff"]),
+];
+
+pub(super) fn read_adaptive(table: &Table<'_>) -> Option<AdaptiveConfig> {
+    let errors = table.document().error_count();
+    let names = STRATEGIES.map(|(name, algorithm, _)| (name, algorithm));
+    let strategy = match table.has("strategy") {
+        true => table.optional_choice("strategy", &names),
+        false => Some(Algorithm::GRADIENT),
+    };
+    let Some(mut algorithm) = strategy else {
+        // Which other keys belong here depends on the strategy.
+        table.ignore_rest();
+        return None;
+    };
+    refuse_keys_of_other_strategies(table, algorithm);
+    let number = |key, default| table.optional::<f64>(key).unwrap_or(default);
+    match &mut algorithm {
+        Algorithm::Gradient { buffer } => *buffer = number("buffer", *buffer),
+        Algorithm::Vegas { alpha, beta } => {
+            *alpha = number("alpha", *alpha);
+            *beta = number("beta", *beta);
+        }
+        Algorithm::Aimd { backoff } => *backoff = number("backoff", *backoff),
+    }
+    let defaults = AdaptiveConfig::new(algorithm);
+    let count = |key, default| table.optional::<NonZeroU32>(key).map_or(default, NonZeroU32::get);
+    let min = count("min_limit", defaults.min_limit);
+    let max = count("max_limit", defaults.max_limit);
+    // Unless it is said, the start lies within what is.
+    let initial = count("initial_limit", defaults.initial_limit.max(min).min(max.max(min)));
+    let window = above_zero(table, "window").unwrap_or(defaults.window);
+    let min_calls = count("min_calls", defaults.min_samples);
+    let timeout = above_zero(table, "timeout").unwrap_or(defaults.timeout);
+    let drop_ratio = table
+        .optional::<Ratio>("drop_ratio")
+        .map_or(defaults.drop_ratio, Ratio::value);
+    let baseline_age = above_zero(table, "baseline_age").unwrap_or(defaults.baseline_age);
+    let max_queue = table.optional("max_queue").unwrap_or(0);
+    let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
+    let config = defaults
+        .limits(initial, min, max)
+        .window(window, min_calls)
+        .drops(timeout, drop_ratio)
+        .baseline_age(baseline_age)
+        .queue(max_queue, max_wait);
+    check(table, errors, config.validate(), &[("min_samples", "min_calls")]);
+    Some(config)
+}
+
+fn refuse_keys_of_other_strategies(table: &Table<'_>, algorithm: Algorithm) {
+    for (name, other, keys) in STRATEGIES {
+        if std::mem::discriminant(&other) == std::mem::discriminant(&algorithm) {
+            continue;
+        }
+        for key in keys.iter().filter(|key| table.contains(key)) {
+            let message = format!("`{}` belongs to the strategy \"{name}\"", table.path_of(key));
+            let error = table.error(key, message);
+            table.report(error.also(table.value_span("strategy"), "this is another strategy"));
+        }
+    }
+}
+
+/// Refuses two bounds on the calls in flight.
+pub(super) fn check_one_bound(table: &Table<'_>, config: &PolicyConfig) {
+    if config.bulkhead.is_none() || config.adaptive.is_none() {
+        return;
+    }
+    let error = table.error("adaptive", "a policy has a bulkhead or an adaptive limit, and not both");
+    let error = error.also(table.value_span("bulkhead"), "this bounds the calls in flight too");
+    table.report(error.help("switch one of them off: `bulkhead = false`"));
+}

@@ -1,0 +1,46 @@
+//! What a call's results mean: to the circuit breaker, and to retry and hedge.
+
+use crate::gate::Outcome;
+use crate::patterns::retry::Verdict;
+
+/// What a call's results mean.
+pub(super) trait Rules<T, E> {
+    /// What a result says of the dependency.
+    fn outcome(&self, result: &Result<T, E>) -> Outcome;
+    /// Whether a result is worth another attempt.
+    fn verdict(&self, result: &Result<T, E>) -> Verdict;
+}
+
+/// The rules where nobody gives others: every `Err` is a failure, and worth another attempt.
+#[derive(Clone, Copy)]
+pub(super) struct ByResult;
+
+impl<T, E> Rules<T, E> for ByResult {
+    fn outcome(&self, result: &Result<T, E>) -> Outcome {
+        Outcome::of(result)
+    }
+
+    fn verdict(&self, result: &Result<T, E>) -> Verdict {
+        Verdict::of(result)
+    }
+}
+
+/// Rules given for one call.
+pub(super) struct Given<C, V> {
+    pub(super) classify: C,
+    pub(super) verdict: V,
+}
+
+impl<T, E, C, V> Rules<T, E> for Given<C, V>
+where
+    C: Fn(&Result<T, E>) -> Outcome,
+    V: Fn(&Result<T, E>) -> Verdict,
+{
+    fn outcome(&self, result: &Result<T, E>) -> Outcome {
+        (self.classify)(result)
+    }
+
+    fn verdict(&self, result: &Result<T, E>) -> Verdict {
+        (self.verdict)(result)
+    }
+}
