@@ -20,6 +20,7 @@ pub(super) struct Line<W> {
 #[derive(Debug)]
 struct Entry<W> {
     n: u64,
+    kind: Kind,
     state: State,
     waker: Option<W>,
 }
@@ -34,6 +35,15 @@ enum State {
         behind: Option<usize>,
     },
     Granted,
+}
+
+/// How a waiter is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Now, when it is there to be served.
+    Present,
+    /// As of the time when it could have been served, however much later anybody looks: it may be that nobody polls it.
+    Reserved,
 }
 
 /// Where a waiter stands.
@@ -73,15 +83,16 @@ impl<W> Line<W> {
         self.weight
     }
 
-    /// What the waiter at the front waits for.
-    pub(super) fn front(&self) -> Option<u64> {
-        self.first.map(|slot| self.entries[slot].n)
+    /// What the waiter at the front waits for, and how it is served.
+    pub(super) fn front(&self) -> Option<(u64, Kind)> {
+        self.first.map(|slot| (self.entries[slot].n, self.entries[slot].kind))
     }
 
     /// Takes a place behind all others; the slot is the waiter's own until it leaves.
-    pub(super) fn join(&mut self, n: u64) -> usize {
+    pub(super) fn join(&mut self, n: u64, kind: Kind) -> usize {
         let entry = Entry {
             n,
+            kind,
             state: State::Waiting {
                 before: self.last,
                 behind: None,
@@ -233,7 +244,7 @@ mod tests {
                 match random.below(5) {
                     0 | 1 => {
                         let n = random.below(10);
-                        let slot = line.join(n);
+                        let slot = line.join(n, Kind::Present);
                         assert!(
                             naive.iter().chain(&granted).all(|held| held.0 != slot),
                             "seed {seed}, step {step}: slot {slot} is held"
@@ -261,7 +272,7 @@ mod tests {
                 let weight: u128 = naive.iter().map(|(_, n)| u128::from(*n)).sum();
                 assert_eq!(
                     (line.waiting(), line.weight(), line.front()),
-                    (naive.len(), weight, naive.first().map(|(_, n)| *n)),
+                    (naive.len(), weight, naive.first().map(|(_, n)| (*n, Kind::Present))),
                     "seed {seed}, step {step}"
                 );
                 for (at, (slot, _)) in naive.iter().enumerate() {
@@ -275,7 +286,7 @@ mod tests {
     #[test]
     fn who_wants_no_waking_is_passed_over_when_somebody_is_woken_and_not_when_served() {
         let mut line = Line::new();
-        let slots: Vec<_> = (0..4).map(|_| line.join(3)).collect();
+        let slots: Vec<_> = (0..4).map(|_| line.join(3, Kind::Present)).collect();
         assert_eq!(line.take_front_waker(), None);
         for slot in [2, 3] {
             assert_eq!(line.register(slots[slot], slot), None);
@@ -310,11 +321,11 @@ mod tests {
     #[test]
     fn a_line_that_was_long_gives_its_memory_back() {
         let mut line = Line::<()>::new();
-        let slots: Vec<_> = (0..10_000).map(|_| line.join(1)).collect();
+        let slots: Vec<_> = (0..10_000).map(|_| line.join(1, Kind::Present)).collect();
         for slot in slots {
             line.leave(slot);
         }
         assert_eq!(line.entries.capacity(), 0);
-        assert_eq!(line.join(1), 0);
+        assert_eq!(line.join(1, Kind::Present), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::primitive::Mutex;
 use super::wait_line::Line;
-pub(crate) use super::wait_line::Turn;
+pub(crate) use super::wait_line::{Kind, Turn};
 use std::fmt;
 use std::ops::Deref;
 use std::task::{Context, Waker};
@@ -30,6 +30,11 @@ pub(crate) trait Owner: Sized {
 
     /// Takes `n` for the waiter at the front and says so, or changes nothing.
     fn grant(&self, n: u64) -> bool;
+
+    /// The same for a waiter of [`Kind::Reserved`], as of the time when `n` was there for it.
+    fn grant_reserved(&self, n: u64) -> bool {
+        self.grant(n)
+    }
 
     /// Takes back `n` that was granted to a waiter who went away without it.
     fn give_back(&self, n: u64);
@@ -67,7 +72,7 @@ impl WaitQueue {
 
     /// What the first waiter waits for.
     pub(crate) fn front(&self) -> Option<u64> {
-        self.line.lock().front()
+        self.line.lock().front().map(|(n, _)| n)
     }
 
     /// Serves waiters from the front as far as `owner` has something to give.
@@ -104,8 +109,12 @@ impl fmt::Debug for WaitQueue {
 /// Serves from the front while the owner grants. `moved` says that the front is another one than before, or has to look
 /// anew.
 fn serve<O: Owner>(line: &mut Line<Waker>, owner: &O, mut moved: bool, woken: &mut Woken) {
-    while let Some(n) = line.front() {
-        if !owner.grant(n) {
+    while let Some((n, kind)) = line.front() {
+        let granted = match kind {
+            Kind::Present => owner.grant(n),
+            Kind::Reserved => owner.grant_reserved(n),
+        };
+        if !granted {
             if moved && O::WAKES_FRONT {
                 woken.push(line.take_front_waker());
             }
@@ -168,7 +177,7 @@ where
     /// # Errors
     ///
     /// Why `admit` does not agree; nothing has changed then.
-    pub(crate) fn join<E>(owner: P, n: u64, admit: impl FnOnce(Ahead) -> Result<(), E>) -> Result<Self, E> {
+    pub(crate) fn join<E>(owner: P, n: u64, kind: Kind, admit: impl FnOnce(Ahead) -> Result<(), E>) -> Result<Self, E> {
         let mut woken = Woken::default();
         let joined = {
             let mut line = owner.queue().line.lock();
@@ -178,7 +187,7 @@ where
                 weight: line.weight(),
             };
             admit(ahead).map(|()| {
-                let slot = line.join(n);
+                let slot = line.join(n, kind);
                 if ahead.waiting == 0 {
                     // What is given back before this is seen by the grant after it; what comes later settles.
                     owner.set_waiting(true);
@@ -281,7 +290,7 @@ where
 /// The smallest owner there is, for the tests and the loom models.
 #[cfg(test)]
 pub(super) mod semaphore {
-    use super::{Ahead, Owner, Place, WaitQueue};
+    use super::{Ahead, Kind, Owner, Place, WaitQueue};
     use crate::sync::primitive::{AtomicU64, Ordering};
     use std::ops::Deref;
 
@@ -315,7 +324,9 @@ pub(super) mod semaphore {
             n: u64,
             limit: usize,
         ) -> Result<Place<P>, Ahead> {
-            Place::join(this, n, |ahead| if ahead.waiting < limit { Ok(()) } else { Err(ahead) })
+            Place::join(this, n, Kind::Present, |ahead| {
+                if ahead.waiting < limit { Ok(()) } else { Err(ahead) }
+            })
         }
 
         pub(in crate::sync) fn release(&self, n: u64) {

@@ -110,7 +110,7 @@ where
     /// Joins the line, if it is not too long.
     fn in_line(places: P) -> Result<Self, NoPlace> {
         let max_queue = places.max_queue() as usize;
-        let place = wait_queue::Place::join(places.clone(), 1, |ahead| {
+        let place = wait_queue::Place::join(places.clone(), 1, wait_queue::Kind::Present, |ahead| {
             if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
         });
         let place = place.map_err(|()| places.full())?;

@@ -4,7 +4,7 @@ use super::config::RateLimiterConfig;
 use super::desk::{Desk, Terms};
 use super::error::{RateLimitError, Shortfall};
 use super::supply::{Supply, refusal};
-use super::word::{Meter, Taken};
+use super::word::{Meter, Taken, Taker};
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
@@ -75,7 +75,7 @@ impl Bucket {
                 return Err(short.refuse(n));
             }
             // The lock was held, the plan outlived, or there is more now than a moment ago.
-            if self.meter.take_slowly(now, n, false) {
+            if self.meter.take_slowly(now, n, Taker::Newcomer) {
                 return Ok(());
             }
         }
@@ -128,6 +128,10 @@ impl Bucket {
     /// Goes by `config` from `now` on. The settings must be valid.
     pub(super) fn reconfigure(&self, now: Tick, config: &RateLimiterConfig) {
         let mut current = self.config.lock();
+        if self.meter.is_waited_for() {
+            // What was reserved and has come is paid at the old rate.
+            self.queue.settle(self);
+        }
         self.meter.change(now, config);
         self.desk.change(terms(config));
         *current = *config;
@@ -153,7 +157,11 @@ impl Owner for Bucket {
     }
 
     fn grant(&self, n: u64) -> bool {
-        self.meter.take_slowly(self.clock.now(), n, true)
+        self.meter.take_slowly(self.clock.now(), n, Taker::Waiter)
+    }
+
+    fn grant_reserved(&self, n: u64) -> bool {
+        self.meter.take_slowly(self.clock.now(), n, Taker::Reservation)
     }
 
     fn give_back(&self, n: u64) {
@@ -161,7 +169,7 @@ impl Owner for Bucket {
     }
 
     fn set_waiting(&self, waiting: bool) {
-        self.meter.set_waiting(waiting);
+        self.meter.set_waiting(self.clock.now(), waiting);
     }
 }
 

@@ -135,7 +135,13 @@ impl Plan {
     /// Pays `cost` at `now` (in units): the new arrival time, or `None` if the bucket holds too little. What costs more
     /// than a full bucket holds is sold when it is full, and paid off afterwards.
     pub(super) fn pay(&self, arrival: u64, now: u64, cost: u64) -> Option<u64> {
-        let base = arrival.max(now);
+        self.pay_as_of(arrival, now, now, cost)
+    }
+
+    /// Pays `cost` at the time, from `since` to `now`, when the bucket first held as much: what has come since then is
+    /// still there.
+    pub(super) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
+        let base = arrival.max(since);
         (base + cost.min(self.depth) <= now + self.depth).then_some(base + cost)
     }
 

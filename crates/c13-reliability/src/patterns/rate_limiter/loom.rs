@@ -4,11 +4,14 @@ use super::bucket::Bucket;
 use super::config::RateLimiterConfig;
 use super::gcra::Plan;
 use super::supply::Wait;
-use super::word::{Meter, Taken};
+use super::word::{Meter, Taken, Taker};
 use crate::sync::loom::block_on;
 use crate::time::{Tick, VirtualTime};
 use loom::sync::Arc;
 use loom::thread;
+use std::future::Future;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 /// A token a second: within a model, where no time passes, none comes.
 const ONE: RateLimiterConfig = RateLimiterConfig::new(1.0, 1);
@@ -26,7 +29,7 @@ fn explore(interruptions: usize, check: impl Fn() + Sync + Send + 'static) {
 fn took(meter: &Meter) -> u64 {
     match meter.take(Tick::ZERO, 1) {
         Taken::Yes => 1,
-        Taken::No(..) => u64::from(meter.take_slowly(Tick::ZERO, 1, false)),
+        Taken::No(..) => u64::from(meter.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
     }
 }
 
@@ -85,7 +88,7 @@ fn a_look_sees_one_plan_or_the_other() {
 #[test]
 fn a_refund_that_races_with_a_newcomer_reaches_it() {
     explore(3, || {
-        let config = ONE.max_wait(std::time::Duration::from_secs(10)).start_empty(true);
+        let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
         let time = VirtualTime::new();
         let bucket = Arc::new(Bucket::new(&config, time.clock()));
         let other = bucket.clone();
@@ -95,5 +98,32 @@ fn a_refund_that_races_with_a_newcomer_reaches_it() {
         assert_eq!(block_on(wait), Ok(()));
         handle.join().unwrap();
         assert_eq!(bucket.available(Tick::ZERO), 0);
+    });
+}
+
+#[test]
+fn a_loan_that_races_with_a_taker_lends_no_more_than_there_is() {
+    explore(2, || {
+        let meter = Arc::new(Meter::new(&RateLimiterConfig::new(1.0, 2), Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || took(&other));
+        let lent = meter.lend(Tick::ZERO, 2);
+        assert_eq!(lent + handle.join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_waiter_that_leaves_while_a_refund_comes_takes_nothing_with_it() {
+    explore(2, || {
+        let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
+        let time = VirtualTime::new();
+        let bucket = Arc::new(Bucket::new(&config, time.clock()));
+        let other = bucket.clone();
+        let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
+        let mut wait = Box::pin(Wait::join(bucket.clone(), Tick::ZERO, 1).unwrap());
+        let served = wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        drop(wait);
+        handle.join().unwrap();
+        assert_eq!(bucket.available(Tick::ZERO), u64::from(!served));
     });
 }

@@ -3,7 +3,7 @@
 use super::bucket::Bucket;
 use super::error::RateLimitError;
 use super::supply::{self, Supply, Wait};
-use crate::sync::wait_queue::{Owner, Place};
+use crate::sync::wait_queue::{Kind, Owner, Place};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -13,7 +13,8 @@ use std::time::Duration;
 ///
 /// It is a place in the limiter's queue: whoever leaves the queue before it, or a faster rate, brings its time forward.
 /// From its time on the tokens are its own, and count as admitted, until they are [redeemed](Self::redeem) or, when it is
-/// dropped, given back.
+/// dropped, given back. That holds whether anybody looks at that time or not, so that nobody who is late puts off the
+/// others.
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation {
     bucket: Arc<Bucket>,
@@ -37,7 +38,7 @@ impl Reservation {
         if let Err(RateLimitError::RateLimitExceeded { .. }) = result
             && bucket.desk().waits()
         {
-            result = supply::join(bucket.clone(), now, n).map(State::Queued);
+            result = supply::join(bucket.clone(), now, n, Kind::Reserved).map(State::Queued);
         }
         match result {
             Ok(state) => Ok(Self { bucket, n, state }),

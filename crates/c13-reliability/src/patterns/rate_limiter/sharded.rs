@@ -1,14 +1,18 @@
 //! The token bucket for many threads: it lends tokens to them in batches.
+//!
+//! Nothing is lost by lending: a thread's stock is at most a batch less one, as it borrows only when it holds less than
+//! is asked for, so all stocks together are below what was taken off the capacity.
 
 use super::config::RateLimiterConfig;
 use super::desk::{Desk, Terms};
 use super::error::RateLimitError;
 use super::permit::RateLimitPermit;
 use super::snapshot::RateLimiterSnapshot;
-use super::word::{Meter, Taken};
+use super::word::{Meter, Taken, Taker};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::Gate;
 use crate::snapshot::{Observed, Source};
+use crate::sync::primitive::Mutex;
 use crate::sync::{STOCKS, StripedStock};
 use crate::time::{Clock, Tick};
 use std::fmt;
@@ -22,8 +26,7 @@ use std::time::Duration;
 /// t`. Most decisions are then one subtraction on a line of the thread's own, without a reading of the clock.
 ///
 /// The price: up to half of the capacity may lie with threads that do not ask for it, so that others are refused early;
-/// and nobody can wait. It needs a large capacity, of 1,040 at least. Memory: 17 KB. Clones share one bucket. Settings
-/// are for good.
+/// and nobody can wait. It needs a large capacity, of 1,040 at least. Memory: 17 KB. Clones share one bucket.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::ShardedRateLimiter;
@@ -42,10 +45,12 @@ struct Shared {
     clock: Clock,
     stock: StripedStock,
     batch: u64,
-    capacity: u64,
     desk: Desk,
+    /// Locked while the settings change.
+    config: Mutex<RateLimiterConfig>,
 }
 
+const PART: &str = "sharded token bucket";
 /// The largest batch, and the smallest worth lending.
 const LARGEST_BATCH: u64 = 64;
 const SMALLEST_BATCH: u64 = 8;
@@ -88,24 +93,45 @@ impl ShardedRateLimiter {
     pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         check(&config)?;
         let batch = (config.burst / (2 * STOCKS)).min(LARGEST_BATCH);
-        let central = RateLimiterConfig {
-            burst: config.burst - batch * STOCKS,
-            ..config
-        };
         Ok(Self {
             shared: Arc::new(Shared {
-                meter: Meter::new(&central, clock.now()),
+                meter: Meter::new(&central(config, batch), clock.now()),
                 clock,
                 stock: StripedStock::new(),
                 batch,
-                capacity: config.burst,
-                desk: Desk::new(Terms {
-                    max_wait: Duration::ZERO,
-                    max_waiters: 0,
-                    shadow: config.shadow,
-                }),
+                desk: Desk::new(terms(&config)),
+                config: Mutex::new(config),
             }),
         })
+    }
+
+    /// The settings it goes by.
+    #[must_use]
+    pub fn config(&self) -> RateLimiterConfig {
+        *self.shared.config.lock()
+    }
+
+    /// Goes by other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and threads
+    /// keep what they were lent. How much is lent at a time stays as the first burst made it.
+    /// [`start_empty`](RateLimiterConfig::start_empty) has no effect any more.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense, as in [`with_config`](Self::with_config). Besides, the burst must be at least
+    /// twice what may be lent: 130 times the batch, which is a 130th of the first burst, at most 64. Nothing has changed
+    /// then.
+    pub fn reconfigure(&self, config: RateLimiterConfig) -> Result<(), ConfigError> {
+        check(&config)?;
+        if config.burst / (2 * STOCKS) < self.shared.batch {
+            let rule = "must be at least twice what may be lent, which the first burst has fixed";
+            return Err(ConfigError::new(PART, "burst", ConfigValue::Count(config.burst), rule));
+        }
+        let mut current = self.shared.config.lock();
+        let now = self.shared.clock.now();
+        self.shared.meter.change(now, &central(config, self.shared.batch));
+        self.shared.desk.change(terms(&config));
+        *current = config;
+        Ok(())
     }
 
     /// Takes `n` tokens if they are there. Never waits; 0 tokens are always there.
@@ -133,7 +159,7 @@ impl ShardedRateLimiter {
     /// How many tokens it holds at most, those that are lent included.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.shared.capacity
+        self.config().burst
     }
 
     /// The clock it goes by.
@@ -187,7 +213,7 @@ impl Shared {
 
     /// What is larger than a batch is none of the stocks' business.
     fn take_whole(&self, now: Tick, n: u64) -> bool {
-        matches!(self.meter.take(now, n), Taken::Yes) || self.meter.take_slowly(now, n, false)
+        matches!(self.meter.take(now, n), Taken::Yes) || self.meter.take_slowly(now, n, Taker::Newcomer)
     }
 
     fn refusal(&self, now: Tick, n: u64) -> RateLimitError {
@@ -213,8 +239,23 @@ impl Shared {
     }
 }
 
+/// The settings of the bucket that lends: all that may be lent is taken off its capacity.
+fn central(config: RateLimiterConfig, batch: u64) -> RateLimiterConfig {
+    RateLimiterConfig {
+        burst: config.burst - batch * STOCKS,
+        ..config
+    }
+}
+
+fn terms(config: &RateLimiterConfig) -> Terms {
+    Terms {
+        max_wait: Duration::ZERO,
+        max_waiters: 0,
+        shadow: config.shadow,
+    }
+}
+
 fn check(config: &RateLimiterConfig) -> Result<(), ConfigError> {
-    const PART: &str = "sharded token bucket";
     config.validate()?;
     if config.burst < LEAST_CAPACITY {
         let rule = "must be at least 1,040, to be worth lending from";

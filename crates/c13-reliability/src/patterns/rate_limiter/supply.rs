@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::error::{RateLimitError, Shortfall};
-use crate::sync::wait_queue::{Ahead, Owner, Place, Turn};
+use crate::sync::wait_queue::{Ahead, Kind, Owner, Place, Turn};
 use crate::time::{Clock, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -60,13 +60,13 @@ where
 
 /// Joins the queue for `n` at `now`, unless the queue is full or it is clear from the start that the wait would be too
 /// long.
-pub(super) fn join<P, S>(owner: P, now: Tick, n: u64) -> Result<Place<P>, RateLimitError>
+pub(super) fn join<P, S>(owner: P, now: Tick, n: u64, kind: Kind) -> Result<Place<P>, RateLimitError>
 where
     P: Deref<Target = S> + Clone,
     S: Supply,
 {
     let supply = &*owner;
-    Place::join(owner.clone(), n, |ahead| {
+    Place::join(owner.clone(), n, kind, |ahead| {
         let short = supply.shortfall(now, ahead, n);
         if ahead.waiting < supply.desk().max_waiters() && short.wait <= supply.desk().max_wait() {
             Ok(())
@@ -117,7 +117,7 @@ where
 {
     /// Joins the queue at `now` and waits as long as the limiter allows.
     pub(super) fn join(owner: P, now: Tick, n: u64) -> Result<Self, RateLimitError> {
-        let place = join(owner.clone(), now, n)?;
+        let place = join(owner.clone(), now, n, Kind::Present)?;
         let deadline = now + owner.desk().max_wait();
         Ok(Self::new(owner, place, n, Some(deadline)))
     }

@@ -41,6 +41,20 @@ struct Line(AtomicU64);
 struct Held {
     plan: Plan,
     warmth: Option<Warmth>,
+    /// Since when somebody waits, or when something was last given back: all that time the bucket has held too little for
+    /// the first who waits, so what was reserved may be paid as of any later time.
+    since: Tick,
+}
+
+/// For whom tokens are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taker {
+    /// Somebody who just came, and has to queue if others wait.
+    Newcomer,
+    /// The first who waits.
+    Waiter,
+    /// The first who waits, who gets them as of the time when they were there.
+    Reservation,
 }
 
 /// What came of an attempt.
@@ -88,7 +102,11 @@ impl Meter {
         Self {
             word: Line(AtomicU64::new(arrival | held_bit(warmth))),
             plan: Cells::new(&plan),
-            held: Mutex::new(Held { plan, warmth }),
+            held: Mutex::new(Held {
+                plan,
+                warmth,
+                since: now,
+            }),
         }
     }
 
@@ -126,30 +144,35 @@ impl Meter {
         plan.missing(word & ARRIVAL, now, n)
     }
 
-    /// Takes `n` tokens at `now`, if they are there, and nobody waits unless it is `for_waiter`. Takes the lock.
-    pub(super) fn take_slowly(&self, now: Tick, n: u64, for_waiter: bool) -> bool {
+    /// Takes `n` tokens at `now`, if they are there and it is the `taker`'s turn. Takes the lock.
+    pub(super) fn take_slowly(&self, now: Tick, n: u64, taker: Taker) -> bool {
         let mut held = self.hold(now);
         let (plan, warmth) = (held.plan, held.warmth);
         // A waiter that came before the burst was made smaller is served when the bucket is full.
-        if n > plan.burst && !for_waiter {
+        if n > plan.burst && taker == Taker::Newcomer {
             return false;
         }
         let at = plan.units(now);
+        let since = if taker == Taker::Reservation {
+            plan.units(held.since)
+        } else {
+            at
+        };
         let mut warmed = warmth;
         let taken = self.exchange(|word| {
             let arrival = word & ARRIVAL;
             let cost = match warmth {
                 Some(warmth) => {
-                    let (cost, after) = price(&plan, warmth, arrival, at, n);
+                    let (cost, after) = price(&plan, warmth, arrival, since, n);
                     warmed = Some(after);
                     cost
                 }
                 None => plan.cost(n),
             };
-            if word & WAITING != 0 && !for_waiter {
+            if word & WAITING != 0 && taker == Taker::Newcomer {
                 return None;
             }
-            plan.pay(arrival, at, cost)
+            plan.pay_as_of(arrival, since, at, cost)
         });
         if taken {
             held.warmth = warmed;
@@ -159,7 +182,8 @@ impl Meter {
 
     /// Gives `n` tokens back.
     pub(super) fn give_back(&self, now: Tick, n: u64) {
-        let held = self.hold(now);
+        let mut held = self.hold(now);
+        held.since = held.since.max(now);
         let plan = held.plan;
         self.exchange(|word| Some(plan.give_back(word & ARRIVAL, n)));
     }
@@ -227,9 +251,10 @@ impl Meter {
         self.word.0.load(Ordering::Relaxed) & WAITING != 0
     }
 
-    /// Notes whether somebody waits. Under the queue's lock.
-    pub(super) fn set_waiting(&self, waiting: bool) {
+    /// Notes whether somebody waits, from `now` on. Under the queue's lock.
+    pub(super) fn set_waiting(&self, now: Tick, waiting: bool) {
         if waiting {
+            self.held.lock().since = now;
             // Relaxed: what is given back before is in the word already, what comes later sees the bit.
             self.word.0.fetch_or(WAITING, Ordering::Relaxed);
         } else {
