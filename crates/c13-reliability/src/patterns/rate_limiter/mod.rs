@@ -21,13 +21,17 @@
 //! | limiter | bound | memory |
 //! |---|---|---|
 //! | [`TokenBucketRateLimiter`] | `capacity + rate · t` over any time t | one word |
+//! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; nobody can wait | 17 KB |
 //! | [`SlidingWindowRateLimiter`] | `max_requests` in any window | 8 bytes a request of the window |
+//! | the same, [approximate](SlidingWindowConfig::approximate) | right to within two where requests come evenly, at worst below `2 · max_requests` | two counters |
+//! | [`KeyedRateLimiter`] | any of them (but the sharded) for each key | 24 bytes a key of 8 bytes, `max_keys` at most |
 //!
 //! # Waiting
 //!
 //! [`try_acquire`](TokenBucketRateLimiter::try_acquire) never waits. [`acquire`](TokenBucketRateLimiter::acquire) waits
 //! at most the limiter's `max_wait`, first come first served; a caller whose turn would come too late is refused at once
 //! instead of at the end of its patience. A dropped caller takes nothing and holds nobody up.
+//! [`reserve`](TokenBucketRateLimiter::reserve) sets tokens aside for later.
 //!
 //! # Defaults
 //!
@@ -35,6 +39,37 @@
 //! |---|---|
 //! | `max_wait` | zero: `acquire` refuses at once |
 //! | `max_waiters` | [`DEFAULT_MAX_WAITERS`] |
+//! | `start_empty`, `paced`, `warm_up`, `shadow`, `approximate` | not set |
+//! | [`when_full`](KeyedConfig::when_full) of a keyed limiter | new keys are refused |
+//!
+//! All settings can be changed while the limiter runs, by `reconfigure`; what was used stays used.
+//!
+//! # What surprises
+//!
+//! - The burst is a setting of its own: a bucket of 100 that refills by 10 a second lets 100 through at once. Where that
+//!   is too many, make the burst small, or space requests evenly with [`paced`](RateLimiterConfig::paced).
+//! - Over any time t it is `capacity + rate · t`, so a full bucket admits up to twice the capacity in the time it takes to
+//!   refill. Where no window may hold more than its number, take a [`SlidingWindowRateLimiter`].
+//! - A request above the capacity is [its own error](RateLimitError::ExceedsCapacity): no wait would help.
+//! - A light request does not overtake a heavy one that waits.
+//! - Idle keys of a keyed limiter are forgotten when new keys come, or by [`evict_idle`](KeyedRateLimiter::evict_idle):
+//!   nothing runs in the background.
+//!
+//! # Metrics
+//!
+//! | name | kind | what |
+//! |---|---|---|
+//! | `reliability.rate_limit.allowed` | counter | requests that were admitted |
+//! | `reliability.rate_limit.rejected` | counter | requests that were refused |
+//! | `reliability.rate_limit.available`, `….capacity` | gauge | how many could be admitted at once, now and at most |
+//! | `reliability.rate_limit.waiting` | gauge | callers that wait |
+//! | `reliability.rate_limit.keys` | gauge | keys that are kept |
+//! | `reliability.rate_limit.evictions` | counter | keys that were idle and forgotten |
+//! | `reliability.rate_limit.untracked` | counter | requests of new keys that there was no room for |
+//!
+//! # How it compares
+//!
+//! `docs/rate-limiter-compared.md` holds it against other limiters, row by row.
 
 #[cfg(feature = "axum")]
 mod axum;
