@@ -1,5 +1,12 @@
 //! The limiters as their users meet them, in virtual time.
 
+mod bound;
+mod cancel;
+mod clocks;
+mod peers;
+mod settings;
+mod sharded;
+
 use super::*;
 use crate::error::Rejected;
 use crate::gate::{self, Gate, Outcome, Refusal};
@@ -200,48 +207,6 @@ fn a_window_lets_its_waiters_in_as_its_requests_leave() {
             ok(5, 2_000)
         ]
     );
-}
-
-#[test]
-fn settings_that_make_no_sense_are_refused_by_name() {
-    let refused = |capacity, rate| TokenBucketRateLimiter::try_new(capacity, rate).unwrap_err();
-    for rate in [
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        0.0,
-        -0.0,
-        -1.0,
-        1e-6,
-        1.1e9,
-        f64::MAX,
-    ] {
-        assert_eq!(refused(10, rate).setting, "rate", "{rate}");
-    }
-    for (capacity, rate) in [(0, 1.0), (u64::MAX, 1e9), (1 << 54, 1.0), (36_600, 1.0 / 86_400.0)] {
-        assert_eq!(refused(capacity, rate).setting, "burst", "{capacity} at {rate}/s");
-    }
-    assert_eq!(
-        refused(0, 1.0).to_string(),
-        "token bucket: `burst` is 0, but it must be at least 1"
-    );
-    let window = |window, max| SlidingWindowRateLimiter::try_new(window, max).unwrap_err().setting;
-    assert_eq!(window(Duration::ZERO, 1), "window");
-    assert_eq!(window(Duration::MAX, 1), "window");
-    assert_eq!(window(MS, 0), "max_requests");
-    assert_eq!(window(MS, u64::MAX), "max_requests");
-    let config = RateLimiterConfig::new(1.0, 1);
-    assert_eq!(
-        config.max_wait(Duration::MAX).validate().unwrap_err().setting,
-        "max_wait"
-    );
-    assert_eq!(config.max_waiters(0).validate().unwrap_err().setting, "max_waiters");
-}
-
-#[test]
-#[should_panic(expected = "token bucket: `rate` is NaN, but it must be from one a day")]
-fn a_constructor_for_known_settings_panics_with_the_rule() {
-    let _ = TokenBucketRateLimiter::new(1, f64::NAN);
 }
 
 #[test]
@@ -513,30 +478,4 @@ fn a_wait_that_a_change_makes_hopeless_ends_at_once() {
     executor.run_until_idle();
     let (result, at) = waiter.take().unwrap();
     assert_eq!((result, at), (Err(exceeded(1, 0, 10_000 * MS)), Tick::ZERO + 500 * MS));
-}
-
-#[test]
-fn a_clock_that_stands_still_or_jumps_by_years_is_survived() {
-    const YEAR: Duration = Duration::from_secs(365 * 86_400);
-    for (capacity, rate) in [(5, 1e9), (5, 10.0), (1_000, 1.0 / 65_536.0)] {
-        let (limiter, time) = bucket(capacity, rate);
-        for years in [0, 1, 1, 30, 400] {
-            time.advance(years * YEAR);
-            let mut admitted = 0;
-            for _ in 0..3 * capacity {
-                admitted += u64::from(limiter.try_acquire(1).is_ok());
-            }
-            let fresh = if years == 0 || years > 1 {
-                capacity
-            } else {
-                capacity.min((365.0 * 86_400.0 * rate) as u64)
-            };
-            assert_eq!(admitted, fresh, "{rate}/s after {years} years");
-        }
-        // The end of the clock's time: a bucket that cannot refill any more.
-        time.advance_to(Tick::MAX);
-        let _ = limiter.try_acquire(capacity);
-        let error = limiter.try_acquire(capacity).unwrap_err();
-        assert!(error.retry_after().is_some());
-    }
 }
