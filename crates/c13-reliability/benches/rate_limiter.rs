@@ -1,29 +1,31 @@
 //! What it costs to ask a rate limiter.
 //!
-//! `cargo bench -p c13-reliability --bench rate_limiter`
+//! `cargo bench -p c13-reliability --bench rate_limiter`. Side by side with `governor` and other peers they stand in the
+//! workspace `bench/`, because a peer would bring second versions of crates into the library's lock file.
 
 mod measure;
 
 use c13_reliability::patterns::rate_limiter::{
-    RateLimiterConfig, SlidingWindowConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
+    KeyedRateLimiter, RateLimiterConfig, ShardedRateLimiter, SlidingWindowConfig, SlidingWindowRateLimiter,
+    TokenBucketRateLimiter,
 };
+use c13_reliability::sync::Random;
 use c13_reliability::time::Clock;
 use measure::{head, ready, row};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;
 
+/// As good as without a limit.
+const PLENTY: RateLimiterConfig = RateLimiterConfig::new(1e9, 1_000_000_000);
+/// One a day.
+const NOTHING: RateLimiterConfig = RateLimiterConfig::new(1.0 / 86_400.0, 1);
+
 fn main() {
     let bucket = |config| TokenBucketRateLimiter::with_config(config, Clock::system()).expect("the settings are good");
-    let open = bucket(RateLimiterConfig::new(1e9, 1_000_000_000));
-    let empty = bucket(RateLimiterConfig::new(1.0 / 86_400.0, 1));
+    let open = bucket(PLENTY);
+    let empty = bucket(NOTHING);
     assert!(empty.try_acquire(1).is_ok());
-    let window = |length, calls| {
-        SlidingWindowRateLimiter::with_config(SlidingWindowConfig::new(length, calls), Clock::system())
-            .expect("the settings are good")
-    };
-    let wide = window(Duration::from_micros(1), 1_000);
-    let full = window(Duration::from_secs(3_600), 1);
-    assert!(full.try_acquire().is_ok());
     head();
     row("a token bucket, allowed", || {
         assert!(black_box(open.try_acquire(1)).is_ok());
@@ -34,10 +36,56 @@ fn main() {
     row("a token bucket, refused", || {
         assert!(black_box(empty.try_acquire(1)).is_err());
     });
-    row("an exact sliding window, allowed", || {
-        assert!(black_box(wide.try_acquire()).is_ok());
+    let sharded = ShardedRateLimiter::with_config(PLENTY, Clock::system()).expect("the settings are good");
+    row("a sharded token bucket, allowed", || {
+        assert!(black_box(sharded.try_acquire(1)).is_ok());
     });
-    row("an exact sliding window, refused", || {
-        assert!(black_box(full.try_acquire()).is_err());
+    windows();
+    for keys in [1_000, 1_000_000] {
+        keyed(keys);
+    }
+}
+
+fn windows() {
+    let window =
+        |config| SlidingWindowRateLimiter::with_config(config, Clock::system()).expect("the settings are good");
+    let wide = SlidingWindowConfig::new(Duration::from_micros(1), 1_000);
+    let full = SlidingWindowConfig::new(Duration::from_secs(3_600), 1);
+    for (kind, approximate) in [("an exact", false), ("an approximate", true)] {
+        let wide = window(wide.approximate(approximate));
+        row(&format!("{kind} sliding window, allowed"), || {
+            assert!(black_box(wide.try_acquire()).is_ok());
+        });
+        let full = window(full.approximate(approximate));
+        assert!(full.try_acquire().is_ok());
+        row(&format!("{kind} sliding window, refused"), || {
+            assert!(black_box(full.try_acquire()).is_err());
+        });
+    }
+}
+
+/// Asks for so many keys in no order.
+fn keyed(count: u64) {
+    let limiter = KeyedRateLimiter::<u64>::new(PLENTY, 2 * count as usize);
+    let refusing = KeyedRateLimiter::<u64>::new(NOTHING, 2 * count as usize);
+    let mut keys: Vec<u64> = (0..count).collect();
+    let random = Random::new(1);
+    for last in (1..keys.len()).rev() {
+        keys.swap(last, random.below(last as u64 + 1) as usize);
+    }
+    for key in &keys {
+        assert!(limiter.try_acquire(key, 1).is_ok() && refusing.try_acquire(key, 1).is_ok());
+    }
+    thread_local! { static NEXT: Cell<usize> = const { Cell::new(0) } }
+    let key = || {
+        let at = NEXT.get() % keys.len();
+        NEXT.set(at + 1);
+        &keys[at]
+    };
+    row(&format!("{count} keys, allowed"), || {
+        assert!(black_box(limiter.try_acquire(key(), 1)).is_ok());
+    });
+    row(&format!("{count} keys, refused"), || {
+        assert!(black_box(refusing.try_acquire(key(), 1)).is_err());
     });
 }

@@ -1,9 +1,10 @@
-//! A token bucket that lets a burst through and then its rate, one that lets callers wait, and an exact sliding window.
+//! A token bucket that lets a burst through and then its rate, one that lets callers wait or reserve, an exact sliding
+//! window, and a limit for each user.
 //!
 //! `cargo run -p c13-reliability --example rate_limiter_example`
 
 use c13_reliability::patterns::rate_limiter::{
-    RateLimitError, RateLimiterConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
+    KeyedRateLimiter, RateLimitError, RateLimiterConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
 };
 use c13_reliability::time::Clock;
 use std::time::Duration;
@@ -44,6 +45,14 @@ async fn main() {
         "four calls of nine had to wait for 50 ms each: {took:?}"
     );
 
+    let reservation = patient.reserve(2).expect("two tokens are there within 100 ms");
+    println!(
+        "\ntwo tokens reserved, to be had in {} ms",
+        reservation.wait().as_millis()
+    );
+    reservation.redeem().await;
+    println!("  and here they are");
+
     println!("\na window of 100 ms that holds 3 calls: the fourth waits for the first to leave it");
     let window = SlidingWindowRateLimiter::new(Duration::from_millis(100), 3);
     for call in 1..=4 {
@@ -61,4 +70,14 @@ async fn main() {
             Err(error) => println!("  call {call}: {error}"),
         }
     }
+
+    println!("\ntwo a second for each user, and three at once");
+    let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(2.0, 3), 100_000);
+    for user in ["ann", "ann", "ann", "ann", "bob", "ann"] {
+        let (result, quota) = users.decide(user, 1);
+        let answer = if result.is_ok() { "allowed" } else { "refused" };
+        println!("  {user}: {answer}, {} of {} left", quota.remaining, quota.limit);
+    }
+    println!("  refused most: {:?}", users.top_refused(1));
+    assert_eq!(users.top_refused(1), [("ann".to_owned(), 2)]);
 }
