@@ -54,8 +54,11 @@ fn windows() {
     for (kind, approximate) in [("an exact", false), ("an approximate", true)] {
         let wide = window(wide.approximate(approximate));
         row(&format!("{kind} sliding window, allowed"), || {
-            assert!(black_box(wide.try_acquire()).is_ok());
+            let _ = black_box(wide.try_acquire());
         });
+        let seen = wide.snapshot();
+        // Who is interrupted between the clock and the lock comes late, and may be refused.
+        assert!(seen.rejected * 1_000 < seen.allowed, "{seen:?}");
         let full = window(full.approximate(approximate));
         assert!(full.try_acquire().is_ok());
         row(&format!("{kind} sliding window, refused"), || {

@@ -13,9 +13,11 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-/// Parts are made as small as this, up to their largest number.
+/// Parts are made as small as this, up to their largest number; a few are made of fewer keys, so that threads seldom meet.
 const KEYS_A_PART: usize = 1_024;
 const MOST_PARTS: usize = 256;
+const KEYS_A_SMALL_PART: usize = 128;
+const MOST_SMALL_PARTS: usize = 16;
 /// How many places a new key looks at for idle keys, where there is room and where there is none.
 const SWEPT: usize = 8;
 const SEARCHED: usize = 64;
@@ -65,6 +67,7 @@ where
 {
     pub(super) fn new(rules: &R, max_keys: usize, seeds: Seeds) -> Self {
         let parts = (max_keys / KEYS_A_PART)
+            .max((max_keys / KEYS_A_SMALL_PART).min(MOST_SMALL_PARTS))
             .clamp(1, MOST_PARTS)
             .next_power_of_two()
             .min(MOST_PARTS);

@@ -109,9 +109,9 @@ impl<K, S> Table<K, S> {
 
     /// Adds a key that is not there.
     pub(super) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
-        // Never more than four fifths full, or walks become long.
-        if 5 * (self.len + 1) > 4 * self.places.len() {
-            self.rebuild((self.places.len() + self.places.len() / 2).max(SMALLEST));
+        // Never more than seven tenths full, or walks become long; half of the places are used after growing.
+        if 10 * (self.len + 1) > 7 * self.places.len() {
+            self.rebuild((self.places.len() + 2 * self.places.len() / 5).max(SMALLEST));
         }
         self.len += 1;
         self.place(Entry {
