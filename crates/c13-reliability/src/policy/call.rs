@@ -79,6 +79,9 @@ impl<'a, E> Call<'a, E> {
         if self.parts.config.rate_limit_per == RateLimitPer::Call {
             self.pass_rate_limit().await?;
         }
+        if self.parts.limit.is_some() {
+            self.pass_limit().await?;
+        }
         let place = self.enter().await?;
         let result = self.run_attempts(operation, rules).await;
         match place {
@@ -100,6 +103,10 @@ impl<'a, E> Call<'a, E> {
         if let Some(limiter) = &self.parts.rate_limit {
             let limited = limiter.try_acquire_at(self.started, 1);
             limited.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after()))?;
+        }
+        if let Some(limit) = &self.parts.limit {
+            let limited = limit.try_pass();
+            limited.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after))?;
         }
         let place = self
             .parts
@@ -195,6 +202,21 @@ impl<'a, E> Call<'a, E> {
 
     fn retrying(&self) -> Option<&'a crate::patterns::retry::RetryExecutor> {
         self.parts.retry.as_ref().filter(|_| !self.once)
+    }
+
+    /// The limit beside the policy's own, which may have to ask somebody else, or to wait.
+    async fn pass_limit(&mut self) -> Result<(), PolicyError<E>> {
+        let Some(limit) = &self.parts.limit else {
+            return Ok(());
+        };
+        if limit.try_pass().is_ok() {
+            return Ok(());
+        }
+        self.waited = true;
+        match until(self.parts, self.end, limit.pass()).await {
+            Ok(passed) => passed.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after)),
+            Err(end) => Err(self.over(end)),
+        }
     }
 
     async fn pass_rate_limit(&mut self) -> Result<(), PolicyError<E>> {

@@ -5,8 +5,8 @@ use super::parts::Parts;
 use super::rules::{ByResult, Given, Rules};
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
-use crate::error::ConfigError;
-use crate::gate::Outcome;
+use crate::error::{ConfigError, Rejected};
+use crate::gate::{Gate, Outcome};
 use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
@@ -102,6 +102,21 @@ impl Policy {
         let parts = self.shared.parts.load().with_settings(config, &self.shared.random)?;
         self.shared.parts.store(Arc::new(parts));
         Ok(())
+    }
+
+    /// Asks this limit too, once a call, after the policy's own: one that other policies use as well, or one that a
+    /// fleet shares, such as `SharedRateLimiter`. It takes the place of one that was given before, and stays when settings
+    /// change.
+    ///
+    /// Its permits must mean nothing but that a call was counted, as those of all rate limiters do.
+    pub fn limit_by<G>(&self, gate: G)
+    where
+        G: Gate + 'static,
+        G::Rejection: Into<Rejected>,
+    {
+        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.shared.parts.load().with_limit(Arc::new(gate));
+        self.shared.parts.store(Arc::new(parts));
     }
 
     /// The settings.

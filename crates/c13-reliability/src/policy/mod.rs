@@ -36,6 +36,7 @@ pub mod file;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
+mod limit;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]

@@ -1,6 +1,7 @@
 //! The parts of a policy as they are at one time, and how they go over into those of other settings.
 
 use super::PolicyConfig;
+use super::limit::AnyLimit;
 use crate::error::ConfigError;
 use crate::gate::{Gate, Outcome, Permit as _};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
@@ -12,6 +13,7 @@ use crate::patterns::retry::RetryExecutor;
 use crate::snapshot::Reading;
 use crate::sync::Random;
 use crate::time::Clock;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The parts of a policy, and the clock they share. A call goes by the ones that it began with.
@@ -19,6 +21,8 @@ pub(super) struct Parts {
     pub(super) config: PolicyConfig,
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
+    /// Another rate limit, that settings know nothing of.
+    pub(super) limit: Option<Arc<dyn AnyLimit>>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
     pub(super) retry: Option<RetryExecutor>,
@@ -45,6 +49,7 @@ impl Parts {
             config: PolicyConfig::NONE,
             clock,
             rate_limit: None,
+            limit: None,
             bulkhead: None,
             adaptive: None,
             retry: None,
@@ -52,6 +57,21 @@ impl Parts {
             circuit_breaker: None,
         };
         none.with_settings(config, random)
+    }
+
+    /// The same parts, with this limit beside the policy's own.
+    pub(super) fn with_limit(&self, limit: Arc<dyn AnyLimit>) -> Self {
+        Self {
+            config: self.config,
+            clock: self.clock.clone(),
+            rate_limit: self.rate_limit.clone(),
+            limit: Some(limit),
+            bulkhead: self.bulkhead.clone(),
+            adaptive: self.adaptive.clone(),
+            retry: self.retry.clone(),
+            hedge: self.hedge.clone(),
+            circuit_breaker: self.circuit_breaker.clone(),
+        }
     }
 
     /// Whether the hedge draws on the budget of retry.
@@ -133,6 +153,7 @@ impl Parts {
             config,
             clock: clock.clone(),
             rate_limit,
+            limit: self.limit.clone(),
             bulkhead,
             adaptive,
             retry,

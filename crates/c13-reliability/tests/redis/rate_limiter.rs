@@ -7,6 +7,8 @@ use c13_reliability::distributed::Redis;
 use c13_reliability::distributed::rate_limiter::{
     DecidedBy, Limit, OnFailure, RedisQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
 };
+use c13_reliability::patterns::rate_limiter::TokenBucketRateLimiter;
+use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::time::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,4 +160,40 @@ async fn several_limits_give_together_or_not_at_all_and_every_key_lapses() {
         let ttl: i64 = server.ask(&["PTTL", key]).parse().unwrap();
         assert!(ttl > 0, "{key} stays for ever: {ttl}");
     }
+}
+
+#[tokio::test]
+async fn policies_go_by_a_limit_that_a_fleet_shares_or_by_one_of_their_own_process() {
+    let config = SharedLimitConfig::DEFAULT
+        .sharing(Sharing::Exact)
+        .request_timeout(ms(500));
+    let key = crate::key("policy");
+    let shared = || {
+        let backend = Arc::new(RedisQuota::new(Redis::open(&shared_url()).unwrap()));
+        SharedRateLimiter::try_new(backend, vec![Limit::new(&key, 0.001, 3)], config).unwrap()
+    };
+    // Two stand for two processes: they have nothing in common but the key.
+    let policies = [0, 1].map(|_| Policy::new(PolicyConfig::NONE).unwrap());
+    policies.iter().for_each(|policy| policy.limit_by(shared()));
+    let call = async |policy: &Policy| policy.call(|| async { Ok::<_, std::io::Error>(()) }).await;
+    for n in 0..3 {
+        call(&policies[n % 2]).await.unwrap();
+    }
+    for policy in &policies {
+        let refused = call(policy).await.unwrap_err();
+        assert!(
+            refused.is_rate_limited() && refused.retry_after() > Some(Duration::from_secs(60)),
+            "{refused:?}"
+        );
+        assert_eq!(refused.attempts(), 0);
+    }
+    // A limiter of this process is as good, and settings that change leave it there.
+    let local = TokenBucketRateLimiter::new(1, 0.001);
+    policies[0].limit_by(local.clone());
+    policies[1].limit_by(local);
+    policies[1]
+        .reconfigure(PolicyConfig::NONE.attempt_timeout(Duration::from_secs(1)))
+        .unwrap();
+    call(&policies[0]).await.unwrap();
+    assert!(call(&policies[1]).await.unwrap_err().is_rate_limited());
 }
