@@ -7,7 +7,7 @@ use super::parts::{Parts, Place};
 use super::rules::Rules;
 use crate::error::Layer;
 use crate::gate::{Outcome, Permit as _};
-use crate::patterns::retry::{Decision, GiveUp, RetryState, Verdict};
+use crate::patterns::retry::{Decision, GiveUp, RetryExecutor, RetryState, Verdict};
 use crate::time::{Deadline, Elapsed, Tick};
 use std::future::Future;
 use std::time::Duration;
@@ -24,6 +24,17 @@ pub(super) struct Call<'a, E> {
     /// Whether it can be made once only: no retry, no hedge.
     pub(super) once: bool,
     last_error: Option<E>,
+}
+
+/// A call that retry was told of and that is not over: dropped so, or by a panic, it is counted as abandoned.
+struct Open<'a>(Option<&'a RetryExecutor>);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(retry) = self.0 {
+            retry.abandon();
+        }
+    }
 }
 
 /// When a call must end, and how long it has from its start.
@@ -141,7 +152,8 @@ impl<'a, E> Call<'a, E> {
         Fut: Future<Output = Result<T, E>>,
         R: Rules<T, E>,
     {
-        if let Some(retry) = self.retrying() {
+        let mut open = Open(self.retrying());
+        if let Some(retry) = open.0 {
             self.retry = retry.begin();
             if let Some(end) = self.end {
                 self.retry.stop_at(end.at);
@@ -153,6 +165,7 @@ impl<'a, E> Call<'a, E> {
             }
             let stop = match self.attempt(operation, rules).await {
                 Ok(value) => {
+                    open.0 = None;
                     self.finish(None);
                     return Ok(value);
                 }
@@ -168,7 +181,10 @@ impl<'a, E> Call<'a, E> {
                         self.parts.clock.sleep(pause).await;
                     }
                 }
-                Err(gave_up) => return self.ended(stop, gave_up),
+                Err(gave_up) => {
+                    open.0 = None;
+                    return self.ended(stop, gave_up);
+                }
             }
         }
     }
@@ -200,7 +216,7 @@ impl<'a, E> Call<'a, E> {
         }
     }
 
-    fn retrying(&self) -> Option<&'a crate::patterns::retry::RetryExecutor> {
+    fn retrying(&self) -> Option<&'a RetryExecutor> {
         self.parts.retry.as_ref().filter(|_| !self.once)
     }
 

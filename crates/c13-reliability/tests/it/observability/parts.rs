@@ -12,6 +12,7 @@ use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorC
 use c13_reliability::snapshot::Registry;
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Executor};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -167,9 +168,13 @@ fn a_policy_reports_its_parts_under_its_name() {
     for _ in 0..10 {
         executor.block_on(async { assert!(policy.call(|| async { Ok::<_, &str>(()) }).await.is_ok()) });
     }
+    let never = policy.call(pending::<Result<(), &str>>);
+    assert!(executor.block_on(executor.clock().timeout(ms(1), never)).is_err());
     let text = text(&registry);
     for line in [
-        "reliability_rate_limit_allowed_total{name=\"payments\"} 10",
+        "reliability_rate_limit_allowed_total{name=\"payments\"} 11",
+        "reliability_retry_calls_total{name=\"payments\",result=\"abandoned\"} 1",
+        "reliability_circuit_breaker_calls_total{name=\"payments\",result=\"abandoned\"} 1",
         "reliability_retry_calls_total{name=\"payments\",result=\"first_try\"} 10",
         "reliability_circuit_breaker_calls_total{name=\"payments\",result=\"success\"} 10",
     ] {
