@@ -16,13 +16,15 @@ pin_project! {
         make: F,
         classify: C,
         state: RetryState,
+        // It has begun and is not over.
+        is_open: bool,
         #[pin]
         step: Step<Fut>,
     }
 
     impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C> {
         fn drop(this: Pin<&mut Self>) {
-            if !matches!(this.step, Step::Begin | Step::Over) {
+            if this.is_open {
                 this.executor.abandon();
             }
         }
@@ -37,7 +39,6 @@ pin_project! {
         Wait { #[pin] sleep: Sleep },
         // The wait is over.
         Again,
-        Over,
     }
 }
 
@@ -48,6 +49,7 @@ impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
             make,
             classify,
             state: RetryState::new(),
+            is_open: false,
             step: Step::Begin,
         }
     }
@@ -66,6 +68,7 @@ where
         let mut this = self.as_mut().project();
         if let StepProjection::Begin = this.step.as_mut().project() {
             this.executor.begin_at(this.state);
+            *this.is_open = true;
             let attempt = (this.make)();
             this.step.set(Step::Attempt { attempt });
             let StepProjection::Attempt { attempt } = this.step.project() else {
@@ -76,9 +79,8 @@ where
             let verdict = (this.classify)(&result);
             return match result {
                 Ok(value) if verdict == Verdict::Final => {
-                    let mut this = self.project();
-                    this.executor.finish(this.state, None);
-                    this.step.set(Step::Over);
+                    *this.is_open = false;
+                    this.executor.first_try();
                     Poll::Ready(Ok(value))
                 }
                 result => self.go_on(cx, Some((result, verdict))),
@@ -121,7 +123,7 @@ where
             };
             match this.executor.judge(this.state, result, verdict) {
                 Judged::Over(result) => {
-                    this.step.set(Step::Over);
+                    *this.is_open = false;
                     return Poll::Ready(result);
                 }
                 // The attempt is dropped before the wait.

@@ -308,6 +308,12 @@ impl RetryExecutor {
         self.counters.add(counter, 1);
     }
 
+    /// Counts a call whose first attempt succeeded.
+    #[inline]
+    pub(super) fn first_try(&self) {
+        self.counters.add(FIRST_TRY, 1);
+    }
+
     /// Counts a call that was dropped, or panicked, before its end.
     #[cold]
     pub fn abandon(&self) {

@@ -21,6 +21,8 @@ pin_project! {
         timeout: H,
         #[pin]
         future: F,
+        // It has begun and is not over.
+        is_open: bool,
         #[pin]
         stage: Stage,
     }
@@ -30,7 +32,7 @@ pin_project! {
         H: Borrow<Timeout>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !matches!(this.stage, Stage::New | Stage::Over) {
+            if this.is_open {
                 this.timeout.borrow().abandoned();
             }
         }
@@ -41,10 +43,9 @@ pin_project! {
     #[project = StageProjection]
     enum Stage {
         New,
-        /// It has been polled; there is no limit and no deadline, or they are not known yet.
+        /// There is no limit and no deadline.
         Free,
         Waiting { #[pin] sleep: Sleep, deadline: Deadline, late: Late },
-        Over,
     }
 }
 
@@ -63,6 +64,7 @@ where
         Self {
             timeout,
             future,
+            is_open: false,
             stage: Stage::New,
         }
     }
@@ -81,21 +83,19 @@ where
         if let StageProjection::New = this.stage.as_mut().project() {
             let timeout: &Timeout = (*this.timeout).borrow();
             if Deadline::is_over(timeout.clock()) {
-                this.stage.set(Stage::Over);
                 return Poll::Ready(Err(timeout.late(Late::DeadlineExceeded)));
             }
-            // From here on it counts, also if the future panics.
-            this.stage.set(Stage::Free);
+            *this.is_open = true;
             // Only what has to wait pays for the clock and the timer.
             let within = Within::nanos(timeout.limit_nanos());
             if let Poll::Ready(result) = this.future.as_mut().poll(cx) {
+                *this.is_open = false;
                 timeout.completed();
-                this.stage.set(Stage::Over);
                 return Poll::Ready(result.map_err(TimeoutError::CallFailed));
             }
             drop(within);
             this.stage.set(Stage::waiting(timeout));
-            return Self::poll_limit(timeout, this.stage, cx);
+            return Self::poll_limit(timeout, this.is_open, this.stage, cx);
         }
         self.poll_again(cx)
     }
@@ -112,31 +112,31 @@ where
         let mut this = self.project();
         let _carried = match this.stage.as_mut().project() {
             StageProjection::Waiting { deadline, .. } => Some(Carried::until(*deadline)),
-            StageProjection::New | StageProjection::Free | StageProjection::Over => None,
+            StageProjection::New | StageProjection::Free => None,
         };
         let timeout: &Timeout = (*this.timeout).borrow();
         if let Poll::Ready(result) = this.future.poll(cx) {
+            *this.is_open = false;
             timeout.completed();
-            this.stage.set(Stage::Over);
             return Poll::Ready(result.map_err(TimeoutError::CallFailed));
         }
-        Self::poll_limit(timeout, this.stage, cx)
+        Self::poll_limit(timeout, this.is_open, this.stage, cx)
     }
 
     /// Whether time is up, after the future had to wait.
     #[inline(never)]
     fn poll_limit(
         timeout: &Timeout,
-        mut stage: Pin<&mut Stage>,
+        is_open: &mut bool,
+        stage: Pin<&mut Stage>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, TimeoutError<E>>> {
-        let StageProjection::Waiting { sleep, late, .. } = stage.as_mut().project() else {
+        let StageProjection::Waiting { sleep, late, .. } = stage.project() else {
             return Poll::Pending;
         };
-        let late = *late;
         ready!(sleep.poll(cx));
-        stage.set(Stage::Over);
-        Poll::Ready(Err(timeout.late(late)))
+        *is_open = false;
+        Poll::Ready(Err(timeout.late(*late)))
     }
 }
 
