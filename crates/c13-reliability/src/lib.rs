@@ -33,3 +33,12 @@ pub mod verdict;
 pub mod window;
 
 pub use error::{ConfigError, Layer, Rejected};
+
+/// The snippets of the README and the guide, run as documentation tests.
+#[cfg(all(doctest, feature = "toml", feature = "tokio"))]
+mod snippets {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/policies.md")]
+    struct Policies;
+}

@@ -1,0 +1,91 @@
+//! A policy around the queries of a sqlx pool. With `DATABASE_URL` it asks that Postgres; without, one that is down, which
+//! is when a policy earns its keep.
+
+use c13_reliability::gate::Outcome;
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
+use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
+use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, TypedPolicy};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use std::error::Error;
+use std::time::Duration;
+
+/// Whether the database itself is in trouble: the connection, the pool, or the server's state. A query that is wrong says
+/// nothing of the database, and is not worth another attempt.
+fn is_trouble(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => true,
+        // Classes of SQLSTATE: connection exception, out of resources, intervention by the operator, system error.
+        sqlx::Error::Database(error) => {
+            let code = error.code();
+            let class = code.as_deref().and_then(|code| code.get(..2));
+            matches!(class, Some("08" | "53" | "57" | "58"))
+        }
+        _ => false,
+    }
+}
+
+/// As many calls at a time as the pool has connections: who waits for a connection waits here, where it is counted.
+fn database(connections: u32) -> Result<TypedPolicy<i32, sqlx::Error>, Box<dyn Error>> {
+    let retry = RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::from_millis(20)));
+    let config = PolicyConfig::NONE
+        .total_timeout(Duration::from_secs(2))
+        .attempt_timeout(Duration::from_millis(900))
+        .bulkhead(BulkheadConfig::new(connections).queue(connections, Duration::from_millis(500)))
+        .retry(retry)
+        .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(4));
+    let policy = Policy::new(config)?.typed();
+    Ok(policy
+        .classify(|result| match result {
+            Err(error) if !is_trouble(error) => Outcome::Ignored,
+            result => Outcome::of(result),
+        })
+        .verdict(|result| match result {
+            Err(error) if is_trouble(error) => Verdict::Retry,
+            _ => Verdict::Final,
+        }))
+}
+
+async fn select(
+    pool: &PgPool,
+    policy: &TypedPolicy<i32, sqlx::Error>,
+    query: &'static str,
+) -> Result<i32, PolicyError<sqlx::Error>> {
+    policy.call(|| sqlx::query_scalar(query).fetch_one(pool)).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let connections = 4;
+    // Nobody listens on the port of "discard".
+    let url = std::env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://app@127.0.0.1:9/app".to_owned());
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_millis(800))
+        .connect_lazy(&url)?;
+    let policy = database(connections)?;
+
+    match select(&pool, &policy, "SELECT 40 + 2").await {
+        Ok(answer) => {
+            println!("the database answers {answer}");
+            assert_eq!(answer, 42);
+            let wrong = select(&pool, &policy, "SELECT nonsense")
+                .await
+                .expect_err("there is no such column");
+            println!("a wrong query is made once: {wrong}");
+            assert_eq!(wrong.attempts(), 1);
+        }
+        Err(down) => {
+            println!("the database is down: {down}");
+            assert_eq!(down.attempts(), 2);
+            let _ = select(&pool, &policy, "SELECT 1").await;
+            let refused = select(&pool, &policy, "SELECT 1")
+                .await
+                .expect_err("four failures in a row");
+            println!("and is left alone: {refused}");
+            assert!(refused.is_circuit_open());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! gRPC behind policies on both sides: a server that refuses by status and push-back, a client that retries and honours
+//! deadlines. The service is written out by hand, so that no protocol compiler is needed.
+
+use bytes::{Buf, BufMut, Bytes};
+use c13_examples::{grpc_outcome, grpc_verdict};
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
+use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
+use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::policy::{InboundLayer, Policy, PolicyConfig, PolicyError};
+use c13_reliability::sync::Random;
+use c13_reliability::time::{Clock, Deadline};
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tonic::body::Body;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::{self, uri::PathAndQuery};
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Request, Response, Status};
+use tower::Service;
+
+const PATH: &str = "/c13.Echo/Say";
+
+/// Messages as they are, without a schema.
+#[derive(Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = from.remaining();
+        Ok(Some(from.copy_to_bytes(length)))
+    }
+}
+
+/// Says what it was told; to "slow" after a second, to "time" how much of it is left.
+#[derive(Clone)]
+struct Echo {
+    clock: Clock,
+}
+
+impl UnaryService<Bytes> for Echo {
+    type Response = Bytes;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Status>> + Send>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let clock = self.clock.clone();
+        Box::pin(async move {
+            let message = request.into_inner();
+            match &*message {
+                b"slow" => clock.sleep(Duration::from_secs(1)).await,
+                b"time" => {
+                    let left = Deadline::current(&clock).map(|deadline| deadline.remaining(&clock).as_millis());
+                    return Ok(Response::new(left.unwrap_or(0).to_string().into()));
+                }
+                _ => {}
+            }
+            Ok(Response::new(message))
+        })
+    }
+}
+
+impl NamedService for Echo {
+    const NAME: &'static str = "c13.Echo";
+}
+
+impl Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let echo = self.clone();
+        Box::pin(async move { Ok(Grpc::new(Raw).unary(echo, request).await) })
+    }
+}
+
+/// One call: the time that is left goes with it.
+async fn say(channel: Channel, clock: &Clock, word: &'static str) -> Result<Bytes, Status> {
+    let mut client = tonic::client::Grpc::new(channel);
+    client
+        .ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut request = Request::new(Bytes::from_static(word.as_bytes()));
+    if let Some(deadline) = Deadline::current(clock) {
+        request.set_timeout(deadline.remaining(clock));
+    }
+    let response = client.unary(request, PathAndQuery::from_static(PATH), Raw).await?;
+    Ok(response.into_inner())
+}
+
+/// The code that the server answered with.
+fn code<T>(result: &Result<T, PolicyError<Status>>) -> Option<Code> {
+    result.as_ref().err()?.error().map(Status::code)
+}
+
+fn policy(config: PolicyConfig) -> Result<Policy, Box<dyn Error>> {
+    Ok(Policy::with_clock(config, Clock::tokio(), Random::from_entropy())?)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let clock = Clock::tokio();
+    let inbound = policy(
+        PolicyConfig::NONE
+            .rate_limit(RateLimiterConfig::new(4.0, 3))
+            .bulkhead(BulkheadConfig::new(8)),
+    )?;
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)?;
+    let address = incoming.local_addr()?;
+    let echo = Echo { clock: clock.clone() };
+    let server = Server::builder().layer(InboundLayer::new(inbound)).add_service(echo);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let channel = Channel::from_shared(format!("http://{address}"))?.connect_lazy();
+
+    let once = policy(PolicyConfig::NONE.total_timeout(Duration::from_millis(200)))?
+        .typed()
+        .verdict(grpc_verdict);
+    let told = once.call(|| say(channel.clone(), &clock, "time")).await?;
+    println!(
+        "the server sees the caller's deadline: {} ms are left",
+        String::from_utf8_lossy(&told)
+    );
+    assert!((1..=200).contains(&String::from_utf8_lossy(&told).parse::<u64>()?));
+
+    let late = once
+        .call(|| say(channel.clone(), &clock, "slow"))
+        .await
+        .expect_err("a second is too long");
+    println!("a slow answer: {late}");
+
+    // The burst is three, of which two are spent: the server refuses by 8, resource exhausted, and says when to come back.
+    let mut refused = None;
+    for _ in 0..3 {
+        let result = once.call(|| say(channel.clone(), &clock, "hello")).await;
+        refused = refused.or(code(&result));
+    }
+    println!("beyond the server's rate: {refused:?}");
+    assert_eq!(refused, Some(Code::ResourceExhausted));
+
+    // A client that retries comes back when it was told to.
+    let patient = PolicyConfig::NONE
+        .total_timeout(Duration::from_secs(5))
+        .retry(RetryConfig::new(3, RetryStrategy::FixedDelay(Duration::from_millis(1))))
+        .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(20));
+    let patient = policy(patient)?.typed().classify(grpc_outcome).verdict(grpc_verdict);
+    for _ in 0..4 {
+        let answer = patient.call(|| say(channel.clone(), &clock, "hello")).await?;
+        assert_eq!(answer, "hello");
+    }
+    println!("with retries: four more answers, each as soon as the server allowed it");
+    Ok(())
+}
