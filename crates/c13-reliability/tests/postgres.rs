@@ -10,6 +10,10 @@ mod fencing;
 mod outage;
 
 use c13_reliability::microservices::health::{DatabaseHealthChecker, HealthStatus};
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
+use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::time::Clock;
 use outage::{INTERVAL, Observed, TIMEOUT, message, tasks};
 use sqlx::PgPool;
@@ -197,4 +201,38 @@ async fn a_postgres_that_hangs_costs_one_timeout_at_a_time_and_no_pile_of_tasks(
     server.signal("CONT");
     let (back, _) = observed.until(HealthStatus::Healthy, SECOND).await;
     println!("Postgres stopped: ready {back:?} after it went on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_leaves_a_killed_postgres_alone_and_comes_back_with_it() {
+    let mut server = Server::new("policy");
+    server.ready().await;
+    let pool = server.pool();
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(4).open_for(INTERVAL);
+    let config = PolicyConfig::NONE
+        .total_timeout(5 * SECOND)
+        .bulkhead(BulkheadConfig::new(3).queue(10, SECOND))
+        .retry(RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::from_millis(1))))
+        .circuit_breaker(breaker);
+    let policy = Policy::new(config).unwrap();
+    let ask = || policy.call(|| sqlx::query_scalar::<_, i32>("SELECT 40 + 2").fetch_one(&pool));
+    assert_eq!(ask().await.unwrap(), 42);
+
+    server.kill();
+    let mut refused = 0;
+    for _ in 0..20 {
+        refused += usize::from(ask().await.unwrap_err().is_circuit_open());
+    }
+    assert!(refused >= 10, "{refused} of 20 calls were refused at once");
+
+    server.restart();
+    server.ready().await;
+    let clock = Clock::system();
+    let limit = clock.now() + 10 * SECOND;
+    while policy.circuit_breaker().unwrap().current_state() != CircuitState::Closed {
+        assert!(clock.now() < limit, "the circuit does not close");
+        let _ = ask().await;
+        clock.sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(ask().await.unwrap(), 42);
 }

@@ -304,3 +304,27 @@ fn fits(pattern: &str, text: &str) -> bool {
         _ => panic!("the schema has the pattern {pattern:?}, which this check does not know"),
     }
 }
+
+#[test]
+fn a_wrong_file_ends_with_2_and_tells_every_mistake() {
+    let folder = Folder::new("wrong");
+    let wrong = "[policy.a]\ntimeout = { total = \"1s\", attempt = \"2s\" }\nretry.max_attempts = 3\nbulkhed = false\n";
+    fs::write(folder.0.join("reliability.toml"), wrong).expect("the folder was made just now");
+    for command in [
+        &["config", "check"][..],
+        &["config", "show"],
+        &["config", "explain", "a"],
+    ] {
+        let output = folder.c13(command);
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        let err = String::from_utf8_lossy(&output.stderr);
+        for words in [
+            "an attempt must not take longer than the whole call",
+            "write `max_retries = 2`",
+            "did you mean `bulkhead`?",
+            "3 errors",
+        ] {
+            assert!(err.contains(words), "{command:?} does not say {words:?}: {err}");
+        }
+    }
+}
