@@ -103,19 +103,11 @@ impl Background {
         let task = &self.scheduler.snapshot().tasks[0];
         must_be(&mut ticks, "runs", task.runs, seen.successes);
         // Relaxed: it has stopped.
-        must_be(
-            &mut ticks,
-            "runs and missed ticks",
-            task.runs + task.missed,
-            self.beats.known.load(Ordering::Relaxed),
-        );
+        let known = self.beats.known.load(Ordering::Relaxed);
+        must_be(&mut ticks, "runs and missed ticks", task.runs + task.missed, known);
         // Relaxed: as above.
-        must_be(
-            &mut ticks,
-            "ticks that drifted",
-            self.beats.drifted.load(Ordering::Relaxed),
-            0,
-        );
+        let drifted = self.beats.drifted.load(Ordering::Relaxed);
+        must_be(&mut ticks, "ticks that drifted", drifted, 0);
 
         let mut children = Vec::new();
         self.supervisor.shut_down();

@@ -181,12 +181,8 @@ impl Part for Exclusion {
     fn audit(&self, seen: &Counts) -> Vec<String> {
         let mut faults = Vec::new();
         // Relaxed: nothing runs any more.
-        must_be(
-            &mut faults,
-            "times that two held it",
-            self.overlaps.load(Ordering::Relaxed),
-            0,
-        );
+        let overlaps = self.overlaps.load(Ordering::Relaxed);
+        must_be(&mut faults, "times that two held it", overlaps, 0);
         must_be(&mut faults, "releases that failed", seen.failures, 0);
         faults
     }
