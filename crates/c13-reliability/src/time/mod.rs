@@ -46,4 +46,4 @@ pub use timeout::{Elapsed, Timeout};
 #[cfg(any(test, feature = "test-util"))]
 pub use virtual_time::VirtualTime;
 #[cfg(feature = "tokio")]
-pub(crate) use wall::wall_micros;
+pub use wall::wall_micros;

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
     clippy::disallowed_methods,
     reason = "a fence outlives the machine's uptime, which no other clock does"
 )]
-pub(crate) fn wall_micros() -> u64 {
+#[must_use]
+pub fn wall_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

@@ -3,10 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use c13_reliability::distributed::Redis;
-use c13_reliability::time::Clock;
+use c13_reliability::time::{Clock, wall_micros};
 
 /// Where the text is.
 #[derive(Debug)]
@@ -63,10 +63,6 @@ async fn ask<T: redis::FromRedisValue>(redis: &Redis, command: &redis::Cmd) -> R
     redis::from_redis_value(value).map_err(|error| error.to_string())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what outlives the machine's uptime is dated by the calendar"
-)]
 fn in_file<T>(path: &PathBuf, mut change: impl FnMut(&str, u64) -> (String, T)) -> io::Result<T> {
     let mut file: File = OpenOptions::new()
         .read(true)
@@ -77,8 +73,7 @@ fn in_file<T>(path: &PathBuf, mut change: impl FnMut(&str, u64) -> (String, T)) 
     file.lock()?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (changed, value) = change(&text, u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+    let (changed, value) = change(&text, wall_micros());
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(changed.as_bytes())?;
