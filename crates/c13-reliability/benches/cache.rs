@@ -2,7 +2,7 @@
 //! slow source; and what memory it takes while ten million keys pass through.
 //!
 //! `cargo bench -p c13-reliability --bench cache`. Compare rows of one run with each other: absolute times drift on shared
-//! machines.
+//! machines. With words behind `--` it runs only the first row and those whose names contain one of them.
 
 use bytes::Bytes;
 use c13_reliability::patterns::cache::{Cache, CacheConfig, RecommendationCache};
@@ -49,6 +49,14 @@ fn main() {
             drop(black_box(full.get(&key)));
         }),
     ];
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let asked = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let cases: Vec<_> = cases
+        .into_iter()
+        .enumerate()
+        .filter(|(row, (name, _))| *row == 0 || asked(name))
+        .map(|(_, case)| case)
+        .collect();
     let keys = zipf();
     let mut times = vec![[Vec::new(), Vec::new()]; cases.len()];
     for _ in 0..RUNS {
@@ -62,8 +70,10 @@ fn main() {
         let (first, second) = (one / medians[0][0], two / medians[0][1]);
         println!("{name:<44} {one:>8.1} {first:>6.2} {two:>8.1} {second:>6.2}");
     }
-    before_a_slow_source();
-    while_keys_pass_through();
+    if words.is_empty() {
+        before_a_slow_source();
+        while_keys_pass_through();
+    }
 }
 
 fn value() -> Bytes {

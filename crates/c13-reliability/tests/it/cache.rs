@@ -430,6 +430,53 @@ fn a_load_says_how_long_to_keep_what_it_brought() {
 }
 
 #[test]
+fn whatever_is_set_entries_with_times_of_their_own_end_and_all_others_stay() {
+    let base = CacheConfig::new().jitter(0.0);
+    let year = 365 * 24 * 3_600 * SECOND;
+    let settings = [
+        base,
+        base.negative_ttl(2 * SECOND),
+        base.ttl(year).negative_ttl(2 * SECOND),
+        base.ttl(year).refresh_after(year / 2),
+        base.idle(year),
+    ];
+    let caches = settings.map(|config| (config, Cache::new(config)));
+    let weighed = Cache::weighted(base, 1, |_, value: &u64| *value).unwrap();
+    for (config, cache) in caches.into_iter().chain([(base, weighed)]) {
+        let executor = Executor::new();
+        let cache: Cache<u64, u64> = cache.with_clock(executor.clock());
+        cache.insert(1, 10);
+        cache.insert_for(2, 20, 3 * SECOND);
+        cache.insert_for(3, 30, SECOND);
+        cache.insert(3, 31);
+        let load = || async { Ok::<_, Broken>(Loaded::absent()) };
+        let absent = executor.block_on(cache.find_or_load(&4, load));
+        assert_eq!(absent.ok(), Some(None), "{config:?}");
+        let read = |now: [Option<u64>; 3]| {
+            assert_eq!([1, 2, 3].map(|key| cache.get(&key)), now, "{config:?}");
+            assert_eq!(cache.get(&4), None, "{config:?}");
+        };
+        read([Some(10), Some(20), Some(31)]);
+        let remembered = u64::from(config.negative_ttl.is_some());
+        executor.run_for(2 * SECOND);
+        read([Some(10), Some(20), Some(31)]);
+        executor.run_for(SECOND);
+        read([Some(10), None, Some(31)]);
+        assert_eq!(cache.invalidate(&1), Some(10));
+        cache.insert_for(5, 50, SECOND);
+        executor.run_for(SECOND);
+        assert_eq!(cache.last_known(&5), Some(50), "{config:?}");
+        cache.purge_expired();
+        let snapshot = cache.snapshot();
+        assert_eq!(
+            (snapshot.entries, snapshot.expired, snapshot.negative_hits),
+            (1, 2 + remembered, remembered),
+            "{config:?}"
+        );
+    }
+}
+
+#[test]
 fn what_was_loaded_before_an_invalidation_or_an_insertion_is_not_kept_after_it() {
     for inserts in [false, true] {
         let world = World::new(CacheConfig::new());

@@ -1,10 +1,11 @@
 //! The cache that users hold: reading, writing, removing.
 
 use super::config::CacheConfig;
+use super::entry::{Entry, Form, LastUse, View};
 use super::flight::Flights;
 use super::snapshot::CacheSnapshot;
 use super::state::{Freshness, Keep, Stamps, idle_limit};
-use super::store::{Counters, Entry, Evicted, LastUse, Store, count};
+use super::store::{Counters, Evicted, Store, count};
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
 use crate::sync::{Histogram, Random};
@@ -105,7 +106,7 @@ where
             shared: Arc::new(Shared {
                 config,
                 clock: Clock::system(),
-                store: Store::new(config.capacity, expected, counters.clone()),
+                store: Store::new(&config, weigh.is_some(), expected, counters.clone()),
                 flights: Arc::new(Flights::new()),
                 counters,
                 load_time: Histogram::new(),
@@ -155,23 +156,25 @@ where
 
     /// The fresh value under `key`, without loading anything.
     #[must_use]
+    #[inline]
     pub fn get(&self, key: &K) -> Option<V> {
-        match self.shared.read(key) {
+        let shared = &self.shared;
+        shared.store.read(key, |entry| match shared.judge(key, entry) {
             Some((entry, Freshness::Fresh | Freshness::Reload { stale: false })) => {
-                self.shared.count_hit(&entry, false);
+                shared.count_hit(&entry, false);
                 entry.value
             }
             _ => {
-                self.shared.counters.add(count::MISS, 1);
+                shared.counters.add(count::MISS, 1);
                 None
             }
-        }
+        })
     }
 
     /// The value under `key`, fresh or not, as long as it is still there; for a fallback. Counts as no read.
     #[must_use]
     pub fn last_known(&self, key: &K) -> Option<V> {
-        self.shared.store.read(key)?.value
+        self.shared.store.read(key, |entry| entry?.value)
     }
 
     /// Puts a value in. What is being loaded for the key is served to those who wait for it and not kept.
@@ -204,7 +207,7 @@ where
     /// Removes all entries, as [`invalidate`](Cache::invalidate) does. Complexity: O(entries).
     pub fn invalidate_all(&self) {
         self.shared.flights.detach_all();
-        let gone = self.shared.store.retain(|_, _| false);
+        let gone = self.shared.store.retain(|_| false);
         self.shared.counters.add(count::INVALIDATED, gone);
     }
 
@@ -213,11 +216,11 @@ where
     pub fn purge_expired(&self) {
         let (shared, now) = (&self.shared, self.shared.clock.coarse());
         let idle = Cell::new(0);
-        let gone = shared.store.retain(|_, entry| {
-            if shared.judged(entry, now) == Freshness::Expired {
+        let gone = shared.store.retain(|entry| {
+            if shared.judged(&entry, now) == Freshness::Expired {
                 return false;
             }
-            let left = entry.used().is_some_and(|used| used.is_left(now));
+            let left = entry.used.is_some_and(|used| used.is_left(now));
             idle.set(idle.get() + u64::from(left));
             !left
         });
@@ -278,26 +281,34 @@ where
     V: Clone,
 {
     /// The entry under `key` and what a read makes of it; an entry that is of no use any more goes.
-    #[inline]
     pub(super) fn read(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
-        let entry = self.store.read(key)?;
-        if !self.config.is_timed() && entry.stamps.lasts() {
-            return Some((entry, Freshness::Fresh));
-        }
-        self.judge(key, entry)
+        self.store.read(key, |entry| self.judge(key, entry))
     }
 
-    fn judge(&self, key: &K, entry: Entry<V>) -> Option<(Entry<V>, Freshness)> {
+    #[inline]
+    fn judge(&self, key: &K, entry: Option<Entry<V>>) -> Option<(Entry<V>, Freshness)> {
+        let entry = entry?;
+        let view = entry.view();
+        let freshness = if view.lasts() {
+            Freshness::Fresh
+        } else {
+            self.use_of(key, view)?
+        };
+        Some((entry, freshness))
+    }
+
+    /// What a read now makes of an entry that time changes.
+    fn use_of(&self, key: &K, entry: View<'_>) -> Option<Freshness> {
         let now = self.clock.coarse();
         let freshness = self.judged(&entry, now);
         let gone = if freshness == Freshness::Expired {
             count::EXPIRED
-        } else if entry.used().is_some_and(|used| !used.touch(now)) {
+        } else if entry.used.is_some_and(|used| !used.touch(now)) {
             count::IDLE
         } else {
-            return Some((entry, freshness));
+            return Some(freshness);
         };
-        if self.store.remove_expired(key, &entry.stamps) {
+        if self.store.remove_expired(key, entry.stamps) {
             self.counters.add(gone, 1);
         }
         None
@@ -322,23 +333,20 @@ where
 
     /// The entry under `key` if nobody has to load it; for a look under a lock, so it changes nothing.
     pub(super) fn fresh(&self, key: &K) -> Option<Entry<V>> {
-        self.store.read(key).filter(|entry| self.is(entry, Freshness::Fresh))
+        let is_fresh = |entry: &Entry<V>| self.judged(&entry.view(), self.clock.coarse()) == Freshness::Fresh;
+        self.store.read(key, |entry| entry.filter(is_fresh))
     }
 
     /// Whether the entry under `key` may be served and is due to be loaded again; as [`fresh`](Shared::fresh).
     pub(super) fn is_due(&self, key: &K) -> bool {
-        let due = |entry: &Entry<V>| {
-            self.is(entry, Freshness::Reload { stale: false }) || self.is(entry, Freshness::Reload { stale: true })
-        };
-        self.store.read(key).as_ref().is_some_and(due)
+        self.store.read(key, |entry| {
+            let freshness = entry.map(|entry| self.judged(&entry.view(), self.clock.coarse()));
+            matches!(freshness, Some(Freshness::Reload { .. }))
+        })
     }
 
-    fn is(&self, entry: &Entry<V>, freshness: Freshness) -> bool {
-        self.judged(entry, self.clock.coarse()) == freshness
-    }
-
-    fn judged(&self, entry: &Entry<V>, now: Tick) -> Freshness {
-        entry.stamps.judge(&self.config, entry.value.is_none(), now)
+    fn judged(&self, entry: &View<'_>, now: Tick) -> Freshness {
+        entry.stamps.judge(&self.config, entry.absent, now)
     }
 
     /// Keeps what was loaded in place of what was there; without an entry, what was there goes.

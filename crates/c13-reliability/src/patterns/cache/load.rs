@@ -1,11 +1,12 @@
 //! Reading through: who loads, who waits, and what is served when a load fails.
 
+use super::entry::Entry;
 use super::error::LoadError;
 use super::flight::{Landing, Ticket, Turn};
 use super::handle::{Background, Cache, Shared};
 use super::loaded::Loaded;
 use super::state::Freshness;
-use super::store::{Entry, count};
+use super::store::count;
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;

@@ -1,7 +1,7 @@
 //! Interleavings of reads that note their time at one entry, and of readers that come and leave while one loads.
 
+use super::entry::LastUse;
 use super::flight::{Flights, Landing, Ticket, Turn};
-use super::store::LastUse;
 use crate::sync::loom::block_on;
 use crate::time::Tick;
 use loom::sync::Arc;

@@ -82,6 +82,7 @@
 //! by which the crate was chosen.
 
 mod config;
+mod entry;
 mod error;
 mod flight;
 mod handle;

@@ -44,6 +44,7 @@ impl RecommendationCache {
 
     /// The fresh bytes under `key`.
     #[must_use]
+    #[inline]
     pub fn get(&self, key: u64) -> Option<Bytes> {
         self.cache.get(&key)
     }

@@ -4,7 +4,7 @@ use super::config::CacheConfig;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// The times of one entry. Two words, because a hit reads them from memory that is seldom at hand.
+/// The times of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamps {
     fresh_until: Tick,
@@ -40,6 +40,9 @@ pub(super) enum Keep {
 }
 
 impl Stamps {
+    /// Those of an entry that is always fresh.
+    pub(super) const FOREVER: Self = Self::until(Tick::MAX);
+
     /// The times of an entry written `now`, or `None` if it is not to be kept. `absent` says that it only tells that there
     /// is nothing; `random`, from 0 to 1, is what jitter is drawn with.
     pub(super) fn new(config: &CacheConfig, keep: Keep, absent: bool, now: Tick, random: f64) -> Option<Self> {
@@ -61,9 +64,18 @@ impl Stamps {
         })
     }
 
-    /// Whether it is fresh for ever.
-    pub(super) fn lasts(&self) -> bool {
-        self.fresh_until == Tick::MAX
+    /// Those of an entry that is fresh until then and not to be loaded again before.
+    #[inline]
+    pub(super) const fn until(fresh_until: Tick) -> Self {
+        Self {
+            fresh_until,
+            reload_at: fresh_until,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn fresh_until(&self) -> Tick {
+        self.fresh_until
     }
 
     /// What a read at `now` makes of it.
