@@ -59,6 +59,11 @@ pub(super) trait Form: Clone {
 
     fn of(entry: Entry<Self::Value>) -> Self;
     fn entry(self) -> Entry<Self::Value>;
+
+    /// The value, if it is fresh `now` and a read has nothing more to ask; the entry otherwise. It costs a clock reading
+    /// only where time matters.
+    fn fresh(self, now: impl FnOnce() -> Tick) -> Result<Self::Value, Entry<Self::Value>>;
+
     fn view(&self) -> View<'_>;
 }
 
@@ -74,6 +79,16 @@ impl<V: Clone> Form for Entry<V> {
     #[inline]
     fn entry(self) -> Self {
         self
+    }
+
+    #[inline]
+    fn fresh(self, now: impl FnOnce() -> Tick) -> Result<V, Self> {
+        let view = self.view();
+        let plain = view.used.is_none() && (view.lasts() || view.stamps.is_fresh(now()));
+        match self {
+            Self { value: Some(value), .. } if plain => Ok(value),
+            entry => Err(entry),
+        }
     }
 
     #[inline]
@@ -105,6 +120,14 @@ impl<V: Clone> Form for Bare<V> {
     }
 
     #[inline]
+    fn fresh(self, _: impl FnOnce() -> Tick) -> Result<V, Entry<V>> {
+        match self.0 {
+            Slot::Value(value) => Ok(value),
+            Slot::Whole(entry) => Err(Arc::unwrap_or_clone(entry)),
+        }
+    }
+
+    #[inline]
     fn view(&self) -> View<'_> {
         self.0.view(Stamps::FOREVER)
     }
@@ -131,6 +154,14 @@ impl<V: Clone> Form for Dated<V> {
     #[inline]
     fn entry(self) -> Entry<V> {
         self.slot.entry(Stamps::until(self.fresh_until))
+    }
+
+    #[inline]
+    fn fresh(self, now: impl FnOnce() -> Tick) -> Result<V, Entry<V>> {
+        match self.slot {
+            Slot::Value(value) if now() < self.fresh_until => Ok(value),
+            slot => Err(slot.entry(Stamps::until(self.fresh_until))),
+        }
     }
 
     #[inline]

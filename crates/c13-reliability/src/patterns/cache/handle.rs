@@ -158,23 +158,20 @@ where
     #[must_use]
     #[inline]
     pub fn get(&self, key: &K) -> Option<V> {
-        let shared = &self.shared;
-        shared.store.read(key, |entry| match shared.judge(key, entry) {
-            Some((entry, Freshness::Fresh | Freshness::Reload { stale: false })) => {
-                shared.count_hit(&entry, false);
-                entry.value
+        let shared = &*self.shared;
+        match shared.store.fresh(key, || shared.clock.coarse()) {
+            Ok(value) => {
+                shared.counters.add(count::HIT, 1);
+                Some(value)
             }
-            _ => {
-                shared.counters.add(count::MISS, 1);
-                None
-            }
-        })
+            Err(entry) => shared.get_anyway(key, entry),
+        }
     }
 
     /// The value under `key`, fresh or not, as long as it is still there; for a fallback. Counts as no read.
     #[must_use]
     pub fn last_known(&self, key: &K) -> Option<V> {
-        self.shared.store.read(key, |entry| entry?.value)
+        self.shared.store.read(key)?.value
     }
 
     /// Puts a value in. What is being loaded for the key is served to those who wait for it and not kept.
@@ -282,10 +279,20 @@ where
 {
     /// The entry under `key` and what a read makes of it; an entry that is of no use any more goes.
     pub(super) fn read(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
-        self.store.read(key, |entry| self.judge(key, entry))
+        self.judge(key, self.store.read(key))
     }
 
-    #[inline]
+    /// The value of an entry of which more must be known than that it is fresh.
+    #[inline(never)]
+    fn get_anyway(&self, key: &K, entry: Option<Entry<V>>) -> Option<V> {
+        if let Some((entry, Freshness::Fresh | Freshness::Reload { stale: false })) = self.judge(key, entry) {
+            self.count_hit(&entry, false);
+            return entry.value;
+        }
+        self.counters.add(count::MISS, 1);
+        None
+    }
+
     fn judge(&self, key: &K, entry: Option<Entry<V>>) -> Option<(Entry<V>, Freshness)> {
         let entry = entry?;
         let view = entry.view();
@@ -334,15 +341,18 @@ where
     /// The entry under `key` if nobody has to load it; for a look under a lock, so it changes nothing.
     pub(super) fn fresh(&self, key: &K) -> Option<Entry<V>> {
         let is_fresh = |entry: &Entry<V>| self.judged(&entry.view(), self.clock.coarse()) == Freshness::Fresh;
-        self.store.read(key, |entry| entry.filter(is_fresh))
+        self.store.read(key).filter(is_fresh)
     }
 
     /// Whether the entry under `key` may be served and is due to be loaded again; as [`fresh`](Shared::fresh).
     pub(super) fn is_due(&self, key: &K) -> bool {
-        self.store.read(key, |entry| {
-            let freshness = entry.map(|entry| self.judged(&entry.view(), self.clock.coarse()));
-            matches!(freshness, Some(Freshness::Reload { .. }))
-        })
+        let due = |entry: Entry<V>| {
+            matches!(
+                self.judged(&entry.view(), self.clock.coarse()),
+                Freshness::Reload { .. }
+            )
+        };
+        self.store.read(key).is_some_and(due)
     }
 
     fn judged(&self, entry: &View<'_>, now: Tick) -> Freshness {

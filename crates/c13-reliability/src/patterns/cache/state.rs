@@ -73,6 +73,12 @@ impl Stamps {
         }
     }
 
+    /// Whether a read at `now` serves it and does no more.
+    #[inline]
+    pub(super) fn is_fresh(&self, now: Tick) -> bool {
+        now < self.fresh_until.min(self.reload_at)
+    }
+
     #[inline]
     pub(super) const fn fresh_until(&self) -> Tick {
         self.fresh_until

@@ -4,6 +4,7 @@ use super::config::CacheConfig;
 use super::entry::{Bare, Dated, Entry, Form, View};
 use super::state::Stamps;
 use crate::sync::StripedCounter;
+use crate::time::Tick;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use std::cell::Cell;
 use std::hash::Hash;
@@ -104,11 +105,18 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
         }
     }
 
-    /// What `then` makes of the entry under `key`. It is given over here so that it is compiled for each form by itself,
-    /// and a hit does not put an entry together only to take it apart.
+    /// The value under `key` if it is fresh `now` and that is all there is to know of it.
+    ///
+    /// # Errors
+    ///
+    /// The entry under `key`, otherwise.
     #[inline]
-    pub(super) fn read<R>(&self, key: &K, then: impl FnOnce(Option<Entry<V>>) -> R) -> R {
-        with!(self, map => then(map.get(key).map(Form::entry)))
+    pub(super) fn fresh(&self, key: &K, now: impl FnOnce() -> Tick) -> Result<V, Option<Entry<V>>> {
+        with!(self, map => map.get(key).ok_or(None)?.fresh(now).map_err(Some))
+    }
+
+    pub(super) fn read(&self, key: &K) -> Option<Entry<V>> {
+        with!(self, map => map.get(key).map(Form::entry))
     }
 
     /// Puts an entry in; what it pushed out is to be dropped outside of any lock.
