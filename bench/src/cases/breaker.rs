@@ -39,7 +39,11 @@ fn with(config: CircuitBreakerConfig) -> CircuitBreaker {
 fn permits(cases: &mut Cases, name: &str, setup: impl Fn() -> CircuitBreaker + 'static) {
     cases.ours(name, setup, |breaker, _| {
         let breaker = breaker.clone();
-        move || black_box(breaker.try_acquire()).expect("closed").success()
+        // Not the permit itself: to be looked at it would have to go through memory.
+        move || match black_box(&breaker).try_acquire() {
+            Ok(permit) => permit.success(),
+            Err(_) => unreachable!("the circuit is closed"),
+        }
     });
 }
 
@@ -47,7 +51,7 @@ fn calls(cases: &mut Cases, name: &str, setup: impl Fn() -> CircuitBreaker + 'st
     let bytes = size_of_val(&setup().call(succeed(1)));
     let case = cases.ours(name, setup, |breaker, _| {
         let breaker = breaker.clone();
-        move || assert!(black_box(drive(breaker.call(succeed(1)))).is_ok())
+        move || assert!(drive(breaker.call(succeed(1))).is_ok())
     });
     case.future(bytes);
 }

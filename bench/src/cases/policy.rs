@@ -7,7 +7,6 @@ use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
 use c13_reliability::policy::{Policy, PolicyConfig};
-use std::hint::black_box;
 use std::time::Duration;
 
 pub(super) const FIVE: PolicyConfig = PolicyConfig::NONE
@@ -33,7 +32,7 @@ fn add_one(cases: &mut Cases, name: &str, config: PolicyConfig) {
     let bytes = size_of_val(&setup().call(|| succeed(1)));
     let case = cases.ours(name, setup, |policy, _| {
         let policy = policy.clone();
-        move || assert!(black_box(drive(policy.call(|| succeed(1)))).is_ok())
+        move || assert!(drive(policy.call(|| succeed(1))).is_ok())
     });
     case.future(bytes);
 }

@@ -4,7 +4,6 @@ use super::drive::{drive, succeed};
 use crate::case::Cases;
 use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor};
 use c13_reliability::time::Clock;
-use std::hint::black_box;
 
 pub(crate) fn add(cases: &mut Cases) {
     let with = |config| RetryExecutor::with_config(config, Clock::system()).expect("the settings are good");
@@ -18,7 +17,7 @@ fn add_one(cases: &mut Cases, name: &str, setup: impl Fn() -> RetryExecutor + 's
     let bytes = size_of_val(&setup().execute(|| succeed(1)));
     let case = cases.ours(name, setup, |retry, _| {
         let retry = retry.clone();
-        move || assert!(black_box(drive(retry.execute(|| succeed(1)))).is_ok())
+        move || assert!(drive(retry.execute(|| succeed(1))).is_ok())
     });
     case.future(bytes);
 }

@@ -1,6 +1,8 @@
 //! The time-stamp counter, fenced, so that one call can be timed alone; and the processor that a thread stays on.
 
 use std::hint::black_box;
+use std::num::NonZero;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The counter, after everything before it and before everything after it.
@@ -65,14 +67,16 @@ impl Scale {
 
 /// Keeps this thread on one processor, where the system allows it.
 pub(crate) fn pin(processor: usize) {
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     #[cfg(target_os = "linux")]
     {
+        // Asked once, before any thread is pinned: a pinned thread is told of one processor.
+        static COUNT: OnceLock<usize> = OnceLock::new();
+        let count = *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get));
         let mut set = rustix::thread::CpuSet::new();
         set.set(processor % count);
         // A machine that refuses gives noisier figures, not wrong ones.
         let _refused = rustix::thread::sched_setaffinity(None, &set);
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (processor, count);
+    let _ = processor;
 }

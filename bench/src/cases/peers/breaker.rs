@@ -33,14 +33,14 @@ fn recloser(cases: &mut Cases) {
         move || Arc::new(closed()),
         |breaker, _| {
             let breaker = breaker.clone();
-            move || assert!(black_box(breaker.call(ok)).is_ok())
+            move || assert!(breaker.call(ok).is_ok())
         },
     );
     let asynchronous = move || recloser::AsyncRecloser::from(closed());
     let bytes = size_of_val(&asynchronous().call(succeed(1)));
     let case = cases.other("breaker/recloser, async", asynchronous, |breaker, _| {
         let breaker = breaker.clone();
-        move || assert!(black_box(drive(breaker.call(succeed(1)))).is_ok())
+        move || assert!(drive(breaker.call(succeed(1))).is_ok())
     });
     case.future(bytes);
     let open = || {
@@ -57,7 +57,7 @@ fn recloser(cases: &mut Cases) {
     };
     cases.other("breaker/recloser, open", open, |breaker, _| {
         let breaker = breaker.clone();
-        move || assert!(black_box(breaker.call(ok)).is_err())
+        move || assert!(breaker.call(ok).is_err())
     });
 }
 
@@ -72,7 +72,7 @@ fn failsafe(cases: &mut Cases) {
         move || consecutive(5),
         |breaker, _| {
             let breaker = breaker.clone();
-            move || assert!(black_box(breaker.call(ok)).is_ok())
+            move || assert!(breaker.call(ok).is_ok())
         },
     );
     cases.other(
@@ -80,7 +80,7 @@ fn failsafe(cases: &mut Cases) {
         || Config::new().build(),
         |breaker, _| {
             let breaker = breaker.clone();
-            move || assert!(black_box(breaker.call(ok)).is_ok())
+            move || assert!(breaker.call(ok).is_ok())
         },
     );
     let bytes = size_of_val(&failsafe::futures::CircuitBreaker::call(
@@ -93,7 +93,7 @@ fn failsafe(cases: &mut Cases) {
         |breaker, _| {
             use failsafe::futures::CircuitBreaker as Asynchronous;
             let breaker = breaker.clone();
-            move || assert!(black_box(drive(Asynchronous::call(&breaker, succeed(1)))).is_ok())
+            move || assert!(drive(Asynchronous::call(&breaker, succeed(1))).is_ok())
         },
     );
     case.future(bytes);
@@ -105,7 +105,7 @@ fn failsafe(cases: &mut Cases) {
     };
     cases.other("breaker/failsafe, open", open, |breaker, _| {
         let breaker = breaker.clone();
-        move || assert!(black_box(breaker.call(ok)).is_err())
+        move || assert!(breaker.call(ok).is_err())
     });
 }
 
@@ -120,7 +120,7 @@ fn tower_resilience(cases: &mut Cases) {
             };
             cases.other($name, setup, |service, _| {
                 let mut service = service.clone();
-                move || assert!(black_box(call(&mut service, 1_u64)).is_ok())
+                move || assert!(call(&mut service, 1_u64).is_ok())
             })
         }};
     }
@@ -148,7 +148,7 @@ fn tower_resilience(cases: &mut Cases) {
             timed,
             |service, _| {
                 let mut service = service.clone();
-                move || assert!(black_box(call(&mut service, 1_u64)).is_ok())
+                move || assert!(call(&mut service, 1_u64).is_ok())
             },
         )
         .single();
@@ -162,7 +162,7 @@ fn tower_resilience(cases: &mut Cases) {
     cases
         .other("breaker/tower-resilience, open", open, |service, _| {
             let mut service = service.clone();
-            move || assert!(black_box(call(&mut service, 1_u64)).is_err())
+            move || assert!(call(&mut service, 1_u64).is_err())
         })
         .single();
 }
@@ -179,7 +179,7 @@ fn seatbelt(cases: &mut Cases) {
             move || closed(fast),
             |service, _| {
                 let service = service.clone();
-                move || assert!(black_box(drive(service.execute(1_u64))).is_ok())
+                move || assert!(drive(service.execute(1_u64)).is_ok())
             },
         );
         case.future(bytes);
@@ -202,6 +202,6 @@ fn seatbelt(cases: &mut Cases) {
     };
     cases.other("breaker/seatbelt, open", open, |service, _| {
         let service = service.clone();
-        move || assert!(black_box(drive(service.execute(1_u64))).is_err())
+        move || assert!(drive(service.execute(1_u64)).is_err())
     });
 }

@@ -7,7 +7,6 @@ use crate::cases::drive::{Failed, drive, succeed};
 use backon::{ExponentialBuilder, Retryable as _};
 use layered::{Execute, Service as _, Stack as _};
 use std::future::IntoFuture as _;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_retry::strategy::{ExponentialBackoff, jitter};
@@ -19,14 +18,14 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
     let backon = |(): &(), _| {
         || {
             let call = || succeed(1);
-            assert!(black_box(drive(call.retry(ExponentialBuilder::default()).into_future())).is_ok());
+            assert!(drive(call.retry(ExponentialBuilder::default()).into_future()).is_ok());
         }
     };
     cases.other("retry/backon", || (), backon).future(bytes);
 
     let start = || tokio_retry::Retry::start(ExponentialBackoff::from_millis(10).map(jitter).take(3), || succeed(1));
     let bytes = size_of_val(&start());
-    let tokio_retry = move |(): &(), _| move || assert!(black_box(drive(start())).is_ok());
+    let tokio_retry = move |(): &(), _| move || assert!(drive(start()).is_ok());
     cases.other("retry/tokio-retry", || (), tokio_retry).future(bytes);
 
     let service = || {
@@ -38,7 +37,7 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
     };
     cases.other("retry/tower-resilience", service, |service, _| {
         let mut service = service.clone();
-        move || assert!(black_box(call(&mut service, 1_u64)).is_ok())
+        move || assert!(call(&mut service, 1_u64).is_ok())
     });
 
     let service = || {
@@ -48,7 +47,7 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
     let bytes = size_of_val(&service().execute(1_u64));
     let case = cases.other("retry/seatbelt", service, |service, _| {
         let service = service.clone();
-        move || assert!(black_box(drive(service.execute(1_u64))).is_ok())
+        move || assert!(drive(service.execute(1_u64)).is_ok())
     });
     case.future(bytes);
 }

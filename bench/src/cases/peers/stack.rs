@@ -6,7 +6,6 @@ use crate::case::Cases;
 use crate::cases::drive::{Failed, HOUR, drive, succeed};
 use backon::Retryable as _;
 use layered::{Execute, Service as _, Stack as _};
-use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +44,7 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
     };
     cases.other("policy/tower-resilience, five", five, |service, _| {
         let mut service = service.clone();
-        move || assert!(black_box(call(&mut service, 1_u64)).is_ok())
+        move || assert!(call(&mut service, 1_u64).is_ok())
     });
 
     let three = || {
@@ -64,7 +63,7 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
         three,
         |service, _| {
             let service = service.clone();
-            move || assert!(black_box(drive(service.execute(1_u64))).is_ok())
+            move || assert!(drive(service.execute(1_u64)).is_ok())
         },
     );
     case.future(bytes);
@@ -75,7 +74,7 @@ pub(in crate::cases) fn add(cases: &mut Cases) {
         Glue::new,
         |glue, _| {
             let glue = glue.clone();
-            move || assert!(black_box(drive(glue.call())).is_ok())
+            move || assert!(drive(glue.call()).is_ok())
         },
     );
     case.future(bytes);
