@@ -106,9 +106,19 @@ fn watch(paths: &[PathBuf]) -> io::Result<OwnedFd> {
         | WatchFlags::DELETE_SELF
         | WatchFlags::MOVE_SELF
         | WatchFlags::ONLYDIR;
-    for folder in paths.iter().flat_map(|path| folders(path)) {
-        // A folder that is not there is seen when the one above it changes.
-        let _ = inotify::add_watch(&descriptor, &folder, flags);
+    // A link that is swapped after it was followed, and before its folder is watched, tells nobody. So they are followed
+    // again until that leads to nothing new.
+    let mut watched = BTreeSet::new();
+    for _ in 0..MOST_LINKS {
+        let found: BTreeSet<PathBuf> = paths.iter().flat_map(|path| folders(path)).collect();
+        if found.is_subset(&watched) {
+            break;
+        }
+        for folder in found.difference(&watched) {
+            // A folder that is not there is seen when the one above it changes.
+            let _ = inotify::add_watch(&descriptor, folder, flags);
+        }
+        watched.extend(found);
     }
     Ok(descriptor)
 }
