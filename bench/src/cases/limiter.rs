@@ -1,6 +1,6 @@
 //! Rate limiters.
 
-use super::drive::{drive, keys};
+use super::drive::{drive, keep, keys};
 use crate::case::Cases;
 use c13_reliability::patterns::rate_limiter::{
     KeyedRateLimiter, RateLimiterConfig, ShardedRateLimiter, SlidingWindowConfig, SlidingWindowRateLimiter,
@@ -78,7 +78,8 @@ pub(crate) fn add(cases: &mut Cases) {
     };
     cases.ours("limiter/exact sliding window, allowed", window, |window, _| {
         let window = window.clone();
-        move || assert!(black_box(window.try_acquire()).is_ok())
+        // A thread that is interrupted between its look at the clock and the window's lock may be refused.
+        move || keep(window.try_acquire())
     });
 }
 
