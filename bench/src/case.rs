@@ -39,8 +39,8 @@ pub(crate) struct Case {
     pub(crate) threads: usize,
     /// The size of the future of one call, where there is one.
     pub(crate) future_bytes: Option<usize>,
-    /// Touches so much memory that running it under valgrind takes minutes.
-    pub(crate) large: bool,
+    /// Its instructions are not counted: it touches so much memory that valgrind takes minutes, or depends on chance.
+    pub(crate) uncounted: bool,
     make: Box<dyn Fn(usize) -> Vec<Box<dyn Runner>>>,
 }
 
@@ -69,8 +69,8 @@ impl Case {
     }
 
     /// Keeps it out of the counts.
-    pub(crate) fn large(&mut self) -> &mut Self {
-        self.large = true;
+    pub(crate) fn uncounted(&mut self) -> &mut Self {
+        self.uncounted = true;
         self
     }
 }
@@ -116,7 +116,7 @@ impl Cases {
             ours,
             threads: 2,
             future_bytes: None,
-            large: false,
+            uncounted: false,
             make: Box::new(move |threads| {
                 let shared = setup();
                 let runner = |thread| Box::new(Call(call(&shared, thread))) as Box<dyn Runner>;

@@ -27,7 +27,7 @@ pub(crate) fn all(cases: &[&Case], quick: bool) -> Result<Results, String> {
         }
     }
     eprintln!("counting instructions");
-    let counted: Vec<&Case> = cases.iter().copied().filter(|case| !case.large).collect();
+    let counted: Vec<&Case> = cases.iter().copied().filter(|case| !case.uncounted).collect();
     for (name, count) in instructions::measure(&counted)? {
         if let Some(figures) = results.cases.get_mut(&name) {
             figures.instructions = Some(count);

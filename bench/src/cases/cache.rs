@@ -61,7 +61,7 @@ pub(super) fn hits<C: Send + Sync + 'static>(
     } else {
         cases.other(name, setup, call)
     };
-    case.large();
+    case.uncounted();
 }
 
 /// 64 bytes that are shared already, so that a clone is one atomic increment.

@@ -43,7 +43,7 @@ pub(crate) fn add(cases: &mut Cases) {
             let window = window.clone();
             move || keep(window.try_acquire())
         });
-        case.large();
+        case.uncounted();
     }
     let none = PolicyConfig::NONE;
     let total = none.total_timeout(Duration::from_secs(30));

@@ -67,9 +67,8 @@ pub(crate) fn add(cases: &mut Cases) {
                 }
             },
         );
-        if count > 1_000 {
-            case.large();
-        }
+        // The maps' random seeds move its counts by an eighth, with few keys as well as with many.
+        case.uncounted();
     }
     // As many calls as two threads can make in its length never fill it.
     let window = || {
