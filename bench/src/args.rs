@@ -17,7 +17,7 @@ struct Args {
 enum Verb {
     /// Measures everything, prints the tables, and writes results.json, PERFORMANCE.md and the figures in README.md.
     All {
-        /// Shorter measurements, for a first look: about 2 minutes.
+        /// Shorter measurements, for a first look.
         #[arg(long)]
         quick: bool,
         /// Leaves the files alone.

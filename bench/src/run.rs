@@ -1,7 +1,7 @@
 //! A run: several passes over all cases in turn, so that what drifts, drifts for everybody.
 
 use crate::case::Case;
-use crate::measure::stamp::{Scale, pin};
+use crate::measure::stamp::{Scale, pin, processors};
 use crate::measure::time::{self, Plan, Times};
 use crate::measure::{allocations, instructions};
 use crate::results::{Figures, Results, Spread};
@@ -136,7 +136,7 @@ fn machine(passes: usize) -> BTreeMap<String, String> {
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         Some(line.split(": ").nth(1)?.to_owned())
     });
-    let count = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let count = processors();
     [
         ("processor", processor.map(|name| format!("{name}, {count} processors"))),
         ("system", first("uname", &["-srm"])),

@@ -65,13 +65,17 @@ impl Scale {
     }
 }
 
+/// How many processors there are. Asked once, before any thread is pinned: a pinned thread is told of one.
+pub(crate) fn processors() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
 /// Keeps this thread on one processor, where the system allows it.
 pub(crate) fn pin(processor: usize) {
     #[cfg(target_os = "linux")]
     {
-        // Asked once, before any thread is pinned: a pinned thread is told of one processor.
-        static COUNT: OnceLock<usize> = OnceLock::new();
-        let count = *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+        let count = processors();
         let mut set = rustix::thread::CpuSet::new();
         set.set(processor % count);
         // A machine that refuses gives noisier figures, not wrong ones.
