@@ -113,7 +113,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         title: "policy of five: timeout, retry, breaker, limiter, bulkhead",
-        ours: &[("policy/five", Nanos(35.0, Some(80.0)))],
+        ours: &[
+            ("policy/five", Nanos(35.0, Some(80.0))),
+            (
+                "policy/five, sharded limiter and leased bulkhead",
+                Nanos(40.0, Some(45.0)),
+            ),
+        ],
         peers: &[
             "policy/tokio, backon, recloser and governor by hand",
             "policy/seatbelt, retry, breaker and timeout only",
@@ -136,7 +142,10 @@ pub(crate) const FURTHER: &[Row] = &[
     },
     Row {
         title: "bulkhead, in and out",
-        ours: &[("bulkhead/call", Nanos(8.0, None))],
+        ours: &[
+            ("bulkhead/call", Nanos(8.0, None)),
+            ("bulkhead/leased, call", Nanos(8.0, None)),
+        ],
         peers: &[],
     },
 ];

@@ -4,14 +4,16 @@ use super::drive::{drive, succeed};
 use crate::case::Cases;
 use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
-use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, ShardedRateLimiter};
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
 use c13_reliability::policy::{Policy, PolicyConfig};
 use std::time::Duration;
 
-pub(super) const FIVE: PolicyConfig = PolicyConfig::NONE
+pub(super) const FIVE: PolicyConfig = FOUR.rate_limit(RateLimiterConfig::new(1e9, 1_000_000_000));
+
+/// The five without the limiter.
+const FOUR: PolicyConfig = PolicyConfig::NONE
     .total_timeout(Duration::from_secs(30))
-    .rate_limit(RateLimiterConfig::new(1e9, 1_000_000_000))
     .bulkhead(BulkheadConfig::new(1_000))
     .retry(RetryConfig::new(
         3,
@@ -24,11 +26,18 @@ pub(super) const FIVE: PolicyConfig = PolicyConfig::NONE
     .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(5));
 
 pub(crate) fn add(cases: &mut Cases) {
-    add_one(cases, "policy/five", FIVE);
+    add_one(cases, "policy/five", || {
+        Policy::new(FIVE).expect("the settings are good")
+    });
+    let leased = FOUR.bulkhead(BulkheadConfig::new(1_000).leased(true));
+    add_one(cases, "policy/five, sharded limiter and leased bulkhead", move || {
+        let policy = Policy::new(leased).expect("the settings are good");
+        policy.limit_by(ShardedRateLimiter::new(1_000_000_000, 1e9));
+        policy
+    });
 }
 
-fn add_one(cases: &mut Cases, name: &str, config: PolicyConfig) {
-    let setup = move || Policy::new(config).expect("the settings are good");
+fn add_one(cases: &mut Cases, name: &str, setup: impl Fn() -> Policy + Copy + 'static) {
     let bytes = size_of_val(&setup().call(|| succeed(1)));
     let case = cases.ours(name, setup, |policy, _| {
         let policy = policy.clone();

@@ -1,4 +1,4 @@
-//! What it costs to come into a bulkhead and to go out again.
+//! What it costs to come into a bulkhead and to go out again, from one thread and from two.
 //!
 //! `cargo bench -p c13-reliability --bench bulkhead`
 
@@ -15,6 +15,8 @@ fn main() {
     let bulkhead = Bulkhead::new(100);
     let config = BulkheadConfig::new(100).queue(100, Duration::from_secs(1));
     let queued = Bulkhead::with_config(config, Clock::system()).expect("the settings are good");
+    let config = BulkheadConfig::new(1_000).leased(true);
+    let leased = Bulkhead::with_config(config, Clock::system()).expect("the settings are good");
     let full = Bulkhead::new(1);
     let _held = full.try_admit();
     head();
@@ -27,6 +29,13 @@ fn main() {
     });
     row("a call, with a queue that nobody is in", || {
         let call = queued.call(async { Ok::<u64, u64>(black_box(1)) });
+        assert_eq!(ready(call), Ok(1));
+    });
+    row("a permit, leased", || {
+        assert!(black_box(leased.try_admit()).is_ok());
+    });
+    row("a call, leased", || {
+        let call = leased.call(async { Ok::<u64, u64>(black_box(1)) });
         assert_eq!(ready(call), Ok(1));
     });
     row("a refusal", || {

@@ -12,6 +12,20 @@ use std::sync as imp;
 
 use std::sync::PoisonError;
 
+/// A load that takes part in the one order of all `SeqCst` operations.
+///
+/// Loom knows that order of read-modify-writes only, so that under it this is one, which changes nothing.
+#[inline]
+pub(crate) fn load_in_order(atomic: &AtomicU64) -> u64 {
+    if cfg!(c13_loom) {
+        // SeqCst: as said above.
+        atomic.fetch_add(0, Ordering::SeqCst)
+    } else {
+        // SeqCst: as said above.
+        atomic.load(Ordering::SeqCst)
+    }
+}
+
 /// A lock whose guard comes without a `Result`: no user code ever runs under it, so what it protects is whole even
 /// after a panic.
 #[derive(Debug, Default)]

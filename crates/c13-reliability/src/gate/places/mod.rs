@@ -1,6 +1,7 @@
 //! Places: so many calls at a time, and so many in line. What bulkhead and adaptive limit have in common.
 
 mod admission;
+mod leased;
 #[cfg(all(test, c13_loom))]
 mod loom;
 mod place;

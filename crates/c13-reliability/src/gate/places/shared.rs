@@ -1,11 +1,12 @@
 //! Places to hold: the word, the queue, and what can be changed while calls run.
 
 use super::admission::{Admission, NoPlace};
+use super::leased::Leases;
 use super::place::Place;
 use super::word::{ONE, WAITING, Word};
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
-use crate::sync::{Histogram, HistogramSnapshot, StripedCounter};
+use crate::sync::{Histogram, HistogramSnapshot, StripedCounter, StripedPool};
 use crate::time::{Clock, Tick};
 use std::ops::Deref;
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub(crate) const MAX_PLACES: u32 = (1 << 31) - 1;
 
 /// So many calls at a time, and so many in line, first come first served.
 pub(crate) struct Places {
-    word: AtomicU64,
+    pub(super) word: AtomicU64,
+    pub(super) leases: Leases,
     queue: WaitQueue,
     max_queue: AtomicU64,
     /// In nanoseconds; `u64::MAX` is no limit.
@@ -49,6 +51,7 @@ impl Places {
     pub(crate) fn new(limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
         Self {
             word: AtomicU64::new(Word::new(limit).bits()),
+            leases: Leases::new(),
             queue: WaitQueue::new(),
             max_queue: AtomicU64::new(max_queue.into()),
             max_wait: AtomicU64::new(nanos(max_wait)),
@@ -67,7 +70,12 @@ impl Places {
     /// As [`try_enter`](Self::try_enter), for whatever points to the places, and counts no refusal.
     #[inline]
     pub(crate) fn enter<P: Deref<Target = Self>>(this: P) -> Option<Place<P>> {
-        this.step(Word::admit).then(|| {
+        let entered = if this.is_leased() {
+            this.enter_leased(StripedPool::own())
+        } else {
+            this.enter_by_word()
+        };
+        entered.then(|| {
             this.counters.add(ENTERED, 1);
             Place::new(this)
         })
@@ -102,8 +110,10 @@ impl Places {
     }
 
     /// How many calls run.
+    ///
+    /// Where places are lent, it is exact as long as none changes hands meanwhile.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.word().in_flight()
+        self.word().taken().saturating_sub(self.leases.free())
     }
 
     /// How many calls may run at a time.
@@ -113,11 +123,10 @@ impl Places {
 
     /// How many more calls could come in now; none while anybody is in line.
     pub(crate) fn available(&self) -> u32 {
-        let word = self.word();
-        if word.is_waited_for() {
+        if self.word().is_waited_for() {
             0
         } else {
-            word.limit().saturating_sub(word.in_flight())
+            self.limit().saturating_sub(self.in_flight())
         }
     }
 
@@ -139,11 +148,10 @@ impl Places {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let word = self.word();
         Counts {
-            in_flight: word.in_flight(),
+            in_flight: self.in_flight(),
             queued: self.queue.ahead().waiting,
-            limit: word.limit(),
+            limit: self.limit(),
             entered: self.counters.sum(ENTERED),
             rejected: self.counters.sum(REJECTED),
             wait_elapsed: self.counters.sum(WAIT_ELAPSED),
@@ -155,8 +163,18 @@ impl Places {
     /// Gives a place back, and lets the first in line have it.
     #[inline]
     pub(crate) fn leave(&self) {
-        // AcqRel: what was done in this place is seen by who has it next.
-        let before = Word::from_bits(self.word.fetch_sub(ONE, Ordering::AcqRel));
+        if self.is_leased() {
+            self.leave_leased(StripedPool::own());
+        } else {
+            self.return_places(1);
+        }
+    }
+
+    /// Gives `n` places back to the word, and lets those in line have them.
+    #[inline]
+    pub(super) fn return_places(&self, n: u64) {
+        // AcqRel: what was done in a place is seen by who has it next.
+        let before = Word::from_bits(self.word.fetch_sub(n * ONE, Ordering::AcqRel));
         if before.is_waited_for() {
             self.queue.settle(self);
         }
@@ -188,12 +206,19 @@ impl Places {
         self.waited.record(nanos(self.clock.now() - since));
     }
 
-    fn word(&self) -> Word {
+    /// Takes a place from the word.
+    #[inline]
+    pub(super) fn enter_by_word(&self) -> bool {
+        self.step(Word::admit)
+    }
+
+    #[inline]
+    pub(super) fn word(&self) -> Word {
         // Acquire: who reads that calls have ended also sees what they did.
         Word::from_bits(self.word.load(Ordering::Acquire))
     }
 
-    fn step(&self, next: impl Fn(Word) -> Option<Word>) -> bool {
+    pub(super) fn step(&self, mut next: impl FnMut(Word) -> Option<Word>) -> bool {
         let next = |bits| next(Word::from_bits(bits)).map(Word::bits);
         // AcqRel: as in `leave`. Relaxed on failure: only another guess.
         self.word
@@ -225,8 +250,13 @@ impl Owner for Places {
 
     fn set_waiting(&self, waiting: bool) {
         if waiting {
-            // AcqRel: a place given back before this is seen by the `grant` that follows.
-            self.word.fetch_or(WAITING, Ordering::AcqRel);
+            // SeqCst: a place given back before this is seen by the `grant` that follows, one on a stripe by the look
+            // there, and who lays one there later sees this. See `leased.rs`.
+            self.word.fetch_or(WAITING, Ordering::SeqCst);
+            let lent = self.leases.take_back();
+            if lent > 0 {
+                self.give_back(lent);
+            }
         } else {
             // AcqRel: as above.
             self.word.fetch_and(!WAITING, Ordering::AcqRel);

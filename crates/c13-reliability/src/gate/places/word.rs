@@ -1,18 +1,19 @@
-//! What is decided, as a value of one word: how many calls run, how many may, and whether anybody is in line.
+//! What is decided, as a value of one word: how many places are taken, how many there are, and whether anybody is in line.
 
-/// Calls that run (bits 0 to 31), how many may (bits 32 to 62), and whether anybody is in line (bit 63).
+/// Places that are taken, by calls that run or by threads they are lent to (bits 0 to 31), how many there are (bits 32 to
+/// 62), and whether anybody is in line (bit 63).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(u64);
 
 /// Set while anybody is in line: newcomers queue, and whoever leaves serves the queue.
 pub(super) const WAITING: u64 = 1 << 63;
-/// One call that runs, as it is added to the word and taken off it.
+/// One place that is taken, as it is added to the word and taken off it.
 pub(super) const ONE: u64 = 1;
 const LIMIT_SHIFT: u32 = 32;
 const LIMIT_MASK: u64 = super::MAX_PLACES as u64;
 
 impl Word {
-    /// Nobody runs, and `limit` calls may at a time, below 2³¹.
+    /// Nothing is taken of `limit` places, below 2³¹.
     pub(super) const fn new(limit: u32) -> Self {
         Self((limit as u64) << LIMIT_SHIFT)
     }
@@ -25,7 +26,7 @@ impl Word {
         self.0
     }
 
-    pub(super) const fn in_flight(self) -> u32 {
+    pub(super) const fn taken(self) -> u32 {
         self.0 as u32
     }
 
@@ -42,9 +43,21 @@ impl Word {
         if self.is_waited_for() { None } else { self.grant() }
     }
 
+    /// Takes places for a thread to have at hand, up to `most`, if there is room and nobody is in line. Says how many.
+    pub(super) fn lend(self, most: u32) -> Option<(Self, u32)> {
+        let room = self.limit().saturating_sub(self.taken());
+        let lent = if self.is_waited_for() { 0 } else { room.min(most) };
+        (lent > 0).then(|| (Self(self.0 + u64::from(lent) * ONE), lent))
+    }
+
+    /// Whether places that are lent may be used: nobody is in line, and no more are taken than there are.
+    pub(super) const fn may_lend(self) -> bool {
+        !self.is_waited_for() && self.taken() <= self.limit()
+    }
+
     /// Lets the first in line in, if there is room.
     pub(super) const fn grant(self) -> Option<Self> {
-        if self.in_flight() < self.limit() {
+        if self.taken() < self.limit() {
             Some(Self(self.0 + ONE))
         } else {
             None
@@ -65,7 +78,7 @@ mod tests {
     fn as_many_as_the_limit_come_in_and_no_more() {
         let mut word = Word::new(3);
         for running in 0..3 {
-            assert_eq!(word.in_flight(), running);
+            assert_eq!(word.taken(), running);
             word = word.admit().unwrap();
         }
         assert_eq!((word.admit(), word.grant()), (None, None));
@@ -80,6 +93,18 @@ mod tests {
         assert!(word.grant().is_some_and(Word::is_waited_for));
     }
 
+    #[test]
+    fn no_more_places_are_lent_than_there_are_and_none_before_those_in_line() {
+        let word = Word::new(5);
+        let (word, lent) = word.lend(4).unwrap();
+        assert_eq!((lent, word.taken(), word.may_lend()), (4, 4, true));
+        let (word, lent) = word.lend(4).unwrap();
+        assert_eq!((lent, word.taken(), word.lend(4)), (1, 5, None));
+        assert!(word.may_lend() && !word.resize(4).may_lend());
+        let waited_for = Word::from_bits(Word::new(5).bits() | WAITING);
+        assert_eq!((waited_for.lend(4), waited_for.may_lend()), (None, false));
+    }
+
     const LARGEST: u32 = LIMIT_MASK as u32;
 
     #[test]
@@ -88,9 +113,9 @@ mod tests {
         assert_eq!(word.limit(), LARGEST);
         word = word.admit().and_then(Word::admit).unwrap();
         word = Word::from_bits(word.bits() | WAITING).resize(1);
-        assert_eq!((word.in_flight(), word.limit(), word.is_waited_for()), (2, 1, true));
+        assert_eq!((word.taken(), word.limit(), word.is_waited_for()), (2, 1, true));
         assert_eq!(word.grant(), None, "down takes effect as calls end");
         word = Word::from_bits(word.bits() - 2 * ONE);
-        assert_eq!(word.grant().map(Word::in_flight), Some(1));
+        assert_eq!(word.grant().map(Word::taken), Some(1));
     }
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 /// Lets at most so many calls run at a time, and so many wait in line. Clones are one bulkhead.
 ///
-/// See the [module](super) for what happens to a call. Memory: 16 KB.
+/// See the [module](super) for what happens to a call. Memory: 16 KB, and 8 KB more from when its places
+/// are first [leased](BulkheadConfig::leased).
 #[derive(Clone)]
 pub struct Bulkhead {
     places: Arc<Places>,
@@ -51,13 +52,10 @@ impl Bulkhead {
     /// The first setting that breaks its rule.
     pub fn with_config(config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
+        let places = Places::new(config.max_concurrent, config.max_queue, config.max_wait, clock);
+        places.set_leased(config.leased);
         Ok(Self {
-            places: Arc::new(Places::new(
-                config.max_concurrent,
-                config.max_queue,
-                config.max_wait,
-                clock,
-            )),
+            places: Arc::new(places),
         })
     }
 
@@ -100,6 +98,7 @@ impl Bulkhead {
     pub fn reconfigure(&self, config: BulkheadConfig) -> Result<(), ConfigError> {
         config.validate()?;
         self.places.set_queue(config.max_queue, config.max_wait);
+        self.places.set_leased(config.leased);
         self.places.resize(config.max_concurrent);
         Ok(())
     }
@@ -111,16 +110,19 @@ impl Bulkhead {
             max_concurrent: self.places.limit(),
             max_queue: self.places.max_queue(),
             max_wait: self.places.max_wait().unwrap_or(Duration::MAX),
+            leased: self.places.is_leased(),
         }
     }
 
-    /// How many calls run. Complexity: O(1).
+    /// How many calls run. Complexity: O(1), and O(threads, at most 65) where places are [leased](BulkheadConfig::leased);
+    /// it is then off by those that change hands while they are counted.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.places.in_flight()
     }
 
-    /// How many more calls could run now; none while anybody is in line.
+    /// How many more calls could run now; none while anybody is in line. Complexity and exactness are those of
+    /// [`in_flight`](Bulkhead::in_flight).
     #[must_use]
     pub fn available(&self) -> u32 {
         self.places.available()
