@@ -1,5 +1,6 @@
 //! The token bucket's shared state: the metered word, and the queue of those who wait for it.
 
+use super::branch::unlikely;
 use super::config::RateLimiterConfig;
 use super::desk::{Desk, Terms};
 use super::error::{RateLimitError, Shortfall};
@@ -40,13 +41,17 @@ impl Bucket {
                 self.desk.admit();
                 Ok(())
             }
-            Taken::No(word, plan) => match self.meter.missing(now, n, word, &plan) {
+            Taken::No(untaken) => match self.meter.shortfall(&untaken) {
                 Some(short) if !self.desk.is_shadow() => {
                     self.desk.reject();
                     Err(short.refuse(n))
                 }
-                _ => self.try_take_slowly(now, n),
+                _ => {
+                    unlikely();
+                    self.try_take_slowly(now, n)
+                }
             },
+            Taken::Unknown => self.try_take_slowly(now, n),
         }
     }
 
@@ -56,6 +61,7 @@ impl Bucket {
         self.desk.close(self.take_slowly(now, n))
     }
 
+    #[inline(never)]
     fn take_slowly(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
         if n == 0 {
             return Ok(());
@@ -186,10 +192,11 @@ impl Supply for Bucket {
         self.meter.view(self.clock.now()).plan.burst
     }
 
+    #[inline]
     fn take(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
         match self.meter.take(now, n) {
             Taken::Yes => Ok(()),
-            Taken::No(..) => self.take_slowly(now, n),
+            Taken::No(_) | Taken::Unknown => self.take_slowly(now, n),
         }
     }
 

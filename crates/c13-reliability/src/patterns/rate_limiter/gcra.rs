@@ -10,6 +10,7 @@
 //!
 //! Algorithm: ITU-T I.371, generic cell rate algorithm, virtual scheduling.
 
+use super::branch::unlikely;
 use super::config::RateLimiterConfig;
 use super::error::Shortfall;
 use crate::time::Tick;
@@ -27,24 +28,35 @@ const DEEPEST: u64 = 1 << 60;
 const GOOD_FOR: u64 = 1 << 54;
 /// Units a nanosecond are kept with this many binary places. They are below 2⁷, and above 2⁻³.
 const PLACES: u32 = 56;
+/// What a factor with [`PLACES`] is multiplied with is shifted by this much first, so that the product is the upper half:
+/// to shift two halves together costs as much as a multiplication.
+const TO_UPPER: u32 = 64 - PLACES;
 /// Nanoseconds a grain are kept with this many, where they are at most 1.
 const INVERSE_PLACES: u32 = 63;
+/// The places of a product with such a factor and units, above its lower half.
+const INVERSE_TO_UPPER: u32 = INVERSE_PLACES + GRAIN_BITS - 64;
 
 /// What the settings of a token bucket come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
+    pub(super) pace: Pace,
+    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond.
+    pub(super) nanos_per_grain: u64,
+    /// The largest request, in tokens.
+    pub(super) burst: u64,
+}
+
+/// What of a plan it takes to admit a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
     /// Where units are counted from.
     pub(super) origin: Tick,
     /// Units a nanosecond, to [`PLACES`], rounded up.
     pub(super) units_per_nano: u64,
-    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond.
-    pub(super) nanos_per_grain: u64,
     /// How many units a token is: a power of two.
     pub(super) token: u64,
     /// How far the arrival time may lie ahead of now, in units.
     pub(super) depth: u64,
-    /// The largest request, in tokens.
-    pub(super) burst: u64,
 }
 
 impl Plan {
@@ -63,15 +75,17 @@ impl Plan {
         let units_per_nano = scaled(config.rate, token_bits + PLACES);
         let inverse = (1_u128 << (PLACES + GRAIN_BITS + INVERSE_PLACES)).div_ceil(u128::from(units_per_nano));
         Self {
-            origin,
-            units_per_nano,
+            pace: Pace {
+                origin,
+                units_per_nano,
+                token: 1 << token_bits,
+                depth: if config.paced { 1 } else { config.burst } << token_bits,
+            },
             nanos_per_grain: if inverse <= 1 << INVERSE_PLACES {
                 inverse as u64
             } else {
                 0
             },
-            token: 1 << token_bits,
-            depth: if config.paced { 1 } else { config.burst } << token_bits,
             burst: config.burst,
         }
     }
@@ -83,53 +97,38 @@ impl Plan {
 
     /// The same plan, counting from `origin`.
     pub(super) fn renewed(self, origin: Tick) -> Self {
-        Self { origin, ..self }
+        let pace = Pace { origin, ..self.pace };
+        Self { pace, ..self }
     }
 
     /// The arrival time of a bucket that is empty when the plan begins.
     pub(super) fn empty(&self) -> u64 {
-        self.depth
+        self.pace.depth
     }
 
     /// The units from the origin to `now`, rounded down to grains. The plan must not be outlived.
     #[inline]
     pub(super) fn units(&self, now: Tick) -> u64 {
-        ((u128::from(self.elapsed(now)) * u128::from(self.units_per_nano)) >> PLACES) as u64 & !BELOW_GRAIN
+        self.pace.units(self.elapsed(now)) & !BELOW_GRAIN
     }
 
     /// How long so many units last, in nanoseconds.
     pub(super) fn length(&self, units: u64) -> f64 {
-        units as f64 / (self.units_per_nano as f64 / (1_u64 << PLACES) as f64)
+        units as f64 / (self.pace.units_per_nano as f64 / (1_u64 << PLACES) as f64)
     }
 
     /// What `n` tokens cost, in units; no request costs more than the deepest bucket holds.
     #[inline]
     pub(super) fn cost(&self, n: u64) -> u64 {
-        n.saturating_mul(self.token).min(DEEPEST)
+        n.saturating_mul(self.pace.token).min(DEEPEST)
     }
 
     /// What so many tokens and parts of one cost, rounded up.
     pub(super) fn price(&self, tokens: f64) -> u64 {
         // Far too many tokens are as many as fit.
-        ((tokens * self.token as f64).ceil() as u64)
+        ((tokens * self.pace.token as f64).ceil() as u64)
             .min(DEEPEST)
             .next_multiple_of(1 << GRAIN_BITS)
-    }
-
-    /// Takes `n` tokens at `now`: the new arrival time, or `None` if they are not there or the plan does not count to
-    /// `now`. What `arrival` holds below a grain stays, and if its highest two bits are not zero the answer is no.
-    ///
-    /// The plan may hold anything, as one does that is read while it changes; then so may the result.
-    #[inline]
-    pub(super) fn take(&self, arrival: u64, now: Tick, n: u64) -> Option<u64> {
-        let elapsed = now.as_nanos().wrapping_sub(self.origin.as_nanos());
-        if elapsed > GOOD_FOR {
-            return None;
-        }
-        let units = ((u128::from(elapsed) * u128::from(self.units_per_nano)) >> PLACES) as u64;
-        let now = units & !BELOW_GRAIN | arrival & BELOW_GRAIN;
-        let taken = arrival.max(now).checked_add(n.checked_mul(self.token)?)?;
-        (taken <= now.wrapping_add(self.depth)).then_some(taken)
     }
 
     /// Pays `cost` at `now` (in units): the new arrival time, or `None` if the bucket holds too little. What costs more
@@ -142,7 +141,7 @@ impl Plan {
     /// still there.
     pub(super) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
         let base = arrival.max(since);
-        (base + cost.min(self.depth) <= now + self.depth).then_some(base + cost)
+        (base + cost.min(self.pace.depth) <= now + self.pace.depth).then_some(base + cost)
     }
 
     /// Gives `n` tokens back; the bucket never holds more than its depth.
@@ -153,7 +152,7 @@ impl Plan {
     /// The whole tokens that are there.
     #[inline]
     pub(super) fn available(&self, arrival: u64, now: u64) -> u64 {
-        (now + self.depth).saturating_sub(arrival.max(now)) >> self.token.trailing_zeros()
+        (now + self.pace.depth).saturating_sub(arrival.max(now)) >> self.pace.token.trailing_zeros()
     }
 
     /// How long after `now` the bucket is full; zero if it is.
@@ -165,76 +164,160 @@ impl Plan {
         }
     }
 
-    /// What is missing for `n` tokens at `now`, where [`take`](Self::take) has just said no; `None` if the plan does not
-    /// count to now, if a full bucket holds less, or if it takes a division to know.
-    ///
-    /// What a full bucket holds is there when it is full, so the arrival time lies ahead of now, and when the tokens will
-    /// be there does not depend on now: the processor works that out while it still waits for the clock.
-    #[inline]
-    pub(super) fn missing(&self, arrival: u64, now: Tick, n: u64) -> Option<Shortfall> {
-        let elapsed = now.as_nanos().wrapping_sub(self.origin.as_nanos());
-        let cost = n.checked_mul(self.token)?;
-        if elapsed > GOOD_FOR || cost > self.depth || self.nanos_per_grain == 0 {
-            return None;
-        }
-        let due = (arrival + cost).saturating_sub(self.depth);
-        Some(Shortfall {
-            available: (self.units(now) + self.depth).saturating_sub(arrival) >> self.token.trailing_zeros(),
-            wait: Duration::from_nanos(self.nanos(due).saturating_sub(elapsed)),
-        })
-    }
-
     /// What is missing for `cost` at `now`, if `ahead` tokens go to others first.
     pub(super) fn shortfall(&self, arrival: u64, now: Tick, ahead: u128, cost: u64) -> Shortfall {
         let units = self.units(now);
-        if ahead > u128::from(ARRIVAL / self.token) {
+        if ahead > u128::from(ARRIVAL / self.pace.token) {
             return Shortfall::NEVER;
         }
-        let due = arrival.max(units) + (ahead as u64) * self.token + cost.min(self.depth);
+        let due = arrival.max(units) + (ahead as u64) * self.pace.token + cost.min(self.pace.depth);
         Shortfall {
             available: if ahead == 0 { self.available(arrival, units) } else { 0 },
-            wait: self.until(now, due.saturating_sub(self.depth)),
+            wait: self.until(now, due.saturating_sub(self.pace.depth)),
         }
     }
 
     /// The arrival time at `now`, when this plan begins, for a bucket that was at `arrival` under the plan `old`: it
     /// holds as many tokens, as far as it can, and owes as many.
     pub(super) fn carry_over(&self, old: &Self, arrival: u64, now: Tick) -> u64 {
-        let elapsed = u128::from(old.elapsed(now)) * u128::from(old.units_per_nano);
+        let elapsed = u128::from(old.elapsed(now)) * u128::from(old.pace.units_per_nano);
         // Below 2⁷¹, so that nothing here can overflow.
         let units = (elapsed >> PLACES) as i128;
-        let balance = units + i128::from(old.depth) - units.max(i128::from(arrival));
+        let balance = units + i128::from(old.pace.depth) - units.max(i128::from(arrival));
         // Rounded down to grains, so that nobody gains by it.
-        let balance = (balance * i128::from(self.token)).div_euclid(i128::from(old.token)) & !i128::from(BELOW_GRAIN);
-        let depth = i128::from(self.depth);
+        let balance =
+            (balance * i128::from(self.pace.token)).div_euclid(i128::from(old.pace.token)) & !i128::from(BELOW_GRAIN);
+        let depth = i128::from(self.pace.depth);
         (depth - balance.min(depth)).clamp(0, i128::from(ARRIVAL >> 1)) as u64 & ARRIVAL
     }
 
     #[inline]
     fn elapsed(&self, now: Tick) -> u64 {
-        now.as_nanos().saturating_sub(self.origin.as_nanos())
+        now.as_nanos().saturating_sub(self.pace.origin.as_nanos())
     }
 
     /// How long after `now` it is `due` units: to the nanosecond, and never too early.
     fn until(&self, now: Tick, due: u64) -> Duration {
         let nanos = if self.nanos_per_grain == 0 {
-            (u128::from(due) << PLACES).div_ceil(self.units_per_nano.into()) as u64
+            (u128::from(due) << PLACES).div_ceil(self.pace.units_per_nano.into()) as u64
         } else {
-            self.nanos(due)
+            self.pace.nanos(due, self.nanos_per_grain)
         };
         Duration::from_nanos(nanos.saturating_sub(self.elapsed(now)))
     }
+}
+
+/// What came of an attempt to take tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Attempt {
+    /// The new arrival time.
+    Taken(u64),
+    /// There are too few; a full bucket has enough.
+    Short(Missing),
+    /// The plan does not count to that time, or a full bucket holds less, or nothing was asked for.
+    Unknown,
+}
+
+/// What is known of a request that there were too few tokens for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Missing {
+    n: u64,
+    cost: u64,
+    /// When it was, in nanoseconds after the origin.
+    elapsed: u64,
+    /// The arrival time of an empty bucket then, within a grain.
+    empty: u64,
+}
+
+impl Pace {
+    /// Takes `n` tokens at `now`. What `arrival` holds below a grain stays, and if its highest two bits are not zero,
+    /// nothing is taken.
+    ///
+    /// Its parts may be of two plans, as they are if it is read while it changes; then the result means nothing, except
+    /// that nothing is taken where those bits are not zero.
+    #[inline]
+    pub(super) fn take(&self, arrival: u64, now: Tick, n: u64) -> Attempt {
+        let elapsed = now.as_nanos().wrapping_sub(self.origin.as_nanos());
+        let Some(cost) = n.checked_mul(self.token) else {
+            return Attempt::Unknown;
+        };
+        if elapsed > GOOD_FOR {
+            unlikely();
+            return Attempt::Unknown;
+        }
+        // A full bucket holds one token at least; none are there even while it owes some.
+        if n != 1 && (n == 0 || cost > self.depth) {
+            unlikely();
+            return Attempt::Unknown;
+        }
+        let units = self.units(elapsed);
+        // All but the lowest bits are whole grains, so whatever an arrival time holds there, it is not more than this.
+        let empty = (units | BELOW_GRAIN) + self.depth;
+        // Saturating, because the highest bits of an arrival time have to count also where the parts are of two plans.
+        if arrival.saturating_add(cost) > empty {
+            return Attempt::Short(Missing {
+                n,
+                cost,
+                elapsed,
+                empty,
+            });
+        }
+        let now = units & !BELOW_GRAIN | arrival & BELOW_GRAIN;
+        Attempt::Taken(arrival.max(now).wrapping_add(cost))
+    }
+
+    /// What is missing where [`take`](Self::take) has just said so, for what was `arrival`, with
+    /// [`Plan::nanos_per_grain`]; `None` if it takes a division to know. The highest two bits of `arrival` must be zero.
+    ///
+    /// When the tokens will be there does not depend on now: the processor works that out while it still waits for the
+    /// clock.
+    #[inline]
+    pub(super) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: u64) -> Option<Shortfall> {
+        if nanos_per_grain == 0 {
+            unlikely();
+            return None;
+        }
+        // It lies ahead of now, or the tokens would have been there: neither difference is below zero.
+        let due = (arrival & !BELOW_GRAIN) + missing.cost - self.depth;
+        let wait = self.nanos(due, nanos_per_grain) - missing.elapsed;
+        // Of what was refused there is less than was asked for.
+        let available = if missing.n == 1 {
+            0
+        } else {
+            missing.empty.saturating_sub(arrival) >> self.token.trailing_zeros()
+        };
+        Some(Shortfall {
+            available,
+            wait: Duration::from_nanos(wait),
+        })
+    }
+
+    /// The units of so many nanoseconds, at most [`GOOD_FOR`].
+    #[inline]
+    const fn units(&self, nanos: u64) -> u64 {
+        upper(nanos << TO_UPPER, self.units_per_nano)
+    }
 
     /// How many nanoseconds after the origin it is `due` units, rounded up. Without a division, which would cost more
-    /// than the rest of a refusal; the plan must know how long a grain is.
+    /// than the rest of a refusal; it must be known how long a grain is.
     #[inline]
-    fn nanos(&self, due: u64) -> u64 {
-        // The factor is too large by so little that the product is right, or one short.
-        let product = u128::from(due) * u128::from(self.nanos_per_grain);
-        let nanos = (product >> (INVERSE_PLACES + GRAIN_BITS)) as u64;
+    fn nanos(&self, due: u64, nanos_per_grain: u64) -> u64 {
+        // The factor is too large by so little that the product is too large by less than 2⁻⁷ of a nanosecond: of 2⁵ parts
+        // of one, it can be wrong about the first only.
+        let product = upper(due, nanos_per_grain);
+        let nanos = product >> INVERSE_TO_UPPER;
+        if !product.is_multiple_of(1 << INVERSE_TO_UPPER) {
+            return nanos + 1;
+        }
         let short = u128::from(nanos) * u128::from(self.units_per_nano) < u128::from(due) << PLACES;
         nanos + u64::from(short)
     }
+}
+
+/// The upper half of a product.
+#[inline]
+const fn upper(a: u64, b: u64) -> u64 {
+    ((a as u128 * b as u128) >> 64) as u64
 }
 
 /// `rate · 2^bits / 10⁹`, rounded up; exact in all bits of `rate`.
@@ -257,14 +340,21 @@ mod tests {
         Plan::new(&config, Tick::ZERO)
     }
 
+    fn taken(attempt: Attempt) -> Option<u64> {
+        match attempt {
+            Attempt::Taken(arrival) => Some(arrival),
+            Attempt::Short(_) | Attempt::Unknown => None,
+        }
+    }
+
     /// Takes `n` tokens at `now` from a plan that is renewed if it is too old.
     fn take(plan: &Plan, arrival: u64, now: Tick, n: u64) -> Option<u64> {
         if plan.is_outlived(now) {
             let renewed = plan.renewed(now);
             let arrival = renewed.carry_over(plan, arrival, now);
-            return renewed.take(arrival, now, n);
+            return taken(renewed.pace.take(arrival, now, n));
         }
-        plan.take(arrival, now, n)
+        taken(plan.pace.take(arrival, now, n))
     }
 
     fn shortfall(plan: &Plan, arrival: u64, now: Tick, n: u64) -> Shortfall {
@@ -323,8 +413,8 @@ mod tests {
                 assert_eq!(take(&plan, arrival, now + less, n), None, "{case}");
             }
             assert_eq!(short.available >= n, short.wait.is_zero(), "{case}");
-            if plan.take(arrival, now, n).is_none()
-                && let Some(missing) = plan.missing(arrival, now, n)
+            if let Attempt::Short(missing) = plan.pace.take(arrival, now, n)
+                && let Some(missing) = plan.pace.shortfall(missing, arrival, plan.nanos_per_grain)
             {
                 assert_eq!(missing, short, "{case}");
             }
@@ -339,7 +429,7 @@ mod tests {
             // As long as it is good for, a year at most.
             let time = (1e7 / rate).min(1e7);
             let units = plan.units(Tick::ZERO + Duration::from_secs_f64(time));
-            let tokens = units as f64 / plan.token as f64;
+            let tokens = units as f64 / plan.pace.token as f64;
             let error = (tokens / (rate * time) - 1.0).abs();
             assert!(
                 error < 1e-6,
@@ -354,7 +444,7 @@ mod tests {
             let random = Random::new(seed);
             let (rate, burst, mut plan) = any_plan(&random);
             let step = (4e9 / rate) as u64 + 1;
-            let (mut now, mut arrival, mut taken) = (0, 0, Vec::new());
+            let (mut now, mut arrival, mut admitted) = (0, 0, Vec::new());
             for _ in 0..300 {
                 now += random.below(step);
                 let n = 1 + random.below(burst.min(5));
@@ -364,17 +454,17 @@ mod tests {
                     arrival = renewed.carry_over(&plan, arrival, at);
                     plan = renewed;
                 }
-                if let Some(new) = plan.take(arrival, at, n) {
+                if let Some(new) = taken(plan.pace.take(arrival, at, n)) {
                     arrival = new;
-                    taken.push((now, n));
+                    admitted.push((now, n));
                 }
             }
-            for first in 0..taken.len() {
+            for first in 0..admitted.len() {
                 let mut sum = 0;
-                for (at, n) in &taken[first..] {
+                for (at, n) in &admitted[first..] {
                     sum += n;
                     // The time is known to a nanosecond.
-                    let bound = burst as f64 + rate * ((at - taken[first].0 + 1) as f64 / 1e9);
+                    let bound = burst as f64 + rate * ((at - admitted[first].0 + 1) as f64 / 1e9);
                     assert!(
                         sum as f64 <= bound * (1.0 + 1e-12),
                         "seed {seed}: {sum} > {bound} at {rate}/s"

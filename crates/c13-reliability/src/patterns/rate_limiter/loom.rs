@@ -29,7 +29,7 @@ fn explore(interruptions: usize, check: impl Fn() + Sync + Send + 'static) {
 fn took(meter: &Meter) -> u64 {
     match meter.take(Tick::ZERO, 1) {
         Taken::Yes => 1,
-        Taken::No(..) => u64::from(meter.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
+        Taken::No(_) | Taken::Unknown => u64::from(meter.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
     }
 }
 
@@ -81,6 +81,25 @@ fn a_look_sees_one_plan_or_the_other() {
         let plans = [ONE, OTHER].map(|config| Plan::new(&config, Tick::ZERO));
         assert!(plans.contains(&view.plan), "{view:?}");
         assert_eq!(view.plan.available(view.arrival, 0), 1, "{view:?}");
+        handle.join().unwrap();
+    });
+}
+
+#[test]
+fn a_refusal_says_what_one_plan_or_the_other_says() {
+    explore(2, || {
+        let meter = Arc::new(Meter::new(&ONE.start_empty(true), Tick::ZERO));
+        let other = meter.clone();
+        let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
+        match meter.take(Tick::ZERO, 1) {
+            Taken::Yes => panic!("the bucket is empty by either plan"),
+            Taken::Unknown => {}
+            Taken::No(untaken) => {
+                let wait = meter.shortfall(&untaken).map(|short| short.wait);
+                let waits = [None, Some(Duration::from_secs(1)), Some(Duration::from_millis(1))];
+                assert!(waits.contains(&wait), "{wait:?} by {untaken:?}");
+            }
+        }
         handle.join().unwrap();
     });
 }

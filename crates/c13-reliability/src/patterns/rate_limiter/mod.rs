@@ -73,6 +73,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod branch;
 mod bucket;
 mod config;
 mod counter;

@@ -11,9 +11,10 @@
 //! that every exchange fails that was computed before; the epoch keeps it from succeeding later by accident. Whoever
 //! only reads looks at the epoch again at the end.
 
+use super::branch::unlikely;
 use super::config::RateLimiterConfig;
 use super::error::Shortfall;
-use super::gcra::{ARRIVAL, Plan};
+use super::gcra::{ARRIVAL, Attempt, Missing, Pace, Plan};
 use super::warm_up::Warmth;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
@@ -62,9 +63,18 @@ pub(super) enum Taker {
 pub(super) enum Taken {
     /// The tokens are taken.
     Yes,
-    /// They are not there, or something stands in the way: [`missing`](Meter::missing) makes more of this word
-    /// and plan.
-    No(u64, Plan),
+    /// They are not there, or something stands in the way: [`shortfall`](Meter::shortfall) makes more of it.
+    No(Untaken),
+    /// Not without the lock.
+    Unknown,
+}
+
+/// What was seen when tokens could not be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Untaken {
+    word: u64,
+    pace: Pace,
+    missing: Missing,
 }
 
 /// What a look at the bucket finds.
@@ -116,10 +126,12 @@ impl Meter {
         // Acquire: the plan that is read next is at least as new as this word.
         let mut word = self.word.0.load(Ordering::Acquire);
         loop {
-            let plan = self.plan.load();
+            let pace = self.plan.pace();
             // A word that is held or waited for is no arrival time that anything could be taken at.
-            let Some(taken) = plan.take(word, now, n) else {
-                return Taken::No(word, plan);
+            let taken = match pace.take(word, now, n) {
+                Attempt::Taken(taken) => taken,
+                Attempt::Short(missing) => return Taken::No(Untaken { word, pace, missing }),
+                Attempt::Unknown => return Taken::Unknown,
             };
             let held = &self.word.0;
             // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan
@@ -131,17 +143,21 @@ impl Meter {
         }
     }
 
-    /// What is missing for `n` tokens at `now`, where [`take`](Self::take) has just said no; `None` if it takes the lock to
-    /// know.
+    /// What is missing where [`take`](Self::take) has just said no; `None` if it takes the lock to know.
     #[inline]
-    pub(super) fn missing(&self, now: Tick, n: u64, word: u64, plan: &Plan) -> Option<Shortfall> {
-        // Relaxed: if any part of the plan was newer than the word that was seen, then or now, the load of that part has
-        // seen that the word was held, and so does this one.
-        let moved = (self.word.0.load(Ordering::Relaxed) ^ word) & EPOCH;
-        if moved | word & (WAITING | HELD) != 0 {
+    pub(super) fn shortfall(&self, untaken: &Untaken) -> Option<Shortfall> {
+        let Untaken { word, pace, missing } = untaken;
+        // Acquire: as with the rest of the plan.
+        let nanos_per_grain = self.plan.nanos_per_grain.load(Ordering::Acquire);
+        // Relaxed: if any part of the plan was newer than the word that was seen, the load of that part has seen that the
+        // word was held, and so does this one. Nor has it been changed and changed back: the epoch tells.
+        let moved = self.word.0.load(Ordering::Relaxed) ^ word;
+        // One condition of both, which is cheaper than two.
+        if moved | word >> HELD.trailing_zeros() != 0 {
+            unlikely();
             return None;
         }
-        plan.missing(word & ARRIVAL, now, n)
+        pace.shortfall(*missing, *word, nanos_per_grain)
     }
 
     /// Takes `n` tokens at `now`, if they are there and it is the `taker`'s turn. Takes the lock.
@@ -211,7 +227,7 @@ impl Meter {
         }
         match self.take(now, lent) {
             Taken::Yes => lent,
-            Taken::No(..) => self.drain(now, limit),
+            Taken::No(_) | Taken::Unknown => self.drain(now, limit),
         }
     }
 
@@ -331,37 +347,46 @@ struct Cells {
 impl Cells {
     fn new(plan: &Plan) -> Self {
         Self {
-            origin: AtomicU64::new(plan.origin.as_nanos()),
-            units_per_nano: AtomicU64::new(plan.units_per_nano),
+            origin: AtomicU64::new(plan.pace.origin.as_nanos()),
+            units_per_nano: AtomicU64::new(plan.pace.units_per_nano),
             nanos_per_grain: AtomicU64::new(plan.nanos_per_grain),
-            token: AtomicU64::new(plan.token),
-            depth: AtomicU64::new(plan.depth),
+            token: AtomicU64::new(plan.pace.token),
+            depth: AtomicU64::new(plan.pace.depth),
             burst: AtomicU64::new(plan.burst),
         }
     }
 
     #[inline]
     fn load(&self) -> Plan {
+        Plan {
+            pace: self.pace(),
+            // Acquire: as below.
+            nanos_per_grain: self.nanos_per_grain.load(Ordering::Acquire),
+            // Acquire: as below.
+            burst: self.burst.load(Ordering::Acquire),
+        }
+    }
+
+    #[inline]
+    fn pace(&self) -> Pace {
         // Acquire: who sees a part of a new plan sees that the word was held for it.
         let load = |cell: &AtomicU64| cell.load(Ordering::Acquire);
-        Plan {
+        Pace {
             origin: Tick::from_nanos(load(&self.origin)),
             units_per_nano: load(&self.units_per_nano),
-            nanos_per_grain: load(&self.nanos_per_grain),
             token: load(&self.token),
             depth: load(&self.depth),
-            burst: load(&self.burst),
         }
     }
 
     fn store(&self, plan: &Plan) {
         // Release: as in `load`.
         let store = |cell: &AtomicU64, value| cell.store(value, Ordering::Release);
-        store(&self.origin, plan.origin.as_nanos());
-        store(&self.units_per_nano, plan.units_per_nano);
+        store(&self.origin, plan.pace.origin.as_nanos());
+        store(&self.units_per_nano, plan.pace.units_per_nano);
         store(&self.nanos_per_grain, plan.nanos_per_grain);
-        store(&self.token, plan.token);
-        store(&self.depth, plan.depth);
+        store(&self.token, plan.pace.token);
+        store(&self.depth, plan.pace.depth);
         store(&self.burst, plan.burst);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
 use super::super::counter::Counter;
 use super::super::error::{RateLimitError, Shortfall};
-use super::super::gcra::Plan;
+use super::super::gcra::{Attempt, Plan};
 use super::super::ring::Ring;
 use super::status::QuotaStatus;
 use crate::time::Tick;
@@ -96,7 +96,7 @@ impl Rules for BucketRules {
 
     #[inline]
     fn take(&self, arrival: &mut u64, now: Tick, n: u64) -> Result<(), Shortfall> {
-        if let Some(taken) = self.plan.take(*arrival, now, n) {
+        if let Attempt::Taken(taken) = self.plan.pace.take(*arrival, now, n) {
             *arrival = taken;
             return Ok(());
         }
