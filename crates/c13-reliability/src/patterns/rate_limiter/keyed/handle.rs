@@ -4,8 +4,8 @@ use super::super::desk::{Desk, Terms};
 use super::super::error::RateLimitError;
 use super::config::{KeyedConfig, PART, Quota, WhenFull};
 use super::hasher::Seeds;
-use super::keys::{Decision, Keys, Sums};
-use super::rules::{BucketRules, CounterRules, RingRules};
+use super::keys::{Decision, Found, Keys, Sums};
+use super::rules::{BucketRules, CounterRules, RingRules, Rules};
 use super::status::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
@@ -128,9 +128,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let now = self.shared.clock.now();
-        let (decision, _) = each_kind!(&self.shared.keys, keys => keys.decide(key, now, n, false));
-        self.shared.conclude(decision, n)
+        each_kind!(&self.shared.keys, keys => self.shared.try_acquire(keys, key, n))
     }
 
     /// As [`try_acquire`](Self::try_acquire), and says how the key stands afterwards: for those who tell their callers.
@@ -335,9 +333,30 @@ impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedRateLimiter<K> {
     }
 }
 
+impl<K: Hash + Eq> Shared<K> {
+    /// A function of its own for each kind of quota, so that the registers of one are not those of three.
+    #[inline(never)]
+    fn try_acquire<Q, R>(&self, keys: &Keys<K, R>, key: &Q, n: u64) -> Result<(), RateLimitError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        R: Rules,
+    {
+        let now = self.clock.now();
+        match keys.take_quickly(key, now, n) {
+            Found::Taken => {
+                self.desk.admit();
+                Ok(())
+            }
+            Found::Known(known) => self.conclude(known.decide(now, n), n),
+            // Made into an owned key without the lock, and dropped without it.
+            Found::Nothing(part, tag) => self.conclude(part.decide_new(tag, key.to_owned(), now, n, false).0, n),
+        }
+    }
+}
+
 impl<K> Shared<K> {
     /// Counts a decision, and makes it that of a shadow or of a full table.
-    #[inline]
     fn conclude(&self, decision: Decision, n: u64) -> Result<(), RateLimitError> {
         let result = match decision {
             Decision::Decided(result) => result,

@@ -1,5 +1,6 @@
 //! All keys of one kind of quota, in parts that each have a lock.
 
+use super::super::branch::unlikely;
 use super::super::error::RateLimitError;
 use super::hasher::Seeds;
 use super::rules::Rules;
@@ -31,7 +32,7 @@ pub(super) struct Keys<K, R: Rules> {
 
 /// A line of its own for each lock.
 #[repr(align(64))]
-struct Part<K, R: Rules>(Mutex<Kept<K, R>>);
+pub(super) struct Part<K, R: Rules>(Mutex<Kept<K, R>>);
 
 struct Kept<K, R: Rules> {
     table: Table<K, R::State>,
@@ -61,6 +62,33 @@ pub(super) enum Decision {
     Full(Duration),
 }
 
+/// What came of an attempt to be quick.
+pub(super) enum Found<'a, K, R: Rules> {
+    /// What was asked for is taken.
+    Taken,
+    /// The key is there, but it takes a longer look.
+    Known(Known<'a, K, R>),
+    /// There is no such key in its part; this would be its tag.
+    Nothing(&'a Part<K, R>, Tag),
+}
+
+/// A key that was found; the lock is held.
+pub(super) struct Known<'a, K, R: Rules> {
+    kept: MutexGuard<'a, Kept<K, R>>,
+    at: usize,
+}
+
+impl<K: Hash + Eq, R: Rules> Known<'_, K, R> {
+    /// Decides about `n` at `now`, and lets go of the lock.
+    #[inline(never)]
+    pub(super) fn decide(mut self, now: Tick, n: u64) -> Decision {
+        if self.kept.rules.is_outlived(now) {
+            self.kept.renew(now);
+        }
+        self.kept.decide(self.at, now, n, false).0
+    }
+}
+
 impl<K, R: Rules> Keys<K, R>
 where
     K: Hash + Eq,
@@ -88,8 +116,30 @@ where
         }
     }
 
-    /// Decides about `n` for `key` at `now`, and how the key then stands if `status` asks for it.
+    /// Takes `n` from `key` at `now` where that is quickly done, and finds out what else is to do.
     #[inline]
+    pub(super) fn take_quickly<Q>(&self, key: &Q, now: Tick, n: u64) -> Found<'_, K, R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (part, tag) = self.part(key);
+        let mut guard = part.0.lock();
+        let kept = &mut *guard;
+        match kept.table.find(tag, |other| other.borrow() == key) {
+            None => Found::Nothing(part, tag),
+            Some(at) => {
+                let entry = kept.table.entry(at);
+                if entry.has_own_quota() || !kept.rules.take_quickly(&mut entry.state, now, n) {
+                    unlikely();
+                    return Found::Known(Known { kept: guard, at });
+                }
+                Found::Taken
+            }
+        }
+    }
+
+    /// Decides about `n` for `key` at `now`, and how the key then stands if `status` asks for it.
     pub(super) fn decide<Q>(&self, key: &Q, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>)
     where
         K: Borrow<Q>,
@@ -284,7 +334,6 @@ where
     K: Hash + Eq,
 {
     /// Takes the lock, and renews rules that can count no further.
-    #[inline]
     fn lock(&self, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
         let mut kept = self.0.lock();
         if kept.rules.is_outlived(now) {
@@ -295,7 +344,14 @@ where
 
     /// Decides about a key that was not there a moment ago.
     #[inline(never)]
-    fn decide_new(&self, tag: Tag, key: K, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
+    pub(super) fn decide_new(
+        &self,
+        tag: Tag,
+        key: K,
+        now: Tick,
+        n: u64,
+        status: bool,
+    ) -> (Decision, Option<QuotaStatus>) {
         // Dropped after the lock, as the key is if it is not kept.
         let mut evicted = Evicted([const { None }; SWEPT]);
         let mut kept = self.lock(now);
@@ -336,7 +392,6 @@ impl<K, R: Rules> Kept<K, R>
 where
     K: Hash + Eq,
 {
-    #[inline]
     fn decide(&mut self, at: usize, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
         let entry = self.table.entry(at);
         let rules = if entry.has_own_quota() {

@@ -17,6 +17,13 @@ pub(super) trait Rules: Clone {
     /// The state of a key that was never seen.
     fn fresh(&self, now: Tick) -> Self::State;
 
+    /// Takes `n` at `now` where that is quickly done; otherwise [`decide`](Self::decide) does it, or says why not. Rules
+    /// that are [outlived](Self::is_outlived) do nothing quickly.
+    #[inline]
+    fn take_quickly(&self, _state: &mut Self::State, _now: Tick, _n: u64) -> bool {
+        false
+    }
+
     /// Takes `n` at `now`, or says what is missing. `n` is at most the capacity.
     fn take(&self, state: &mut Self::State, now: Tick, n: u64) -> Result<(), Shortfall>;
 
@@ -63,6 +70,9 @@ pub(super) trait Rules: Clone {
     #[inline]
     fn decide(&self, state: &mut Self::State, now: Tick, n: u64) -> Result<(), RateLimitError> {
         let capacity = self.capacity();
+        if n == 0 {
+            return Ok(());
+        }
         if n > capacity {
             return Err(RateLimitError::ExceedsCapacity { requested: n, capacity });
         }
@@ -95,12 +105,15 @@ impl Rules for BucketRules {
     }
 
     #[inline]
+    fn take_quickly(&self, arrival: &mut u64, now: Tick, n: u64) -> bool {
+        let Attempt::Taken(taken) = self.plan.pace.take(*arrival, now, n) else {
+            return false;
+        };
+        *arrival = taken;
+        true
+    }
+
     fn take(&self, arrival: &mut u64, now: Tick, n: u64) -> Result<(), Shortfall> {
-        if let Attempt::Taken(taken) = self.plan.pace.take(*arrival, now, n) {
-            *arrival = taken;
-            return Ok(());
-        }
-        // The plan may begin after now, or the cost be more than a paced bucket holds at once.
         let (units, cost) = (self.plan.units(now), self.plan.cost(n));
         match self.plan.pay(*arrival, units, cost) {
             Some(paid) => {
