@@ -31,7 +31,13 @@ pub(super) trait Supply: Owner {
 
 /// Takes `n`, waits for it as long as the limiter lets callers wait, and counts what came of it.
 pub(super) async fn acquire<S: Supply>(supply: &S, n: u64) -> Result<(), RateLimitError> {
-    match ask(supply, n)? {
+    let now = supply.clock().now();
+    // Most need not wait; what a wait is made of is not even touched for them.
+    let Err(refused) = supply.take(now, n) else {
+        supply.desk().admit();
+        return Ok(());
+    };
+    match ask_again(supply, now, n, refused)? {
         None => Ok(()),
         Some(wait) => {
             let result = wait.await;
@@ -41,21 +47,37 @@ pub(super) async fn acquire<S: Supply>(supply: &S, n: u64) -> Result<(), RateLim
 }
 
 /// Takes `n`, or joins the queue for it if the limiter lets callers wait. What is decided is counted.
+#[cfg(feature = "tower")]
 pub(super) fn ask<P, S>(owner: P, n: u64) -> Result<Option<Wait<P>>, RateLimitError>
 where
     P: Deref<Target = S> + Clone,
     S: Supply,
 {
-    let supply = &*owner;
-    let now = supply.clock().now();
-    let mut result = supply.take(now, n);
-    if matches!(result, Err(RateLimitError::RateLimitExceeded { .. })) && supply.desk().waits() {
+    let now = owner.clock().now();
+    match owner.take(now, n) {
+        Ok(()) => {
+            owner.desk().admit();
+            Ok(None)
+        }
+        Err(refused) => ask_again(owner, now, n, refused),
+    }
+}
+
+/// Joins the queue for `n` that was `refused` at `now`, if the limiter lets callers wait. What is decided is counted.
+#[inline(never)]
+fn ask_again<P, S>(owner: P, now: Tick, n: u64, refused: RateLimitError) -> Result<Option<Wait<P>>, RateLimitError>
+where
+    P: Deref<Target = S> + Clone,
+    S: Supply,
+{
+    let mut result = Err(refused);
+    if matches!(refused, RateLimitError::RateLimitExceeded { .. }) && owner.desk().waits() {
         match Wait::join(owner.clone(), now, n) {
             Ok(wait) => return Ok(Some(wait)),
             Err(refused) => result = Err(refused),
         }
     }
-    supply.desk().close(result).map(|()| None)
+    owner.desk().close(result).map(|()| None)
 }
 
 /// Joins the queue for `n` at `now`, unless the queue is full or it is clear from the start that the wait would be too
