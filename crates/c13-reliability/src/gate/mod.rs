@@ -17,6 +17,7 @@ mod layer;
 mod outcome;
 pub(crate) mod places;
 mod run;
+mod suspend;
 
 use std::future::Future;
 
@@ -26,6 +27,7 @@ pub use classify::{ByResult, Classify};
 pub use layer::{GateLayer, GateService, ResponseFuture};
 pub use outcome::Outcome;
 pub use run::Run;
+pub(crate) use suspend::Suspend;
 
 /// Decides whether a call may run.
 pub trait Gate: Send + Sync {

@@ -2,14 +2,17 @@
 
 use super::call::{Call, End};
 use super::config::RateLimitPer;
-use super::parts::Parts;
+use super::parts::{Length, Parts};
 use super::rules::Rules;
-use crate::error::Layer;
-use crate::gate::{Outcome, Run};
+use crate::error::{Layer, Rejected};
+use crate::gate::{Outcome, Permit as _};
 use crate::patterns::circuit_breaker;
 use crate::patterns::retry::Verdict;
-use crate::time::{Deadline, Elapsed, Tick};
+use crate::time::{Carried, Clock, Sleep, Tick};
+use pin_project_lite::pin_project;
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How an attempt ended, if not with a value to keep.
@@ -34,41 +37,97 @@ pub(super) enum Cut {
     TimedOut(Limit),
 }
 
-/// The time limit of one attempt.
+impl Cut {
+    /// Not let through by the breaker, with no other beside it.
+    pub(super) fn refused(rejected: Rejected) -> Self {
+        Self::Refused {
+            layer: Layer::CircuitBreaker,
+            retry_after: rejected.retry_after,
+            alone: true,
+        }
+    }
+}
+
+/// The time limit of one attempt: its own, or the end of the call.
 #[derive(Clone, Copy)]
 pub(super) struct Limit {
-    pub(super) at: Tick,
-    pub(super) limit: Duration,
-    /// Whether the end of the call set it, or the attempt's own limit.
-    pub(super) by_call: bool,
-    /// Whether it gives the dependency enough time to be blamed.
-    pub(super) fair: bool,
+    at: Tick,
+    /// When the attempt began.
+    attempt: Tick,
+    /// When the call began, where it is the call's end that comes first.
+    call: Option<Tick>,
 }
 
 impl Limit {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         at: Tick::MAX,
-        limit: Duration::MAX,
-        by_call: false,
-        fair: true,
+        attempt: Tick::ZERO,
+        call: None,
     };
 
     /// The attempt's own limit from now, or the end of the call where that is sooner.
-    pub(super) fn from(now: Tick, own: Option<Duration>, end: Option<End>) -> Self {
-        let own = own.map_or(Self::NONE, |limit| Self {
-            at: now + limit,
-            limit,
-            ..Self::NONE
-        });
-        match end {
-            Some(end) if end.at < own.at => Self {
-                at: end.at,
-                limit: end.limit,
-                by_call: true,
-                // Half of the call's time is a fair chance; what failed attempts have left over need not be.
-                fair: end.at - now >= end.limit / 2,
-            },
-            _ => own,
+    #[inline(always)]
+    fn from(now: Tick, own: Length, end: End) -> Self {
+        let own = own.after(now);
+        Self {
+            at: own.min(end.at),
+            attempt: now,
+            call: (end.at < own).then_some(end.since),
+        }
+    }
+
+    /// Whether the end of the call set it.
+    pub(super) fn is_the_calls(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// How long it is: the attempt's own, or the call's.
+    pub(super) fn length(&self) -> Duration {
+        self.at - self.call.unwrap_or(self.attempt)
+    }
+
+    /// What an attempt that it cut short says of the dependency: nothing, unless that had a fair chance. Half of the call's
+    /// time is one; what failed attempts have left over need not be.
+    fn blames(&self) -> Outcome {
+        match self.call {
+            Some(call) if self.at - self.attempt < (self.at - call) / 2 => Outcome::Abandoned,
+            _ => Outcome::FAILURE,
+        }
+    }
+
+    /// Looks whether it is over, for an attempt that has to wait. No timer is registered before.
+    pub(super) fn poll_end<'a>(
+        &self,
+        clock: &Clock,
+        mut timer: Pin<&mut Option<Sleep>>,
+        permit: Option<circuit_breaker::Permit<'a>>,
+        cx: &mut Context<'_>,
+    ) -> Ending<'a> {
+        if self.at == Tick::MAX {
+            return Ending::NotYet(permit);
+        }
+        if timer.is_none() {
+            timer.set(Some(clock.sleep_until(self.at)));
+        }
+        if timer.as_pin_mut().is_none_or(|timer| timer.poll(cx).is_pending()) {
+            return Ending::NotYet(permit);
+        }
+        if let Some(permit) = permit {
+            permit.record(self.blames());
+        }
+        Ending::Over(Cut::TimedOut(*self))
+    }
+}
+
+impl Parts {
+    /// The time limit of an attempt that begins now, of a call that must end by `end`; `now` is the time, if it was read.
+    #[inline(always)]
+    pub(super) fn limit_of_attempt(&self, now: Option<Tick>, end: End) -> Limit {
+        let own = self.attempt_limit;
+        match now {
+            Some(now) => Limit::from(now, own, end),
+            None if own.is_none() && !end.is_some() => Limit::NONE,
+            None => Limit::from(self.clock.now(), own, end),
         }
     }
 }
@@ -76,20 +135,18 @@ impl Limit {
 /// The attempts that may be made beside each other.
 pub(super) struct Attempts<'a> {
     parts: &'a Parts,
-    end: Option<End>,
+    end: End,
     /// The time of the first, if it was read already.
     now: Option<Tick>,
     first: bool,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn of<E>(call: &Call<'a, E>) -> Self {
-        let timed = call.end.is_some() || call.parts.config.attempt_timeout.is_some();
+    pub(super) fn of<E>(call: &mut Call<'a, E>) -> Self {
         Self {
             parts: call.parts,
-            end: call.end,
-            // The first attempt of a call that did not have to wait begins with the call.
-            now: timed.then(|| call.now()),
+            end: call.progress.end,
+            now: call.progress.now.take(),
             first: true,
         }
     }
@@ -106,21 +163,22 @@ impl<'a> Attempts<'a> {
         Fut: Future<Output = Result<T, E>>,
         R: Rules<T, E>,
     {
-        let admitted = self.admit().map(|(limit, permit)| {
+        let attempt = self.admit().map(|(now, permit)| {
             *made += 1;
-            (limit, permit, operation())
+            let limit = self.parts.limit_of_attempt(now, self.end);
+            Attempt::new(self.parts, limit, permit, operation(), rules)
         });
-        run(self.parts, admitted, rules)
+        async move { attempt.map_err(Stop::Cut)?.await }
     }
 
-    fn admit(&mut self) -> Result<(Limit, Option<circuit_breaker::Permit<'a>>), Cut> {
-        let alone = std::mem::replace(&mut self.first, false);
+    /// Asks for a permit; and the time, if it was read.
+    fn admit(&mut self) -> Result<(Option<Tick>, Option<circuit_breaker::Permit<'a>>), Cut> {
+        let (now, alone) = (self.now.take(), std::mem::replace(&mut self.first, false));
         let refused = |layer, retry_after| Cut::Refused {
             layer,
             retry_after,
             alone,
         };
-        let now = self.now.take().filter(|_| alone);
         if let Some(limiter) = &self.parts.rate_limit
             && !alone
             && self.parts.config.rate_limit_per == RateLimitPer::Attempt
@@ -128,53 +186,115 @@ impl<'a> Attempts<'a> {
             let limited = limiter.try_acquire(1);
             limited.map_err(|error| refused(Layer::RateLimit, error.retry_after()))?;
         }
-        let permit = match &self.parts.circuit_breaker {
-            None => None,
-            Some(breaker) => {
-                let permit = breaker.try_acquire();
-                Some(permit.map_err(|error| refused(Layer::CircuitBreaker, error.retry_after))?)
-            }
-        };
-        Ok((self.limit(now), permit))
-    }
-
-    fn limit(&self, now: Option<Tick>) -> Limit {
-        let own = self.parts.config.attempt_timeout;
-        if own.is_none() && self.end.is_none() {
-            return Limit::NONE;
+        match self.parts.try_permit(now) {
+            Ok(permit) => Ok((now, permit)),
+            Err(error) => Err(refused(Layer::CircuitBreaker, error.retry_after)),
         }
-        Limit::from(now.unwrap_or_else(|| self.parts.clock.now()), own, self.end)
     }
 }
 
-/// What an attempt is made with: its limit, its permit and its future.
-type Admitted<'a, F> = (Limit, Option<circuit_breaker::Permit<'a>>, F);
+/// What the end of an attempt's time came to.
+pub(super) enum Ending<'a> {
+    /// It is over.
+    Over(Cut),
+    /// There is time left; the permit comes back.
+    NotYet(Option<circuit_breaker::Permit<'a>>),
+}
 
-/// Makes an attempt that was let through.
-async fn run<Fut, T, E, R>(parts: &Parts, admitted: Result<Admitted<'_, Fut>, Cut>, rules: &R) -> Result<T, Stop<T, E>>
-where
-    Fut: Future<Output = Result<T, E>>,
-    R: Rules<T, E>,
-{
-    let (limit, permit, future) = admitted.map_err(Stop::Cut)?;
-    let deadline = (limit.at < Tick::MAX).then(|| Deadline::at(&parts.clock, limit.at));
-    let limited = parts.clock.timeout_at(limit.at, Deadline::scope_of(deadline, future));
-    let result = match permit {
-        None => limited.await,
-        Some(permit) => {
-            let outcome = |result: &Result<Result<T, E>, Elapsed>| match result {
-                Ok(result) => rules.outcome(result),
-                Err(Elapsed { .. }) if limit.fair => Outcome::FAILURE,
-                Err(Elapsed { .. }) => Outcome::Abandoned,
-            };
-            Run::new(permit, limited, outcome).await
-        }
-    };
-    let Ok(result) = result else {
-        return Err(Stop::Cut(Cut::TimedOut(limit)));
-    };
-    match (rules.verdict(&result), result) {
+/// Polls an attempt, which sees its deadline.
+#[inline(always)]
+pub(super) fn poll_within<F: Future>(
+    parts: &Parts,
+    limit: &Limit,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let is_limited = limit.at < Tick::MAX;
+    let _carried = is_limited.then(|| Carried::at(limit.at, &parts.far_deadline));
+    future.poll(cx)
+}
+
+/// What an attempt's result comes to.
+pub(super) fn judge<T, E>(verdict: Verdict, result: Result<T, E>) -> Result<T, Stop<T, E>> {
+    match (verdict, result) {
         (Verdict::Final, Ok(value)) => Ok(value),
         (verdict, result) => Err(Stop::Gave(result, verdict)),
+    }
+}
+
+pin_project! {
+    /// An attempt that was let through.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future inside, and the breaker takes the attempt for abandoned.
+    #[must_use = "futures do nothing unless awaited"]
+    pub(super) struct Attempt<'a, 'r, F, R> {
+        #[pin]
+        future: F,
+        #[pin]
+        timer: Option<Sleep>,
+        permit: Option<circuit_breaker::Permit<'a>>,
+        limit: Limit,
+        parts: &'a Parts,
+        rules: &'r R,
+    }
+
+    impl<F, R> PinnedDrop for Attempt<'_, '_, F, R> {
+        fn drop(this: Pin<&mut Self>) {
+            // Not left to the permit's own drop: unwinding may drop this future for a panic that was not the call's.
+            if let Some(permit) = this.project().permit.take() {
+                permit.record(Outcome::Abandoned);
+            }
+        }
+    }
+}
+
+impl<'a, 'r, F, R> Attempt<'a, 'r, F, R> {
+    /// One that begins.
+    pub(super) fn new(
+        parts: &'a Parts,
+        limit: Limit,
+        permit: Option<circuit_breaker::Permit<'a>>,
+        future: F,
+        rules: &'r R,
+    ) -> Self {
+        Self {
+            future,
+            timer: None,
+            permit,
+            limit,
+            parts,
+            rules,
+        }
+    }
+}
+
+impl<F, R, T, E> Future for Attempt<'_, '_, F, R>
+where
+    F: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    type Output = Result<T, Stop<T, E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (limit, parts) = (*this.limit, *this.parts);
+        // While the attempt is polled its permit lies on the stack, so that a panic drops it during unwinding and counts as a
+        // failure, whoever catches the panic later.
+        let permit = this.permit.take();
+        if let Poll::Ready(result) = poll_within(parts, &limit, this.future, cx) {
+            if let Some(permit) = permit {
+                permit.record(this.rules.outcome(&result));
+            }
+            return Poll::Ready(judge(this.rules.verdict(&result), result));
+        }
+        match limit.poll_end(&parts.clock, this.timer, permit, cx) {
+            Ending::Over(cut) => Poll::Ready(Err(Stop::Cut(cut))),
+            Ending::NotYet(permit) => {
+                *this.permit = permit;
+                Poll::Pending
+            }
+        }
     }
 }

@@ -112,26 +112,23 @@ where
         };
         let (clock, end) = {
             let parts = self.policy.policy().parts();
-            let end = End::of(&parts, options.deadline, parts.clock.now());
+            let (_, end) = End::from_now(&parts, options.deadline.as_ref());
             (parts.clock.clone(), end)
         };
         let read = self.cache.find_or_load(key, load);
-        let result = match end {
-            None => read.await,
-            Some(end) => {
-                let read = Deadline::at(&clock, end.at).scope(read);
-                match clock.timeout_at(end.at, read).await {
-                    Ok(result) => result,
-                    Err(_) => {
-                        return Err(PolicyError::TimedOut {
-                            layer: Layer::TotalTimeout,
-                            limit: end.limit,
-                            attempts: 0,
-                            last_error: None,
-                        });
-                    }
-                }
-            }
+        let result = if end.is_some() {
+            let read = Deadline::at(&clock, end.at).scope(read);
+            let Ok(result) = clock.timeout_at(end.at, read).await else {
+                return Err(PolicyError::TimedOut {
+                    layer: Layer::TotalTimeout,
+                    limit: end.limit(),
+                    attempts: 0,
+                    last_error: None,
+                });
+            };
+            result
+        } else {
+            read.await
         };
         match result {
             Ok(Some(value)) => Ok(value),

@@ -1,8 +1,9 @@
 //! What users hold: the patterns put together in their one order, and the call through them.
 
-use super::call::Call;
+use super::call::{Call, Progress};
+use super::make::{make, make_once};
 use super::parts::Parts;
-use super::rules::{ByResult, Given, Rules};
+use super::rules::{ByResult, Given};
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
 use crate::error::{ConfigError, Rejected};
@@ -179,13 +180,12 @@ impl Policy {
     ///
     /// Dropping the future drops the attempt that runs; places, permits and queue positions are given back, and the
     /// breaker takes the attempt for abandoned.
-    pub async fn call<F, Fut, T, E>(&self, mut operation: F) -> Result<T, PolicyError<E>>
+    pub fn call<F, Fut, T, E>(&self, operation: F) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let parts = self.parts();
-        Call::begin(&parts, None)?.run(&mut operation, &ByResult).await
+        make(self, CallOptions::new(), ByResult, operation)
     }
 
     /// Like [`call`](Self::call), to end by a deadline of its own, or by what the call has anyway where that is earlier.
@@ -218,12 +218,16 @@ impl Policy {
     /// # Cancel safety
     ///
     /// As for [`call`](Self::call).
-    pub async fn call_with<F, Fut, T, E>(&self, options: CallOptions, mut operation: F) -> Result<T, PolicyError<E>>
+    pub fn call_with<F, Fut, T, E>(
+        &self,
+        options: CallOptions,
+        operation: F,
+    ) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.call_by(options, &ByResult, &mut operation).await
+        make(self, options, ByResult, operation)
     }
 
     /// Like [`call`](Self::call), with results told apart: `classify` says what a result means for the breaker, `verdict`
@@ -236,20 +240,19 @@ impl Policy {
     /// # Cancel safety
     ///
     /// As for [`call`](Self::call).
-    pub async fn call_classified<F, Fut, T, E, C, V>(
+    pub fn call_classified<F, Fut, T, E, C, V>(
         &self,
-        mut operation: F,
+        operation: F,
         classify: C,
         verdict: V,
-    ) -> Result<T, PolicyError<E>>
+    ) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         C: Fn(&Result<T, E>) -> Outcome,
         V: Fn(&Result<T, E>) -> Verdict,
     {
-        let given = Given { classify, verdict };
-        self.call_by(CallOptions::new(), &given, &mut operation).await
+        make(self, CallOptions::new(), Given { classify, verdict }, operation)
     }
 
     /// Makes a call that cannot be made twice, such as a request whose body is a stream: through all layers but retry and
@@ -262,13 +265,13 @@ impl Policy {
     /// # Cancel safety
     ///
     /// As for [`call`](Self::call).
-    pub async fn call_once<Fut, T, E, C>(&self, future: Fut, classify: C) -> Result<T, PolicyError<E>>
+    pub fn call_once<Fut, T, E, C>(&self, future: Fut, classify: C) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         Fut: Future<Output = Result<T, E>>,
         C: Fn(&Result<T, E>) -> Outcome,
     {
         let verdict = Verdict::of::<T, E>;
-        self.once_by(&Given { classify, verdict }, future).await
+        make_once(self, Given { classify, verdict }, future)
     }
 
     /// Makes a call that is no future, through the gates alone: rate limit, bulkhead and circuit breaker. It is made at
@@ -292,41 +295,18 @@ impl Policy {
         F: FnOnce() -> Result<T, E>,
     {
         let parts = self.parts();
-        Call::begin(&parts, None)?.run_sync(operation, &ByResult)
+        let mut progress = Progress::begin(&parts, None, true);
+        let mut call = Call {
+            parts: &parts,
+            progress: &mut progress,
+        };
+        call.run_sync(operation, &ByResult)
     }
 
     /// The policy for calls of one kind: with predicates, a fallback and a cache of its types.
     #[must_use]
     pub fn typed<T, E>(&self) -> TypedPolicy<T, E> {
         TypedPolicy::new(self.clone())
-    }
-
-    pub(super) async fn call_by<F, Fut, T, E, R>(
-        &self,
-        options: CallOptions,
-        rules: &R,
-        operation: &mut F,
-    ) -> Result<T, PolicyError<E>>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-        R: Rules<T, E>,
-    {
-        let parts = self.parts();
-        Call::begin(&parts, options.deadline)?.run(operation, rules).await
-    }
-
-    pub(super) async fn once_by<Fut, T, E, R>(&self, rules: &R, future: Fut) -> Result<T, PolicyError<E>>
-    where
-        Fut: Future<Output = Result<T, E>>,
-        R: Rules<T, E>,
-    {
-        let parts = self.parts();
-        let mut call = Call::begin(&parts, None)?;
-        call.once = true;
-        let mut future = Some(future);
-        let mut operation = || future.take().expect("without retry and hedge there is one attempt");
-        call.run(&mut operation, rules).await
     }
 
     /// Whether it may make a call more than once.

@@ -33,10 +33,12 @@ pub mod document;
 mod error;
 #[cfg(feature = "toml")]
 pub mod file;
+mod flight;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
 mod limit;
+mod make;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]

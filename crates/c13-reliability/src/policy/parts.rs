@@ -2,23 +2,33 @@
 
 use super::PolicyConfig;
 use super::limit::AnyLimit;
-use crate::error::ConfigError;
-use crate::gate::{Gate, Outcome, Permit as _};
+use crate::error::{ConfigError, Rejected};
+use crate::gate::{Gate, Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
 use crate::patterns::bulkhead::{self, Bulkhead};
-use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use crate::patterns::circuit_breaker::{self, CircuitBreaker, CircuitBreakerConfig};
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
 use crate::snapshot::Reading;
 use crate::sync::Random;
-use crate::time::Clock;
+use crate::time::{Clock, Deadline, Tick};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The parts of a policy, and the clock they share. A call goes by the ones that it began with.
 pub(super) struct Parts {
     pub(super) config: PolicyConfig,
+    pub(super) total_limit: Length,
+    pub(super) attempt_limit: Length,
+    /// Whether a call needs to know the time, whoever makes it.
+    pub(super) is_timed: bool,
+    /// The far end of time, by this clock.
+    pub(super) far_deadline: Deadline,
+    /// Whether a call may wait for a place.
+    place_waits: bool,
+    /// Whether a call may wait for the rate limit.
+    pub(super) rate_limit_waits: bool,
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
     /// Another rate limit, that settings know nothing of.
@@ -47,6 +57,12 @@ impl Parts {
     pub(super) fn new(config: PolicyConfig, clock: Clock, random: &Random) -> Result<Self, ConfigError> {
         let none = Self {
             config: PolicyConfig::NONE,
+            total_limit: Length::NONE,
+            attempt_limit: Length::NONE,
+            is_timed: false,
+            rate_limit_waits: false,
+            place_waits: false,
+            far_deadline: Deadline::at(&clock, Tick::MAX),
             clock,
             rate_limit: None,
             limit: None,
@@ -63,6 +79,12 @@ impl Parts {
     pub(super) fn with_limit(&self, limit: Arc<dyn AnyLimit>) -> Self {
         Self {
             config: self.config,
+            total_limit: self.total_limit,
+            attempt_limit: self.attempt_limit,
+            is_timed: self.is_timed,
+            rate_limit_waits: self.rate_limit_waits,
+            place_waits: self.place_waits,
+            far_deadline: self.far_deadline,
             clock: self.clock.clone(),
             rate_limit: self.rate_limit.clone(),
             limit: Some(limit),
@@ -151,6 +173,16 @@ impl Parts {
         };
         Ok(Self {
             config,
+            total_limit: Length::of(config.total_timeout),
+            attempt_limit: Length::of(config.attempt_timeout),
+            is_timed: config.total_timeout.is_some() || config.attempt_timeout.is_some() || rate_limit.is_some(),
+            far_deadline: self.far_deadline,
+            place_waits: match (config.bulkhead, config.adaptive) {
+                (Some(bulkhead), _) => !bulkhead.max_wait.is_zero(),
+                (None, Some(adaptive)) => !adaptive.max_wait.is_zero(),
+                (None, None) => false,
+            },
+            rate_limit_waits: config.rate_limit.is_some_and(|limit| !limit.max_wait.is_zero()),
             clock: clock.clone(),
             rate_limit,
             limit: self.limit.clone(),
@@ -165,18 +197,23 @@ impl Parts {
 
 impl Parts {
     /// Whether a call has to wait for its place, and may.
+    #[inline(always)]
     pub(super) fn must_wait(&self) -> bool {
-        let waits = |max_wait: Option<Duration>| max_wait.is_some_and(|max_wait| !max_wait.is_zero());
-        match (&self.bulkhead, &self.adaptive) {
-            (Some(bulkhead), _) => {
-                waits(self.config.bulkhead.map(|bulkhead| bulkhead.max_wait)) && bulkhead.available() == 0
-            }
-            (None, Some(_)) => waits(self.config.adaptive.map(|adaptive| adaptive.max_wait)),
-            (None, None) => false,
+        self.place_waits && self.bulkhead.as_ref().is_none_or(|bulkhead| bulkhead.available() == 0)
+    }
+
+    /// Asks the circuit breaker, if there is one; `now` is the time, if it was read.
+    #[inline(always)]
+    pub(super) fn try_permit(&self, now: Option<Tick>) -> Result<Option<circuit_breaker::Permit<'_>>, Rejected> {
+        match (&self.circuit_breaker, now) {
+            (None, _) => Ok(None),
+            (Some(breaker), Some(now)) => breaker.try_acquire_at(now).map(Some),
+            (Some(breaker), None) => breaker.try_acquire().map(Some),
         }
     }
 
     /// A place at once, if there are places to be taken; an error if all are taken.
+    #[inline(always)]
     pub(super) fn try_place(&self) -> Result<Option<Place<'_>>, ()> {
         match (&self.bulkhead, &self.adaptive) {
             (Some(bulkhead), _) => bulkhead
@@ -215,13 +252,61 @@ pub(super) enum Place<'a> {
     Adaptive(adaptive::Permit<'a>),
 }
 
-impl Place<'_> {
+/// A place that was put aside.
+pub(super) enum PlaceTicket {
+    Bulkhead(<Bulkhead as Suspend>::Ticket),
+    Adaptive(<AdaptiveLimit as Suspend>::Ticket),
+}
+
+impl<'a> Place<'a> {
+    /// Puts it aside.
+    #[inline]
+    pub(super) fn suspend(self) -> PlaceTicket {
+        match self {
+            Self::Bulkhead(permit) => PlaceTicket::Bulkhead(Bulkhead::suspend(permit)),
+            Self::Adaptive(permit) => PlaceTicket::Adaptive(AdaptiveLimit::suspend(permit)),
+        }
+    }
+
+    /// The place again, of the parts that it was taken in.
+    #[inline]
+    pub(super) fn resume(parts: &'a Parts, ticket: PlaceTicket) -> Option<Self> {
+        match ticket {
+            PlaceTicket::Bulkhead(ticket) => Some(Self::Bulkhead(parts.bulkhead.as_ref()?.resume(ticket))),
+            PlaceTicket::Adaptive(ticket) => Some(Self::Adaptive(parts.adaptive.as_ref()?.resume(ticket))),
+        }
+    }
+
     /// Gives the place back, and says what came of the call.
     pub(super) fn leave(self, outcome: Outcome) {
         match self {
             Self::Bulkhead(permit) => permit.record(outcome),
             Self::Adaptive(permit) => permit.record(outcome),
         }
+    }
+}
+
+/// How long something may take, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Length(u64);
+
+impl Length {
+    /// As long as it likes.
+    const NONE: Self = Self(u64::MAX);
+
+    fn of(limit: Option<Duration>) -> Self {
+        limit.map_or(Self::NONE, |limit| Self((Tick::ZERO + limit).as_nanos()))
+    }
+
+    #[inline(always)]
+    pub(super) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// When it is over that begins `now`; without a limit that is at the far end of time.
+    #[inline(always)]
+    pub(super) fn after(self, now: Tick) -> Tick {
+        Tick::from_nanos(now.as_nanos().saturating_add(self.0))
     }
 }
 

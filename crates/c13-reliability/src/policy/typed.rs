@@ -1,5 +1,6 @@
 //! A policy for calls of one kind: with predicates, a fallback and a cache of their types.
 
+use super::make::{make, make_once};
 use super::rules::Rules;
 use super::{CachedPolicy, CallOptions, Policy, PolicyError};
 use crate::gate::Outcome;
@@ -164,16 +165,20 @@ impl<T, E> TypedPolicy<T, E> {
     where
         Fut: Future<Output = Result<T, E>>,
     {
-        self.or_fallback(self.policy.once_by(self, future)).await
+        self.or_fallback(make_once(&self.policy, self, future)).await
     }
 
     /// The call without the fallback.
-    pub(super) async fn call_inside<F, Fut>(&self, options: CallOptions, mut operation: F) -> Result<T, PolicyError<E>>
+    pub(super) fn call_inside<F, Fut>(
+        &self,
+        options: CallOptions,
+        operation: F,
+    ) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.policy.call_by(options, self, &mut operation).await
+        make(&self.policy, options, self, operation)
     }
 
     pub(super) async fn or_fallback<F>(&self, call: F) -> Result<T, PolicyError<E>>
@@ -188,7 +193,7 @@ impl<T, E> TypedPolicy<T, E> {
     }
 }
 
-impl<T, E> Rules<T, E> for TypedPolicy<T, E> {
+impl<T, E> Rules<T, E> for &TypedPolicy<T, E> {
     fn outcome(&self, result: &Result<T, E>) -> Outcome {
         match &self.classify {
             Some(classify) => classify(result),

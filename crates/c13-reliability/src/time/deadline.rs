@@ -58,9 +58,19 @@ impl Deadline {
     ///
     /// Costs two reads of thread-locals. Inside the very first poll of a time limit it reads the clock too.
     #[must_use]
+    #[inline]
     pub fn current(clock: &Clock) -> Option<Self> {
-        let carried = CARRIED.get().and_then(|deadline| deadline.on(clock));
-        match WITHIN.get() {
+        match (CARRIED_AT.get(), WITHIN.get()) {
+            (Tick::MAX, UNLIMITED) => None,
+            (_, within) => Self::earliest(clock, within),
+        }
+    }
+
+    /// On `clock`, the earlier of the deadline that is carried and of a limit that begins now.
+    #[inline(never)]
+    fn earliest(clock: &Clock, within: u64) -> Option<Self> {
+        let carried = Carried::now().and_then(|deadline| deadline.on(clock));
+        match within {
             UNLIMITED => carried,
             nanos => Some(Self::after(clock, Duration::from_nanos(nanos)).or_earlier(carried)),
         }
@@ -73,7 +83,7 @@ impl Deadline {
     #[inline]
     pub fn is_over(clock: &Clock) -> bool {
         // A limit that began with this poll is not over.
-        CARRIED.get().is_some_and(|deadline| deadline.has_passed(clock))
+        CARRIED_AT.get() < Tick::MAX && Carried::now().is_some_and(|deadline| deadline.has_passed(clock))
     }
 
     #[cold]
@@ -126,11 +136,6 @@ impl Deadline {
         }
     }
 
-    /// Runs `future` with `deadline`, if there is one, as [`scope`](Self::scope) does.
-    pub(crate) fn scope_of<F: Future>(deadline: Option<Self>, future: F) -> WithDeadline<F> {
-        WithDeadline { future, deadline }
-    }
-
     /// Seen from another origin, where that is possible.
     fn from(self, origin: Origin) -> Option<Self> {
         let at = match (self.origin, origin) {
@@ -145,6 +150,11 @@ impl Deadline {
             _ => self.at,
         };
         Some(Self { at, origin })
+    }
+
+    fn carry(&self) {
+        CARRIED_AT.set(self.at);
+        CARRIED_ORIGIN.set(self.origin);
     }
 
     /// The earlier of the two; itself where they cannot be compared.
@@ -166,8 +176,10 @@ impl fmt::Debug for Deadline {
 pub(crate) const UNLIMITED: u64 = u64::MAX;
 
 thread_local! {
-    /// The deadline of the future that is being polled.
-    static CARRIED: Cell<Option<Deadline>> = const { Cell::new(None) };
+    /// The deadline of the future that is being polled: the far end of time if it has none, and of which clock it is. Two
+    /// cells, so that where there is none nothing is read or put back but one number.
+    static CARRIED_AT: Cell<Tick> = const { Cell::new(Tick::MAX) };
+    static CARRIED_ORIGIN: Cell<Origin> = const { Cell::new(Origin::System) };
     /// The least of the limits that began with this very poll and have not read their clock yet, in nanoseconds.
     static WITHIN: Cell<u64> = const { Cell::new(UNLIMITED) };
 }
@@ -180,16 +192,44 @@ pub(crate) struct Carried {
 
 impl Carried {
     /// `deadline`, or the one already set where that is earlier.
+    #[inline]
     pub(crate) fn until(deadline: Deadline) -> Self {
-        let before = CARRIED.get();
-        CARRIED.set(Some(deadline.or_earlier(before)));
+        Self::at(deadline.at, &deadline)
+    }
+
+    /// The same, for the deadline at `at` on the clock that `other` is of.
+    #[inline]
+    pub(crate) fn at(at: Tick, other: &Deadline) -> Self {
+        if CARRIED_AT.get() < Tick::MAX {
+            return Self::inside(Deadline { at, ..*other });
+        }
+        CARRIED_AT.set(at);
+        CARRIED_ORIGIN.set(other.origin);
+        Self { before: None }
+    }
+
+    #[inline(never)]
+    fn inside(deadline: Deadline) -> Self {
+        let before = Self::now();
+        deadline.or_earlier(before).carry();
         Self { before }
+    }
+
+    /// What is carried now.
+    fn now() -> Option<Deadline> {
+        let at = CARRIED_AT.get();
+        let origin = CARRIED_ORIGIN.get();
+        (at < Tick::MAX).then_some(Deadline { at, origin })
     }
 }
 
 impl Drop for Carried {
+    #[inline]
     fn drop(&mut self) {
-        CARRIED.set(self.before);
+        match &self.before {
+            None => CARRIED_AT.set(Tick::MAX),
+            Some(before) => before.carry(),
+        }
     }
 }
 

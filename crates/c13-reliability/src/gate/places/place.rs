@@ -18,7 +18,8 @@ where
     P: Deref<Target = Places>,
 {
     /// For a place that was taken already.
-    pub(super) fn new(places: P) -> Self {
+    #[inline]
+    pub(crate) fn new(places: P) -> Self {
         Self { places: Some(places) }
     }
 

@@ -1,11 +1,12 @@
 //! What users hold: the adaptive limit itself.
 
+use super::permit::Suspended;
 use super::share::Shares;
 use super::shared::Shared;
 use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::places::{Counts, Places};
-use crate::gate::{Gate, Outcome, OwnedGate, Refusal, Run};
+use crate::gate::{Gate, Outcome, OwnedGate, Refusal, Run, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::Clock;
@@ -195,6 +196,18 @@ impl Gate for AdaptiveLimit {
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
         let place = Places::admission(&self.shared.places).await?;
         Ok(Permit::new(&self.shared, place, None))
+    }
+}
+
+impl Suspend for AdaptiveLimit {
+    type Ticket = Suspended;
+
+    fn suspend(permit: Permit<'_>) -> Suspended {
+        permit.suspend()
+    }
+
+    fn resume(&self, suspended: Suspended) -> Permit<'_> {
+        Permit::resume(&self.shared, suspended)
     }
 }
 

@@ -79,6 +79,13 @@ where
     }
 }
 
+/// A permit that was put aside: all of it but the limit that it is of.
+pub(crate) struct Suspended {
+    part: Option<usize>,
+    began: Tick,
+    in_flight: u32,
+}
+
 impl<H> Drop for Ticket<H>
 where
     H: Deref<Target = Shared>,
@@ -109,6 +116,28 @@ impl<'a> Permit<'a> {
         Self {
             ticket: Ticket::new(shared, place, part),
         }
+    }
+
+    /// Nothing is told, and the place stays taken.
+    pub(super) fn suspend(mut self) -> Suspended {
+        self.ticket.told = true;
+        Suspended {
+            part: self.ticket.part,
+            began: self.ticket.began,
+            in_flight: self.ticket.in_flight,
+        }
+    }
+
+    pub(super) fn resume(shared: &'a Shared, suspended: Suspended) -> Self {
+        let Suspended { part, began, in_flight } = suspended;
+        let ticket = Ticket {
+            shared,
+            part,
+            began,
+            in_flight,
+            told: false,
+        };
+        Self { ticket }
     }
 }
 

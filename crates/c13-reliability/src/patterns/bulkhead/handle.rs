@@ -1,10 +1,11 @@
 //! What users hold: the bulkhead itself.
 
 use super::call::BulkheadCall;
+use super::permit::Suspended;
 use super::{Admission, BulkheadConfig, BulkheadRejected, BulkheadSnapshot, OwnedPermit, Permit};
 use crate::error::ConfigError;
-use crate::gate::places::{Counts, Places};
-use crate::gate::{Gate, OwnedGate};
+use crate::gate::places::{Counts, Place, Places};
+use crate::gate::{Gate, OwnedGate, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::time::Clock;
 use std::fmt;
@@ -165,6 +166,20 @@ impl Gate for Bulkhead {
 
     async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
         Ok(Permit::new(Places::admission(&*self.places).await?))
+    }
+}
+
+impl Suspend for Bulkhead {
+    type Ticket = Suspended;
+
+    #[inline]
+    fn suspend(permit: Permit<'_>) -> Suspended {
+        permit.suspend()
+    }
+
+    #[inline]
+    fn resume(&self, _ticket: Suspended) -> Permit<'_> {
+        Permit::new(Place::new(&*self.places))
     }
 }
 

@@ -20,7 +20,17 @@ impl<'a> Permit<'a> {
     pub(super) fn new(place: Place<&'a Places>) -> Self {
         Self { place }
     }
+
+    /// Leaves it to the caller to give the place back, with a permit that is made for it again.
+    #[inline]
+    pub(super) fn suspend(self) -> Suspended {
+        self.place.keep();
+        Suspended
+    }
 }
+
+/// A permit that was put aside: its place is one like any other.
+pub(crate) struct Suspended;
 
 impl gate::Permit for Permit<'_> {
     /// A place is given back whatever came of the call.

@@ -6,11 +6,11 @@ use super::config::CircuitBreakerConfig;
 use super::events::CircuitEvents;
 use super::health_probe::{self, HealthProbe};
 use super::permit::{OwnedPermit, Permit};
-use super::shared::Shared;
+use super::shared::{Shared, Ticket};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot};
 use super::state::Forced;
 use crate::error::{ConfigError, Rejected};
-use crate::gate::{ByResult, Gate, Outcome};
+use crate::gate::{ByResult, Gate, Outcome, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Tick};
@@ -221,7 +221,6 @@ impl CircuitBreaker {
 
     /// The same at a time that was read already, by this breaker's clock.
     #[inline]
-    #[allow(dead_code, reason = "policies share their clock reading with it")]
     pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<Permit<'_>, Rejected> {
         let shared = &*self.shared;
         Ok(Permit::new(shared, shared.admit(Some(now))?))
@@ -374,6 +373,20 @@ impl Gate for CircuitBreaker {
     /// A circuit never lets a caller wait: this is [`try_admit`](Gate::try_admit).
     async fn admit(&self) -> Result<Permit<'_>, Rejected> {
         self.try_acquire()
+    }
+}
+
+impl Suspend for CircuitBreaker {
+    type Ticket = Ticket;
+
+    #[inline]
+    fn suspend(permit: Permit<'_>) -> Ticket {
+        permit.suspend()
+    }
+
+    #[inline]
+    fn resume(&self, ticket: Ticket) -> Permit<'_> {
+        Permit::new(&self.shared, ticket)
     }
 }
 

@@ -4,7 +4,7 @@ use super::shared::{Shared, Ticket};
 use crate::gate;
 use crate::gate::Outcome;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,72 +14,75 @@ use std::time::Duration;
 /// Dropped without a word it counts as abandoned, or, while the thread is panicking, as a failure; a probe's place is
 /// given back either way.
 #[must_use = "dropping a permit reports the call as abandoned"]
-pub struct Permit<'a> {
-    shared: &'a Shared,
-    ticket: Ticket,
-}
+pub struct Permit<'a>(Held<&'a Shared>);
 
 /// A [`Permit`] that owns its part of the breaker, for calls that end on another task or thread. Taking and ending one
 /// costs two updates of a shared reference count.
 #[must_use = "dropping a permit reports the call as abandoned"]
-pub struct OwnedPermit {
+pub struct OwnedPermit(Held<Arc<Shared>>);
+
+/// An admission that must end exactly once.
+struct Held<S: Deref<Target = Shared>> {
     /// None once the call's end is reported.
-    shared: Option<Arc<Shared>>,
+    shared: Option<S>,
     ticket: Ticket,
 }
 
-impl<'a> Permit<'a> {
+impl<S: Deref<Target = Shared>> Held<S> {
     #[inline]
-    pub(super) fn new(shared: &'a Shared, ticket: Ticket) -> Self {
-        Self { shared, ticket }
-    }
-
-    #[inline]
-    fn end(self, outcome: Outcome) {
-        // There is nothing in it to be freed, and a permit that is never dropped can stay in registers.
-        let told = ManuallyDrop::new(self);
-        told.shared.record(told.ticket, outcome);
-    }
-}
-
-impl Drop for Permit<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        end_untold(self.shared, self.ticket);
-    }
-}
-
-impl OwnedPermit {
-    pub(super) fn new(shared: Arc<Shared>, ticket: Ticket) -> Self {
-        Self {
-            shared: Some(shared),
-            ticket,
-        }
-    }
-
-    fn end(mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: Outcome) {
         if let Some(shared) = self.shared.take() {
             shared.record(self.ticket, outcome);
         }
     }
 }
 
-impl Drop for OwnedPermit {
+impl<S: Deref<Target = Shared>> Drop for Held<S> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
-            end_untold(&shared, self.ticket);
+        if self.shared.is_some() {
+            let outcome = if std::thread::panicking() {
+                Outcome::FAILURE
+            } else {
+                Outcome::Abandoned
+            };
+            self.end(outcome);
         }
     }
 }
 
-#[cold]
-fn end_untold(shared: &Shared, ticket: Ticket) {
-    let outcome = if std::thread::panicking() {
-        Outcome::FAILURE
-    } else {
-        Outcome::Abandoned
-    };
-    shared.record(ticket, outcome);
+impl<'a> Permit<'a> {
+    #[inline]
+    pub(super) fn new(shared: &'a Shared, ticket: Ticket) -> Self {
+        Self(Held {
+            shared: Some(shared),
+            ticket,
+        })
+    }
+}
+
+impl Permit<'_> {
+    /// Says what came of the call, once; a permit that was told has nothing to say when it is dropped.
+    #[inline]
+    pub(crate) fn tell(&mut self, outcome: Outcome) {
+        self.0.end(outcome);
+    }
+
+    /// What is left of it without its breaker; nothing is reported.
+    #[inline]
+    pub(super) fn suspend(mut self) -> Ticket {
+        self.0.shared = None;
+        self.0.ticket
+    }
+}
+
+impl OwnedPermit {
+    pub(super) fn new(shared: Arc<Shared>, ticket: Ticket) -> Self {
+        Self(Held {
+            shared: Some(shared),
+            ticket,
+        })
+    }
 }
 
 /// The words that both permits know.
@@ -88,34 +91,34 @@ macro_rules! ends {
         impl $permit {
             /// The call did what it should.
             #[inline]
-            pub fn success(self) {
-                self.end(Outcome::Success);
+            pub fn success(mut self) {
+                self.0.end(Outcome::Success);
             }
 
             /// The dependency failed the call.
-            pub fn failure(self) {
-                self.end(Outcome::FAILURE);
+            pub fn failure(mut self) {
+                self.0.end(Outcome::FAILURE);
             }
 
             /// The dependency failed the call and asked to be left alone for this long: the circuit opens at once.
             ///
             /// The time is taken as it is. Where it comes from outside, cap it first.
-            pub fn failure_open_for(self, open_for: Duration) {
-                self.end(Outcome::Failure {
+            pub fn failure_open_for(mut self, open_for: Duration) {
+                self.0.end(Outcome::Failure {
                     open_for: Some(open_for),
                 });
             }
 
             /// The result says nothing about the dependency's health.
-            pub fn ignore(self) {
-                self.end(Outcome::Ignored);
+            pub fn ignore(mut self) {
+                self.0.end(Outcome::Ignored);
             }
         }
 
         impl gate::Permit for $permit {
             #[inline]
-            fn record(self, outcome: Outcome) {
-                self.end(outcome);
+            fn record(mut self, outcome: Outcome) {
+                self.0.end(outcome);
             }
         }
 

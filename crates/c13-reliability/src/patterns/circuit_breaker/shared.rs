@@ -55,7 +55,7 @@ const COUNTERS: usize = 9;
 
 /// What an admitted call keeps of its admission.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+pub(crate) struct Ticket {
     word: Word,
     /// When it was admitted, where calls are timed.
     started: Tick,

@@ -11,53 +11,46 @@ use std::task::{Context, Poll, ready};
 pin_project! {
     /// Written by hand, so that a call that succeeds at once costs no more than its parts.
     #[must_use = "futures do nothing unless awaited"]
-    // In this order, so that what every call writes is on one line.
-    #[repr(C)]
     pub(super) struct Execute<'a, F, Fut, C> {
         executor: &'a RetryExecutor,
         make: F,
         classify: C,
+        state: RetryState,
+        // It has begun and is not over.
+        is_open: bool,
         #[pin]
         step: Step<Fut>,
     }
 
     impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C> {
         fn drop(this: Pin<&mut Self>) {
-            let has_begun = match this.step {
-                Step::New | Step::Over => return,
-                Step::First | Step::Attempt { begun: None, .. } => false,
-                _ => true,
-            };
-            this.executor.leave(has_begun);
+            if this.is_open {
+                this.executor.abandon();
+            }
         }
     }
 }
 
 pin_project! {
-    // One word says it all: a call that succeeds at once writes it, and little else.
     #[project = StepProjection]
     enum Step<Fut> {
-        // Nobody has polled yet.
-        New,
-        // The first attempt is being made, and the call has not begun.
-        First,
-        // Without a state in the very first poll of a call that has not begun.
-        Attempt { #[pin] attempt: Fut, begun: Option<RetryState> },
-        Wait { #[pin] sleep: Sleep, state: RetryState },
-        // An attempt is to be made.
-        Make { state: RetryState },
-        Over,
+        Begin,
+        Attempt { #[pin] attempt: Fut },
+        Wait { #[pin] sleep: Sleep },
+        // The wait is over.
+        Again,
     }
 }
 
 impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
-    #[inline]
     pub(super) fn new(executor: &'a RetryExecutor, make: F, classify: C) -> Self {
         Self {
             executor,
             make,
             classify,
-            step: Step::New,
+            state: RetryState::new(),
+            is_open: false,
+            step: Step::Begin,
         }
     }
 }
@@ -73,41 +66,27 @@ where
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
-        let executor = *this.executor;
-        let StepProjection::New = this.step.as_mut().project() else {
-            return self.go_on(cx, None);
-        };
-        // The way of a call that succeeds at once; all others take the long one.
-        if executor.is_plain() {
-            this.step.set(Step::First);
+        if let StepProjection::Begin = this.step.as_mut().project() {
+            this.executor.begin_at(this.state);
+            *this.is_open = true;
             let attempt = (this.make)();
-            this.step.set(Step::Attempt { attempt, begun: None });
-        } else {
-            let state = executor.begin_late();
-            this.step.set(Step::Make { state });
-            let attempt = (this.make)();
-            let begun = Some(state);
-            this.step.set(Step::Attempt { attempt, begun });
-        }
-        let StepProjection::Attempt { attempt, begun } = this.step.as_mut().project() else {
-            unreachable!("it was set above");
-        };
-        let polled = attempt.poll(cx).map(|result| {
+            this.step.set(Step::Attempt { attempt });
+            let StepProjection::Attempt { attempt } = this.step.project() else {
+                unreachable!("it was set above");
+            };
+            // The way of a call that succeeds at once; all others take the long one.
+            let result = ready!(attempt.poll(cx));
             let verdict = (this.classify)(&result);
-            (result, verdict)
-        });
-        if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
-            executor.at_once();
-            this.step.set(Step::Over);
-            return Poll::Ready(Ok(value));
+            return match result {
+                Ok(value) if verdict == Verdict::Final => {
+                    *this.is_open = false;
+                    this.executor.first_try();
+                    Poll::Ready(Ok(value))
+                }
+                result => self.go_on(cx, Some((result, verdict))),
+            };
         }
-        if executor.is_plain() {
-            *begun = Some(executor.begin_late());
-        }
-        match polled {
-            Poll::Ready(judged) => self.go_on(cx, Some(judged)),
-            Poll::Pending => Poll::Pending,
-        }
+        self.go_on(cx, None)
     }
 }
 
@@ -126,48 +105,32 @@ where
     ) -> Poll<Result<T, RetryError<E>>> {
         let mut this = self.project();
         loop {
-            let (result, verdict, mut state) = match this.step.as_mut().project() {
-                StepProjection::Attempt { attempt, begun } => {
-                    let (result, verdict) = match judged.take() {
-                        Some(judged) => judged,
-                        None => {
-                            let result = ready!(attempt.poll(cx));
-                            let verdict = (this.classify)(&result);
-                            (result, verdict)
-                        }
-                    };
-                    (
-                        result,
-                        verdict,
-                        *begun.get_or_insert_with(|| this.executor.begin_late()),
-                    )
+            let (result, verdict) = match (judged.take(), this.step.as_mut().project()) {
+                (Some(judged), _) => judged,
+                (None, StepProjection::Attempt { attempt }) => {
+                    let result = ready!(attempt.poll(cx));
+                    let verdict = (this.classify)(&result);
+                    (result, verdict)
                 }
-                StepProjection::Wait { sleep, state } => {
-                    ready!(sleep.poll(cx));
-                    let state = *state;
-                    this.step.set(Step::Make { state });
-                    continue;
-                }
-                StepProjection::Make { state } => {
-                    let begun = Some(*state);
+                (None, step) => {
+                    if let StepProjection::Wait { sleep } = step {
+                        ready!(sleep.poll(cx));
+                    }
                     let attempt = (this.make)();
-                    this.step.set(Step::Attempt { attempt, begun });
+                    this.step.set(Step::Attempt { attempt });
                     continue;
-                }
-                StepProjection::New | StepProjection::First | StepProjection::Over => {
-                    panic!("a call was polled after it was over")
                 }
             };
-            match this.executor.judge(&mut state, result, verdict) {
+            match this.executor.judge(this.state, result, verdict) {
                 Judged::Over(result) => {
-                    this.step.set(Step::Over);
+                    *this.is_open = false;
                     return Poll::Ready(result);
                 }
                 // The attempt is dropped before the wait.
-                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Make { state }),
+                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Again),
                 Judged::Again(wait) => {
                     let sleep = this.executor.clock().sleep(wait);
-                    this.step.set(Step::Wait { sleep, state });
+                    this.step.set(Step::Wait { sleep });
                 }
             }
         }

@@ -86,7 +86,6 @@
 
 mod classify;
 mod config;
-mod counts;
 mod error;
 mod event;
 mod execute;

@@ -1,0 +1,405 @@
+//! A call on its way through a policy, with what it holds: on the stack while it is polled, put aside in between.
+
+use super::PolicyError;
+use super::attempt::{Attempt, Attempts, Cut, Ending, Limit, Stop, judge, poll_within};
+use super::call::{Call, Entrance, Halt, Open, Progress, judged};
+use super::parts::{Parts, Place, PlaceTicket};
+use super::rules::Rules;
+use crate::gate::{Outcome, Suspend};
+use crate::patterns::circuit_breaker::{self, CircuitBreaker};
+use crate::patterns::hedge::Hedge;
+use crate::patterns::retry::Verdict;
+use crate::time::Sleep;
+use arc_swap::Guard;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A call on its way, with what it holds.
+///
+/// It lies on the stack while it is polled. Dropped there it gives back what it holds; the call counts as abandoned, or, if a
+/// panic in it is the reason, as failed, whoever catches the panic later.
+pub(super) struct Flight<'a, E> {
+    call: Call<'a, E>,
+    /// The permit of the attempt that runs.
+    permit: Option<circuit_breaker::Permit<'a>>,
+    place: Option<Place<'a>>,
+    open: Open<'a>,
+}
+
+/// What a call came to, for the time being.
+pub(super) enum Step<T, E> {
+    /// To its end.
+    Over(Result<T, PolicyError<E>>),
+    /// Its attempt waits.
+    Waits(Held),
+    /// This is left of it.
+    Rest(Held, Rest),
+}
+
+/// What is left of a call that is not over after one attempt at once.
+pub(super) enum Rest {
+    /// All from this wait on.
+    Entrance(Entrance),
+    /// The attempts.
+    Attempts,
+    /// A pause, and then further attempts.
+    Pause(Duration),
+}
+
+/// What a call holds while it is put aside.
+#[must_use = "what is held must be given back"]
+pub(super) struct Held {
+    place: Option<PlaceTicket>,
+    permit: Option<<CircuitBreaker as Suspend>::Ticket>,
+    /// The limit of the attempt that waits.
+    limit: Limit,
+    is_open: bool,
+}
+
+impl Held {
+    const NOTHING: Self = Self {
+        place: None,
+        permit: None,
+        limit: Limit::NONE,
+        is_open: false,
+    };
+}
+
+impl<'a, E> Flight<'a, E> {
+    /// A call that begins.
+    #[inline(always)]
+    pub(super) fn new(parts: &'a Parts, progress: &'a mut Progress<E>) -> Self {
+        Self {
+            call: Call { parts, progress },
+            permit: None,
+            place: None,
+            open: Open::NOT_YET,
+        }
+    }
+
+    /// Takes a call as far as it comes at once: to its value, or else as far as `step` then says. `first` is where its first
+    /// attempt is put.
+    #[inline(always)]
+    pub(super) fn start<F, Fut, T, R>(
+        &mut self,
+        rules: &R,
+        operation: &mut F,
+        mut first: Pin<&mut Option<Fut>>,
+        timer: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+        step: &mut Option<Step<T, E>>,
+    ) -> Option<T>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        if self.call.is_late() {
+            *step = Some(Step::Over(Err(self.call.over())));
+            return None;
+        }
+        if let Err(halt) = self.call.come_in(Entrance::FIRST, &mut self.place) {
+            *step = Some(self.halt(halt, Rest::Entrance, rules));
+            return None;
+        }
+        self.open = self.call.open();
+        if self.call.hedge().is_some() {
+            *step = Some(self.rest(Rest::Attempts));
+            return None;
+        }
+        if let Err(halt) = self.call.pass_limit_of_attempts() {
+            *step = Some(self.halt(halt, |_| Rest::Attempts, rules));
+            return None;
+        }
+        match self.call.parts.try_permit(self.call.progress.now) {
+            Ok(permit) => self.permit = permit,
+            Err(rejected) => {
+                *step = Some(self.step(Err(Stop::Cut(Cut::refused(rejected))), rules));
+                return None;
+            }
+        }
+        let now = self.call.next_attempt();
+        let limit = self.call.parts.limit_of_attempt(now, self.call.progress.end);
+        first.set(Some(operation()));
+        self.poll(&limit, rules, first, timer, cx, step)
+    }
+
+    /// Polls the first attempt.
+    #[inline(always)]
+    fn poll<Fut, T, R>(
+        &mut self,
+        limit: &Limit,
+        rules: &R,
+        mut first: Pin<&mut Option<Fut>>,
+        timer: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+        step: &mut Option<Step<T, E>>,
+    ) -> Option<T>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        let parts = self.call.parts;
+        let future = first
+            .as_mut()
+            .as_pin_mut()
+            .expect("an attempt is there until it is over");
+        let Poll::Ready(result) = poll_within(parts, limit, future, cx) else {
+            *step = Some(match limit.poll_end(&parts.clock, timer, self.permit.take(), cx) {
+                Ending::NotYet(permit) => {
+                    self.permit = permit;
+                    Step::Waits(self.suspend(*limit))
+                }
+                Ending::Over(cut) => {
+                    first.set(None);
+                    self.step(Err(Stop::Cut(cut)), rules)
+                }
+            });
+            return None;
+        };
+        if let Some(permit) = &mut self.permit {
+            permit.tell(rules.outcome(&result));
+        }
+        // What is over is dropped before its place is given back, and before anything else begins.
+        first.set(None);
+        let verdict = rules.verdict(&result);
+        match result {
+            Ok(value) if verdict == Verdict::Final && !matches!(self.place, Some(Place::Adaptive(_))) => {
+                self.call.finish(None);
+                self.open.close();
+                self.place = None;
+                Some(value)
+            }
+            result => {
+                // It was told.
+                self.permit = None;
+                *step = Some(self.step(judge(verdict, result), rules));
+                None
+            }
+        }
+    }
+
+    /// What comes after an attempt.
+    #[inline(never)]
+    fn step<T, R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> Step<T, E>
+    where
+        R: Rules<T, E>,
+    {
+        match self.after(ended, rules) {
+            ControlFlow::Break(result) => Step::Over(result),
+            ControlFlow::Continue(pause) => self.rest(Rest::Pause(pause)),
+        }
+    }
+
+    /// What comes after an attempt: the end of the call, or another attempt after a pause.
+    fn after<T, R>(
+        &mut self,
+        ended: Result<T, Stop<T, E>>,
+        rules: &R,
+    ) -> ControlFlow<Result<T, PolicyError<E>>, Duration>
+    where
+        R: Rules<T, E>,
+    {
+        let result = match ended {
+            Ok(value) => {
+                self.call.finish(None);
+                Ok(value)
+            }
+            Err(stop) => match self.call.stopped(stop) {
+                ControlFlow::Break(result) => result,
+                again => return again,
+            },
+        };
+        self.open.close();
+        ControlFlow::Break(self.leave(rules, result))
+    }
+
+    /// What comes of a call that does not go on at once: `rest` says what is left of it after a wait.
+    #[cold]
+    #[inline(never)]
+    fn halt<T, R>(&mut self, halt: Halt, rest: fn(Entrance) -> Rest, rules: &R) -> Step<T, E>
+    where
+        R: Rules<T, E>,
+    {
+        match halt {
+            Halt::Wait(entrance) => self.rest(rest(entrance)),
+            Halt::Refused(layer, retry_after) => {
+                let refused = self.call.rejected(layer, retry_after);
+                Step::Over(self.leave(rules, Err(refused)))
+            }
+        }
+    }
+
+    fn rest<T>(&mut self, rest: Rest) -> Step<T, E> {
+        Step::Rest(self.suspend(Limit::NONE), rest)
+    }
+
+    /// Gives the place back. Only the adaptive limit learns from how the call ended.
+    fn leave<T, R>(&mut self, rules: &R, result: Result<T, PolicyError<E>>) -> Result<T, PolicyError<E>>
+    where
+        R: Rules<T, E>,
+    {
+        match self.place.take() {
+            Some(Place::Adaptive(permit)) => judged(rules, permit, result),
+            _ => result,
+        }
+    }
+
+    /// Puts aside what the call holds.
+    fn suspend(&mut self, limit: Limit) -> Held {
+        let is_open = self.open.is_open();
+        self.open.close();
+        Held {
+            place: self.place.take().map(Place::suspend),
+            permit: self.permit.take().map(CircuitBreaker::suspend),
+            limit,
+            is_open,
+        }
+    }
+}
+
+/// A call that is put aside, with all that it needs to be taken up again. Dropped so it gives back what it holds, and is
+/// counted as abandoned.
+pub(super) struct Suspended<E> {
+    parts: Guard<Arc<Parts>>,
+    progress: Progress<E>,
+    held: Held,
+}
+
+impl<E> Suspended<E> {
+    /// Nothing is held.
+    pub(super) fn new(parts: Guard<Arc<Parts>>, progress: Progress<E>) -> Self {
+        Self {
+            parts,
+            progress,
+            held: Held::NOTHING,
+        }
+    }
+
+    /// Keeps what the call holds.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held = held;
+    }
+
+    /// The call as it was, and the limit of its attempt; nothing is held here any more.
+    fn resume(&mut self) -> (Flight<'_, E>, Limit) {
+        let parts: &Parts = &self.parts;
+        let held = std::mem::replace(&mut self.held, Held::NOTHING);
+        let breaker = parts.circuit_breaker.as_ref();
+        let flight = Flight {
+            call: Call {
+                parts,
+                progress: &mut self.progress,
+            },
+            permit: held.permit.zip(breaker).map(|(ticket, breaker)| breaker.resume(ticket)),
+            place: held.place.and_then(|place| Place::resume(parts, place)),
+            open: Open::again(parts, held.is_open),
+        };
+        (flight, held.limit)
+    }
+
+    /// Polls the attempt that waits.
+    pub(super) fn poll<Fut, T, R>(
+        &mut self,
+        rules: &R,
+        first: Pin<&mut Option<Fut>>,
+        timer: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+        step: &mut Option<Step<T, E>>,
+    ) -> Option<T>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        let (mut flight, limit) = self.resume();
+        flight.poll(&limit, rules, first, timer, cx, step)
+    }
+}
+
+impl<E> Drop for Suspended<E> {
+    fn drop(&mut self) {
+        let (mut flight, _) = self.resume();
+        // Not left to the permit's own drop: unwinding may drop this for a panic that was not the call's.
+        if let Some(permit) = &mut flight.permit {
+            permit.tell(Outcome::Abandoned);
+        }
+    }
+}
+
+/// Takes a call to its end, with all its waits.
+pub(super) async fn go_on<F, Fut, T, E, R>(
+    mut suspended: Suspended<E>,
+    rest: Rest,
+    mut operation: F,
+    rules: R,
+) -> Result<T, PolicyError<E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    let (mut flight, _) = suspended.resume();
+    let mut pause = Duration::ZERO;
+    match rest {
+        Rest::Entrance(entrance) => {
+            flight.call.wait_in(entrance, &mut flight.place).await?;
+            flight.open = flight.call.open();
+        }
+        Rest::Attempts => {}
+        Rest::Pause(first) => pause = first,
+    }
+    loop {
+        if !pause.is_zero() {
+            flight.call.time_passes();
+            flight.call.parts.clock.sleep(pause).await;
+        }
+        if let Err(refused) = flight.call.wait_for_limit_of_attempts().await {
+            return flight.leave(&rules, Err(refused));
+        }
+        let ended = match flight.call.hedge() {
+            Some(hedge) => race(&mut flight.call, hedge, &rules, &mut operation).await,
+            None => match flight.call.parts.try_permit(flight.call.progress.now) {
+                Ok(permit) => {
+                    let now = flight.call.next_attempt();
+                    let limit = flight.call.parts.limit_of_attempt(now, flight.call.progress.end);
+                    Attempt::new(flight.call.parts, limit, permit, operation(), &rules).await
+                }
+                Err(rejected) => Err(Stop::Cut(Cut::refused(rejected))),
+            },
+        };
+        match flight.after(ended, &rules) {
+            ControlFlow::Break(result) => return result,
+            ControlFlow::Continue(next) => pause = next,
+        }
+    }
+}
+
+/// Makes an attempt, and others beside it where it takes long.
+async fn race<F, Fut, T, E, R>(
+    call: &mut Call<'_, E>,
+    hedge: &Hedge,
+    rules: &R,
+    operation: &mut F,
+) -> Result<T, Stop<T, E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    let mut attempts = Attempts::of(call);
+    let made = &mut call.progress.attempts;
+    let race = hedge.execute_with(
+        || attempts.next(made, operation, rules),
+        |result| match result {
+            Ok(_) => true,
+            Err(Stop::Gave(_, verdict)) => *verdict == Verdict::Final,
+            Err(Stop::Cut(Cut::Refused { alone, .. })) => *alone,
+            Err(Stop::Cut(Cut::TimedOut(limit))) => limit.is_the_calls(),
+        },
+    );
+    race.await
+}

@@ -1,0 +1,163 @@
+//! A call through a policy as a future.
+//!
+//! What can be done at once is done at once, on the stack: a call whose first attempt is ready when it is polled costs
+//! little more than what the layers themselves do. Where it has to wait for its dependency, what it holds is put aside
+//! until it is polled again. What is rarer, a wait for a turn, a pause, a hedge, comes in a box.
+//!
+//! What is on that short way is inlined whatever the compiler thinks of it, and hands nothing on by value: a value that was
+//! written in small pieces and is read again at once in large ones stalls the processor for longer than a layer takes.
+
+use super::call::Progress;
+use super::flight::{Flight, Held, Rest, Step, Suspended, go_on};
+use super::rules::Rules;
+use super::{CallOptions, Policy, PolicyError};
+use crate::time::{Deadline, Sleep};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Makes a call through `policy`: `operation` is run once an attempt.
+#[inline]
+pub(super) fn make<F, Fut, T, E, R>(
+    policy: &Policy,
+    options: CallOptions,
+    rules: R,
+    operation: F,
+) -> impl Future<Output = Result<T, PolicyError<E>>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    Made::new(policy, options.deadline, false, (operation, rules), go_on)
+}
+
+/// Makes a call that cannot be made twice: without retry and hedge.
+#[inline]
+pub(super) fn make_once<Fut, T, E, R>(
+    policy: &Policy,
+    rules: R,
+    future: Fut,
+) -> impl Future<Output = Result<T, PolicyError<E>>>
+where
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    let mut future = Some(future);
+    let operation = move || future.take().expect("without retry and hedge there is one attempt");
+    Made::new(policy, None, true, (operation, rules), go_on)
+}
+
+pin_project! {
+    /// A call through a policy.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the attempt that runs, and then gives back what the call holds.
+    #[must_use = "futures do nothing unless awaited"]
+    struct Made<'p, F, Fut, R, E, G, S> {
+        policy: &'p Policy,
+        deadline: Option<Deadline>,
+        once: bool,
+        // What the caller gave; none once somebody else goes on with the call, or it is over.
+        given: Option<(F, R)>,
+        // The first attempt, once it was made and until it is over.
+        #[pin]
+        first: Option<Fut>,
+        #[pin]
+        timer: Option<Sleep>,
+        // The call while its first attempt waits.
+        under_way: Option<Suspended<E>>,
+        // Goes on with a call, as `rest`.
+        go_on: G,
+        rest: Option<Pin<Box<S>>>,
+    }
+}
+
+impl<'p, F, Fut, R, E, G, S> Made<'p, F, Fut, R, E, G, S> {
+    #[inline]
+    fn new(policy: &'p Policy, deadline: Option<Deadline>, once: bool, given: (F, R), go_on: G) -> Self {
+        Self {
+            policy,
+            deadline,
+            once,
+            given: Some(given),
+            first: None,
+            timer: None,
+            under_way: None,
+            go_on,
+            rest: None,
+        }
+    }
+}
+
+impl<F, Fut, R, T, E, G, S> Future for Made<'_, F, Fut, R, E, G, S>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+    G: Fn(Suspended<E>, Rest, F, R) -> S,
+    S: Future<Output = Result<T, PolicyError<E>>>,
+{
+    type Output = S::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some((operation, rules)) = this.given else {
+            let rest = this.rest.as_mut().expect("a call was polled after it was over");
+            return rest.as_mut().poll(cx);
+        };
+        let mut step = None;
+        let value = if let Some(suspended) = this.under_way.as_mut() {
+            let value = suspended.poll(rules, this.first.as_mut(), this.timer, cx, &mut step);
+            if value.is_some() {
+                *this.under_way = None;
+            }
+            value
+        } else {
+            let parts = this.policy.parts();
+            let mut progress = Progress::begin(&parts, this.deadline.as_ref(), *this.once);
+            let mut flight = Flight::new(&parts, &mut progress);
+            let value = flight.start(rules, operation, this.first.as_mut(), this.timer, cx, &mut step);
+            if value.is_some() {
+                #[expect(
+                    clippy::mem_forget,
+                    reason = "it holds nothing any more, and to look whether it does takes as long as a layer"
+                )]
+                std::mem::forget(flight);
+            } else if let Some(Step::Waits(_) | Step::Rest(..)) = step {
+                drop(flight);
+                *this.under_way = Some(Suspended::new(parts, progress));
+            }
+            value
+        };
+        if let Some(value) = value {
+            *this.given = None;
+            return Poll::Ready(Ok(value));
+        }
+        match step.expect("without a value there is a step") {
+            Step::Over(result) => {
+                (*this.given, *this.under_way) = (None, None);
+                Poll::Ready(result)
+            }
+            Step::Waits(held) => {
+                put_aside(this.under_way, held);
+                Poll::Pending
+            }
+            Step::Rest(held, rest) => {
+                put_aside(this.under_way, held);
+                let suspended = this.under_way.take().expect("what waits was put aside");
+                let (operation, rules) = this.given.take().expect("it was there at the start of this poll");
+                let rest = (this.go_on)(suspended, rest, operation, rules);
+                this.rest.insert(Box::pin(rest)).as_mut().poll(cx)
+            }
+        }
+    }
+}
+
+/// Lets a call that was put aside keep what it holds.
+fn put_aside<E>(under_way: &mut Option<Suspended<E>>, held: Held) {
+    under_way.as_mut().expect("what waits was put aside").hold(held);
+}
