@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+mod flight;
 #[cfg(feature = "tower")]
 mod layer;
 mod order;

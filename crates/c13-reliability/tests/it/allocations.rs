@@ -2,12 +2,15 @@
 
 use c13_reliability::gate::Gate;
 use c13_reliability::patterns::adaptive::AdaptiveLimit;
-use c13_reliability::patterns::bulkhead::Bulkhead;
+use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
+use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::fallback::Fallback;
 use c13_reliability::patterns::hedge::Hedge;
-use c13_reliability::patterns::retry::{RetryExecutor, retry_config};
+use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, retry_config};
 use c13_reliability::patterns::timeout::Timeout;
-use std::future::Future;
+use c13_reliability::policy::{Policy, PolicyConfig};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -39,6 +42,37 @@ fn allocations(call: impl Fn() -> bool) -> u64 {
 #[track_caller]
 fn assert_none(call: impl Fn() -> bool) {
     assert_eq!(allocations(call), 0);
+}
+
+#[test]
+fn a_call_through_a_policy_allocates_nothing_even_where_its_attempt_has_to_wait() {
+    let config = PolicyConfig::NONE
+        .total_timeout(SECOND)
+        .rate_limit(RateLimiterConfig::new(1e9, 1_000_000_000))
+        .bulkhead(BulkheadConfig::new(10))
+        .retry(RetryConfig::new(3, retry_config::STRATEGY))
+        .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(5));
+    let policy = Policy::new(config).expect("the settings are good");
+    assert_none(|| ready(policy.call(succeeds)).is_ok());
+    // Without a time limit, because a timer is somebody else's allocation.
+    let mut unlimited = config;
+    unlimited.total_timeout = None;
+    policy.reconfigure(unlimited).expect("the settings are good");
+    let waits_once = || {
+        let mut polled = false;
+        poll_fn(move |_| {
+            if std::mem::replace(&mut polled, true) {
+                Poll::Ready(Ok::<_, u64>(1))
+            } else {
+                Poll::Pending
+            }
+        })
+    };
+    assert_none(|| {
+        let mut call = pin!(policy.call(waits_once));
+        let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        poll().is_pending() && poll() == Poll::Ready(Ok(1))
+    });
 }
 
 #[test]
