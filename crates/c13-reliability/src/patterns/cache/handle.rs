@@ -158,14 +158,8 @@ where
     #[must_use]
     #[inline]
     pub fn get(&self, key: &K) -> Option<V> {
-        let shared = &*self.shared;
-        match shared.store.fresh(key, || shared.clock.coarse()) {
-            Ok(value) => {
-                shared.counters.add(count::HIT, 1);
-                Some(value)
-            }
-            Err(entry) => shared.get_anyway(key, entry),
-        }
+        let hit = self.shared.hit(key);
+        hit.map_or_else(|entry| self.shared.get_anyway(key, entry), Some)
     }
 
     /// The value under `key`, fresh or not, as long as it is still there; for a fallback. Counts as no read.
@@ -277,6 +271,18 @@ where
     K: Eq + Hash + Clone,
     V: Clone,
 {
+    /// The value under `key` if it is fresh and that is all there is to know of it, counted as a hit.
+    ///
+    /// # Errors
+    ///
+    /// The entry under `key`, otherwise.
+    #[inline]
+    pub(super) fn hit(&self, key: &K) -> Result<V, Option<Entry<V>>> {
+        let value = self.store.fresh(key, || self.clock.coarse())?;
+        self.counters.add(count::HIT, 1);
+        Ok(value)
+    }
+
     /// The entry under `key` and what a read makes of it; an entry that is of no use any more goes.
     pub(super) fn read(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
         self.judge(key, self.store.read(key))
@@ -293,7 +299,7 @@ where
         None
     }
 
-    fn judge(&self, key: &K, entry: Option<Entry<V>>) -> Option<(Entry<V>, Freshness)> {
+    pub(super) fn judge(&self, key: &K, entry: Option<Entry<V>>) -> Option<(Entry<V>, Freshness)> {
         let entry = entry?;
         let view = entry.view();
         let freshness = if view.lasts() {

@@ -54,8 +54,13 @@ where
         Fut: Future<Output = Result<V, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let load = || async { load().await.map(Loaded::found) };
-        self.find_or_load(key, load).await?.ok_or(LoadError::Absent)
+        match self.shared.hit(key) {
+            Ok(value) => Ok(value),
+            Err(entry) => {
+                let load = || async { load().await.map(Loaded::found) };
+                self.read_through(key, entry, load).await?.ok_or(LoadError::Absent)
+            }
+        }
     }
 
     /// As [`get_or_load`](Cache::get_or_load), for what may not be there: `load` says so with [`Loaded::absent`], which is
@@ -79,8 +84,26 @@ where
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
+        match self.shared.hit(key) {
+            Ok(value) => Ok(Some(value)),
+            Err(entry) => self.read_through(key, entry, load).await,
+        }
+    }
+
+    /// Reads through `entry`, which is what there is under `key`, and is no plain hit.
+    async fn read_through<F, Fut, E>(
+        &self,
+        key: &K,
+        entry: Option<Entry<V>>,
+        load: F,
+    ) -> Result<Option<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
         let shared = &self.shared;
-        match shared.read(key) {
+        match shared.judge(key, entry) {
             Some((entry, Freshness::Fresh)) => {
                 shared.count_hit(&entry, false);
                 Ok(entry.value)
