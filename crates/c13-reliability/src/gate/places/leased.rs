@@ -76,6 +76,19 @@ impl Places {
         self.leases.are_on()
     }
 
+    /// As [`enter_leased`](Self::enter_leased) on this thread's stripe; apart, so that the way of those who are lent
+    /// nothing stays short.
+    #[inline(never)]
+    pub(super) fn enter_own(&self) -> bool {
+        self.enter_leased(StripedPool::own())
+    }
+
+    /// As [`leave_leased`](Self::leave_leased) on this thread's stripe; apart, as above.
+    #[inline(never)]
+    pub(super) fn leave_own(&self) {
+        self.leave_leased(StripedPool::own());
+    }
+
     /// Takes a place from this thread's stripe, from the word, or from another stripe, in this order.
     #[inline]
     pub(super) fn enter_leased(&self, stripe: usize) -> bool {

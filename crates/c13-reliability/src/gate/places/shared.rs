@@ -6,7 +6,7 @@ use super::place::Place;
 use super::word::{ONE, WAITING, Word};
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
-use crate::sync::{Histogram, HistogramSnapshot, StripedCounter, StripedPool};
+use crate::sync::{Histogram, HistogramSnapshot, StripedCounter};
 use crate::time::{Clock, Tick};
 use std::ops::Deref;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Places {
     #[inline]
     pub(crate) fn enter<P: Deref<Target = Self>>(this: P) -> Option<Place<P>> {
         let entered = if this.is_leased() {
-            this.enter_leased(StripedPool::own())
+            this.enter_own()
         } else {
             this.enter_by_word()
         };
@@ -164,7 +164,7 @@ impl Places {
     #[inline]
     pub(crate) fn leave(&self) {
         if self.is_leased() {
-            self.leave_leased(StripedPool::own());
+            self.leave_own();
         } else {
             self.return_places(1);
         }
@@ -176,8 +176,14 @@ impl Places {
         // AcqRel: what was done in a place is seen by who has it next.
         let before = Word::from_bits(self.word.fetch_sub(n * ONE, Ordering::AcqRel));
         if before.is_waited_for() {
-            self.queue.settle(self);
+            self.serve_line();
         }
+    }
+
+    /// Lets those in line in, as far as there is room. Apart, so that the way of those whom nobody waits for stays short.
+    #[inline(never)]
+    fn serve_line(&self) {
+        self.queue.settle(self);
     }
 
     /// Counts a refusal, and says so.
