@@ -6,6 +6,9 @@
 #[cfg(feature = "redis")]
 #[path = "postgres/fencing.rs"]
 mod fencing;
+#[cfg(feature = "redis")]
+#[path = "postgres/guide.rs"]
+mod guide;
 #[path = "it/health/outage.rs"]
 mod outage;
 

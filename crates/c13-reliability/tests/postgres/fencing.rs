@@ -16,7 +16,7 @@ const LEASE: Duration = Duration::from_millis(40);
 const STOPS: u64 = 200;
 const WORKER: &str = "C13_TEST_FENCING_WORKER";
 
-async fn prepared(name: &str) -> (Server, PgPool) {
+pub(super) async fn prepared(name: &str) -> (Server, PgPool) {
     let server = Server::new(name);
     server.ready().await;
     let pool = server.pool();
