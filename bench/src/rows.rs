@@ -144,7 +144,7 @@ pub(crate) const FURTHER: &[Row] = &[
         title: "bulkhead, in and out",
         ours: &[
             ("bulkhead/call", Nanos(8.0, None)),
-            ("bulkhead/leased, permit", Nanos(8.0, Some(8.0))),
+            ("bulkhead/leased, permit", Nanos(8.0, Some(10.0))),
         ],
         peers: &[],
     },

@@ -117,27 +117,31 @@ fn a_stripe_that_holds_too_much_gives_back_what_others_come_in_with() {
 
 #[test]
 fn who_knows_of_a_lower_limit_never_comes_in_above_it() {
-    loom::model(|| {
-        let shared = Arc::new((leased(), AtomicU64::new(0)));
-        // Both places are in use, and one of them stays so.
-        assert!(shared.0.enter_leased(0) && shared.0.enter_leased(0));
-        let other = shared.clone();
-        let handle = thread::spawn(move || {
-            let (places, lowered) = (&other.0, &other.1);
-            // Acquire: who sees it knows of the lower limit.
-            let knows = lowered.load(Ordering::Acquire) == 1;
-            places.leave_leased(1);
-            let entered = places.enter_leased(1);
-            assert!(!(knows && entered), "the other place is in use");
-            entered
+    // One place stays in use. The other lies free from the start, or is laid free meanwhile.
+    for lies_free in [true, false] {
+        loom::model(move || {
+            let shared = Arc::new((leased(), AtomicU64::new(0)));
+            assert!(shared.0.enter_leased(0) && (lies_free || shared.0.enter_leased(0)));
+            let other = shared.clone();
+            let handle = thread::spawn(move || {
+                let (places, lowered) = (&other.0, &other.1);
+                // Acquire: who sees it knows of the lower limit.
+                let knows = lowered.load(Ordering::Acquire) == 1;
+                if !lies_free {
+                    places.leave_leased(1);
+                }
+                let entered = places.enter_leased(1);
+                assert!(!(knows && entered), "the other place is in use");
+                entered
+            });
+            shared.0.resize(1);
+            // Release: as above.
+            shared.1.store(1, Ordering::Release);
+            let entered = handle.join().unwrap();
+            assert_eq!(shared.0.in_flight(), 1 + u32::from(entered));
+            assert!(!shared.0.enter_leased(0));
         });
-        shared.0.resize(1);
-        // Release: as above.
-        shared.1.store(1, Ordering::Release);
-        let entered = handle.join().unwrap();
-        assert_eq!(shared.0.in_flight(), 1 + u32::from(entered));
-        assert!(!shared.0.enter_leased(0));
-    });
+    }
 }
 
 #[test]
