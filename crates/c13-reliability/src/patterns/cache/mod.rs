@@ -63,16 +63,16 @@
 //! # How it compares
 //!
 //! `moka` and `quick_cache` load once too, but know neither stale-if-error nor virtual time. Nanoseconds a hit, 100,000 keys by
-//! Zipf's law, values that cost nothing to clone, on 2 processors that were shared at the time (on a quiet machine
-//! `quick_cache` takes 35 and 52); ranges of two runs, in brackets how many times `quick_cache` in the same run:
+//! Zipf's law, values that cost nothing to clone, on 2 processors of a quiet machine; ranges of three runs, in brackets how
+//! many times `quick_cache` in the same run:
 //!
 //! | | one thread | two threads |
 //! |---|---|---|
-//! | `quick_cache` alone | 49 to 54 | 94 to 107 |
-//! | [`RecommendationCache`], nothing timed | 64 to 84 (1.3 to 1.6) | 105 to 130 (1.0 to 1.4) |
-//! | [`Cache`] with a `ttl` | 77 to 105 (1.6 to 1.9) | 128 to 205 (1.2 to 2.2) |
-//! | the same, `get_or_load` | 156 to 196 (3.2 to 3.6) | 245 to 344 (2.3 to 3.7) |
-//! | with `ttl`, `refresh_after` and `idle` | 207 to 381 (4.2 to 7.0) | 342 to 515 (3.2 to 5.5) |
+//! | `quick_cache` alone | 33 to 41 | 53 to 58 |
+//! | [`RecommendationCache`], nothing timed | 36 to 47 (1.07 to 1.19) | 47 to 80 (0.9 to 1.4) |
+//! | [`Cache`] with a `ttl` | 47 to 67 (1.4 to 1.6) | 62 to 80 (1.2 to 1.4) |
+//! | the same, `get_or_load` | 64 to 97 (1.9 to 2.4) | 74 to 96 (1.4 to 1.6) |
+//! | with `ttl`, `refresh_after` and `idle` | 143 to 192 (4.3 to 4.7) | 151 to 168 (2.9 to 3.0) |
 //!
 //! More than half of it is waiting for the entry to come from memory, so an entry lies there in the smallest form that the
 //! settings allow: nothing but the value where nothing is timed or weighed, one time beside it where there is only a time to
