@@ -214,7 +214,7 @@ fn a_place_is_held_until_the_attempt_is_dropped_whether_it_ended_or_was_cut_shor
             result
         })
     };
-    let mut call = |result| executor.block_on(policy.call(|| work(result)));
+    let call = |result| executor.block_on(policy.call(|| work(result)));
     assert!(call(Poll::Ready(Ok(()))).is_ok());
     assert!(call(Poll::Ready(Err("down"))).is_err());
     assert!(call(Poll::Pending).is_err_and(|error| error.is_timeout()));
