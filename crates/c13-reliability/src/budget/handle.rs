@@ -12,8 +12,28 @@ use std::sync::Arc;
 
 /// Each stripe's count is put into the window after this many calls, and at every withdrawal. A power of two.
 ///
-/// So at most 63 calls a thread may be taken for calls of the moment when a withdrawal next looks.
+/// So at most 63 calls a thread that made a deposit, and 63 that were over at once, may be taken for calls of the moment
+/// when a withdrawal next looks.
 const SETTLE_EVERY: u64 = if cfg!(c13_loom) { 2 } else { 64 };
+
+/// What a budget reads its calls from: its own counters, or those of an executor that keeps them for itself and for its
+/// budget, so that a call which is over at once is counted once for both.
+pub(crate) type CallCounts = StripedCounter<16>;
+
+/// Calls that made a deposit.
+const DEPOSITED: usize = 0;
+/// Calls that were over, and well, before they made one.
+pub(crate) const AT_ONCE: usize = 1;
+/// The counters from here on are their owner's.
+pub(crate) const FREE: usize = 2;
+/// All calls.
+const CALLS: [usize; 2] = [DEPOSITED, AT_ONCE];
+
+/// Whether a stripe whose count of calls has become `value` is to be put into the window.
+#[inline]
+pub(crate) fn is_due(value: u64) -> bool {
+    value.is_multiple_of(SETTLE_EVERY)
+}
 
 /// How many extra attempts all calls together may make. Clones share one budget.
 ///
@@ -27,7 +47,7 @@ pub struct RetryBudget {
 struct Shared {
     config: RetryBudgetConfig,
     clock: Clock,
-    calls: StripedCounter<1>,
+    calls: Arc<CallCounts>,
     state: Mutex<BudgetState>,
     granted: AtomicU64,
     refused: AtomicU64,
@@ -49,13 +69,18 @@ impl RetryBudget {
     ///
     /// The first setting that breaks its rule.
     pub fn with_config(config: RetryBudgetConfig, clock: Clock) -> Result<Self, ConfigError> {
-        config.validate()?;
-        Ok(Self::over(config, clock, StripedCounter::new()))
+        Self::over(config, clock, Arc::new(CallCounts::new()))
     }
 
-    pub(super) fn over(config: RetryBudgetConfig, clock: Clock, calls: StripedCounter<1>) -> Self {
-        let state = Mutex::new(BudgetState::new(&config, calls.stripes()));
-        Self {
+    /// A budget for the calls that `calls` counts from now on.
+    pub(crate) fn over(config: RetryBudgetConfig, clock: Clock, calls: Arc<CallCounts>) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let mut settled = vec![0; calls.stripes()];
+        for (stripe, value) in calls.values(&CALLS) {
+            settled[stripe] = value;
+        }
+        let state = Mutex::new(BudgetState::new(&config, settled));
+        Ok(Self {
             shared: Arc::new(Shared {
                 config,
                 clock,
@@ -64,7 +89,12 @@ impl RetryBudget {
                 granted: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }),
-        }
+        })
+    }
+
+    /// Whether it reads its calls from `calls`.
+    pub(crate) fn is_over(&self, calls: &Arc<CallCounts>) -> bool {
+        Arc::ptr_eq(&self.shared.calls, calls)
     }
 
     /// Its settings.
@@ -73,17 +103,29 @@ impl RetryBudget {
         self.shared.config
     }
 
-    /// Counts a call. Once per call, when it begins, and not for its retries.
-    #[inline]
-    pub fn deposit(&self) {
-        let (stripe, value) = self.shared.calls.add_and_read(0, 1);
-        if value % SETTLE_EVERY == 0 {
-            self.settle(stripe, value);
+    /// Finds the budget again for as long as somebody else holds it.
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            Some(Self {
+                shared: shared.upgrade()?,
+            })
         }
     }
 
+    /// Counts a call. Once per call, when it begins, and not for its retries.
+    #[inline]
+    pub fn deposit(&self) {
+        let (_, value) = self.shared.calls.add_and_read(DEPOSITED, 1);
+        if is_due(value) {
+            self.settle();
+        }
+    }
+
+    /// Puts what this thread's stripe counts into the window.
     #[cold]
-    fn settle(&self, stripe: usize, value: u64) {
+    pub(crate) fn settle(&self) {
+        let (stripe, value) = self.shared.calls.value_here(&CALLS);
         let now = self.shared.clock.coarse();
         self.shared.state.lock().settle(stripe, value, now);
     }
@@ -121,7 +163,7 @@ impl RetryBudget {
     fn settled<T>(&self, look: impl FnOnce(&mut BudgetState, Tick) -> T) -> T {
         let now = self.shared.clock.coarse();
         let mut state = self.shared.state.lock();
-        for (stripe, value) in self.shared.calls.values(0) {
+        for (stripe, value) in self.shared.calls.values(&CALLS) {
             state.settle(stripe, value, now);
         }
         look(&mut state, now)

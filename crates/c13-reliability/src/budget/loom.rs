@@ -1,24 +1,30 @@
 //! Interleavings of deposits, of putting them into the window, and of withdrawals.
 
 use super::config::RetryBudgetConfig;
-use super::handle::RetryBudget;
-use crate::sync::StripedCounter;
+use super::handle::{AT_ONCE, CallCounts, RetryBudget, is_due};
 use crate::time::VirtualTime;
 use loom::thread;
+use std::sync::Arc;
 
 #[test]
 fn deposits_and_withdrawals_that_race_lose_nothing_and_grant_nothing_twice() {
     loom::model(|| {
         let config = RetryBudgetConfig::new().ratio(0.5).min_per_second(0.0);
-        let budget = RetryBudget::over(config, VirtualTime::new().clock(), StripedCounter::compact());
+        let calls = Arc::new(CallCounts::compact());
+        let budget = RetryBudget::over(config, VirtualTime::new().clock(), calls.clone());
+        let budget = budget.expect("the settings are good");
         let other = budget.clone();
         let handle = thread::spawn(move || {
             other.deposit();
             other.deposit();
             u64::from(other.try_withdraw())
         });
-        budget.deposit();
-        budget.deposit();
+        for _ in 0..2 {
+            let (_, value) = calls.add_and_read(AT_ONCE, 1);
+            if is_due(value) {
+                budget.settle();
+            }
+        }
         let mut granted = u64::from(budget.try_withdraw());
         granted += handle.join().unwrap();
         while budget.try_withdraw() {

@@ -4,9 +4,10 @@
 //! its load at the worst moment. A budget bounds the extra load as a share of the calls. Retry and hedge draw from the
 //! same budget; it sits below both, so that either can be used without the other.
 //!
-//! A call deposits when it begins; a retry or a hedge withdraws when it is *decided*, so that those that still wait for
-//! their back-off count. Within the window at most `ratio × calls + min_per_second × window` withdrawals are granted.
-//! Nothing is ever given back: what was decided leaves with the window.
+//! A call deposits when it begins, or at the end of its first poll where the budget is its executor's own; a retry or a
+//! hedge withdraws when it is *decided*, so that those that still wait for their back-off count. Within the window at most
+//! `ratio × calls + min_per_second × window` withdrawals are granted. Nothing is ever given back: what was decided leaves
+//! with the window.
 //!
 //! | setting | default | meaning |
 //! |---|---|---|
@@ -38,4 +39,5 @@ mod state;
 
 pub use config::RetryBudgetConfig;
 pub use handle::RetryBudget;
+pub(crate) use handle::{AT_ONCE, CallCounts, FREE, is_due};
 pub use snapshot::RetryBudgetSnapshot;

@@ -17,11 +17,11 @@ pub(super) struct BudgetState {
 }
 
 impl BudgetState {
-    /// An empty window for counters on `stripes` stripes.
-    pub(super) fn new(config: &RetryBudgetConfig, stripes: usize) -> Self {
+    /// An empty window for counters whose stripes show `settled` now.
+    pub(super) fn new(config: &RetryBudgetConfig, settled: impl Into<Box<[u64]>>) -> Self {
         Self {
             window: RollingWindow::new(config.window, BUCKETS),
-            settled: vec![0; stripes].into(),
+            settled: settled.into(),
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn calls_raise_the_budget_by_their_share_and_the_floor_is_always_there() {
         let config = RetryBudgetConfig::new().min_per_second(0.2);
-        let mut state = BudgetState::new(&config, 1);
+        let mut state = BudgetState::new(&config, [0]);
         assert_eq!(granted(&mut state, &config, START), 2, "the floor alone");
         state.settle(0, 20, START);
         assert_eq!(granted(&mut state, &config, START), 4, "a fifth of twenty");
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_budget_of_nothing_grants_nothing() {
         let config = RetryBudgetConfig::new().ratio(0.0).min_per_second(0.0);
-        let mut state = BudgetState::new(&config, 1);
+        let mut state = BudgetState::new(&config, [0]);
         state.settle(0, 20, START);
         assert_eq!(granted(&mut state, &config, START), 0);
     }
@@ -98,7 +98,7 @@ mod tests {
     fn no_share_is_lost_to_rounding() {
         for calls in (5..=100_000).step_by(5) {
             let config = RetryBudgetConfig::new().min_per_second(0.0);
-            let mut state = BudgetState::new(&config, 1);
+            let mut state = BudgetState::new(&config, [0]);
             state.settle(0, calls, START);
             let balance = state.balance(&config, START);
             assert_eq!(balance.floor() as u64, calls / 5, "{calls} calls");
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn calls_and_attempts_leave_with_the_window() {
         let config = RetryBudgetConfig::new().min_per_second(0.0);
-        let mut state = BudgetState::new(&config, 1);
+        let mut state = BudgetState::new(&config, [0]);
         state.settle(0, 100, START);
         assert_eq!(granted(&mut state, &config, START), 20);
         state.settle(0, 200, START + Duration::from_secs(9));
@@ -127,7 +127,7 @@ mod tests {
             let config = RetryBudgetConfig::new()
                 .ratio(random.unit())
                 .min_per_second(random.below(3) as f64);
-            let mut state = BudgetState::new(&config, 3);
+            let mut state = BudgetState::new(&config, [0; 3]);
             let (mut now, mut counts) = (START, [0_u64; 3]);
             let mut log: Vec<(u64, u64, u64)> = Vec::new();
             for step in 0..500 {

@@ -37,8 +37,8 @@ pin_project! {
         G: Gate,
         G: 'a,
     {
-        // None once it was asked.
-        gate: Option<&'a G>,
+        // None once the gate was asked.
+        unasked: Option<(&'a G, C)>,
         // The future stays where it is when it is admitted: it may be large.
         #[pin]
         run: Run<G::Permit<'a>, F, C>,
@@ -47,10 +47,11 @@ pin_project! {
 
 impl<'a, G: Gate, F, C> Call<'a, G, F, C> {
     /// The same as [`call`], for any classifier.
+    #[inline]
     pub fn new(gate: &'a G, future: F, classify: C) -> Self {
         Self {
-            gate: Some(gate),
-            run: Run::unadmitted(future, classify),
+            unasked: Some((gate, classify)),
+            run: Run::unadmitted(future),
         }
     }
 }
@@ -64,15 +65,32 @@ where
     type Output = Result<T, Refusal<G::Rejection, E>>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let Some(gate) = this.gate.take() {
-            match gate.try_admit() {
-                Ok(permit) => this.run.as_mut().admit(permit),
-                Err(rejection) => return Poll::Ready(Err(Refusal::Rejected(rejection))),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
+        let Some((gate, classify)) = this.unasked.take() else {
+            return self.poll_on(cx);
+        };
+        match gate.try_admit() {
+            Ok(permit) => {
+                let polled = this.run.poll_under(cx, permit, classify);
+                polled.map(|result| result.map_err(Refusal::Failed))
             }
+            Err(rejection) => Poll::Ready(Err(Refusal::Rejected(rejection))),
         }
-        this.run.poll(cx).map(|result| result.map_err(Refusal::Failed))
+    }
+}
+
+impl<'a, G, F, C, T, E> Call<'a, G, F, C>
+where
+    G: Gate,
+    F: Future<Output = Result<T, E>>,
+    C: Classify<Result<T, E>>,
+{
+    /// Out of line, so that a call which is ready at once is short enough to be inlined.
+    #[inline(never)]
+    fn poll_on(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Refusal<G::Rejection, E>>> {
+        let polled = self.project().run.poll(cx);
+        polled.map(|result| result.map_err(Refusal::Failed))
     }
 }
 

@@ -23,8 +23,8 @@ pin_project! {
     {
         #[pin]
         future: F,
-        permit: Option<P>,
-        classify: Option<C>,
+        // None while it is polled, and once it is over.
+        held: Option<(P, C)>,
     }
 
     impl<P, F, C> PinnedDrop for Run<P, F, C>
@@ -32,9 +32,8 @@ pin_project! {
         P: Permit,
     {
         fn drop(this: Pin<&mut Self>) {
-            // Not left to the permit's own drop: unwinding may drop this future for a panic that was not the call's.
-            if let Some(permit) = this.project().permit.take() {
-                permit.record(Outcome::Abandoned);
+            if this.held.is_some() {
+                this.abandon();
             }
         }
     }
@@ -45,22 +44,47 @@ impl<P: Permit, F, C> Run<P, F, C> {
     pub fn new(permit: P, future: F, classify: C) -> Self {
         Self {
             future,
-            permit: Some(permit),
-            classify: Some(classify),
+            held: Some((permit, classify)),
         }
     }
 
-    /// The same before anybody was asked for a permit; it comes by [`admit`](Self::admit).
-    pub(super) fn unadmitted(future: F, classify: C) -> Self {
-        Self {
-            future,
-            permit: None,
-            classify: Some(classify),
-        }
+    /// The same before anybody was asked for a permit; it comes with the first [`poll_under`](Self::poll_under).
+    #[inline]
+    pub(super) fn unadmitted(future: F) -> Self {
+        Self { future, held: None }
     }
 
-    pub(super) fn admit(self: Pin<&mut Self>, permit: P) {
-        *self.project().permit = Some(permit);
+    /// Not left to the permit's own drop: unwinding may drop this future for a panic that was not the call's.
+    #[cold]
+    fn abandon(self: Pin<&mut Self>) {
+        if let Some((permit, _)) = self.project().held.take() {
+            permit.record(Outcome::Abandoned);
+        }
+    }
+}
+
+impl<P, F, C> Run<P, F, C>
+where
+    P: Permit,
+    F: Future,
+    C: Classify<F::Output>,
+{
+    /// Polls the future under a permit that it keeps only if the future is not ready.
+    ///
+    /// Always inlined: the permit then never leaves the registers of a call that is ready at once.
+    #[inline(always)]
+    pub(super) fn poll_under(self: Pin<&mut Self>, cx: &mut Context<'_>, permit: P, classify: C) -> Poll<F::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Pending => {
+                *this.held = Some((permit, classify));
+                Poll::Pending
+            }
+            Poll::Ready(output) => {
+                permit.record(classify.classify(&output));
+                Poll::Ready(output)
+            }
+        }
     }
 }
 
@@ -72,20 +96,12 @@ where
 {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let permit = this.permit.take();
-        match this.future.poll(cx) {
-            Poll::Pending => {
-                *this.permit = permit;
-                Poll::Pending
-            }
-            Poll::Ready(output) => {
-                if let (Some(permit), Some(classify)) = (permit, this.classify.take()) {
-                    permit.record(classify.classify(&output));
-                }
-                Poll::Ready(output)
-            }
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        match self.as_mut().project().held.take() {
+            Some((permit, classify)) => self.poll_under(cx, permit, classify),
+            // It is over, and its caller polls on.
+            None => self.project().future.poll(cx),
         }
     }
 }
@@ -93,7 +109,7 @@ where
 impl<P: Permit, F, C> fmt::Debug for Run<P, F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("running", &self.permit.is_some())
+            .field("running", &self.held.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -46,6 +46,14 @@ impl<const N: usize> Stripe<N> {
         // Relaxed: a count orders nothing.
         self.0[counter].fetch_add(n, Ordering::Relaxed).wrapping_add(n)
     }
+
+    fn sum(&self, counters: &[usize]) -> u64 {
+        let add = |sum, counter: &usize| {
+            // Relaxed: a count orders nothing.
+            u64::wrapping_add(sum, self.0[*counter].load(Ordering::Relaxed))
+        };
+        counters.iter().fold(0, add)
+    }
 }
 
 impl<const N: usize> StripedCounter<N> {
@@ -91,7 +99,7 @@ impl<const N: usize> StripedCounter<N> {
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn add_elsewhere(&self, counter: usize, n: u64) -> (usize, u64) {
         let slot = slot::current().min(self.owned.len());
         (slot, self.add_at(slot, counter, n))
@@ -111,15 +119,21 @@ impl<const N: usize> StripedCounter<N> {
         self.owned.len() + 1
     }
 
-    /// What stands on each stripe that was ever used, by its number. Complexity: as [`sum`](StripedCounter::sum).
-    pub(crate) fn values(&self, counter: usize) -> impl Iterator<Item = (usize, u64)> {
+    /// The sum of `counters` on each stripe that was ever used, by its number. Complexity: as
+    /// [`sum`](StripedCounter::sum).
+    pub(crate) fn values<'a>(&'a self, counters: &'a [usize]) -> impl Iterator<Item = (usize, u64)> + 'a {
         let used = slot::used().min(self.owned.len());
         self.owned[..used]
             .iter()
             .enumerate()
             .chain([(self.owned.len(), &*self.shared)])
-            // Relaxed: a count orders nothing.
-            .map(move |(number, stripe)| (number, stripe.0[counter].load(Ordering::Relaxed)))
+            .map(|(number, stripe)| (number, stripe.sum(counters)))
+    }
+
+    /// This thread's stripe, and the sum of `counters` on it.
+    pub(crate) fn value_here(&self, counters: &[usize]) -> (usize, u64) {
+        let slot = slot::current().min(self.owned.len());
+        (slot, self.owned.get(slot).unwrap_or(&self.shared).sum(counters))
     }
 
     /// The value of counter `counter`. Complexity: O(threads that ever counted, at most 65).
@@ -129,7 +143,7 @@ impl<const N: usize> StripedCounter<N> {
     /// If there is no such counter.
     #[must_use]
     pub fn sum(&self, counter: usize) -> u64 {
-        self.values(counter)
+        self.values(&[counter])
             .fold(0, |sum, (_, value)| u64::wrapping_add(sum, value))
     }
 }
@@ -171,12 +185,19 @@ mod tests {
 
     #[test]
     fn each_stripe_tells_its_own_part_of_the_sum() {
-        for counter in [StripedCounter::<1>::new(), StripedCounter::compact()] {
+        for counter in [StripedCounter::<2>::new(), StripedCounter::compact()] {
             let (stripe, value) = counter.add_and_read(0, 5);
             assert_eq!((value, counter.add_and_read(0, 2)), (5, (stripe, 7)));
             counter.add_at(counter.stripes() - 1, 0, 1);
-            assert_eq!(counter.values(0).map(|(_, value)| value).sum::<u64>(), 8);
-            assert!(counter.values(0).any(|(at, value)| at == stripe && value >= 7));
+            assert_eq!(counter.values(&[0]).map(|(_, value)| value).sum::<u64>(), 8);
+            assert!(counter.values(&[0]).any(|(at, value)| at == stripe && value >= 7));
+            let before = counter.value_here(&[0, 1]);
+            counter.add(1, 9);
+            assert_eq!(
+                counter.value_here(&[0, 1]),
+                (stripe, before.1 + 9),
+                "two counters in one sum"
+            );
         }
     }
 

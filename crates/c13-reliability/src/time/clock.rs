@@ -30,7 +30,7 @@ pub struct Clock {
 /// What a clock reads. Waiting goes by the same source.
 #[derive(Clone)]
 pub(super) enum Source {
-    System(SystemSource),
+    System(System),
     #[cfg(target_os = "linux")]
     SinceBoot,
     #[cfg(feature = "tokio")]
@@ -39,10 +39,17 @@ pub(super) enum Source {
     Virtual(VirtualTime),
 }
 
+/// The system's time, and how to wait by it. Small and without an owner, because every wait and every handle has one.
+#[derive(Clone, Copy)]
+pub(super) struct System {
+    source: &'static SystemSource,
+    /// Whether waits go by the library's timer thread wherever they are awaited.
+    pub(super) own_timer: bool,
+}
+
 /// The processor's time-stamp counter, scaled to nanoseconds, or the kernel's monotonic clock where the counter does
 /// not run evenly.
-#[derive(Clone)]
-pub(super) struct SystemSource {
+struct SystemSource {
     counter: quanta::Clock,
     origin: u64,
     /// Nanoseconds a tick of the counter, in units of 2⁻⁶⁴; 0 where a tick is a nanosecond or longer.
@@ -52,8 +59,15 @@ pub(super) struct SystemSource {
         expect(dead_code, reason = "only Linux has the coarse clock")
     )]
     coarse_origin: u64,
-    /// Whether waits go by the library's timer thread wherever they are awaited.
-    pub(super) own_timer: bool,
+}
+
+impl System {
+    fn new(own_timer: bool) -> Self {
+        Self {
+            source: SystemSource::shared(),
+            own_timer,
+        }
+    }
 }
 
 impl SystemSource {
@@ -68,7 +82,6 @@ impl SystemSource {
                 counter,
                 origin,
                 coarse_origin: kernel_coarse_nanos(),
-                own_timer: false,
             }
         })
     }
@@ -136,7 +149,7 @@ impl Clock {
     #[must_use]
     pub fn system() -> Self {
         Self {
-            source: Source::System(SystemSource::shared().clone()),
+            source: Source::System(System::new(false)),
         }
     }
 
@@ -148,10 +161,8 @@ impl Clock {
     /// for a time limit around every call. Its ticks are those of the system clock.
     #[must_use]
     pub fn precise() -> Self {
-        let mut source = SystemSource::shared().clone();
-        source.own_timer = true;
         Self {
-            source: Source::System(source),
+            source: Source::System(System::new(true)),
         }
     }
 
@@ -190,7 +201,7 @@ impl Clock {
     #[inline]
     pub fn now(&self) -> Tick {
         match &self.source {
-            Source::System(system) => system.now(),
+            Source::System(system) => system.source.now(),
             #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
             _ => self.now_elsewhere(),
         }
@@ -201,7 +212,7 @@ impl Clock {
     #[inline(never)]
     fn now_elsewhere(&self) -> Tick {
         match &self.source {
-            Source::System(system) => system.now(),
+            Source::System(system) => system.source.now(),
             #[cfg(target_os = "linux")]
             Source::SinceBoot => Tick::from_nanos(kernel_nanos(rustix::time::ClockId::Boottime)),
             #[cfg(feature = "tokio")]
@@ -223,7 +234,7 @@ impl Clock {
     #[inline]
     pub fn coarse(&self) -> Tick {
         match &self.source {
-            Source::System(system) => system.coarse(),
+            Source::System(system) => system.source.coarse(),
             #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
             _ => self.now_elsewhere(),
         }

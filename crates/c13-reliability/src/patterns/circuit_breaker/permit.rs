@@ -4,7 +4,7 @@ use super::shared::{Shared, Ticket};
 use crate::gate;
 use crate::gate::Outcome;
 use std::fmt;
-use std::ops::Deref;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,50 +14,43 @@ use std::time::Duration;
 /// Dropped without a word it counts as abandoned, or, while the thread is panicking, as a failure; a probe's place is
 /// given back either way.
 #[must_use = "dropping a permit reports the call as abandoned"]
-pub struct Permit<'a>(Held<&'a Shared>);
+pub struct Permit<'a> {
+    /// None once the call's end is told.
+    shared: Option<&'a Shared>,
+    ticket: Ticket,
+}
 
 /// A [`Permit`] that owns its part of the breaker, for calls that end on another task or thread. Taking and ending one
 /// costs two updates of a shared reference count.
 #[must_use = "dropping a permit reports the call as abandoned"]
-pub struct OwnedPermit(Held<Arc<Shared>>);
-
-/// An admission that must end exactly once.
-struct Held<S: Deref<Target = Shared>> {
+pub struct OwnedPermit {
     /// None once the call's end is reported.
-    shared: Option<S>,
+    shared: Option<Arc<Shared>>,
     ticket: Ticket,
-}
-
-impl<S: Deref<Target = Shared>> Held<S> {
-    #[inline]
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(shared) = self.shared.take() {
-            shared.record(self.ticket, outcome);
-        }
-    }
-}
-
-impl<S: Deref<Target = Shared>> Drop for Held<S> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.shared.is_some() {
-            let outcome = if std::thread::panicking() {
-                Outcome::FAILURE
-            } else {
-                Outcome::Abandoned
-            };
-            self.end(outcome);
-        }
-    }
 }
 
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn new(shared: &'a Shared, ticket: Ticket) -> Self {
-        Self(Held {
+        Self {
             shared: Some(shared),
             ticket,
-        })
+        }
+    }
+
+    #[inline]
+    fn end(self, outcome: Outcome) {
+        // There is nothing in it to be freed, and a permit that is never dropped can stay in registers.
+        ManuallyDrop::new(self).tell(outcome);
+    }
+}
+
+impl Drop for Permit<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared {
+            end_untold(shared, self.ticket);
+        }
     }
 }
 
@@ -65,24 +58,49 @@ impl Permit<'_> {
     /// Says what came of the call, once; a permit that was told has nothing to say when it is dropped.
     #[inline]
     pub(crate) fn tell(&mut self, outcome: Outcome) {
-        self.0.end(outcome);
+        if let Some(shared) = self.shared.take() {
+            shared.record(self.ticket, outcome);
+        }
     }
 
     /// What is left of it without its breaker; nothing is reported.
     #[inline]
-    pub(super) fn suspend(mut self) -> Ticket {
-        self.0.shared = None;
-        self.0.ticket
+    pub(super) fn suspend(self) -> Ticket {
+        ManuallyDrop::new(self).ticket
     }
 }
 
 impl OwnedPermit {
     pub(super) fn new(shared: Arc<Shared>, ticket: Ticket) -> Self {
-        Self(Held {
+        Self {
             shared: Some(shared),
             ticket,
-        })
+        }
     }
+
+    fn end(mut self, outcome: Outcome) {
+        if let Some(shared) = self.shared.take() {
+            shared.record(self.ticket, outcome);
+        }
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.take() {
+            end_untold(&shared, self.ticket);
+        }
+    }
+}
+
+#[cold]
+fn end_untold(shared: &Shared, ticket: Ticket) {
+    let outcome = if std::thread::panicking() {
+        Outcome::FAILURE
+    } else {
+        Outcome::Abandoned
+    };
+    shared.record(ticket, outcome);
 }
 
 /// The words that both permits know.
@@ -91,34 +109,34 @@ macro_rules! ends {
         impl $permit {
             /// The call did what it should.
             #[inline]
-            pub fn success(mut self) {
-                self.0.end(Outcome::Success);
+            pub fn success(self) {
+                self.end(Outcome::Success);
             }
 
             /// The dependency failed the call.
-            pub fn failure(mut self) {
-                self.0.end(Outcome::FAILURE);
+            pub fn failure(self) {
+                self.end(Outcome::FAILURE);
             }
 
             /// The dependency failed the call and asked to be left alone for this long: the circuit opens at once.
             ///
             /// The time is taken as it is. Where it comes from outside, cap it first.
-            pub fn failure_open_for(mut self, open_for: Duration) {
-                self.0.end(Outcome::Failure {
+            pub fn failure_open_for(self, open_for: Duration) {
+                self.end(Outcome::Failure {
                     open_for: Some(open_for),
                 });
             }
 
             /// The result says nothing about the dependency's health.
-            pub fn ignore(mut self) {
-                self.0.end(Outcome::Ignored);
+            pub fn ignore(self) {
+                self.end(Outcome::Ignored);
             }
         }
 
         impl gate::Permit for $permit {
             #[inline]
-            fn record(mut self, outcome: Outcome) {
-                self.0.end(outcome);
+            fn record(self, outcome: Outcome) {
+                self.end(outcome);
             }
         }
 

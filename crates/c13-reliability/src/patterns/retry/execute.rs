@@ -11,47 +11,58 @@ use std::task::{Context, Poll, ready};
 pin_project! {
     /// Written by hand, so that a call that succeeds at once costs no more than its parts.
     #[must_use = "futures do nothing unless awaited"]
+    // In this order, so that what every call writes is on one line.
+    #[repr(C)]
     pub(super) struct Execute<'a, F, Fut, C> {
         executor: &'a RetryExecutor,
         make: F,
         classify: C,
-        state: RetryState,
-        // It has begun and is not over.
-        is_open: bool,
         #[pin]
         step: Step<Fut>,
     }
 
     impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C> {
         fn drop(this: Pin<&mut Self>) {
-            if this.is_open {
-                this.executor.abandon();
+            if !matches!(this.step, Step::New | Step::Over) {
+                this.leave();
             }
         }
     }
 }
 
 pin_project! {
+    // One word says it all: a call that succeeds at once writes it, and little else.
     #[project = StepProjection]
     enum Step<Fut> {
-        Begin,
-        Attempt { #[pin] attempt: Fut },
-        Wait { #[pin] sleep: Sleep },
-        // The wait is over.
-        Again,
+        // Nobody has polled yet.
+        New,
+        Over,
+        // The first attempt is being made, and the call has not begun.
+        First,
+        // Without a state in the very first poll of a call that has not begun.
+        Attempt { #[pin] attempt: Fut, begun: Option<RetryState> },
+        Wait { #[pin] sleep: Sleep, state: RetryState },
+        // An attempt is to be made.
+        Make { state: RetryState },
     }
 }
 
 impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
+    #[inline]
     pub(super) fn new(executor: &'a RetryExecutor, make: F, classify: C) -> Self {
         Self {
             executor,
             make,
             classify,
-            state: RetryState::new(),
-            is_open: false,
-            step: Step::Begin,
+            step: Step::New,
         }
+    }
+
+    /// The call is dropped, or panicked, before its end.
+    #[cold]
+    fn leave(self: Pin<&mut Self>) {
+        let has_begun = !matches!(self.step, Step::First | Step::Attempt { begun: None, .. });
+        self.executor.leave(has_begun);
     }
 }
 
@@ -63,30 +74,42 @@ where
 {
     type Output = Result<T, RetryError<E>>;
 
-    #[inline]
+    // Always inlined: a result that is handed on through memory costs more than all the rest.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
-        if let StepProjection::Begin = this.step.as_mut().project() {
-            this.executor.begin_at(this.state);
-            *this.is_open = true;
+        let executor = *this.executor;
+        let StepProjection::New = this.step.as_mut().project() else {
+            return self.go_on(cx, None);
+        };
+        // The way of a call that succeeds at once; all others take the long one.
+        if executor.is_plain() {
+            this.step.set(Step::First);
             let attempt = (this.make)();
-            this.step.set(Step::Attempt { attempt });
-            let StepProjection::Attempt { attempt } = this.step.project() else {
-                unreachable!("it was set above");
-            };
-            // The way of a call that succeeds at once; all others take the long one.
-            let result = ready!(attempt.poll(cx));
-            let verdict = (this.classify)(&result);
-            return match result {
-                Ok(value) if verdict == Verdict::Final => {
-                    *this.is_open = false;
-                    this.executor.first_try();
-                    Poll::Ready(Ok(value))
-                }
-                result => self.go_on(cx, Some((result, verdict))),
-            };
+            this.step.set(Step::Attempt { attempt, begun: None });
+        } else {
+            self.as_mut().begin();
         }
-        self.go_on(cx, None)
+        let mut this = self.as_mut().project();
+        let StepProjection::Attempt { attempt, begun } = this.step.as_mut().project() else {
+            unreachable!("it was set above");
+        };
+        let polled = attempt.poll(cx).map(|result| {
+            let verdict = (this.classify)(&result);
+            (result, verdict)
+        });
+        if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
+            executor.at_once();
+            this.step.set(Step::Over);
+            return Poll::Ready(Ok(value));
+        }
+        match polled {
+            Poll::Ready(judged) => self.go_on(cx, Some(judged)),
+            Poll::Pending => {
+                executor.begin_late(begun);
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -96,6 +119,17 @@ where
     Fut: Future<Output = Result<T, E>>,
     C: FnMut(&Result<T, E>) -> Verdict,
 {
+    /// Begins the call and makes its first attempt, which is still to be polled.
+    #[cold]
+    fn begin(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let state = this.executor.begin();
+        this.step.set(Step::Make { state });
+        let attempt = (this.make)();
+        let begun = Some(state);
+        this.step.set(Step::Attempt { attempt, begun });
+    }
+
     /// Goes on from where the call is: after an attempt whose result is given, in an attempt, or in a wait.
     #[inline(never)]
     fn go_on(
@@ -105,32 +139,44 @@ where
     ) -> Poll<Result<T, RetryError<E>>> {
         let mut this = self.project();
         loop {
-            let (result, verdict) = match (judged.take(), this.step.as_mut().project()) {
-                (Some(judged), _) => judged,
-                (None, StepProjection::Attempt { attempt }) => {
-                    let result = ready!(attempt.poll(cx));
-                    let verdict = (this.classify)(&result);
-                    (result, verdict)
+            let (result, verdict, mut state) = match this.step.as_mut().project() {
+                StepProjection::Attempt { attempt, begun } => {
+                    let (result, verdict) = match judged.take() {
+                        Some(judged) => judged,
+                        None => {
+                            let result = ready!(attempt.poll(cx));
+                            let verdict = (this.classify)(&result);
+                            (result, verdict)
+                        }
+                    };
+                    (result, verdict, this.executor.begin_late(begun))
                 }
-                (None, step) => {
-                    if let StepProjection::Wait { sleep } = step {
-                        ready!(sleep.poll(cx));
-                    }
-                    let attempt = (this.make)();
-                    this.step.set(Step::Attempt { attempt });
+                StepProjection::Wait { sleep, state } => {
+                    ready!(sleep.poll(cx));
+                    let state = *state;
+                    this.step.set(Step::Make { state });
                     continue;
                 }
+                StepProjection::Make { state } => {
+                    let begun = Some(*state);
+                    let attempt = (this.make)();
+                    this.step.set(Step::Attempt { attempt, begun });
+                    continue;
+                }
+                StepProjection::New | StepProjection::First | StepProjection::Over => {
+                    panic!("a call was polled after it was over")
+                }
             };
-            match this.executor.judge(this.state, result, verdict) {
+            match this.executor.judge(&mut state, result, verdict) {
                 Judged::Over(result) => {
-                    *this.is_open = false;
+                    this.step.set(Step::Over);
                     return Poll::Ready(result);
                 }
                 // The attempt is dropped before the wait.
-                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Again),
+                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Make { state }),
                 Judged::Again(wait) => {
                     let sleep = this.executor.clock().sleep(wait);
-                    this.step.set(Step::Wait { sleep });
+                    this.step.set(Step::Wait { sleep, state });
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! An executor to hold and to share: settings, clock, random numbers, budget and counts.
 
+use super::counts::{self, Event};
 use super::execute::Execute;
 use super::{
     Decision, GiveUp, RetryConfig, RetryError, RetryEvent, RetrySnapshot, RetryState, RetryStrategy, Verdict,
     retry_config,
 };
-use crate::budget::RetryBudget;
+use crate::budget::{AT_ONCE, CallCounts, RetryBudget, is_due};
 use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
-use crate::sync::{Random, StripedCounter};
+use crate::sync::Random;
 use crate::time::{Clock, Deadline, Tick};
 use std::fmt;
 use std::future::Future;
@@ -41,8 +42,12 @@ pub struct RetryExecutor {
     clock: Clock,
     random: Arc<Random>,
     budget: Option<RetryBudget>,
-    counters: Arc<StripedCounter<COUNTERS>>,
+    counts: Arc<CallCounts>,
     listener: Option<Arc<Listener>>,
+    /// Whether a call has nothing to do before its first attempt; see [`is_plain`](RetryExecutor::is_plain).
+    plain: bool,
+    /// The counter of calls whose first attempt succeeds at its first poll.
+    at_once: usize,
 }
 
 /// Who is told of retries.
@@ -54,16 +59,6 @@ pub(super) enum Judged<T, E> {
     /// There is another attempt after this wait.
     Again(Duration),
 }
-
-const COUNTERS: usize = 8;
-const RETRIES: usize = 0;
-const SUCCESSES: usize = 1;
-const MAX_RETRIES: usize = 2;
-const NOT_RETRYABLE: usize = 3;
-const BUDGET: usize = 4;
-const DEADLINE: usize = 5;
-const FIRST_TRY: usize = 6;
-const ABANDONED: usize = 7;
 
 impl RetryExecutor {
     /// An executor that makes up to `max_retries` retries after the first attempt (3 retries are 4 attempts), with the
@@ -101,23 +96,35 @@ impl RetryExecutor {
     /// The first setting that breaks its rule.
     pub fn with_config(config: RetryConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
+        let counts = Arc::new(CallCounts::new());
         let budget = match config.budget {
-            Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
+            Some(budget) => Some(RetryBudget::over(budget, clock.clone(), counts.clone())?),
             None => None,
         };
-        Ok(Self::of_parts(config, clock, budget))
+        Ok(Self::of_parts(config, clock, counts, budget))
     }
 
     /// For settings that were checked.
-    fn of_parts(config: RetryConfig, clock: Clock, budget: Option<RetryBudget>) -> Self {
-        Self {
+    fn of_parts(config: RetryConfig, clock: Clock, counts: Arc<CallCounts>, budget: Option<RetryBudget>) -> Self {
+        let executor = Self {
             config,
             clock,
             random: Arc::new(Random::from_entropy()),
             budget,
-            counters: Arc::new(StripedCounter::new()),
+            counts,
             listener: None,
-        }
+            plain: false,
+            at_once: counts::FIRST_TRY,
+        };
+        executor.looked_at()
+    }
+
+    /// The same, once its settings and its budget are what they are to be.
+    fn looked_at(mut self) -> Self {
+        let budget_reads_our_counts = self.budget.as_ref().is_none_or(|budget| budget.is_over(&self.counts));
+        self.plain = budget_reads_our_counts && self.config.total_limit.is_none();
+        self.at_once = if self.plain { AT_ONCE } else { counts::FIRST_TRY };
+        self
     }
 
     /// An executor of other settings that goes on with this one's counts and random numbers, and with its budget where
@@ -130,14 +137,18 @@ impl RetryExecutor {
         config.validate()?;
         let budget = match (&self.budget, config.budget) {
             (Some(budget), Some(settings)) if budget.config() == settings => Some(budget.clone()),
-            (_, Some(settings)) => Some(RetryBudget::with_config(settings, self.clock.clone())?),
+            (_, Some(settings)) => {
+                let (clock, counts) = (self.clock.clone(), self.counts.clone());
+                Some(RetryBudget::over(settings, clock, counts)?)
+            }
             (_, None) => None,
         };
-        Ok(Self {
+        let executor = Self {
             config,
             budget,
             ..self.clone()
-        })
+        };
+        Ok(executor.looked_at())
     }
 
     /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
@@ -145,7 +156,7 @@ impl RetryExecutor {
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
         self.budget = Some(budget);
-        self
+        self.looked_at()
     }
 
     /// Takes its random numbers from `seed`, so that a run can be repeated.
@@ -257,13 +268,46 @@ impl RetryExecutor {
             budget.deposit();
         }
         if let Some(limit) = self.config.total_limit {
-            self.limit(state, limit);
+            state.stop_at(self.limit(limit));
         }
     }
 
     #[inline(never)]
-    fn limit(&self, state: &mut RetryState, limit: Duration) {
-        state.stop_at(self.clock.now() + limit);
+    fn limit(&self, limit: Duration) -> Tick {
+        self.clock.now() + limit
+    }
+
+    /// Whether a call need not [begin](RetryExecutor::begin) before its first attempt: there is no limit in total whose
+    /// time would run, and no budget but one that reads this executor's own counts.
+    ///
+    /// Such a call either ends [at once](RetryExecutor::at_once), or it [begins late](RetryExecutor::begin_late), before
+    /// anything else is said of it.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Counts a call whose first attempt succeeded at its first poll: the deposit and the end of a plain one, the end of
+    /// any other.
+    #[inline]
+    pub(crate) fn at_once(&self) {
+        let (_, value) = self.counts.add_and_read(self.at_once, 1);
+        if is_due(value) {
+            self.settle();
+        }
+    }
+
+    #[cold]
+    fn settle(&self) {
+        if let Some(budget) = &self.budget {
+            budget.settle();
+        }
+    }
+
+    /// [Begins](RetryExecutor::begin) a call that has not, out of the way of calls that need not.
+    #[cold]
+    pub(super) fn begin_late(&self, begun: &mut Option<RetryState>) -> RetryState {
+        *begun.get_or_insert_with(|| self.begin())
     }
 
     /// Decides what to do after a failed attempt that is worth a retry; `hint` is how long the failure itself says to
@@ -282,7 +326,7 @@ impl RetryExecutor {
         let grant = || self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
         let decision = state.after_failure(&self.config, now, hint, self.random.unit(), grant);
         if let Decision::Wait(delay) = decision {
-            self.counters.add(RETRIES, 1);
+            Event::Retry.count(&self.counts);
             if let Some(listener) = &self.listener {
                 listener(&RetryEvent {
                     // It was counted by the decision.
@@ -298,33 +342,33 @@ impl RetryExecutor {
     /// with [`abandon`](RetryExecutor::abandon).
     #[inline]
     pub fn finish(&self, state: &RetryState, gave_up: Option<GiveUp>) {
-        let counter = match gave_up {
-            None if state.retries() == 0 => FIRST_TRY,
-            None => SUCCESSES,
-            Some(GiveUp::MaxRetries) => MAX_RETRIES,
-            Some(GiveUp::NotRetryable) => NOT_RETRYABLE,
-            Some(GiveUp::Budget) => BUDGET,
-            Some(GiveUp::Deadline) => DEADLINE,
+        let event = match gave_up {
+            None if state.retries() == 0 => Event::FirstTry,
+            None => Event::Success,
+            Some(reason) => Event::GaveUp(reason),
         };
-        self.counters.add(counter, 1);
-    }
-
-    /// Counts a call whose first attempt succeeded.
-    #[inline]
-    pub(super) fn first_try(&self) {
-        self.counters.add(FIRST_TRY, 1);
+        event.count(&self.counts);
     }
 
     /// Counts a call that was dropped, or panicked, before its end.
     #[cold]
     pub fn abandon(&self) {
-        self.counters.add(ABANDONED, 1);
+        Event::Abandoned.count(&self.counts);
+    }
+
+    /// Counts a call that was dropped, or panicked, before its end, and perhaps before it began.
+    #[cold]
+    pub(super) fn leave(&self, has_begun: bool) {
+        if !has_begun {
+            let _state = self.begin();
+        }
+        self.abandon();
     }
 
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
-        read(&self.counters, self.budget.as_ref())
+        counts::read(&self.counts, self.budget.as_ref())
     }
 
     /// Whether a call is over after an attempt gave `result`, and with what. A result that is not the last is dropped here,
@@ -355,26 +399,16 @@ impl RetryExecutor {
     }
 }
 
-fn read(counters: &StripedCounter<COUNTERS>, budget: Option<&RetryBudget>) -> RetrySnapshot {
-    let count = |counter| counters.sum(counter);
-    RetrySnapshot {
-        retries: count(RETRIES),
-        successes: count(SUCCESSES),
-        max_retries_exceeded: count(MAX_RETRIES),
-        not_retryable: count(NOT_RETRYABLE),
-        budget_exhausted: count(BUDGET),
-        deadline_exceeded: count(DEADLINE),
-        first_try: count(FIRST_TRY),
-        abandoned: count(ABANDONED),
-        budget: budget.map(RetryBudget::snapshot),
-    }
-}
-
 impl Observed for RetryExecutor {
     fn source(&self) -> Source {
-        let counters = Arc::downgrade(&self.counters);
-        let budget = self.budget.clone();
-        Source::new(move || Some(read(&*counters.upgrade()?, budget.as_ref()).readings()))
+        let counts = Arc::downgrade(&self.counts);
+        // A budget of its own would keep the counts, and so this source, alive.
+        let budget = self.budget.as_ref().map(RetryBudget::downgrade);
+        Source::new(move || {
+            let counts = counts.upgrade()?;
+            let budget = budget.as_ref().and_then(|budget| budget());
+            Some(counts::read(&counts, budget.as_ref()).readings())
+        })
     }
 }
 
@@ -407,6 +441,6 @@ where
 {
     let config = RetryConfig::new(max_retries, retry_config::STRATEGY).without_budget();
     // The strategy was checked while compiling.
-    let executor = RetryExecutor::of_parts(config, Clock::system(), None);
+    let executor = RetryExecutor::of_parts(config, Clock::system(), Arc::new(CallCounts::compact()), None);
     executor.execute(attempt).await
 }

@@ -86,6 +86,7 @@
 
 mod classify;
 mod config;
+mod counts;
 mod error;
 mod event;
 mod execute;

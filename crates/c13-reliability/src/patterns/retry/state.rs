@@ -54,6 +54,7 @@ pub struct RetryState {
 
 impl RetryState {
     /// A call whose first attempt is under way.
+    #[inline]
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -64,6 +65,7 @@ impl RetryState {
     }
 
     /// Lets no retry begin at `at` or later. An earlier limit that was set before stays.
+    #[inline]
     pub fn stop_at(&mut self, at: Tick) {
         self.stop_at = self.stop_at.min(at);
     }
@@ -75,6 +77,7 @@ impl RetryState {
     }
 
     /// Retries decided so far.
+    #[inline]
     #[must_use]
     pub const fn retries(&self) -> u32 {
         self.retries

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -173,6 +174,116 @@ fn a_call_dropped_before_its_first_poll_was_never_begun() {
     let retry = on(&executor, RetryConfig::default());
     drop(retry.execute(|| ready(Ok::<(), ()>(()))));
     assert_eq!(retry.snapshot().budget.map(|budget| budget.calls), Some(0));
+}
+
+#[test]
+fn a_call_is_counted_once_however_it_ends_and_so_is_its_deposit() {
+    let executor = Executor::new();
+    let own = on(
+        &executor,
+        RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::ZERO)),
+    );
+    let limited = RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::ZERO)).total_limit(SECOND);
+    let shared = RetryBudget::with_config(RetryBudgetConfig::new(), executor.clock()).unwrap();
+    // Calls of the first begin late or never, those of the others before their first attempt.
+    for retry in [own.clone(), on(&executor, limited), own.clone().budget(shared)] {
+        let before = retry.snapshot();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..100 {
+            assert_eq!(executor.block_on(retry.execute(|| ready(Ok::<_, ()>(())))), Ok(()));
+        }
+        assert_eq!(
+            executor.block_on(retry.execute(|| tired(Ok(7)))),
+            Ok(7),
+            "ready at the second poll"
+        );
+        let fails_once = Cell::new(true);
+        let attempt = || ready(if fails_once.take() { Err(()) } else { Ok(()) });
+        assert_eq!(executor.block_on(retry.execute(attempt)), Ok(()));
+        assert!(executor.block_on(retry.execute(|| ready(Err::<(), _>(())))).is_err());
+        let refused = executor.block_on(retry.execute_with(|| ready(Err::<(), _>(())), |_| Verdict::Final));
+        assert!(refused.is_err());
+        assert!(
+            pin!(retry.execute(pending::<Result<(), ()>>))
+                .poll(&mut cx)
+                .is_pending()
+        );
+        for panics_when_made in [true, false] {
+            let mut call = Box::pin(retry.execute(|| {
+                assert!(!panics_when_made, "boom");
+                poll_fn(|_| -> Poll<Result<(), ()>> { panic!("boom") })
+            }));
+            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
+            assert!(polled.is_err());
+        }
+        let now = retry.snapshot();
+        let ends = [
+            now.first_try - before.first_try,
+            now.successes - before.successes,
+            now.max_retries_exceeded - before.max_retries_exceeded,
+            now.not_retryable - before.not_retryable,
+            now.abandoned - before.abandoned,
+        ];
+        assert_eq!(ends, [101, 1, 1, 1, 3]);
+        assert_eq!(now.budget.map(|budget| budget.calls), Some(107));
+    }
+    assert_eq!(
+        own.snapshot().budget.map(|budget| budget.calls),
+        Some(107),
+        "and nobody else's"
+    );
+}
+
+#[test]
+fn another_budget_starts_with_the_calls_from_then_on() {
+    let executor = Executor::new();
+    let floor = RetryBudgetConfig::new().min_per_second(0.0);
+    let one = on(&executor, fixed(1, Duration::ZERO).budget(floor));
+    let succeed = |retry: &RetryExecutor| executor.block_on(retry.execute(|| ready(Ok::<(), ()>(())))).unwrap();
+    (0..10).for_each(|_| succeed(&one));
+    let same = one.with_settings(fixed(2, MS).budget(floor)).unwrap();
+    let other = one.with_settings(fixed(1, MS).budget(floor.ratio(0.5))).unwrap();
+    succeed(&other);
+    let calls = |retry: &RetryExecutor| retry.snapshot().budget.map(|budget| budget.calls);
+    assert_eq!((calls(&other), other.snapshot().first_try), (Some(1), 11));
+    assert_eq!(
+        (calls(&same), calls(&one)),
+        (Some(11), Some(11)),
+        "counts are shared, as ever"
+    );
+}
+
+#[test]
+fn what_reads_an_executor_ends_with_it() {
+    let registry = crate::snapshot::Registry::new();
+    let retry = on(&Executor::new(), RetryConfig::default());
+    registry.register("payments", &retry).unwrap();
+    assert_eq!(registry.snapshots().len(), 1);
+    drop(retry);
+    assert!(registry.snapshots().is_empty());
+}
+
+#[test]
+#[should_panic(expected = "a call was polled after it was over")]
+fn a_call_that_is_over_is_not_made_again() {
+    let executor = Executor::new();
+    let retry = on(&executor, RetryConfig::default());
+    let mut call = pin!(retry.execute(|| ready(Ok::<(), ()>(()))));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(&mut cx).is_ready());
+    let _over = call.as_mut().poll(&mut cx);
+}
+
+/// A future that is ready with `result` when it is polled again.
+fn tired<T: Clone>(result: Result<T, ()>) -> impl Future<Output = Result<T, ()>> {
+    let mut polled = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(result.clone());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 #[test]
@@ -348,7 +459,7 @@ fn a_server_that_says_when_is_obeyed() {
 #[test]
 fn a_listener_is_told_of_each_retry_and_its_delay() {
     let executor = Executor::new();
-    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = told.clone();
     let strategy = RetryStrategy::LinearBackoff {
         initial: 2 * SECOND,
