@@ -8,6 +8,7 @@
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
 mod histogram;
+mod line;
 #[cfg(all(test, c13_loom))]
 pub(crate) mod loom;
 pub(crate) mod primitive;
@@ -22,6 +23,7 @@ mod wait_line;
 pub(crate) mod wait_queue;
 
 pub use histogram::{Histogram, HistogramSnapshot};
+pub(crate) use line::Line;
 pub use random::Random;
 pub use striped_counter::StripedCounter;
 pub(crate) use striped_pool::StripedPool;

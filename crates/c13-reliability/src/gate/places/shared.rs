@@ -6,7 +6,7 @@ use super::place::Place;
 use super::word::{ONE, WAITING, Word};
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
-use crate::sync::{Histogram, HistogramSnapshot, StripedCounter};
+use crate::sync::{Histogram, HistogramSnapshot, Line, StripedCounter};
 use crate::time::{Clock, Tick};
 use std::ops::Deref;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) const MAX_PLACES: u32 = (1 << 31) - 1;
 
 /// So many calls at a time, and so many in line, first come first served.
 pub(crate) struct Places {
-    pub(super) word: AtomicU64,
+    pub(super) word: Line,
     pub(super) leases: Leases,
     queue: WaitQueue,
     max_queue: AtomicU64,
@@ -50,7 +50,7 @@ impl Places {
     /// `limit` places, up to [`MAX_PLACES`], and room for `max_queue` in line for `max_wait` each.
     pub(crate) fn new(limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
         Self {
-            word: AtomicU64::new(Word::new(limit).bits()),
+            word: Line::new(Word::new(limit).bits()),
             leases: Leases::new(),
             queue: WaitQueue::new(),
             max_queue: AtomicU64::new(max_queue.into()),

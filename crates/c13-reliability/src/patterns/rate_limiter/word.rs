@@ -16,6 +16,7 @@ use super::config::RateLimiterConfig;
 use super::error::Shortfall;
 use super::gcra::{ARRIVAL, Attempt, Missing, Pace, Plan};
 use super::warm_up::Warmth;
+use crate::sync::Line;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
 
@@ -31,11 +32,6 @@ pub(super) struct Meter {
     /// Held by whoever changes the plan, and by every decision while the word is held.
     held: Mutex<Held>,
 }
-
-/// Lines of its own for the word, so that reading the plan beside it never waits for another processor.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Line(AtomicU64);
 
 /// What decisions need the lock for.
 #[derive(Debug)]
@@ -110,7 +106,7 @@ impl Meter {
         let warmth = config.warm_up.map(|warm_up| Warmth::new(warm_up, config.rate));
         let arrival = if config.start_empty { plan.empty() } else { 0 };
         Self {
-            word: Line(AtomicU64::new(arrival | held_bit(warmth))),
+            word: Line::new(arrival | held_bit(warmth)),
             plan: Cells::new(&plan),
             held: Mutex::new(Held {
                 plan,
@@ -124,7 +120,7 @@ impl Meter {
     #[inline]
     pub(super) fn take(&self, now: Tick, n: u64) -> Taken {
         // Acquire: the plan that is read next is at least as new as this word.
-        let mut word = self.word.0.load(Ordering::Acquire);
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             let pace = self.plan.pace();
             // A word that is held or waited for is no arrival time that anything could be taken at.
@@ -133,10 +129,12 @@ impl Meter {
                 Attempt::Short(missing) => return Taken::No(Untaken { word, pace, missing }),
                 Attempt::Unknown => return Taken::Unknown,
             };
-            let held = &self.word.0;
             // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan
             // makes this fail. Acquire: on failure, as above.
-            match held.compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Acquire) {
+            match self
+                .word
+                .compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Acquire)
+            {
                 Ok(_) => return Taken::Yes,
                 Err(other) => word = other,
             }
@@ -151,7 +149,7 @@ impl Meter {
         let nanos_per_grain = self.plan.nanos_per_grain.load(Ordering::Acquire);
         // Relaxed: if any part of the plan was newer than the word that was seen, the load of that part has seen that the
         // word was held, and so does this one. Nor has it been changed and changed back: the epoch tells.
-        let moved = self.word.0.load(Ordering::Relaxed) ^ word;
+        let moved = self.word.load(Ordering::Relaxed) ^ word;
         // One condition of both, which is cheaper than two.
         if moved | word >> HELD.trailing_zeros() != 0 {
             unlikely();
@@ -235,12 +233,12 @@ impl Meter {
     pub(super) fn view(&self, now: Tick) -> View {
         loop {
             // Acquire: as in `take`.
-            let word = self.word.0.load(Ordering::Acquire);
+            let word = self.word.load(Ordering::Acquire);
             let plan = self.plan.load();
             if word & HELD != 0 || plan.is_outlived(now) {
                 let held = self.hold(now);
                 // Relaxed: under the lock.
-                let word = self.word.0.load(Ordering::Relaxed);
+                let word = self.word.load(Ordering::Relaxed);
                 return View {
                     plan: held.plan,
                     arrival: word & ARRIVAL,
@@ -250,7 +248,7 @@ impl Meter {
             }
             // Relaxed: if any part of the plan was newer than the word, the load of that part has seen that the word
             // was held, and so does this one.
-            if (self.word.0.load(Ordering::Relaxed) ^ word) & (EPOCH | HELD) == 0 {
+            if (self.word.load(Ordering::Relaxed) ^ word) & (EPOCH | HELD) == 0 {
                 return View {
                     plan,
                     arrival: word & ARRIVAL,
@@ -264,7 +262,7 @@ impl Meter {
     /// Whether somebody waits.
     pub(super) fn is_waited_for(&self) -> bool {
         // Relaxed: who queues looks again under the queue's lock.
-        self.word.0.load(Ordering::Relaxed) & WAITING != 0
+        self.word.load(Ordering::Relaxed) & WAITING != 0
     }
 
     /// Notes whether somebody waits, from `now` on. Under the queue's lock.
@@ -272,10 +270,10 @@ impl Meter {
         if waiting {
             self.held.lock().since = now;
             // Relaxed: what is given back before is in the word already, what comes later sees the bit.
-            self.word.0.fetch_or(WAITING, Ordering::Relaxed);
+            self.word.fetch_or(WAITING, Ordering::Relaxed);
         } else {
             // Relaxed: as above.
-            self.word.0.fetch_and(!WAITING, Ordering::Relaxed);
+            self.word.fetch_and(!WAITING, Ordering::Relaxed);
         }
     }
 
@@ -305,12 +303,12 @@ impl Meter {
     fn replace(&self, held: &mut Held, now: Tick, plan: Plan, warmth: Option<Warmth>) {
         // Relaxed: the plan is stored with Release, so who sees a part of it sees this. From here on only this thread
         // changes the arrival time.
-        let word = self.word.0.fetch_or(HELD, Ordering::Relaxed);
+        let word = self.word.fetch_or(HELD, Ordering::Relaxed);
         let arrival = plan.carry_over(&held.plan, word & ARRIVAL, now);
         self.plan.store(&plan);
         let epoch = word.wrapping_add(1) & EPOCH;
         // Release: who sees this word sees the new plan. Relaxed on failure: only a guess.
-        let _ = self.word.0.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+        let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             Some(word & WAITING | held_bit(warmth) | epoch | arrival)
         });
         (held.plan, held.warmth) = (plan, warmth);
@@ -319,7 +317,6 @@ impl Meter {
     /// Exchanges the arrival time for what `next` makes of the word. Under the lock, so that the plan stays.
     fn exchange(&self, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
         self.word
-            .0
             // Relaxed: as in `take`.
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 next(word).map(|arrival| word & !ARRIVAL | arrival)
