@@ -47,17 +47,20 @@ pub(crate) fn all(cases: &[&Case], quick: bool) -> Result<Results, String> {
 }
 
 /// Benches of the library that print tables of their own: what they measure takes whole seconds, or a server.
-const OTHERS: &[(&str, &[&str])] = &[(
-    "scheduler",
-    &[
-        "SECONDS",
-        "0",
-        "thread, spin 60",
-        "sharpest",
-        "tokio",
-        "cyclictest, FIFO",
-    ],
-)];
+const OTHERS: &[(&str, &[&str])] = &[
+    (
+        "scheduler",
+        &[
+            "SECONDS",
+            "0",
+            "thread, spin 60",
+            "sharpest",
+            "tokio",
+            "cyclictest, FIFO",
+        ],
+    ),
+    ("distributed", &[]),
+];
 
 fn bench(name: &str, arguments: &[&str]) -> Result<String, String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");

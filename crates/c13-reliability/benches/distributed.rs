@@ -8,19 +8,22 @@
 mod measure;
 
 use c13_reliability::distributed::Redis;
-use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend, RedisBackend};
+use c13_reliability::distributed::lock::{Lock, LockConfig, LockGuard, MemoryBackend, RedisBackend};
 use c13_reliability::distributed::rate_limiter::{
     Limit, MemoryQuota, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing,
 };
 use c13_reliability::gate::{self, Outcome};
 use c13_reliability::time::Clock;
 use measure::{head, ready, row};
+use std::future::Future;
 use std::hint::black_box;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 const HAND_OFFS: usize = 2_000;
+/// How often peers ask for a lock that somebody else holds: the shortest of their defaults.
+const POLL: Duration = Duration::from_millis(50);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -85,24 +88,27 @@ async fn on_redis(server: &Server, clock: &Clock) {
 
     // Two backends with connections of their own, as two processes have.
     let locks = [lock("shared", config), lock("shared", config)];
-    let mut taken = Vec::new();
-    let mut holder = locks[0].try_acquire().await.expect("nobody else has it");
-    for round in 1..=HAND_OFFS {
-        let (next, its_clock) = (locks[round % 2].clone(), clock.clone());
-        let waiter = tokio::spawn(async move {
-            let guard = next.acquire(Duration::from_secs(5)).await.expect("it is released soon");
-            (guard, its_clock.now())
-        });
-        // Long enough for the waiter to have asked and to listen.
-        clock.sleep(Duration::from_millis(3)).await;
-        let released = clock.now();
-        holder.release().await.expect("Redis is there");
-        let (guard, had) = waiter.await.expect("it does not panic");
-        taken.push(had - released);
-        holder = guard;
-    }
-    drop(holder);
+    let waits = |lock: Lock| async move { lock.acquire(Duration::from_secs(5)).await.ok() };
+    // Long enough for the waiter to have asked and to listen.
+    let after = |_| Duration::from_millis(3);
+    let mut taken = hand_offs(&locks, clock, HAND_OFFS, after, waits).await;
     say("hand-off of a contended lock", &mut taken);
+
+    // As clients do that ask again and again: the holder releases at any point of their pause.
+    let polls = |lock: Lock| {
+        let clock = clock.clone();
+        async move {
+            loop {
+                match lock.try_acquire().await {
+                    Ok(guard) => return Some(guard),
+                    Err(_) => clock.sleep(POLL).await,
+                }
+            }
+        }
+    };
+    let after = |round| Duration::from_millis(3) + POLL * (round as u32 * 7 % 10) / 10;
+    let mut taken = hand_offs(&locks, clock, 50, after, polls).await;
+    say("the same lock, asked for every 50 ms", &mut taken);
 
     let limits = vec![Limit::new("limit", 1e6, 1_000_000)];
     let quota = Arc::new(RedisQuota::new(Redis::open(&server.url()).expect("the URL is good")));
@@ -124,6 +130,33 @@ async fn on_redis(server: &Server, clock: &Clock) {
     let requests = server.requests() - before;
     println!("a held lock: {:.1} requests a lease", requests as f64 / 6.0);
     drop(guard);
+}
+
+/// How long each hand-off took, from the release to the next holder's knowledge; the holder releases `after` the waiter came.
+async fn hand_offs<F>(
+    locks: &[Lock; 2],
+    clock: &Clock,
+    rounds: usize,
+    after: impl Fn(usize) -> Duration,
+    wait: impl Fn(Lock) -> F,
+) -> Vec<Duration>
+where
+    F: Future<Output = Option<LockGuard>> + Send + 'static,
+{
+    let mut taken = Vec::new();
+    let mut holder = locks[0].try_acquire().await.expect("nobody else has it");
+    for round in 1..=rounds {
+        let (next, its_clock) = (wait(locks[round % 2].clone()), clock.clone());
+        let waiter = tokio::spawn(async move { (next.await, its_clock.now()) });
+        clock.sleep(after(round)).await;
+        let released = clock.now();
+        holder.release().await.expect("Redis is there");
+        let (guard, had) = waiter.await.expect("it does not panic");
+        taken.push(had - released);
+        holder = guard.expect("it is released soon");
+    }
+    holder.release().await.expect("Redis is there");
+    taken
 }
 
 fn say(what: &str, taken: &mut [Duration]) {
