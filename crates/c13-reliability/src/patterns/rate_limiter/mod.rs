@@ -24,7 +24,7 @@
 //! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; nobody can wait | 17 KB |
 //! | [`SlidingWindowRateLimiter`] | `max_requests` in any window | 8 bytes a request of the window |
 //! | the same, [approximate](SlidingWindowConfig::approximate) | right to within two where requests come evenly, at worst below `2 · max_requests` | two counters |
-//! | [`KeyedRateLimiter`] | any of them (but the sharded) for each key | 24 bytes a key of 8 bytes, `max_keys` at most |
+//! | [`KeyedRateLimiter`] | any of them (but the sharded) for each key | 25 bytes a key of 8 bytes, twice that at worst, `max_keys` at most |
 //!
 //! # Waiting
 //!

@@ -106,7 +106,7 @@ pub struct KeyedConfig {
     /// The quota of each key that has none of its own.
     pub quota: Quota,
     /// How many keys are kept at most; from 1 to 2²⁸. Each takes at most twice the size of an entry: the key, its state,
-    /// and eight bytes; for numbers with a token bucket that is 48 bytes. As keys are spread over parts by hash, a part may
+    /// and nine bytes; for numbers with a token bucket that is 50 bytes. As keys are spread over parts by hash, a part may
     /// be full from about 80 % on where there are few, and from 95 % where there are 100,000.
     pub max_keys: usize,
     /// What becomes of new keys when there is no room. Default: they are refused.

@@ -122,7 +122,8 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     ///
     /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there is less, or if the key is new and there is no
     /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as much.
-    #[inline]
+    // Not inlined, so that the result is written where it is wanted, whichever kind decides.
+    #[inline(never)]
     pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), RateLimitError>
     where
         K: Borrow<Q>,

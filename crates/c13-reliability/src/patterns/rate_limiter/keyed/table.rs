@@ -1,4 +1,9 @@
 //! A table of keys with a bound on its size, as a plain value: open addressing, entries in place.
+//!
+//! A lookup compares a byte of the key's hash with those of eight places at once, all of them in one word, and so seldom
+//! has to walk or to look at other keys.
+//!
+//! Algorithm: linear probing from the start of a group, with the group's marks apart as in Swiss tables.
 
 use std::num::NonZeroU32;
 
@@ -36,6 +41,13 @@ impl Tag {
     const fn hash(self) -> u32 {
         self.0.get() & ((1 << HASH_BITS) - 1)
     }
+
+    /// The lowest bits, and one that tells them from an empty place: what is looked at first. Where a walk begins depends
+    /// on the highest.
+    #[inline]
+    const fn mark(self) -> u8 {
+        self.0.get() as u8 | 1 << 7
+    }
 }
 
 impl<K, S> Entry<K, S> {
@@ -52,15 +64,21 @@ impl<K, S> Entry<K, S> {
     }
 }
 
-/// Keys and their entries. The lookup is a short walk from where the hash points; a removal closes the gap it leaves.
+/// Keys and their entries. An entry is in its group or on a short walk from there; a removal closes the gap it leaves.
 #[derive(Debug)]
 pub(super) struct Table<K, S> {
     places: Vec<Option<Entry<K, S>>>,
+    /// A byte of each place's tag, zero where it is empty; a word holds those of a group.
+    marks: Vec<u64>,
     len: usize,
     /// Where the next sweep begins.
     hand: usize,
 }
 
+/// So many places are looked at together; a walk begins at the first of them.
+const GROUP: usize = 8;
+/// A byte of one for each place of a group.
+const EACH: u64 = u64::from_le_bytes([1; GROUP]);
 /// The size of the first allocation, and the size below which it does not shrink.
 const SMALLEST: usize = 16;
 
@@ -68,6 +86,7 @@ impl<K, S> Table<K, S> {
     pub(super) const fn new() -> Self {
         Self {
             places: Vec::new(),
+            marks: Vec::new(),
             len: 0,
             hand: 0,
         }
@@ -80,23 +99,33 @@ impl<K, S> Table<K, S> {
 
     /// How many bytes its entries take.
     pub(super) const fn bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Option<Entry<K, S>>>()
+        self.places.capacity() * size_of::<Option<Entry<K, S>>>() + self.marks.capacity() * size_of::<u64>()
     }
 
     /// The entry of the key that `is_key` knows.
     #[inline]
     pub(super) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
-        if self.places.is_empty() {
-            return None;
+        let group = scaled(tag, self.marks.len());
+        let marks = *self.marks.get(group)?;
+        // Which of its group's places a key has is a matter of chance: a branch for each would often be guessed wrong.
+        let at = group * GROUP + first_of(marks, tag.mark());
+        match self.places.get(at) {
+            Some(Some(entry)) if is_key(&entry.key) => Some(at),
+            _ => self.walk(tag, is_key),
         }
+    }
+
+    /// The entry of the key that `is_key` knows, wherever it is.
+    #[inline(never)]
+    fn walk(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let mut at = self.home(tag);
-        loop {
-            match &self.places[at] {
-                None => return None,
-                Some(entry) if entry.tag.hash() == tag.hash() && is_key(&entry.key) => return Some(at),
-                Some(_) => at = self.next(at),
+        while let Some(entry) = &self.places[at] {
+            if entry.tag.hash() == tag.hash() && is_key(&entry.key) {
+                return Some(at);
             }
+            at = self.next(at);
         }
+        None
     }
 
     /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has named.
@@ -111,7 +140,8 @@ impl<K, S> Table<K, S> {
     pub(super) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
         // Never more than seven tenths full, or walks become long; half of the places are used after growing.
         if 10 * (self.len + 1) > 7 * self.places.len() {
-            self.rebuild((self.places.len() + 2 * self.places.len() / 5).max(SMALLEST));
+            let wanted = self.places.len() + 2 * self.places.len() / 5;
+            self.rebuild(wanted.max(SMALLEST));
         }
         self.len += 1;
         self.place(Entry {
@@ -124,7 +154,7 @@ impl<K, S> Table<K, S> {
 
     /// Removes the entry at a place, and closes the gap.
     pub(super) fn remove(&mut self, mut gap: usize) -> Option<Entry<K, S>> {
-        let removed = self.places[gap].take()?;
+        let removed = self.empty(gap)?;
         self.len -= 1;
         let mut at = gap;
         loop {
@@ -137,8 +167,8 @@ impl<K, S> Table<K, S> {
             } else {
                 gap < home || home <= at
             };
-            if !stays {
-                self.places[gap] = self.places[at].take();
+            if !stays && let Some(entry) = self.empty(at) {
+                self.fill(gap, entry);
                 gap = at;
             }
         }
@@ -210,14 +240,17 @@ impl<K, S> Table<K, S> {
     fn shrink(&mut self) {
         let wanted = (2 * self.len).max(SMALLEST);
         if self.len == 0 {
-            self.places = Vec::new();
+            (self.places, self.marks) = (Vec::new(), Vec::new());
             self.hand = 0;
         } else if 2 * wanted <= self.places.len() {
             self.rebuild(wanted);
         }
     }
 
+    /// Makes room for at least `size` entries.
     fn rebuild(&mut self, size: usize) {
+        let size = size.next_multiple_of(GROUP);
+        self.marks = vec![0; size / GROUP];
         let old = std::mem::replace(&mut self.places, std::iter::repeat_with(|| None).take(size).collect());
         self.hand = 0;
         for entry in old.into_iter().flatten() {
@@ -231,20 +264,45 @@ impl<K, S> Table<K, S> {
         while self.places[at].is_some() {
             at = self.next(at);
         }
-        self.places[at] = Some(entry);
+        self.fill(at, entry);
         at
+    }
+
+    fn fill(&mut self, at: usize, entry: Entry<K, S>) {
+        self.marks[at / GROUP] |= u64::from(entry.tag.mark()) << (at % GROUP * 8);
+        self.places[at] = Some(entry);
+    }
+
+    fn empty(&mut self, at: usize) -> Option<Entry<K, S>> {
+        self.marks[at / GROUP] &= !(0xFF << (at % GROUP * 8));
+        self.places[at].take()
     }
 
     /// Where a walk for `tag` begins.
     #[inline]
     fn home(&self, tag: Tag) -> usize {
-        ((u64::from(tag.hash()) * self.places.len() as u64) >> HASH_BITS) as usize
+        scaled(tag, self.marks.len()) * GROUP
     }
 
     #[inline]
     fn next(&self, at: usize) -> usize {
         if at + 1 == self.places.len() { 0 } else { at + 1 }
     }
+}
+
+/// Which of so many groups a tag's walk begins at.
+#[inline]
+const fn scaled(tag: Tag, groups: usize) -> usize {
+    ((tag.hash() as u64 * groups as u64) >> HASH_BITS) as usize
+}
+
+/// The first place of a group that has this mark; [`GROUP`] if none has it.
+#[inline]
+const fn first_of(marks: u64, mark: u8) -> usize {
+    let differ = marks ^ EACH * mark as u64;
+    // The highest bit of every byte that is zero, and maybe of some above the first of them.
+    let same = differ.wrapping_sub(EACH) & !differ & EACH << 7;
+    same.trailing_zeros() as usize / 8
 }
 
 #[cfg(all(test, not(c13_loom)))]
@@ -325,13 +383,13 @@ mod tests {
         for key in 0..10_000_u64 {
             table.insert(Tag::new(key.wrapping_mul(0x9E37_79B9)), key, key);
         }
-        assert!(table.bytes() <= 10_000 * 24 * 2, "{} bytes", table.bytes());
+        assert!(table.bytes() <= 10_000 * 25 * 2, "{} bytes", table.bytes());
         // Bit by bit, as it happens while new keys come.
         for _ in 0..5_000 {
             table.sweep(8, |entry| entry.key % 100 != 0, drop);
         }
         assert_eq!(table.len(), 100);
-        assert!(table.bytes() <= 100 * 24 * 4, "{} bytes", table.bytes());
+        assert!(table.bytes() <= 100 * 25 * 4, "{} bytes", table.bytes());
         table.sweep_all(|_| true, drop);
         assert_eq!((table.len(), table.bytes()), (0, 0));
     }
@@ -349,6 +407,23 @@ mod tests {
             table.entry(at).set_own_quota(own);
             assert_eq!(table.entry(at).has_own_quota(), own);
             assert_eq!(find(&table, 5), Some(at));
+        }
+    }
+
+    #[test]
+    fn the_first_place_with_a_mark_is_found_among_any_others() {
+        let random = Random::new(7);
+        for round in 0..20_000 {
+            // Few marks, so that many are the same, and those that differ by one bit are beside each other.
+            let marks: [u8; GROUP] = std::array::from_fn(|_| [0, 0x80, 0x81, 0xFF][random.below(4) as usize]);
+            for mark in [0x80, 0x81, 0xFE, 0xFF] {
+                let first = marks.iter().position(|other| *other == mark).unwrap_or(GROUP);
+                assert_eq!(
+                    first_of(u64::from_le_bytes(marks), mark),
+                    first,
+                    "round {round}: {mark:x} in {marks:x?}"
+                );
+            }
         }
     }
 }
