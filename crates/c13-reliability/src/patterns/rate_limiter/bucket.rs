@@ -36,17 +36,34 @@ impl Bucket {
     // Inlined throughout, because a call with all that a refusal says costs as much again as the decision.
     #[inline(always)]
     pub(super) fn try_take(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        match self.meter.take(now, n) {
+        match self.meter.take_once(now, n) {
+            Some(taken) => self.conclude(taken, now, n),
+            None => self.try_take_again(now, n),
+        }
+    }
+
+    /// As [`try_take`](Self::try_take), after somebody else was faster. Not a loop there, which would keep at hand what
+    /// only its next round needs.
+    #[cold]
+    #[inline(never)]
+    fn try_take_again(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
+        self.conclude(self.meter.take(now, n), now, n)
+    }
+
+    /// Counts what came of an attempt, and finds out what is missing.
+    #[inline(always)]
+    fn conclude(&self, taken: Taken, now: Tick, n: u64) -> Result<(), RateLimitError> {
+        match taken {
             Taken::Yes => {
                 self.desk.admit();
                 Ok(())
             }
             Taken::No(untaken) => match self.meter.shortfall(&untaken) {
-                Some(short) if !self.desk.is_shadow() => {
+                Some(short) => {
                     self.desk.reject();
                     Err(short.refuse(n))
                 }
-                _ => {
+                None => {
                     unlikely();
                     self.try_take_slowly(now, n)
                 }

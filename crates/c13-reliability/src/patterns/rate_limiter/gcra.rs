@@ -14,6 +14,7 @@ use super::branch::unlikely;
 use super::config::RateLimiterConfig;
 use super::error::Shortfall;
 use crate::time::Tick;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A grain is two to the power of this many units.
@@ -40,7 +41,8 @@ const INVERSE_TO_UPPER: u32 = INVERSE_PLACES + GRAIN_BITS - 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) pace: Pace,
-    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond.
+    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond, and in a
+    /// shadow, where no refusal is told quickly.
     pub(super) nanos_per_grain: u64,
     /// The largest request, in tokens.
     pub(super) burst: u64,
@@ -81,7 +83,7 @@ impl Plan {
                 token: 1 << token_bits,
                 depth: if config.paced { 1 } else { config.burst } << token_bits,
             },
-            nanos_per_grain: if inverse <= 1 << INVERSE_PLACES {
+            nanos_per_grain: if inverse <= 1 << INVERSE_PLACES && !config.shadow {
                 inverse as u64
             } else {
                 0
@@ -214,7 +216,8 @@ pub(super) enum Attempt {
     Taken(u64),
     /// There are too few; a full bucket has enough.
     Short(Missing),
-    /// The plan does not count to that time, or a full bucket holds less, or nothing was asked for.
+    /// The plan does not count to that time, or what was given is no arrival time, or a full bucket holds less, or
+    /// nothing was asked for.
     Unknown,
 }
 
@@ -222,7 +225,8 @@ pub(super) enum Attempt {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Missing {
     n: u64,
-    cost: u64,
+    /// What the arrival time would have been after it, within a grain.
+    after: u64,
     /// When it was, in nanoseconds after the origin.
     elapsed: u64,
     /// The arrival time of an empty bucket then, within a grain.
@@ -241,7 +245,7 @@ impl Pace {
         let Some(cost) = n.checked_mul(self.token) else {
             return Attempt::Unknown;
         };
-        if elapsed > GOOD_FOR {
+        if elapsed > GOOD_FOR || arrival > ARRIVAL | BELOW_GRAIN {
             unlikely();
             return Attempt::Unknown;
         }
@@ -253,11 +257,12 @@ impl Pace {
         let units = self.units(elapsed);
         // All but the lowest bits are whole grains, so whatever an arrival time holds there, it is not more than this.
         let empty = (units | BELOW_GRAIN) + self.depth;
-        // Saturating, because the highest bits of an arrival time have to count also where the parts are of two plans.
-        if arrival.saturating_add(cost) > empty {
+        // Neither is above 2⁶²: a token is no more than the deepest bucket holds.
+        let after = arrival + cost;
+        if after > empty {
             return Attempt::Short(Missing {
                 n,
-                cost,
+                after,
                 elapsed,
                 empty,
             });
@@ -267,32 +272,28 @@ impl Pace {
     }
 
     /// What is missing where [`take`](Self::take) has just said so, for what was `arrival`, with
-    /// [`Plan::nanos_per_grain`]; `None` if it takes a division to know. The highest two bits of `arrival` must be zero.
+    /// [`Plan::nanos_per_grain`].
     ///
     /// When the tokens will be there does not depend on now: the processor works that out while it still waits for the
     /// clock.
     #[inline]
-    pub(super) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: u64) -> Option<Shortfall> {
-        if nanos_per_grain == 0 {
-            unlikely();
-            return None;
-        }
+    pub(super) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: NonZeroU64) -> Shortfall {
         // It lies ahead of now, or the tokens would have been there: neither difference is below zero.
-        let due = (arrival & !BELOW_GRAIN) + missing.cost - self.depth;
-        let wait = self.nanos(due, nanos_per_grain) - missing.elapsed;
+        let due = (missing.after - self.depth) & !BELOW_GRAIN;
+        let wait = self.nanos(due, nanos_per_grain.get()) - missing.elapsed;
         // Of what was refused there is less than was asked for.
         let available = if missing.n == 1 {
             0
         } else {
             missing.empty.saturating_sub(arrival) >> self.token.trailing_zeros()
         };
-        Some(Shortfall {
+        Shortfall {
             available,
             wait: Duration::from_nanos(wait),
-        })
+        }
     }
 
-    /// The units of so many nanoseconds, at most [`GOOD_FOR`].
+    /// The units of so many nanoseconds, below 2⁵⁶.
     #[inline]
     const fn units(&self, nanos: u64) -> u64 {
         upper(nanos << TO_UPPER, self.units_per_nano)
@@ -309,8 +310,8 @@ impl Pace {
         if !product.is_multiple_of(1 << INVERSE_TO_UPPER) {
             return nanos + 1;
         }
-        let short = u128::from(nanos) * u128::from(self.units_per_nano) < u128::from(due) << PLACES;
-        nanos + u64::from(short)
+        // Below 2⁵⁶, because a grain is at most a nanosecond.
+        nanos + u64::from(self.units(nanos) < due)
     }
 }
 
@@ -414,8 +415,9 @@ mod tests {
             }
             assert_eq!(short.available >= n, short.wait.is_zero(), "{case}");
             if let Attempt::Short(missing) = plan.pace.take(arrival, now, n)
-                && let Some(missing) = plan.pace.shortfall(missing, arrival, plan.nanos_per_grain)
+                && let Some(nanos_per_grain) = NonZeroU64::new(plan.nanos_per_grain)
             {
+                let missing = plan.pace.shortfall(missing, arrival, nanos_per_grain);
                 assert_eq!(missing, short, "{case}");
             }
         }

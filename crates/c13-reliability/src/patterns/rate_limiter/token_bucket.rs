@@ -89,7 +89,24 @@ impl TokenBucketRateLimiter {
     /// [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as many.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), RateLimitError> {
-        self.try_acquire_at(self.bucket.clock().now(), n)
+        let now = self.bucket.clock().now();
+        // Functions of their own: apart from the clock's, a decision calls nothing but at its end, and so needs no frame.
+        // Most requests are for one token, which is a constant there.
+        if n == 1 {
+            self.take_one(now)
+        } else {
+            self.take_many(now, n)
+        }
+    }
+
+    #[inline(never)]
+    fn take_one(&self, now: Tick) -> Result<(), RateLimitError> {
+        self.bucket.try_take(now, 1)
+    }
+
+    #[inline(never)]
+    fn take_many(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
+        self.bucket.try_take(now, n)
     }
 
     /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.

@@ -19,6 +19,7 @@ use super::warm_up::Warmth;
 use crate::sync::Line;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
+use std::num::NonZeroU64;
 
 const WAITING: u64 = 1 << 63;
 const HELD: u64 = 1 << 62;
@@ -119,43 +120,49 @@ impl Meter {
     /// Takes `n` tokens at `now`, unless something stands in the way.
     #[inline]
     pub(super) fn take(&self, now: Tick, n: u64) -> Taken {
-        // Acquire: the plan that is read next is at least as new as this word.
-        let mut word = self.word.load(Ordering::Acquire);
         loop {
-            let pace = self.plan.pace();
-            // A word that is held or waited for is no arrival time that anything could be taken at.
-            let taken = match pace.take(word, now, n) {
-                Attempt::Taken(taken) => taken,
-                Attempt::Short(missing) => return Taken::No(Untaken { word, pace, missing }),
-                Attempt::Unknown => return Taken::Unknown,
-            };
-            // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan
-            // makes this fail. Acquire: on failure, as above.
-            match self
-                .word
-                .compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Acquire)
-            {
-                Ok(_) => return Taken::Yes,
-                Err(other) => word = other,
+            if let Some(taken) = self.take_once(now, n) {
+                return taken;
             }
         }
     }
 
-    /// What is missing where [`take`](Self::take) has just said no; `None` if it takes the lock to know.
+    /// As [`take`](Self::take); `None` if somebody else was faster.
+    #[inline]
+    pub(super) fn take_once(&self, now: Tick, n: u64) -> Option<Taken> {
+        // Acquire: the plan that is read next is at least as new as this word.
+        let word = self.word.load(Ordering::Acquire);
+        let pace = self.plan.pace();
+        // A word that is held or waited for is no arrival time that anything could be taken at.
+        let taken = match pace.take(word, now, n) {
+            Attempt::Taken(taken) => taken,
+            Attempt::Short(missing) => return Some(Taken::No(Untaken { word, pace, missing })),
+            Attempt::Unknown => return Some(Taken::Unknown),
+        };
+        // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan makes
+        // this fail; after a failure it counts for nothing.
+        let exchanged = self
+            .word
+            .compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Relaxed);
+        exchanged.is_ok().then_some(Taken::Yes)
+    }
+
+    /// What is missing where [`take`](Self::take) has just said no; `None` if it takes a longer look to know.
     #[inline]
     pub(super) fn shortfall(&self, untaken: &Untaken) -> Option<Shortfall> {
         let Untaken { word, pace, missing } = untaken;
         // Acquire: as with the rest of the plan.
-        let nanos_per_grain = self.plan.nanos_per_grain.load(Ordering::Acquire);
+        let Some(nanos_per_grain) = NonZeroU64::new(self.plan.nanos_per_grain.load(Ordering::Acquire)) else {
+            unlikely();
+            return None;
+        };
         // Relaxed: if any part of the plan was newer than the word that was seen, the load of that part has seen that the
         // word was held, and so does this one. Nor has it been changed and changed back: the epoch tells.
-        let moved = self.word.load(Ordering::Relaxed) ^ word;
-        // One condition of both, which is cheaper than two.
-        if moved | word >> HELD.trailing_zeros() != 0 {
+        if self.word.load(Ordering::Relaxed) != *word {
             unlikely();
             return None;
         }
-        pace.shortfall(*missing, *word, nanos_per_grain)
+        Some(pace.shortfall(*missing, *word, nanos_per_grain))
     }
 
     /// Takes `n` tokens at `now`, if they are there and it is the `taker`'s turn. Takes the lock.
