@@ -299,9 +299,9 @@ const fn scaled(tag: Tag, groups: usize) -> usize {
 /// The first place of a group that has this mark; [`GROUP`] if none has it.
 #[inline]
 const fn first_of(marks: u64, mark: u8) -> usize {
-    let differ = marks ^ EACH * mark as u64;
+    let differ = marks ^ (EACH * mark as u64);
     // The highest bit of every byte that is zero, and maybe of some above the first of them.
-    let same = differ.wrapping_sub(EACH) & !differ & EACH << 7;
+    let same = differ.wrapping_sub(EACH) & !differ & (EACH << 7);
     same.trailing_zeros() as usize / 8
 }
 
