@@ -37,13 +37,23 @@ pin_project! {
         // Nobody has polled yet.
         New,
         Over,
-        // The first attempt is being made, and the call has not begun.
-        First,
-        // Without a state in the very first poll of a call that has not begun.
+        // The first attempt is being made. Without a state the call has not begun; so too in the very first poll.
+        First { begun: Option<RetryState> },
         Attempt { #[pin] attempt: Fut, begun: Option<RetryState> },
         Wait { #[pin] sleep: Sleep, state: RetryState },
         // An attempt is to be made.
         Make { state: RetryState },
+    }
+}
+
+/// Counts a call that succeeded at once: after it was dropped, even if that panics, so that while it is counted there is
+/// nothing left to be dropped.
+struct AtOnce<'a>(&'a RetryExecutor);
+
+impl Drop for AtOnce<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.at_once();
     }
 }
 
@@ -61,7 +71,7 @@ impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
     /// The call is dropped, or panicked, before its end.
     #[cold]
     fn leave(self: Pin<&mut Self>) {
-        let has_begun = !matches!(self.step, Step::First | Step::Attempt { begun: None, .. });
+        let has_begun = !matches!(self.step, Step::First { begun: None } | Step::Attempt { begun: None, .. });
         self.executor.leave(has_begun);
     }
 }
@@ -82,14 +92,12 @@ where
         let StepProjection::New = this.step.as_mut().project() else {
             return self.go_on(cx, None);
         };
-        // The way of a call that succeeds at once; all others take the long one.
-        if executor.is_plain() {
-            this.step.set(Step::First);
-            let attempt = (this.make)();
-            this.step.set(Step::Attempt { attempt, begun: None });
-        } else {
-            self.as_mut().begin();
-        }
+        // The way of a call that succeeds at once; all others take the long one. Nothing on it hands the whole call to anybody,
+        // so that none of it needs to be in memory while the compiler sees through the attempt.
+        let begun = executor.begin_unless_plain();
+        this.step.set(Step::First { begun });
+        let attempt = (this.make)();
+        this.step.set(Step::Attempt { attempt, begun });
         let mut this = self.as_mut().project();
         let StepProjection::Attempt { attempt, begun } = this.step.as_mut().project() else {
             unreachable!("it was set above");
@@ -99,7 +107,7 @@ where
             (result, verdict)
         });
         if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
-            executor.at_once();
+            let _counts = AtOnce(executor);
             this.step.set(Step::Over);
             return Poll::Ready(Ok(value));
         }
@@ -119,17 +127,6 @@ where
     Fut: Future<Output = Result<T, E>>,
     C: FnMut(&Result<T, E>) -> Verdict,
 {
-    /// Begins the call and makes its first attempt, which is still to be polled.
-    #[cold]
-    fn begin(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        let state = this.executor.begin();
-        this.step.set(Step::Make { state });
-        let attempt = (this.make)();
-        let begun = Some(state);
-        this.step.set(Step::Attempt { attempt, begun });
-    }
-
     /// Goes on from where the call is: after an attempt whose result is given, in an attempt, or in a wait.
     #[inline(never)]
     fn go_on(
@@ -163,7 +160,7 @@ where
                     this.step.set(Step::Attempt { attempt, begun });
                     continue;
                 }
-                StepProjection::New | StepProjection::First | StepProjection::Over => {
+                StepProjection::New | StepProjection::First { .. } | StepProjection::Over => {
                     panic!("a call was polled after it was over")
                 }
             };

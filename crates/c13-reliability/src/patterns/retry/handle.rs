@@ -44,7 +44,8 @@ pub struct RetryExecutor {
     budget: Option<RetryBudget>,
     counts: Arc<CallCounts>,
     listener: Option<Arc<Listener>>,
-    /// Whether a call has nothing to do before its first attempt; see [`is_plain`](RetryExecutor::is_plain).
+    /// Whether a call has nothing to do before its first attempt; see
+    /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
     plain: bool,
     /// The counter of calls whose first attempt succeeds at its first poll.
     at_once: usize,
@@ -277,14 +278,19 @@ impl RetryExecutor {
         self.clock.now() + limit
     }
 
-    /// Whether a call need not [begin](RetryExecutor::begin) before its first attempt: there is no limit in total whose
-    /// time would run, and no budget but one that reads this executor's own counts.
+    /// [Begins](RetryExecutor::begin) a call, unless it need not before its first attempt: there is no limit in total
+    /// whose time would run, and no budget but one that reads this executor's own counts.
     ///
     /// Such a call either ends [at once](RetryExecutor::at_once), or it [begins late](RetryExecutor::begin_late), before
     /// anything else is said of it.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+    pub(super) fn begin_unless_plain(&self) -> Option<RetryState> {
+        #[cold]
+        #[inline(never)]
+        fn begin(executor: &RetryExecutor) -> RetryState {
+            executor.begin()
+        }
+        (!self.plain).then(|| begin(self))
     }
 
     /// Counts a call whose first attempt succeeded at its first poll: the deposit and the end of a plain one, the end of
