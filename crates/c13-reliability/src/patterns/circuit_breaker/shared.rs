@@ -61,6 +61,29 @@ pub(crate) struct Ticket {
     started: Tick,
 }
 
+/// A refusal in one word: for how many nanoseconds, if that is known.
+///
+/// A whole [`Rejected`] is made of it where the caller wants it. Handed on as it is, it would be read in larger pieces
+/// than it was just written in, for which a processor has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal(u64);
+
+impl Refusal {
+    const UNKNOWN: Self = Self(u64::MAX);
+
+    fn until(at: Tick, now: Tick) -> Self {
+        Self(at.as_nanos().saturating_sub(now.as_nanos()))
+    }
+}
+
+impl From<Refusal> for Rejected {
+    #[inline]
+    fn from(refusal: Refusal) -> Self {
+        let wait = (refusal != Refusal::UNKNOWN).then(|| Duration::from_nanos(refusal.0));
+        Self::new(Layer::CircuitBreaker, wait)
+    }
+}
+
 /// No call starts here: it was admitted while calls were not timed.
 const UNTIMED: Tick = Tick::MAX;
 
@@ -123,7 +146,7 @@ impl Shared {
     /// What is not the common case is out of line, here and in `record`: the common case is then a few instructions in
     /// the caller's own code, with its ticket in registers.
     #[inline]
-    pub(super) fn admit(&self, now: Option<Tick>) -> Result<Ticket, Rejected> {
+    pub(super) fn admit(&self, now: Option<Tick>) -> Result<Ticket, Refusal> {
         let word = self.word();
         if word.admits_untimed() {
             let started = UNTIMED;
@@ -133,7 +156,7 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn admit_in_full(&self, word: Word, now: Option<Tick>) -> Result<Ticket, Rejected> {
+    fn admit_in_full(&self, word: Word, now: Option<Tick>) -> Result<Ticket, Refusal> {
         let now = now.unwrap_or_else(|| self.clock.now());
         if word.admits() {
             return Ok(Ticket { word, started: now });
@@ -141,15 +164,13 @@ impl Shared {
         // Relaxed: the load of the word before it makes sure that this is at least as new as the word.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
         if now < until {
-            let wait = (word.state() == CircuitState::Open).then(|| until - now);
-            return Err(self.refuse(wait));
+            self.counts.add(REJECTED, 1);
+            return Err(match word.state() {
+                CircuitState::Open => Refusal::until(until, now),
+                _ => Refusal::UNKNOWN,
+            });
         }
         self.ask_machine(now)
-    }
-
-    fn refuse(&self, retry_after: Option<Duration>) -> Rejected {
-        self.counts.add(REJECTED, 1);
-        Rejected::new(Layer::CircuitBreaker, retry_after)
     }
 
     /// Whether every call is refused now, whoever asks.
@@ -165,11 +186,12 @@ impl Shared {
         let open = self.word().state() == CircuitState::Open;
         // Relaxed: as in `admit_in_full`.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
-        self.refuse(open.then(|| until - self.clock.now()))
+        self.counts.add(REJECTED, 1);
+        Rejected::new(Layer::CircuitBreaker, open.then(|| until - self.clock.now()))
     }
 
     #[cold]
-    fn ask_machine(&self, now: Tick) -> Result<Ticket, Rejected> {
+    fn ask_machine(&self, now: Tick) -> Result<Ticket, Refusal> {
         let at = self.moment(now);
         let mut machine = self.machine.lock();
         let admitted = machine.admit(at);
@@ -181,7 +203,10 @@ impl Shared {
                 word,
                 started: if word.measured() { now } else { UNTIMED },
             }),
-            Err(retry_after) => Err(self.refuse(retry_after)),
+            Err(retry_after) => {
+                self.counts.add(REJECTED, 1);
+                Err(retry_after.map_or(Refusal::UNKNOWN, |wait| Refusal(nanos(wait))))
+            }
         }
     }
 
