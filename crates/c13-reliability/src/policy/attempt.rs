@@ -1,9 +1,10 @@
 //! One attempt: what admits it, how long it may take, and what came of it.
 
-use super::call::{Call, End};
+use super::call::Call;
 use super::config::RateLimitPer;
 use super::parts::{Length, Parts};
 use super::rules::Rules;
+use super::started::End;
 use crate::error::{Layer, Rejected};
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::circuit_breaker;
@@ -96,26 +97,17 @@ impl Limit {
     }
 
     /// Looks whether it is over, for an attempt that has to wait. No timer is registered before.
-    pub(super) fn poll_end<'a>(
-        &self,
-        clock: &Clock,
-        mut timer: Pin<&mut Option<Sleep>>,
-        permit: Option<circuit_breaker::Permit<'a>>,
-        cx: &mut Context<'_>,
-    ) -> Ending<'a> {
+    pub(super) fn poll_end(&self, clock: &Clock, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Ending {
         if self.at == Tick::MAX {
-            return Ending::NotYet(permit);
+            return Ending::NotYet;
         }
         if timer.is_none() {
             timer.set(Some(clock.sleep_until(self.at)));
         }
         if timer.as_pin_mut().is_none_or(|timer| timer.poll(cx).is_pending()) {
-            return Ending::NotYet(permit);
+            return Ending::NotYet;
         }
-        if let Some(permit) = permit {
-            permit.record(self.blames());
-        }
-        Ending::Over(Cut::TimedOut(*self))
+        Ending::Over(self.blames())
     }
 }
 
@@ -145,8 +137,8 @@ impl<'a> Attempts<'a> {
     pub(super) fn of<E>(call: &mut Call<'a, E>) -> Self {
         Self {
             parts: call.parts,
-            end: call.progress.end,
-            now: call.progress.now.take(),
+            end: call.progress.started.end,
+            now: call.progress.started.now.take(),
             first: true,
         }
     }
@@ -194,11 +186,11 @@ impl<'a> Attempts<'a> {
 }
 
 /// What the end of an attempt's time came to.
-pub(super) enum Ending<'a> {
-    /// It is over.
-    Over(Cut),
-    /// There is time left; the permit comes back.
-    NotYet(Option<circuit_breaker::Permit<'a>>),
+pub(super) enum Ending {
+    /// It is over, which says this of the dependency.
+    Over(Outcome),
+    /// There is time left.
+    NotYet,
 }
 
 /// Polls an attempt, which sees its deadline.
@@ -289,9 +281,14 @@ where
             }
             return Poll::Ready(judge(this.rules.verdict(&result), result));
         }
-        match limit.poll_end(&parts.clock, this.timer, permit, cx) {
-            Ending::Over(cut) => Poll::Ready(Err(Stop::Cut(cut))),
-            Ending::NotYet(permit) => {
+        match limit.poll_end(&parts.clock, this.timer, cx) {
+            Ending::Over(outcome) => {
+                if let Some(permit) = permit {
+                    permit.record(outcome);
+                }
+                Poll::Ready(Err(Stop::Cut(Cut::TimedOut(limit))))
+            }
+            Ending::NotYet => {
                 *this.permit = permit;
                 Poll::Pending
             }

@@ -1,6 +1,6 @@
 //! A policy whose calls are read through a cache.
 
-use super::call::End;
+use super::started::End;
 use super::{CallOptions, PolicyError, TypedPolicy};
 use crate::error::Layer;
 use crate::patterns::cache::{Cache, LoadError, Loaded};

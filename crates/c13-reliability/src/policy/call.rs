@@ -2,15 +2,14 @@
 
 use super::PolicyError;
 use super::attempt::{Cut, Stop};
-use super::config::RateLimitPer;
 use super::parts::{Parts, Place};
 use super::rules::Rules;
+use super::started::{End, Entrance, Halt, Started};
 use crate::error::Layer;
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::adaptive;
-use crate::patterns::hedge::Hedge;
 use crate::patterns::retry::{Decision, GiveUp, RetryExecutor, RetryState, Verdict};
-use crate::time::{Deadline, Elapsed, Tick};
+use crate::time::{Elapsed, Tick};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -23,13 +22,8 @@ pub(super) struct Call<'a, E> {
 
 /// What a call knows of itself.
 pub(super) struct Progress<E> {
-    pub(super) end: End,
-    /// When it started, if that was read, and until something takes time.
-    pub(super) now: Option<Tick>,
+    pub(super) started: Started,
     retry: RetryState,
-    pub(super) attempts: u32,
-    /// Whether it can be made once only: no retry, no hedge.
-    pub(super) once: bool,
     last_error: Option<E>,
 }
 
@@ -37,9 +31,6 @@ pub(super) struct Progress<E> {
 pub(super) struct Open<'a>(Option<&'a RetryExecutor>);
 
 impl<'a> Open<'a> {
-    /// Retry does not know of the call yet.
-    pub(super) const NOT_YET: Self = Self(None);
-
     /// Goes on with what [`is_open`](Self::is_open) said.
     #[inline(always)]
     pub(super) fn again(parts: &'a Parts, is_open: bool) -> Self {
@@ -66,100 +57,26 @@ impl Drop for Open<'_> {
     }
 }
 
-/// What a call waits for on its way in, in order.
-#[derive(Clone, Copy)]
-pub(super) enum Entrance {
-    RateLimit,
-    /// The limit beside the policy's own.
-    Limit,
-    Place,
-}
-
-impl Entrance {
-    pub(super) const FIRST: Self = Self::RateLimit;
-}
-
-/// Why a call does not go on at once.
-pub(super) enum Halt {
-    /// It has to wait here, and may.
-    Wait(Entrance),
-    /// A layer turned it away, and says when to come back.
-    Refused(Layer, Option<Duration>),
-}
-
-/// When a call started, and when it must end.
-#[derive(Clone, Copy)]
-pub(super) struct End {
-    pub(super) at: Tick,
-    pub(super) since: Tick,
-}
-
-impl End {
-    /// No end; the time of the start does not matter then.
-    const NONE: Self = Self {
-        at: Tick::MAX,
-        since: Tick::ZERO,
-    };
-
-    /// The end of a call that starts now: its own limit, or the deadline it is given or inherits, whichever is first. And
-    /// the time, where anything asks for it.
-    #[inline(always)]
-    pub(super) fn from_now(parts: &Parts, given: Option<&Deadline>) -> (Option<Tick>, Self) {
-        let mut callers = Deadline::current(&parts.clock).map_or(Tick::MAX, Deadline::tick);
-        if let Some(given) = given.and_then(|deadline| deadline.on(&parts.clock)) {
-            callers = callers.min(given.tick());
-        }
-        if !parts.is_timed && callers == Tick::MAX {
-            return (None, Self::NONE);
-        }
-        let now = parts.clock.now();
-        let at = parts.total_limit.after(now).min(callers);
-        (Some(now), Self { at, since: now })
-    }
-
-    /// Whether there is an end.
-    #[inline(always)]
-    pub(super) fn is_some(self) -> bool {
-        self.at < Tick::MAX
-    }
-
-    /// How long the call has from its start.
-    pub(super) fn limit(self) -> Duration {
-        self.at - self.since
-    }
-}
-
 impl<E> Progress<E> {
-    /// A call that begins: looks at the clock once for all layers, if any of them needs the time. A call that can be made
-    /// `once` only has no retry and no hedge.
-    #[inline(always)]
-    pub(super) fn begin(parts: &Parts, deadline: Option<&Deadline>, once: bool) -> Self {
-        let (now, end) = End::from_now(parts, deadline);
+    /// A call that has started so.
+    #[inline]
+    pub(super) fn of(started: Started) -> Self {
         Self {
-            end,
-            now,
+            started,
             retry: RetryState::new(),
-            attempts: 0,
-            once,
             last_error: None,
         }
     }
 }
 
 impl<'a, E> Call<'a, E> {
-    /// Whether its time was over before it began.
-    #[inline(always)]
-    pub(super) fn is_late(&self) -> bool {
-        self.progress.end.at <= self.progress.end.since
-    }
-
     /// Takes a call that is no future through the gates.
     pub(super) fn run_sync<F, T, R>(&mut self, operation: F, rules: &R) -> Result<T, PolicyError<E>>
     where
         F: FnOnce() -> Result<T, E>,
         R: Rules<T, E>,
     {
-        if self.is_late() {
+        if self.progress.started.is_late() {
             return Err(self.over());
         }
         if let Some(limiter) = &self.parts.rate_limit {
@@ -174,9 +91,9 @@ impl<'a, E> Call<'a, E> {
             .parts
             .try_place()
             .map_err(|()| self.rejected(Layer::Bulkhead, None))?;
-        let permit = self.parts.try_permit(self.progress.now);
+        let permit = self.parts.try_permit(self.progress.started.now);
         let permit = permit.map_err(|refused| self.rejected(Layer::CircuitBreaker, refused.retry_after))?;
-        self.progress.attempts = 1;
+        self.progress.started.attempts = 1;
         let result = operation();
         let said = rules.outcome(&result);
         if let Some(permit) = permit {
@@ -192,56 +109,28 @@ impl<'a, E> Call<'a, E> {
         })
     }
 
-    /// Tells retry of the call, if there is retry: once, before the first attempt.
-    #[inline(always)]
-    pub(super) fn open(&mut self) -> Open<'a> {
+    /// Goes on with a call that retry was told of, if there is retry: with what it keeps, where it has begun.
+    pub(super) fn open(&mut self, begun: Option<RetryState>) -> Open<'a> {
         let retry = self.retrying();
         if let Some(retry) = retry {
-            retry.begin_at(&mut self.progress.retry);
-            self.progress.retry.stop_at(self.progress.end.at);
+            self.progress.retry = begun.unwrap_or_else(|| retry.begin());
+            self.progress.retry.stop_at(self.progress.started.end.at);
         }
         Open(retry)
     }
 
-    #[inline(always)]
     fn retrying(&self) -> Option<&'a RetryExecutor> {
-        self.parts.retry.as_ref().filter(|_| !self.progress.once)
+        self.progress.started.retry(self.parts)
     }
 
     /// The time: the one that was read for all layers as long as nothing has taken any.
-    #[inline(always)]
-    pub(super) fn now(&self) -> Tick {
-        self.progress.now.unwrap_or_else(|| self.parts.clock.now())
+    fn now(&self) -> Tick {
+        self.progress.started.now.unwrap_or_else(|| self.parts.clock.now())
     }
 
     /// Something takes time from here on.
     pub(super) fn time_passes(&mut self) {
-        self.progress.now = None;
-    }
-
-    /// Takes a place as far as it can come at once, from `entrance` on.
-    #[inline(always)]
-    pub(super) fn come_in(&mut self, entrance: Entrance, place: &mut Option<Place<'a>>) -> Result<(), Halt> {
-        let parts = self.parts;
-        if let Entrance::RateLimit = entrance
-            && parts.config.rate_limit_per == RateLimitPer::Call
-        {
-            self.pass_rate_limit()?;
-        }
-        if let Entrance::RateLimit | Entrance::Limit = entrance
-            && let Some(limit) = &parts.limit
-            && limit.try_pass().is_err()
-        {
-            return Err(Halt::Wait(Entrance::Limit));
-        }
-        if parts.must_wait() {
-            return Err(Halt::Wait(Entrance::Place));
-        }
-        match parts.try_place() {
-            Ok(taken) => *place = taken,
-            Err(()) => return Err(Halt::Refused(Layer::Bulkhead, None)),
-        }
-        Ok(())
+        self.progress.started.now = None;
     }
 
     /// Takes a place, from a wait at `entrance` on.
@@ -266,27 +155,17 @@ impl<'a, E> Call<'a, E> {
                     return Ok(());
                 }
             };
-            match self.come_in(next, place) {
-                Ok(()) => return Ok(()),
+            match self.progress.started.come_in(self.parts, next) {
+                Ok(()) => match self.parts.try_place() {
+                    Ok(taken) => {
+                        *place = taken;
+                        return Ok(());
+                    }
+                    Err(()) => return Err(self.rejected(Layer::Bulkhead, None)),
+                },
                 Err(Halt::Wait(waits)) => entrance = waits,
                 Err(Halt::Refused(layer, retry_after)) => return Err(self.rejected(layer, retry_after)),
             }
-        }
-    }
-
-    /// Passes the rate limit at once, if there is one.
-    #[inline(always)]
-    fn pass_rate_limit(&mut self) -> Result<(), Halt> {
-        let parts = self.parts;
-        let Some(limiter) = &parts.rate_limit else {
-            return Ok(());
-        };
-        if parts.rate_limit_waits && limiter.peek(1).is_err() {
-            return Err(Halt::Wait(Entrance::RateLimit));
-        }
-        match limiter.try_acquire_at(self.now(), 1) {
-            Ok(()) => Ok(()),
-            Err(refused) => Err(Halt::Refused(Layer::RateLimit, refused.retry_after())),
         }
     }
 
@@ -294,24 +173,15 @@ impl<'a, E> Call<'a, E> {
         let Some(limiter) = &self.parts.rate_limit else {
             return Ok(());
         };
-        match until(self.parts, self.progress.end, limiter.acquire(1)).await {
+        match until(self.parts, self.progress.started.end, limiter.acquire(1)).await {
             Ok(result) => result.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after())),
             Err(Elapsed { .. }) => Err(self.over()),
         }
     }
 
-    /// Passes the rate limit, where it counts attempts, at once.
-    #[inline(always)]
-    pub(super) fn pass_limit_of_attempts(&mut self) -> Result<(), Halt> {
-        if self.parts.config.rate_limit_per == RateLimitPer::Call {
-            return Ok(());
-        }
-        self.pass_rate_limit()
-    }
-
-    /// The same, and waits.
+    /// Passes the rate limit, where it counts attempts, and waits.
     pub(super) async fn wait_for_limit_of_attempts(&mut self) -> Result<(), PolicyError<E>> {
-        match self.pass_limit_of_attempts() {
+        match self.progress.started.pass_limit_of_attempts(self.parts) {
             Ok(()) => Ok(()),
             Err(Halt::Wait(_)) => {
                 self.time_passes();
@@ -325,30 +195,17 @@ impl<'a, E> Call<'a, E> {
         let Some(limit) = &self.parts.limit else {
             return Ok(());
         };
-        match until(self.parts, self.progress.end, limit.pass()).await {
+        match until(self.parts, self.progress.started.end, limit.pass()).await {
             Ok(passed) => passed.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after)),
             Err(Elapsed { .. }) => Err(self.over()),
         }
     }
 
     async fn wait_for_place(&mut self) -> Result<Option<Place<'a>>, PolicyError<E>> {
-        match until(self.parts, self.progress.end, self.parts.place()).await {
+        match until(self.parts, self.progress.started.end, self.parts.place()).await {
             Ok(place) => place.map_err(|()| self.rejected(Layer::Bulkhead, None)),
             Err(Elapsed { .. }) => Err(self.over()),
         }
-    }
-
-    /// The hedge, if there is one and the call can be made twice.
-    #[inline(always)]
-    pub(super) fn hedge(&self) -> Option<&'a Hedge> {
-        self.parts.hedge.as_ref().filter(|_| !self.progress.once)
-    }
-
-    /// Counts the next attempt, which takes time; returns the time until then, if it was read.
-    #[inline(always)]
-    pub(super) fn next_attempt(&mut self) -> Option<Tick> {
-        self.progress.attempts += 1;
-        self.progress.now.take()
     }
 
     /// After an attempt that gave no value: the pause before the next, or the end of the call.
@@ -398,7 +255,7 @@ impl<'a, E> Call<'a, E> {
             Stop::Gave(Ok(value), _) => Ok(value),
             Stop::Gave(Err(error), _) => Err(PolicyError::Failed {
                 error,
-                attempts: self.progress.attempts,
+                attempts: self.progress.started.attempts,
                 gave_up,
             }),
             Stop::Cut(cut) => Err(self.cut(cut)),
@@ -415,7 +272,7 @@ impl<'a, E> Call<'a, E> {
                     Layer::AttemptTimeout
                 },
                 limit: limit.length(),
-                attempts: self.progress.attempts,
+                attempts: self.progress.started.attempts,
                 last_error: self.progress.last_error.take(),
             },
         }
@@ -425,7 +282,7 @@ impl<'a, E> Call<'a, E> {
         PolicyError::Rejected {
             layer,
             retry_after,
-            attempts: self.progress.attempts,
+            attempts: self.progress.started.attempts,
             last_error: self.progress.last_error.take(),
         }
     }
@@ -435,8 +292,8 @@ impl<'a, E> Call<'a, E> {
     pub(super) fn over(&mut self) -> PolicyError<E> {
         PolicyError::TimedOut {
             layer: Layer::TotalTimeout,
-            limit: self.progress.end.limit(),
-            attempts: self.progress.attempts,
+            limit: self.progress.started.end.limit(),
+            attempts: self.progress.started.attempts,
             last_error: self.progress.last_error.take(),
         }
     }

@@ -2,13 +2,14 @@
 
 use super::PolicyError;
 use super::attempt::{Attempt, Attempts, Cut, Ending, Limit, Stop, judge, poll_within};
-use super::call::{Call, Entrance, Halt, Open, Progress, judged};
+use super::call::{Call, Open, Progress, judged};
 use super::parts::{Parts, Place, PlaceTicket};
 use super::rules::Rules;
-use crate::gate::{Outcome, Suspend};
+use super::started::{Entrance, Halt};
+use crate::gate::{Outcome, Permit as _, Suspend};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
 use crate::patterns::hedge::Hedge;
-use crate::patterns::retry::Verdict;
+use crate::patterns::retry::{RetryState, Verdict};
 use crate::time::Sleep;
 use arc_swap::Guard;
 use std::future::Future;
@@ -67,69 +68,40 @@ impl Held {
         limit: Limit::NONE,
         is_open: false,
     };
+
+    /// A permit and a place, and nothing else.
+    pub(super) fn of(permit: Option<<CircuitBreaker as Suspend>::Ticket>, place: Option<PlaceTicket>) -> Self {
+        Self {
+            place,
+            permit,
+            ..Self::NOTHING
+        }
+    }
 }
 
 impl<'a, E> Flight<'a, E> {
-    /// A call that begins.
-    #[inline(always)]
-    pub(super) fn new(parts: &'a Parts, progress: &'a mut Progress<E>) -> Self {
+    /// The call with what it holds.
+    pub(super) fn resumed(parts: &'a Parts, progress: &'a mut Progress<E>, held: Held) -> Self {
+        let breaker = parts.circuit_breaker.as_ref();
         Self {
             call: Call { parts, progress },
-            permit: None,
-            place: None,
-            open: Open::NOT_YET,
+            permit: held.permit.zip(breaker).map(|(ticket, breaker)| breaker.resume(ticket)),
+            place: held.place.and_then(|place| Place::resume(parts, place)),
+            open: Open::again(parts, held.is_open),
         }
     }
 
-    /// Takes a call as far as it comes at once: to its value, or else as far as `step` then says. `first` is where its first
-    /// attempt is put.
-    #[inline(always)]
-    pub(super) fn start<F, Fut, T, R>(
-        &mut self,
-        rules: &R,
-        operation: &mut F,
-        mut first: Pin<&mut Option<Fut>>,
-        timer: Pin<&mut Option<Sleep>>,
-        cx: &mut Context<'_>,
-        step: &mut Option<Step<T, E>>,
-    ) -> Option<T>
-    where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-        R: Rules<T, E>,
-    {
-        if self.call.is_late() {
-            *step = Some(Step::Over(Err(self.call.over())));
-            return None;
-        }
-        if let Err(halt) = self.call.come_in(Entrance::FIRST, &mut self.place) {
-            *step = Some(self.halt(halt, Rest::Entrance, rules));
-            return None;
-        }
-        self.open = self.call.open();
-        if self.call.hedge().is_some() {
-            *step = Some(self.rest(Rest::Attempts));
-            return None;
-        }
-        if let Err(halt) = self.call.pass_limit_of_attempts() {
-            *step = Some(self.halt(halt, |_| Rest::Attempts, rules));
-            return None;
-        }
-        match self.call.parts.try_permit(self.call.progress.now) {
-            Ok(permit) => self.permit = permit,
-            Err(rejected) => {
-                *step = Some(self.step(Err(Stop::Cut(Cut::refused(rejected))), rules));
-                return None;
-            }
-        }
-        let now = self.call.next_attempt();
-        let limit = self.call.parts.limit_of_attempt(now, self.call.progress.end);
-        first.set(Some(operation()));
-        self.poll(&limit, rules, first, timer, cx, step)
+    /// Holds a place from now on.
+    pub(super) fn stay(&mut self, place: Place<'a>) {
+        self.place = Some(place);
     }
 
-    /// Polls the first attempt.
-    #[inline(always)]
+    /// Tells retry of the call, if there is retry, unless it has begun.
+    pub(super) fn open(&mut self, begun: Option<RetryState>) {
+        self.open = self.call.open(begun);
+    }
+
+    /// Polls the first attempt again.
     fn poll<Fut, T, R>(
         &mut self,
         limit: &Limit,
@@ -149,14 +121,14 @@ impl<'a, E> Flight<'a, E> {
             .as_pin_mut()
             .expect("an attempt is there until it is over");
         let Poll::Ready(result) = poll_within(parts, limit, future, cx) else {
-            *step = Some(match limit.poll_end(&parts.clock, timer, self.permit.take(), cx) {
-                Ending::NotYet(permit) => {
-                    self.permit = permit;
-                    Step::Waits(self.suspend(*limit))
-                }
-                Ending::Over(cut) => {
+            *step = Some(match limit.poll_end(&parts.clock, timer, cx) {
+                Ending::NotYet => self.wait(*limit),
+                Ending::Over(outcome) => {
+                    if let Some(permit) = self.permit.take() {
+                        permit.record(outcome);
+                    }
                     first.set(None);
-                    self.step(Err(Stop::Cut(cut)), rules)
+                    self.step(Err(Stop::Cut(Cut::TimedOut(*limit))), rules)
                 }
             });
             return None;
@@ -183,9 +155,19 @@ impl<'a, E> Flight<'a, E> {
         }
     }
 
+    /// The call was late before it began.
+    pub(super) fn late<T>(&mut self) -> Step<T, E> {
+        Step::Over(Err(self.call.over()))
+    }
+
+    /// Its attempt waits, for as long as `limit` says.
+    pub(super) fn wait<T>(&mut self, limit: Limit) -> Step<T, E> {
+        Step::Waits(self.suspend(limit))
+    }
+
     /// What comes after an attempt.
     #[inline(never)]
-    fn step<T, R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> Step<T, E>
+    pub(super) fn step<T, R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> Step<T, E>
     where
         R: Rules<T, E>,
     {
@@ -219,9 +201,7 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// What comes of a call that does not go on at once: `rest` says what is left of it after a wait.
-    #[cold]
-    #[inline(never)]
-    fn halt<T, R>(&mut self, halt: Halt, rest: fn(Entrance) -> Rest, rules: &R) -> Step<T, E>
+    pub(super) fn halt<T, R>(&mut self, halt: Halt, rest: fn(Entrance) -> Rest, rules: &R) -> Step<T, E>
     where
         R: Rules<T, E>,
     {
@@ -234,7 +214,8 @@ impl<'a, E> Flight<'a, E> {
         }
     }
 
-    fn rest<T>(&mut self, rest: Rest) -> Step<T, E> {
+    /// The call waits, and `rest` is left of it.
+    pub(super) fn rest<T>(&mut self, rest: Rest) -> Step<T, E> {
         Step::Rest(self.suspend(Limit::NONE), rest)
     }
 
@@ -287,19 +268,9 @@ impl<E> Suspended<E> {
 
     /// The call as it was, and the limit of its attempt; nothing is held here any more.
     fn resume(&mut self) -> (Flight<'_, E>, Limit) {
-        let parts: &Parts = &self.parts;
         let held = std::mem::replace(&mut self.held, Held::NOTHING);
-        let breaker = parts.circuit_breaker.as_ref();
-        let flight = Flight {
-            call: Call {
-                parts,
-                progress: &mut self.progress,
-            },
-            permit: held.permit.zip(breaker).map(|(ticket, breaker)| breaker.resume(ticket)),
-            place: held.place.and_then(|place| Place::resume(parts, place)),
-            open: Open::again(parts, held.is_open),
-        };
-        (flight, held.limit)
+        let limit = held.limit;
+        (Flight::resumed(&self.parts, &mut self.progress, held), limit)
     }
 
     /// Polls the attempt that waits.
@@ -347,7 +318,7 @@ where
     match rest {
         Rest::Entrance(entrance) => {
             flight.call.wait_in(entrance, &mut flight.place).await?;
-            flight.open = flight.call.open();
+            flight.open(None);
         }
         Rest::Attempts => {}
         Rest::Pause(first) => pause = first,
@@ -360,12 +331,15 @@ where
         if let Err(refused) = flight.call.wait_for_limit_of_attempts().await {
             return flight.leave(&rules, Err(refused));
         }
-        let ended = match flight.call.hedge() {
+        let ended = match flight.call.progress.started.hedge(flight.call.parts) {
             Some(hedge) => race(&mut flight.call, hedge, &rules, &mut operation).await,
-            None => match flight.call.parts.try_permit(flight.call.progress.now) {
+            None => match flight.call.parts.try_permit(flight.call.progress.started.now) {
                 Ok(permit) => {
-                    let now = flight.call.next_attempt();
-                    let limit = flight.call.parts.limit_of_attempt(now, flight.call.progress.end);
+                    let now = flight.call.progress.started.next_attempt();
+                    let limit = flight
+                        .call
+                        .parts
+                        .limit_of_attempt(now, flight.call.progress.started.end);
                     Attempt::new(flight.call.parts, limit, permit, operation(), &rules).await
                 }
                 Err(rejected) => Err(Stop::Cut(Cut::refused(rejected))),
@@ -391,7 +365,7 @@ where
     R: Rules<T, E>,
 {
     let mut attempts = Attempts::of(call);
-    let made = &mut call.progress.attempts;
+    let made = &mut call.progress.started.attempts;
     let race = hedge.execute_with(
         || attempts.next(made, operation, rules),
         |result| match result {

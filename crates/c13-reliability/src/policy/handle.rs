@@ -4,6 +4,7 @@ use super::call::{Call, Progress};
 use super::make::{make, make_once};
 use super::parts::Parts;
 use super::rules::{ByResult, Given};
+use super::started::Started;
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
 use crate::error::{ConfigError, Rejected};
@@ -295,7 +296,7 @@ impl Policy {
         F: FnOnce() -> Result<T, E>,
     {
         let parts = self.parts();
-        let mut progress = Progress::begin(&parts, None, true);
+        let mut progress = Progress::of(Started::now(&parts, None, false));
         let mut call = Call {
             parts: &parts,
             progress: &mut progress,

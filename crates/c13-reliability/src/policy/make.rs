@@ -3,13 +3,11 @@
 //! What can be done at once is done at once, on the stack: a call whose first attempt is ready when it is polled costs
 //! little more than what the layers themselves do. Where it has to wait for its dependency, what it holds is put aside
 //! until it is polled again. What is rarer, a wait for a turn, a pause, a hedge, comes in a box.
-//!
-//! What is on that short way is inlined whatever the compiler thinks of it, and hands nothing on by value: a value that was
-//! written in small pieces and is read again at once in large ones stalls the processor for longer than a layer takes.
 
-use super::call::Progress;
-use super::flight::{Flight, Held, Rest, Step, Suspended, go_on};
-use super::rules::Rules;
+use super::flight::{Held, Rest, Step, Suspended, go_on};
+use super::rules::{Once, Rules};
+use super::start::start;
+use super::started::Started;
 use super::{CallOptions, Policy, PolicyError};
 use crate::time::{Deadline, Sleep};
 use pin_project_lite::pin_project;
@@ -30,7 +28,7 @@ where
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
 {
-    Made::new(policy, options.deadline, false, (operation, rules), go_on)
+    Made::new(policy, options.deadline, (operation, rules), go_on)
 }
 
 /// Makes a call that cannot be made twice: without retry and hedge.
@@ -46,7 +44,7 @@ where
 {
     let mut future = Some(future);
     let operation = move || future.take().expect("without retry and hedge there is one attempt");
-    Made::new(policy, None, true, (operation, rules), go_on)
+    Made::new(policy, None, (operation, Once(rules)), go_on)
 }
 
 pin_project! {
@@ -59,7 +57,6 @@ pin_project! {
     struct Made<'p, F, Fut, R, E, G, S> {
         policy: &'p Policy,
         deadline: Option<Deadline>,
-        once: bool,
         // What the caller gave; none once somebody else goes on with the call, or it is over.
         given: Option<(F, R)>,
         // The first attempt, once it was made and until it is over.
@@ -77,11 +74,10 @@ pin_project! {
 
 impl<'p, F, Fut, R, E, G, S> Made<'p, F, Fut, R, E, G, S> {
     #[inline]
-    fn new(policy: &'p Policy, deadline: Option<Deadline>, once: bool, given: (F, R), go_on: G) -> Self {
+    fn new(policy: &'p Policy, deadline: Option<Deadline>, given: (F, R), go_on: G) -> Self {
         Self {
             policy,
             deadline,
-            once,
             given: Some(given),
             first: None,
             timer: None,
@@ -118,18 +114,15 @@ where
             value
         } else {
             let parts = this.policy.parts();
-            let mut progress = Progress::begin(&parts, this.deadline.as_ref(), *this.once);
-            let mut flight = Flight::new(&parts, &mut progress);
-            let value = flight.start(rules, operation, this.first.as_mut(), this.timer, cx, &mut step);
-            if value.is_some() {
-                #[expect(
-                    clippy::mem_forget,
-                    reason = "it holds nothing any more, and to look whether it does takes as long as a layer"
-                )]
-                std::mem::forget(flight);
-            } else if let Some(Step::Waits(_) | Step::Rest(..)) = step {
-                drop(flight);
-                *this.under_way = Some(Suspended::new(parts, progress));
+            let started = Started::now(&parts, this.deadline.as_ref(), R::REPEATS);
+            let (caller, places) = ((operation, &*rules), (this.first.as_mut(), this.timer));
+            let mut left = None;
+            let value = start(&parts, started, caller, places, cx, &mut left);
+            if value.is_none()
+                && let Some(left) = left
+            {
+                *this.under_way = Some(Suspended::new(parts, left.progress));
+                step = Some(left.step);
             }
             value
         };

@@ -44,6 +44,8 @@ mod profile;
 #[cfg(feature = "toml")]
 mod registry;
 mod rules;
+mod start;
+mod started;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod typed;

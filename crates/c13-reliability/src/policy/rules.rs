@@ -5,6 +5,9 @@ use crate::patterns::retry::Verdict;
 
 /// What a call's results mean.
 pub(super) trait Rules<T, E> {
+    /// Whether a call may be made more than once, by retry and hedge.
+    const REPEATS: bool = true;
+
     /// What a result says of the dependency.
     fn outcome(&self, result: &Result<T, E>) -> Outcome;
     /// Whether a result is worth another attempt.
@@ -42,5 +45,20 @@ where
 
     fn verdict(&self, result: &Result<T, E>) -> Verdict {
         (self.verdict)(result)
+    }
+}
+
+/// The rules of a call that can be made once only.
+pub(super) struct Once<R>(pub(super) R);
+
+impl<T, E, R: Rules<T, E>> Rules<T, E> for Once<R> {
+    const REPEATS: bool = false;
+
+    fn outcome(&self, result: &Result<T, E>) -> Outcome {
+        self.0.outcome(result)
+    }
+
+    fn verdict(&self, result: &Result<T, E>) -> Verdict {
+        self.0.verdict(result)
     }
 }

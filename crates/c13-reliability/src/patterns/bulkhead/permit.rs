@@ -30,6 +30,7 @@ impl<'a> Permit<'a> {
 }
 
 /// A permit that was put aside: its place is one like any other.
+#[derive(Default)]
 pub(crate) struct Suspended;
 
 impl gate::Permit for Permit<'_> {

@@ -54,7 +54,7 @@ const REJECTED: usize = 8;
 const COUNTERS: usize = 9;
 
 /// What an admitted call keeps of its admission.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ticket {
     word: Word,
     /// When it was admitted, where calls are timed.

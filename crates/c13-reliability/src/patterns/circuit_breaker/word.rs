@@ -6,7 +6,7 @@ use super::snapshot::CircuitState;
 ///
 /// Two equal words mean that nothing happened in between which a result would have to be told: every transition has a
 /// generation of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word(pub(super) u64);
 
 const PHASE: u64 = 0b111;

@@ -71,7 +71,10 @@ impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
     /// The call is dropped, or panicked, before its end.
     #[cold]
     fn leave(self: Pin<&mut Self>) {
-        let has_begun = !matches!(self.step, Step::First { begun: None } | Step::Attempt { begun: None, .. });
+        let has_begun = !matches!(
+            self.step,
+            Step::First { begun: None } | Step::Attempt { begun: None, .. }
+        );
         self.executor.leave(has_begun);
     }
 }

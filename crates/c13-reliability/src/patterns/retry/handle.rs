@@ -293,6 +293,12 @@ impl RetryExecutor {
         (!self.plain).then(|| begin(self))
     }
 
+    /// Whether [`begin_unless_plain`](RetryExecutor::begin_unless_plain) does not begin a call.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
     /// Counts a call whose first attempt succeeded at its first poll: the deposit and the end of a plain one, the end of
     /// any other.
     #[inline]
@@ -312,7 +318,7 @@ impl RetryExecutor {
 
     /// [Begins](RetryExecutor::begin) a call that has not, out of the way of calls that need not.
     #[cold]
-    pub(super) fn begin_late(&self, begun: &mut Option<RetryState>) -> RetryState {
+    pub(crate) fn begin_late(&self, begun: &mut Option<RetryState>) -> RetryState {
         *begun.get_or_insert_with(|| self.begin())
     }
 
@@ -364,7 +370,7 @@ impl RetryExecutor {
 
     /// Counts a call that was dropped, or panicked, before its end, and perhaps before it began.
     #[cold]
-    pub(super) fn leave(&self, has_begun: bool) {
+    pub(crate) fn leave(&self, has_begun: bool) {
         if !has_begun {
             let _state = self.begin();
         }

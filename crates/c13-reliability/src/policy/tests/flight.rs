@@ -1,10 +1,12 @@
 //! Calls that are put aside while they wait: what they hold, and what becomes of it.
 
 use super::{MS, SECOND, breaker, policy, retry};
+use crate::gate::Outcome;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
+use crate::patterns::retry::Verdict;
 use crate::policy::{Policy, PolicyConfig, RateLimitPer};
 use crate::time::{Clock, Executor};
 use std::cell::Cell;
@@ -219,4 +221,73 @@ fn a_place_is_held_until_the_attempt_is_dropped_whether_it_ended_or_was_cut_shor
     assert!(call(Poll::Ready(Err("down"))).is_err());
     assert!(call(Poll::Pending).is_err_and(|error| error.is_timeout()));
     assert_eq!((running.get(), policy.bulkhead().unwrap().in_flight()), (0, 0));
+}
+
+/// Panics when it is dropped.
+struct PanicsAtTheEnd;
+
+impl Drop for PanicsAtTheEnd {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "dropped");
+    }
+}
+
+#[test]
+fn a_panic_anywhere_in_a_call_gives_back_what_it_holds_and_is_counted_once() {
+    let bulkhead = BulkheadConfig::new(1);
+    let adaptive = AdaptiveConfig::new(Algorithm::AIMD).limits(1, 1, 1);
+    let plain = PolicyConfig::NONE.circuit_breaker(breaker(100)).retry(retry(3, MS));
+    let limited = plain.retry(retry(3, MS).total_limit(SECOND));
+    let policies = [
+        ("bulkhead", plain.bulkhead(bulkhead)),
+        ("begun", limited.bulkhead(bulkhead)),
+        ("adaptive", plain.adaptive(adaptive)),
+        ("adaptive, begun", limited.adaptive(adaptive)),
+    ];
+    // Where the panic is, and whether the breaker takes the call for failed.
+    let moments = [
+        ("make", true),
+        ("poll", true),
+        ("outcome", true),
+        ("drop", false),
+        ("verdict", false),
+    ];
+    for (name, config) in policies {
+        let executor = Executor::new();
+        let policy = policy(config, &executor.clock());
+        for (calls, (moment, fails)) in (1_u64..).zip(moments) {
+            let when = format!("{name}: {moment}");
+            let breaker = policy.circuit_breaker().expect("it has one");
+            let failed = breaker.metrics().failure_count;
+            let call = policy.call_classified(
+                || {
+                    assert_ne!(moment, "make");
+                    let dropped = (moment == "drop").then(|| PanicsAtTheEnd);
+                    poll_fn(move |_| {
+                        assert_ne!(moment, "poll");
+                        let _held_until_dropped = &dropped;
+                        Poll::Ready(Ok::<_, &str>(()))
+                    })
+                },
+                |result| {
+                    assert_ne!(moment, "outcome");
+                    Outcome::of(result)
+                },
+                |result| {
+                    assert_ne!(moment, "verdict");
+                    Verdict::of(result)
+                },
+            );
+            assert!(
+                catch_unwind(AssertUnwindSafe(|| executor.block_on(call))).is_err(),
+                "{when}"
+            );
+            assert_nothing_is_left(&policy, &executor, &Cell::new(0), &when);
+            let metrics = breaker.metrics();
+            assert_eq!(metrics.total_requests, calls, "{when}");
+            assert_eq!(metrics.failure_count - failed, u64::from(fails), "{when}");
+            let retry = policy.retry().expect("it has one").snapshot();
+            assert_eq!((retry.abandoned, retry.first_try), (calls, 0), "{when}");
+        }
+    }
 }
