@@ -557,6 +557,22 @@ fn jitter_spreads_the_ends_of_entries_written_together() {
 }
 
 #[test]
+fn what_makes_room_for_a_loaded_value_is_counted_as_evicted() {
+    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new().capacity(1_000));
+    Executor::new().block_on(async {
+        for key in 0..5_000 {
+            let loaded = cache
+                .get_or_load(&key, move || async move { Ok::<_, Broken>(key) })
+                .await;
+            assert_eq!(loaded.ok(), Some(key));
+        }
+    });
+    let snapshot = cache.snapshot();
+    assert!(snapshot.evicted >= 4_000);
+    assert_eq!(snapshot.entries + snapshot.evicted, 5_000);
+}
+
+#[test]
 fn a_cache_never_holds_more_than_its_capacity_of_entries_or_of_weight() {
     let random = Random::new(1);
     let entries: Cache<u64, u64> = Cache::new(CacheConfig::new().capacity(1_000));

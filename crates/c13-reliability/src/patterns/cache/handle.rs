@@ -46,7 +46,7 @@ pub(super) struct Shared<K, V> {
     pub(super) clock: Clock,
     store: Store<K, V>,
     pub(super) flights: Arc<Flights<K, V>>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) counters: Counters,
     pub(super) load_time: Histogram,
     random: Random,
     weigh: Option<Weigh<K, V>>,
@@ -101,14 +101,13 @@ where
     }
 
     fn build(config: CacheConfig, expected: u64, weigh: Option<Weigh<K, V>>) -> Self {
-        let counters = Arc::new(Counters::new());
         Self {
             shared: Arc::new(Shared {
                 config,
                 clock: Clock::system(),
-                store: Store::new(&config, weigh.is_some(), expected, counters.clone()),
+                store: Store::new(&config, weigh.is_some(), expected),
                 flights: Arc::new(Flights::new()),
-                counters,
+                counters: Counters::new(),
                 load_time: Histogram::new(),
                 random: Random::from_entropy(),
                 weigh,
@@ -189,7 +188,7 @@ where
         let shared = &self.shared;
         shared.flights.detach(&key);
         if let Some(entry) = shared.entry(&key, Some(value), keep) {
-            drop(shared.store.put(key, entry));
+            drop(shared.counted(shared.store.put(key, entry)));
         }
     }
 
@@ -375,7 +374,7 @@ where
     /// Keeps what was loaded in place of what was there; without an entry, what was there goes.
     pub(super) fn keep(&self, key: K, entry: Option<Entry<V>>) -> (Evicted<K, V>, Option<V>) {
         match entry {
-            Some(entry) => (self.store.put(key, entry), None),
+            Some(entry) => (self.counted(self.store.put(key, entry)), None),
             None => (Evicted::default(), self.store.remove(&key)),
         }
     }
@@ -383,7 +382,12 @@ where
     /// Notes at an entry that loading it has just failed.
     pub(super) fn pause(&self, key: K, mut entry: Entry<V>) -> Evicted<K, V> {
         entry.stamps = entry.stamps.paused(&self.config, self.clock.coarse());
-        self.store.replace(key, entry)
+        self.counted(self.store.replace(key, entry))
+    }
+
+    fn counted(&self, evicted: Evicted<K, V>) -> Evicted<K, V> {
+        self.counters.add(count::EVICTED, evicted.count());
+        evicted
     }
 
     #[inline]

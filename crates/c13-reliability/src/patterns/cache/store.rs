@@ -8,7 +8,6 @@ use crate::time::Tick;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 use std::cell::Cell;
 use std::hash::Hash;
-use std::sync::Arc;
 
 /// The numbers of the cache's counters.
 pub(super) mod count {
@@ -40,10 +39,11 @@ impl<K, F: Form> Weighter<K, F> for ByWeight {
     }
 }
 
+/// Hands over what is evicted, so that it is counted and dropped after the map's lock.
 #[derive(Clone, Debug)]
-pub(super) struct CountEvictions(Arc<Counters>);
+pub(super) struct HandOver;
 
-/// What was evicted: dropped by whoever evicted it, after the map's lock.
+/// What was evicted: counted and dropped by whoever evicted it.
 pub(super) struct Evicted<K, V> {
     first: Option<(K, Entry<V>)>,
     rest: Vec<(K, Entry<V>)>,
@@ -58,11 +58,17 @@ impl<K, V> Default for Evicted<K, V> {
     }
 }
 
-impl<K, F: Form> Lifecycle<K, F> for CountEvictions {
+impl<K, V> Evicted<K, V> {
+    /// How many entries.
+    pub(super) fn count(&self) -> u64 {
+        u64::from(self.first.is_some()) + self.rest.len() as u64
+    }
+}
+
+impl<K, F: Form> Lifecycle<K, F> for HandOver {
     type RequestState = Evicted<K, F::Value>;
 
     fn on_evict(&self, evicted: &mut Self::RequestState, key: K, entry: F) {
-        self.0.add(count::EVICTED, 1);
         let gone = (key, entry.entry());
         if evicted.first.is_none() {
             evicted.first = Some(gone);
@@ -72,7 +78,7 @@ impl<K, F: Form> Lifecycle<K, F> for CountEvictions {
     }
 }
 
-type Map<K, F> = quick_cache::sync::Cache<K, F, ByWeight, DefaultHashBuilder, CountEvictions>;
+type Map<K, F> = quick_cache::sync::Cache<K, F, ByWeight, DefaultHashBuilder, HandOver>;
 
 /// The entries of one cache, bounded by their number or their weight; in the smallest form that its settings allow.
 pub(super) enum Store<K, V> {
@@ -94,14 +100,14 @@ macro_rules! with {
 
 impl<K: Eq + Hash, V: Clone> Store<K, V> {
     /// A store for a cache of these settings, with room for as many entries as are expected.
-    pub(super) fn new(config: &CacheConfig, weighed: bool, expected: u64, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(config: &CacheConfig, weighed: bool, expected: u64) -> Self {
         let capacity = config.capacity;
         if weighed || config.idle.is_some() || config.refresh_after.is_some() {
-            Self::Whole(map(capacity, expected, counters))
+            Self::Whole(map(capacity, expected))
         } else if config.ttl.is_some() {
-            Self::Dated(map(capacity, expected, counters))
+            Self::Dated(map(capacity, expected))
         } else {
-            Self::Bare(map(capacity, expected, counters))
+            Self::Bare(map(capacity, expected))
         }
     }
 
@@ -165,8 +171,7 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
     }
 }
 
-fn map<K: Eq + Hash, F: Form>(capacity: u64, expected: u64, counters: Arc<Counters>) -> Map<K, F> {
+fn map<K: Eq + Hash, F: Form>(capacity: u64, expected: u64) -> Map<K, F> {
     let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-    let (hasher, evictions) = (DefaultHashBuilder::default(), CountEvictions(counters));
-    Map::with(expected, capacity, ByWeight, hasher, evictions)
+    Map::with(expected, capacity, ByWeight, DefaultHashBuilder::default(), HandOver)
 }
