@@ -105,7 +105,7 @@ impl<V: Clone> Form for Entry<V> {
 
 /// The value alone: for caches in which nothing is timed.
 #[derive(Clone, Debug)]
-pub(super) struct Bare<V>(Slot<V>);
+pub(super) struct Bare<V>(pub(super) Slot<V>);
 
 impl<V: Clone> Form for Bare<V> {
     type Value = V;
@@ -123,7 +123,7 @@ impl<V: Clone> Form for Bare<V> {
     fn fresh(self, _: impl FnOnce() -> Tick) -> Result<V, Entry<V>> {
         match self.0 {
             Slot::Value(value) => Ok(value),
-            Slot::Whole(entry) => Err(Arc::unwrap_or_clone(entry)),
+            Slot::Whole(entry) => Err(whole(entry)),
         }
     }
 
@@ -173,7 +173,7 @@ impl<V: Clone> Form for Dated<V> {
 /// A value, or a whole entry elsewhere. Where the type of the value leaves a bit pattern unused, as `Bytes` and `Arc` do,
 /// it takes no more room than the value.
 #[derive(Clone, Debug)]
-enum Slot<V> {
+pub(super) enum Slot<V> {
     Value(V),
     Whole(Arc<Entry<V>>),
 }
@@ -199,7 +199,7 @@ impl<V: Clone> Slot<V> {
                 stamps,
                 aside: None,
             },
-            Self::Whole(entry) => Arc::unwrap_or_clone(entry),
+            Self::Whole(entry) => whole(entry),
         }
     }
 
@@ -215,6 +215,12 @@ impl<V: Clone> Slot<V> {
             Self::Whole(entry) => entry.view(),
         }
     }
+}
+
+/// An entry that lay elsewhere. Not inlined, to keep the way of a plain hit short.
+#[inline(never)]
+pub(super) fn whole<V: Clone>(entry: Arc<Entry<V>>) -> Entry<V> {
+    Arc::unwrap_or_clone(entry)
 }
 
 /// When an entry was last read, and for how long it may go unread.

@@ -5,9 +5,9 @@ use super::entry::{Bare, Dated, Entry, Form, View};
 use super::state::Stamps;
 use crate::sync::StripedCounter;
 use crate::time::Tick;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 use std::cell::Cell;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 /// The numbers of the cache's counters.
 pub(super) mod count {
@@ -78,7 +78,25 @@ impl<K, F: Form> Lifecycle<K, F> for HandOver {
     }
 }
 
-type Map<K, F> = quick_cache::sync::Cache<K, F, ByWeight, DefaultHashBuilder, HandOver>;
+/// A key that [`Cache::get`](super::Cache::get) looks for. Its own type, so that the map's lookup is compiled for this one
+/// caller and into it; what other reads share with each other is called, and hands over by way of memory.
+pub(super) struct Sought<'a, K>(pub(super) &'a K);
+
+impl<K: Hash> Hash for Sought<'_, K> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<K: Eq> Equivalent<K> for Sought<'_, K> {
+    #[inline]
+    fn equivalent(&self, key: &K) -> bool {
+        self.0 == key
+    }
+}
+
+pub(super) type Map<K, F> = quick_cache::sync::Cache<K, F, ByWeight, DefaultHashBuilder, HandOver>;
 
 /// The entries of one cache, bounded by their number or their weight; in the smallest form that its settings allow.
 pub(super) enum Store<K, V> {
