@@ -69,6 +69,13 @@ impl Limit {
     /// The attempt's own limit from now, or the end of the call where that is sooner.
     #[inline(always)]
     fn from(now: Tick, own: Length, end: End) -> Self {
+        if own.is_none() {
+            return Self {
+                at: end.at,
+                attempt: now,
+                call: end.is_some().then_some(end.since),
+            };
+        }
         let own = own.after(now);
         Self {
             at: own.min(end.at),

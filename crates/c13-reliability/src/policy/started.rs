@@ -118,7 +118,7 @@ impl Started {
         }
         if entrance <= Entrance::Limit
             && let Some(limit) = &parts.limit
-            && limit.try_pass().is_err()
+            && !limit.passes()
         {
             return Err(Halt::Wait(Entrance::Limit));
         }

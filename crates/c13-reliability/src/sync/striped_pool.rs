@@ -102,7 +102,12 @@ impl StripedPool {
 
     #[inline]
     fn at(&self, stripe: usize) -> &Stripe {
-        &self.stripes[stripe.min(self.stripes.len() - 1)]
+        self.stripes.get(stripe).unwrap_or_else(|| self.last())
+    }
+
+    #[cold]
+    fn last(&self) -> &Stripe {
+        self.stripes.last().expect("there is a stripe for all")
     }
 }
 
