@@ -77,7 +77,8 @@ where
 {
     type Output = Result<T, TimeoutError<E>>;
 
-    #[inline]
+    // Always inlined: a result that is handed on through memory costs more than all the rest.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         if let StageProjection::New = this.stage.as_mut().project() {
