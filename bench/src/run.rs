@@ -1,6 +1,7 @@
 //! A run: several passes over all cases in turn, so that what drifts, drifts for everybody.
 
 use crate::case::Case;
+use crate::measure::quiet;
 use crate::measure::stamp::{Scale, pin, processors};
 use crate::measure::time::{self, Plan, Times};
 use crate::measure::{allocations, instructions};
@@ -97,6 +98,7 @@ pub(crate) fn times(cases: &[&Case], length: Length) -> Results {
     };
     pin(1);
     let scale = Scale::measure();
+    quiet::learn();
     let plan = Plan {
         batches,
         singles,
@@ -123,14 +125,16 @@ pub(crate) fn times(cases: &[&Case], length: Length) -> Results {
         ..Figures::default()
     };
     Results {
-        machine: machine(passes),
+        machine: machine(passes, &seen),
         cases: cases.iter().map(|case| (case.name.clone(), figures(case))).collect(),
         others: BTreeMap::new(),
     }
 }
 
 /// What a reader must know of the machine and the run.
-fn machine(passes: usize) -> BTreeMap<String, String> {
+fn machine(passes: usize, seen: &BTreeMap<(&str, usize), Vec<Times>>) -> BTreeMap<String, String> {
+    let measured = seen.values().flatten().count();
+    let disturbed = seen.values().flatten().filter(|times| !times.quiet).count();
     let first = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().ok()?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -146,6 +150,10 @@ fn machine(passes: usize) -> BTreeMap<String, String> {
         ("compiler", first("rustc", &["--version"])),
         ("day", first("date", &["+%Y-%m-%d"])),
         ("passes", Some(passes.to_string())),
+        (
+            "disturbed throughout",
+            Some(format!("{disturbed} of {measured} measurements")),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))

@@ -1,5 +1,6 @@
 //! Nanoseconds: batches for the mean, single calls for the percentiles, one thread and two.
 
+use super::quiet;
 use super::stamp::{self, Scale};
 use crate::case::{Case, Runner};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// How long a batch takes: long against the clock's reading, short against the scheduler's slice.
 const BATCH: Duration = Duration::from_micros(20);
+/// So many batches are a slice, which counts if nobody disturbed the processor before it and after it.
+const SLICE: u64 = 10;
+/// How many times as long as planned a case is measured at most, to find slices that count.
+const PATIENCE: u32 = 4;
 const WARM_UP: Duration = Duration::from_millis(10);
 const BUFFER: usize = 1_000;
 
@@ -28,6 +33,8 @@ pub(crate) struct Plan {
 pub(crate) struct Times {
     /// Nanoseconds a call and thread, the mean over the batches.
     pub(crate) mean: f64,
+    /// Whether enough of it was measured while nobody disturbed it; else the mean is that of all batches.
+    pub(crate) quiet: bool,
     /// Nanoseconds that half of the calls stayed within, each timed alone.
     pub(crate) p50: f64,
     /// Nanoseconds that 99 of 100 stayed within.
@@ -40,13 +47,19 @@ pub(crate) fn measure(case: &Case, threads: usize, plan: Plan) -> Times {
     stamp::pin(1);
     let batch = calibrate(&mut *runners[0]);
     let means = on_threads(&mut runners, |runner, stop| {
-        let (start, mut calls) = (Instant::now(), 0);
+        let (start, mut all, mut undisturbed) = (Instant::now(), Spent::default(), Spent::default());
+        let mut quiet_before = quiet::look();
         loop {
-            runner.batch(batch);
-            calls += batch;
-            let elapsed = start.elapsed();
-            if over(elapsed >= plan.batches, stop) {
-                return elapsed.as_nanos() as f64 / calls as f64;
+            let slice = Spent::in_slice(runner, batch);
+            let quiet_after = quiet::look();
+            all.add(slice);
+            if quiet_before && quiet_after {
+                undisturbed.add(slice);
+            }
+            quiet_before = quiet_after;
+            let enough = undisturbed.time >= plan.batches || start.elapsed() >= plan.batches * PATIENCE;
+            if over(enough, stop) {
+                return Mean::of(all, undisturbed);
             }
         }
     });
@@ -65,9 +78,57 @@ pub(crate) fn measure(case: &Case, threads: usize, plan: Plan) -> Times {
     ticks.sort_unstable();
     let quantile = |share: f64| plan.scale.nanos(ticks[((ticks.len() - 1) as f64 * share) as usize]);
     Times {
-        mean: means.iter().sum::<f64>() / threads as f64,
+        mean: means.iter().map(|mean| mean.nanos).sum::<f64>() / threads as f64,
+        quiet: means.iter().all(|mean| mean.quiet),
         p50: quantile(0.5),
         p99: quantile(0.99),
+    }
+}
+
+/// What some batches took.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    time: Duration,
+    calls: u64,
+}
+
+impl Spent {
+    fn in_slice(runner: &mut dyn Runner, batch: u64) -> Self {
+        let start = Instant::now();
+        for _ in 0..SLICE {
+            runner.batch(batch);
+        }
+        Self {
+            time: start.elapsed(),
+            calls: batch * SLICE,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.time += other.time;
+        self.calls += other.calls;
+    }
+
+    fn nanos_per_call(self) -> f64 {
+        self.time.as_nanos() as f64 / self.calls as f64
+    }
+}
+
+/// Nanoseconds a call, and whether nobody disturbed them.
+struct Mean {
+    nanos: f64,
+    quiet: bool,
+}
+
+impl Mean {
+    /// That of the undisturbed batches, if they are more than a few.
+    fn of(all: Spent, undisturbed: Spent) -> Self {
+        let quiet = undisturbed.time >= BATCH * SLICE as u32 * 10;
+        let counted = if quiet { undisturbed } else { all };
+        Self {
+            nanos: counted.nanos_per_call(),
+            quiet,
+        }
     }
 }
 
