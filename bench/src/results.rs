@@ -34,7 +34,7 @@ pub(crate) struct Figures {
 /// The medians over the passes of a run, and how far the passes lay apart.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Spread {
-    /// Of the undisturbed passes, the one in the middle.
+    /// Of the undisturbed passes, or else of all, the one in the middle.
     pub(crate) median: Times,
     /// The lowest mean of a pass.
     pub(crate) lowest: f64,
@@ -42,14 +42,11 @@ pub(crate) struct Spread {
     pub(crate) highest: f64,
 }
 
-/// So many undisturbed passes stand for a case; where there are fewer, all passes do.
-const ENOUGH: usize = 3;
-
 impl Spread {
     /// Sums the passes up.
     pub(crate) fn of(passes: &[Times]) -> Option<Self> {
         let undisturbed: Vec<Times> = passes.iter().copied().filter(|pass| pass.quiet).collect();
-        let quiet = undisturbed.len() >= ENOUGH;
+        let quiet = !undisturbed.is_empty();
         let counted = if quiet { &undisturbed } else { passes };
         let middle = |pick: fn(&Times) -> f64| median(&mut counted.iter().map(pick).collect::<Vec<_>>());
         let means = || passes.iter().map(|pass| pass.mean);
