@@ -71,8 +71,13 @@ pub(super) struct Refusal(u64);
 impl Refusal {
     const UNKNOWN: Self = Self(u64::MAX);
 
-    fn until(at: Tick, now: Tick) -> Self {
-        Self(at.as_nanos().saturating_sub(now.as_nanos()))
+    /// That of a circuit in `state` at `now`, which refuses every call until `until`.
+    #[inline]
+    fn of(state: CircuitState, until: Tick, now: Tick) -> Self {
+        match state {
+            CircuitState::Open => Self(until.as_nanos().saturating_sub(now.as_nanos())),
+            _ => Self::UNKNOWN,
+        }
     }
 }
 
@@ -164,13 +169,16 @@ impl Shared {
         // Relaxed: the load of the word before it makes sure that this is at least as new as the word.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
         if now < until {
-            self.counts.add(REJECTED, 1);
-            return Err(match word.state() {
-                CircuitState::Open => Refusal::until(until, now),
-                _ => Refusal::UNKNOWN,
-            });
+            return Err(self.refuse(Refusal::of(word.state(), until, now)));
         }
         self.ask_machine(now)
+    }
+
+    /// Counts a refusal.
+    #[inline]
+    fn refuse(&self, refusal: Refusal) -> Refusal {
+        self.counts.add(REJECTED, 1);
+        refusal
     }
 
     /// Whether every call is refused now, whoever asks.
@@ -183,11 +191,10 @@ impl Shared {
     /// Refuses a call that was told before that it would be.
     #[cfg(feature = "tower")]
     pub(super) fn refuse_unasked(&self) -> Rejected {
-        let open = self.word().state() == CircuitState::Open;
+        let state = self.word().state();
         // Relaxed: as in `admit_in_full`.
         let until = Tick::from_nanos(self.front.refuses_until.load(Ordering::Relaxed));
-        self.counts.add(REJECTED, 1);
-        Rejected::new(Layer::CircuitBreaker, open.then(|| until - self.clock.now()))
+        self.refuse(Refusal::of(state, until, self.clock.now())).into()
     }
 
     #[cold]
@@ -204,8 +211,8 @@ impl Shared {
                 started: if word.measured() { now } else { UNTIMED },
             }),
             Err(retry_after) => {
-                self.counts.add(REJECTED, 1);
-                Err(retry_after.map_or(Refusal::UNKNOWN, |wait| Refusal(nanos(wait))))
+                let refusal = retry_after.map_or(Refusal::UNKNOWN, |wait| Refusal(nanos(wait)));
+                Err(self.refuse(refusal))
             }
         }
     }
