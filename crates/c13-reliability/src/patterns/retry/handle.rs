@@ -257,20 +257,14 @@ impl RetryExecutor {
     #[inline]
     #[must_use]
     pub fn begin(&self) -> RetryState {
-        let mut state = RetryState::new();
-        self.begin_at(&mut state);
-        state
-    }
-
-    /// As [`begin`](RetryExecutor::begin), for a state that is new.
-    #[inline]
-    pub(crate) fn begin_at(&self, state: &mut RetryState) {
         if let Some(budget) = &self.budget {
             budget.deposit();
         }
+        let mut state = RetryState::new();
         if let Some(limit) = self.config.total_limit {
             state.stop_at(self.limit(limit));
         }
+        state
     }
 
     #[inline(never)]
