@@ -9,7 +9,7 @@ use crate::error::Layer;
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::adaptive;
 use crate::patterns::retry::{Decision, GiveUp, RetryExecutor, RetryState, Verdict};
-use crate::time::{Elapsed, Tick};
+use crate::time::Elapsed;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl<'a, E> Call<'a, E> {
             return Err(self.over());
         }
         if let Some(limiter) = &self.parts.rate_limit {
-            let limited = limiter.try_acquire_at(self.now(), 1);
+            let limited = limiter.try_acquire_at(self.progress.started.time(self.parts), 1);
             limited.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after()))?;
         }
         if let Some(limit) = &self.parts.limit {
@@ -121,11 +121,6 @@ impl<'a, E> Call<'a, E> {
 
     fn retrying(&self) -> Option<&'a RetryExecutor> {
         self.progress.started.retry(self.parts)
-    }
-
-    /// The time: the one that was read for all layers as long as nothing has taken any.
-    fn now(&self) -> Tick {
-        self.progress.started.now.unwrap_or_else(|| self.parts.clock.now())
     }
 
     /// Something takes time from here on.

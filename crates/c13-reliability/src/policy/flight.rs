@@ -104,13 +104,11 @@ impl<'a, E> Flight<'a, E> {
     /// Polls the first attempt again.
     fn poll<Fut, T, R>(
         &mut self,
-        limit: &Limit,
+        limit: Limit,
         rules: &R,
-        mut first: Pin<&mut Option<Fut>>,
-        timer: Pin<&mut Option<Sleep>>,
+        (mut first, timer): (Pin<&mut Option<Fut>>, Pin<&mut Option<Sleep>>),
         cx: &mut Context<'_>,
-        step: &mut Option<Step<T, E>>,
-    ) -> Option<T>
+    ) -> Step<T, E>
     where
         Fut: Future<Output = Result<T, E>>,
         R: Rules<T, E>,
@@ -120,39 +118,23 @@ impl<'a, E> Flight<'a, E> {
             .as_mut()
             .as_pin_mut()
             .expect("an attempt is there until it is over");
-        let Poll::Ready(result) = poll_within(parts, limit, future, cx) else {
-            *step = Some(match limit.poll_end(&parts.clock, timer, cx) {
-                Ending::NotYet => self.wait(*limit),
-                Ending::Over(outcome) => {
-                    if let Some(permit) = self.permit.take() {
-                        permit.record(outcome);
-                    }
-                    first.set(None);
-                    self.step(Err(Stop::Cut(Cut::TimedOut(*limit))), rules)
-                }
-            });
-            return None;
+        let (outcome, ended) = match poll_within(parts, &limit, future, cx) {
+            Poll::Ready(result) => (rules.outcome(&result), Some(result)),
+            Poll::Pending => match limit.poll_end(&parts.clock, timer, cx) {
+                Ending::NotYet => return self.wait(limit),
+                Ending::Over(outcome) => (outcome, None),
+            },
         };
-        if let Some(permit) = &mut self.permit {
-            permit.tell(rules.outcome(&result));
+        if let Some(permit) = self.permit.take() {
+            permit.record(outcome);
         }
         // What is over is dropped before its place is given back, and before anything else begins.
         first.set(None);
-        let verdict = rules.verdict(&result);
-        match result {
-            Ok(value) if verdict == Verdict::Final && !matches!(self.place, Some(Place::Adaptive(_))) => {
-                self.call.finish(None);
-                self.open.close();
-                self.place = None;
-                Some(value)
-            }
-            result => {
-                // It was told.
-                self.permit = None;
-                *step = Some(self.step(judge(verdict, result), rules));
-                None
-            }
-        }
+        let ended = match ended {
+            Some(result) => judge(rules.verdict(&result), result),
+            None => Err(Stop::Cut(Cut::TimedOut(limit))),
+        };
+        self.step(ended, rules)
     }
 
     /// The call was late before it began.
@@ -277,17 +259,15 @@ impl<E> Suspended<E> {
     pub(super) fn poll<Fut, T, R>(
         &mut self,
         rules: &R,
-        first: Pin<&mut Option<Fut>>,
-        timer: Pin<&mut Option<Sleep>>,
+        places: (Pin<&mut Option<Fut>>, Pin<&mut Option<Sleep>>),
         cx: &mut Context<'_>,
-        step: &mut Option<Step<T, E>>,
-    ) -> Option<T>
+    ) -> Step<T, E>
     where
         Fut: Future<Output = Result<T, E>>,
         R: Rules<T, E>,
     {
         let (mut flight, limit) = self.resume();
-        flight.poll(&limit, rules, first, timer, cx, step)
+        flight.poll(limit, rules, places, cx)
     }
 }
 

@@ -10,8 +10,10 @@ pub(super) trait AnyLimit: Send + Sync {
     /// Counts a call if that can be decided at once.
     fn try_pass(&self) -> Result<(), Rejected>;
 
-    /// Counts a call, if that can be done at once: whether it was.
-    fn passes(&self) -> bool;
+    /// As [`try_pass`](Self::try_pass): whether it was counted. Apart, so that nothing else is handed over.
+    fn passes(&self) -> bool {
+        self.try_pass().is_ok()
+    }
 
     /// Counts a call, and may wait or ask somebody else.
     fn pass(&self) -> Pin<Box<dyn Future<Output = Result<(), Rejected>> + Send + '_>>;
@@ -26,16 +28,6 @@ where
         let permit = self.try_admit().map_err(Into::into)?;
         permit.record(Outcome::Ignored);
         Ok(())
-    }
-
-    fn passes(&self) -> bool {
-        match self.try_admit() {
-            Ok(permit) => {
-                permit.record(Outcome::Ignored);
-                true
-            }
-            Err(_) => false,
-        }
     }
 
     fn pass(&self) -> Pin<Box<dyn Future<Output = Result<(), Rejected>> + Send + '_>> {

@@ -100,37 +100,27 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         let Some((operation, rules)) = this.given else {
             let rest = this.rest.as_mut().expect("a call was polled after it was over");
             return rest.as_mut().poll(cx);
         };
-        let mut step = None;
-        let value = if let Some(suspended) = this.under_way.as_mut() {
-            let value = suspended.poll(rules, this.first.as_mut(), this.timer, cx, &mut step);
-            if value.is_some() {
-                *this.under_way = None;
-            }
-            value
+        let places = (this.first, this.timer);
+        let step = if let Some(suspended) = this.under_way.as_mut() {
+            suspended.poll(rules, places, cx)
         } else {
             let parts = this.policy.parts();
             let started = Started::now(&parts, this.deadline.as_ref(), R::REPEATS);
-            let (caller, places) = ((operation, &*rules), (this.first.as_mut(), this.timer));
             let mut left = None;
-            let value = start(&parts, started, caller, places, cx, &mut left);
-            if value.is_none()
-                && let Some(left) = left
-            {
-                *this.under_way = Some(Suspended::new(parts, left.progress));
-                step = Some(left.step);
+            if let Some(value) = start(&parts, started, (operation, &*rules), places, cx, &mut left) {
+                *this.given = None;
+                return Poll::Ready(Ok(value));
             }
-            value
+            let left = left.expect("without a value the call has left");
+            *this.under_way = Some(Suspended::new(parts, left.progress));
+            left.step
         };
-        if let Some(value) = value {
-            *this.given = None;
-            return Poll::Ready(Ok(value));
-        }
-        match step.expect("without a value there is a step") {
+        match step {
             Step::Over(result) => {
                 (*this.given, *this.under_way) = (None, None);
                 Poll::Ready(result)

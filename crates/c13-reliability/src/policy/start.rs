@@ -119,10 +119,18 @@ fn put_aside(what: u8, permit: <CircuitBreaker as Suspend>::Ticket) -> Held {
 #[cold]
 #[inline(never)]
 fn give_back(parts: &Parts, what: u8, permit: <CircuitBreaker as Suspend>::Ticket) {
-    let mut progress = Progress::<()>::of(Started::NOWHERE);
-    drop(Flight::resumed(parts, &mut progress, put_aside(what, permit)));
-    if let Some(retry) = &parts.retry
-        && what & OPENED != 0
+    if what & PERMIT != 0
+        && let Some(breaker) = &parts.circuit_breaker
+    {
+        drop(breaker.resume(permit));
+    }
+    if what & PLACE != 0
+        && let Some(bulkhead) = &parts.bulkhead
+    {
+        drop(bulkhead.resume(Default::default()));
+    }
+    if what & OPENED != 0
+        && let Some(retry) = &parts.retry
     {
         retry.leave(what & BEGUN != 0);
     }

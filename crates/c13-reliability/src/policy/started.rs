@@ -83,14 +83,6 @@ impl End {
 }
 
 impl Started {
-    /// At no time, and without an end.
-    pub(super) const NOWHERE: Self = Self {
-        end: End::NONE,
-        now: None,
-        attempts: 0,
-        repeats: true,
-    };
-
     /// A call that begins: looks at the clock once for all layers, if any of them needs the time. Only one that `repeats`
     /// has retry and hedge.
     #[inline(always)]
@@ -137,6 +129,12 @@ impl Started {
         self.pass_rate_limit(parts)
     }
 
+    /// The time: the one that was read for all layers as long as nothing has taken any.
+    #[inline(always)]
+    pub(super) fn time(&self, parts: &Parts) -> Tick {
+        self.now.unwrap_or_else(|| parts.clock.now())
+    }
+
     /// Passes the rate limit at once, if there is one.
     #[inline(always)]
     fn pass_rate_limit(&self, parts: &Parts) -> Result<(), Halt> {
@@ -146,8 +144,7 @@ impl Started {
         if parts.rate_limit_waits && limiter.peek(1).is_err() {
             return Err(Halt::Wait(Entrance::RateLimit));
         }
-        let now = self.now.unwrap_or_else(|| parts.clock.now());
-        match limiter.try_acquire_at(now, 1) {
+        match limiter.try_acquire_at(self.time(parts), 1) {
             Ok(()) => Ok(()),
             Err(refused) => Err(Halt::Refused(Layer::RateLimit, refused.retry_after())),
         }
