@@ -115,10 +115,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "policy of five: timeout, retry, breaker, limiter, bulkhead",
         ours: &[
             ("policy/five", Nanos(35.0, Some(80.0))),
-            (
-                "policy/five, sharded limiter and leased bulkhead",
-                Nanos(40.0, Some(45.0)),
-            ),
+            ("policy/five, sharded limiter", Nanos(40.0, Some(45.0))),
         ],
         peers: &[
             "policy/tokio, backon, recloser and governor by hand",
@@ -143,8 +140,8 @@ pub(crate) const FURTHER: &[Row] = &[
     Row {
         title: "bulkhead, in and out",
         ours: &[
+            ("bulkhead/permit", Nanos(8.0, Some(10.0))),
             ("bulkhead/call", Nanos(8.0, None)),
-            ("bulkhead/leased, permit", Nanos(8.0, Some(10.0))),
         ],
         peers: &[],
     },

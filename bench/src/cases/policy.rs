@@ -29,9 +29,8 @@ pub(crate) fn add(cases: &mut Cases) {
     add_one(cases, "policy/five", || {
         Policy::new(FIVE).expect("the settings are good")
     });
-    let leased = FOUR.bulkhead(BulkheadConfig::new(1_000).leased(true));
-    add_one(cases, "policy/five, sharded limiter and leased bulkhead", move || {
-        let policy = Policy::new(leased).expect("the settings are good");
+    add_one(cases, "policy/five, sharded limiter", || {
+        let policy = Policy::new(FOUR).expect("the settings are good");
         policy.limit_by(ShardedRateLimiter::new(1_000_000_000, 1e9));
         policy
     });

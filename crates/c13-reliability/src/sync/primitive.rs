@@ -10,7 +10,7 @@ use loom::sync as imp;
 #[cfg(not(c13_loom))]
 use std::sync as imp;
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 /// A load that takes part in the one order of all `SeqCst` operations.
 ///
@@ -36,6 +36,15 @@ pub(crate) type MutexGuard<'a, T> = imp::MutexGuard<'a, T>;
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(imp::Mutex::new(value))
+    }
+
+    /// The lock, unless somebody has it.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ const STRIPES: usize = if cfg!(c13_loom) { 3 } else { OWNED + 1 };
 
 /// Tokens on stripes, one stripe for each of 64 threads and one for all others.
 ///
-/// In contrast to a `StripedStock`, whoever has no token at hand may take those of others, so that none is out of reach;
+/// In contrast to a `StripedStock`, whoever has no token at hand may take those of all others, so that none is out of reach;
 /// in return, every change is a locked instruction, on a line that is nearly always the thread's own. Tokens are neither
 /// made nor lost here: what is put is what can be taken. When a thread ends, its tokens stay for the others.
 ///
@@ -61,27 +61,33 @@ impl StripedPool {
         slot::current()
     }
 
-    /// Takes up to `most` tokens from a stripe, and says how many.
-    #[inline]
-    pub(crate) fn take(&self, stripe: usize, most: u64) -> u64 {
-        self.at(stripe).take(most)
+    /// How many threads have a stripe of their own, or had one at the same time, at most.
+    pub(crate) fn used() -> u32 {
+        // There are 64.
+        slot::used() as u32
     }
 
-    /// Puts `n` tokens on a stripe, and says how many lie there now.
+    /// How many tokens lie on a stripe.
+    #[inline]
+    pub(crate) fn at_hand(&self, stripe: usize) -> u64 {
+        // Relaxed: others take some at any time.
+        self.at(stripe).0.load(Ordering::Relaxed)
+    }
+
+    /// Takes a token from a stripe, if one lies there.
+    #[inline]
+    pub(crate) fn take(&self, stripe: usize) -> bool {
+        self.at(stripe).take(1) > 0
+    }
+
+    /// Puts a token on a stripe.
     ///
     /// It comes before everything that this thread does next, in the order in which [`take_all`](Self::take_all) comes
     /// after everything that its thread did before.
     #[inline]
-    pub(crate) fn put(&self, stripe: usize, n: u64) -> u64 {
-        // SeqCst: as said above; and it publishes what was done with the tokens.
-        self.at(stripe).0.fetch_add(n, Ordering::SeqCst) + n
-    }
-
-    /// Takes a token from any stripe. Those that are moved meanwhile may be missed. Complexity: O(threads, at most 65).
-    pub(crate) fn take_any(&self) -> bool {
-        let (shared, owned) = self.stripes.split_last().expect("there is a stripe for all");
-        let used = slot::used().min(owned.len());
-        owned[..used].iter().chain([shared]).any(|stripe| stripe.take(1) > 0)
+    pub(crate) fn put(&self, stripe: usize) {
+        // SeqCst: as said above; and it publishes what was done with the token.
+        self.at(stripe).0.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Takes all tokens from all stripes, and says how many. Complexity: O(stripes).
@@ -112,46 +118,41 @@ mod tests {
     use crate::sync::Random;
 
     #[test]
-    fn what_is_put_is_what_can_be_taken_from_wherever_it_lies() {
+    fn what_is_put_is_what_can_be_taken() {
         let pool = StripedPool::new();
-        assert_eq!((pool.put(3, 5), pool.put(64, 2), pool.put(1_000, 1)), (5, 2, 3));
-        assert_eq!((pool.take(3, 2), pool.take(4, 2), pool.total()), (2, 0, 6));
-        assert_eq!((pool.take(3, 9), pool.take(3, 1)), (3, 0));
-        assert!(pool.take_any());
-        assert_eq!((pool.take_all(), pool.take_any(), pool.total()), (2, false, 0));
+        for stripe in [3, 3, 3, 64, 1_000] {
+            pool.put(stripe);
+        }
+        assert_eq!((pool.at_hand(3), pool.at_hand(64), pool.at_hand(1_000)), (3, 2, 2));
+        assert_eq!((pool.take(3), pool.take(4), pool.total()), (true, false, 4));
+        assert_eq!((pool.take_all(), pool.take(3), pool.total()), (4, false, 0));
     }
 
     #[test]
-    fn a_thread_without_a_token_finds_those_of_one_that_ended() {
+    fn the_tokens_of_a_thread_that_ended_are_found() {
         let pool = StripedPool::new();
-        std::thread::scope(|scope| scope.spawn(|| pool.put(StripedPool::own(), 1)).join()).expect("it does not panic");
-        assert!(pool.take_any());
-        assert!(!pool.take_any());
+        std::thread::scope(|scope| scope.spawn(|| pool.put(StripedPool::own())).join()).expect("it does not panic");
+        assert_eq!((pool.take_all(), pool.take_all()), (1, 0));
     }
 
     #[test]
     fn threads_that_take_from_one_another_lose_nothing() {
         let pool = StripedPool::new();
-        pool.put(0, 10);
+        (0..10).for_each(|_| pool.put(0));
         std::thread::scope(|scope| {
             for seed in 0..8 {
                 let pool = &pool;
                 scope.spawn(move || {
                     let (random, mut held) = (Random::new(seed), 0);
                     for _ in 0..20_000 {
-                        held += match random.below(4) {
-                            0 => u64::from(pool.take_any()),
-                            1 => pool.take(StripedPool::own(), 2),
-                            2 => pool.take_all(),
-                            _ => {
-                                pool.put(StripedPool::own(), held);
-                                held = 0;
-                                0
-                            }
-                        };
+                        match random.below(3) {
+                            0 => held += u64::from(pool.take(random.below(8) as usize)),
+                            1 => held += pool.take_all(),
+                            _ => (0..std::mem::take(&mut held)).for_each(|_| pool.put(StripedPool::own())),
+                        }
                         assert!(held <= 10, "seed {seed}");
                     }
-                    pool.put(StripedPool::own(), held);
+                    (0..held).for_each(|_| pool.put(0));
                 });
             }
         });

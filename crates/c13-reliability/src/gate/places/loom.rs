@@ -71,24 +71,23 @@ fn a_waiter_is_let_in_by_a_resize_however_they_meet() {
     });
 }
 
-/// Two places that are lent, a stripe for each of two threads.
-fn leased() -> Places {
-    let places = places(2);
-    places.set_leased(true);
+/// Places that are lent, a stripe for each of two threads.
+fn lent(limit: u32) -> Places {
+    let places = places(limit).lent();
+    places.begin_lending();
     places
 }
 
 #[test]
-fn threads_that_borrow_from_one_another_never_exceed_the_limit_and_leave_it_whole() {
+fn threads_that_take_from_one_another_never_exceed_the_limit_and_leave_it_whole() {
     loom::model(|| {
-        let shared = Arc::new((places(1), AtomicU64::new(0)));
-        shared.0.set_leased(true);
+        let shared = Arc::new((lent(1), AtomicU64::new(0)));
         let visit = |stripe: usize, places: &Places, inside: &AtomicU64| {
-            if places.enter_leased(stripe) {
+            if places.enter_lent(stripe) {
                 // Relaxed: only the count matters.
                 assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "nobody else is inside");
                 inside.fetch_sub(1, Ordering::Relaxed);
-                places.leave_leased(stripe);
+                places.leave_lent(stripe);
             }
         };
         let other = shared.clone();
@@ -96,22 +95,41 @@ fn threads_that_borrow_from_one_another_never_exceed_the_limit_and_leave_it_whol
         visit(0, &shared.0, &shared.1);
         handle.join().unwrap();
         assert_eq!((shared.0.in_flight(), shared.0.available()), (0, 1));
-        assert!(shared.0.enter_leased(0) && !shared.0.enter_leased(1));
+        assert!(shared.0.enter_lent(0) && !shared.0.enter_lent(1));
     });
 }
 
 #[test]
-fn a_stripe_that_holds_too_much_gives_back_what_others_come_in_with() {
+fn nobody_is_refused_for_a_place_that_lies_free_while_lending_begins() {
     loom::model(|| {
-        let places = Arc::new(leased());
-        assert!(places.enter_leased(0) && places.enter_leased(0));
+        let places = Arc::new(places(2).lent());
         let other = places.clone();
-        let handle = thread::spawn(move || (0..2).for_each(|_| other.leave_leased(1)));
-        let entered = places.enter_leased(0);
+        let handle = thread::spawn(move || {
+            other.begin_lending();
+            assert!(other.enter_lent(0));
+            other.leave_lent(0);
+            assert!(other.enter_lent(1));
+        });
+        assert!(
+            Places::enter(&*places).map(Place::keep).is_some(),
+            "one of two places is free"
+        );
         handle.join().unwrap();
-        assert_eq!(places.in_flight(), entered.into());
-        assert!(entered || places.enter_leased(0));
-        assert!(places.enter_leased(0) && !places.enter_leased(0));
+        assert_eq!((places.in_flight(), places.available()), (2, 0));
+    });
+}
+
+#[test]
+fn nobody_is_refused_for_a_place_that_lies_free_while_lending_ends() {
+    loom::model(|| {
+        let places = Arc::new(lent(1));
+        assert!(places.enter_lent(0));
+        let other = places.clone();
+        let handle = thread::spawn(move || other.end_lending(&other.lock_switch()));
+        places.leave_lent(0);
+        assert!(Places::enter(&*places).map(Place::keep).is_some(), "the place is free");
+        handle.join().unwrap();
+        assert_eq!((places.in_flight(), places.available()), (1, 0));
     });
 }
 
@@ -120,17 +138,20 @@ fn who_knows_of_a_lower_limit_never_comes_in_above_it() {
     // One place stays in use. The other lies free from the start, or is laid free meanwhile.
     for lies_free in [true, false] {
         loom::model(move || {
-            let shared = Arc::new((leased(), AtomicU64::new(0)));
-            assert!(shared.0.enter_leased(0) && (lies_free || shared.0.enter_leased(0)));
+            let shared = Arc::new((lent(2), AtomicU64::new(0)));
+            assert!(shared.0.enter_lent(0) && shared.0.enter_lent(1));
+            if lies_free {
+                shared.0.leave_lent(1);
+            }
             let other = shared.clone();
             let handle = thread::spawn(move || {
                 let (places, lowered) = (&other.0, &other.1);
                 // Acquire: who sees it knows of the lower limit.
                 let knows = lowered.load(Ordering::Acquire) == 1;
                 if !lies_free {
-                    places.leave_leased(1);
+                    places.leave_lent(1);
                 }
-                let entered = places.enter_leased(1);
+                let entered = places.enter_lent(1);
                 assert!(!(knows && entered), "the other place is in use");
                 entered
             });
@@ -139,7 +160,7 @@ fn who_knows_of_a_lower_limit_never_comes_in_above_it() {
             shared.1.store(1, Ordering::Release);
             let entered = handle.join().unwrap();
             assert_eq!(shared.0.in_flight(), 1 + u32::from(entered));
-            assert!(!shared.0.enter_leased(0));
+            assert!(!shared.0.enter_lent(0));
         });
     }
 }
@@ -147,14 +168,13 @@ fn who_knows_of_a_lower_limit_never_comes_in_above_it() {
 #[test]
 fn a_place_that_is_laid_free_while_somebody_joins_the_line_lets_them_in() {
     loom::model(|| {
-        let places = Arc::new(places(1));
-        places.set_leased(true);
-        assert!(places.enter_leased(0));
+        let places = Arc::new(lent(1));
+        assert!(places.enter_lent(0));
         let other = places.clone();
         let handle = thread::spawn(move || {
             assert!(block_on(Places::admission(&*other)).map(Place::keep).is_ok());
         });
-        places.leave_leased(0);
+        places.leave_lent(0);
         handle.join().unwrap();
         assert_eq!((places.in_flight(), places.available()), (1, 0));
     });
@@ -163,11 +183,11 @@ fn a_place_that_is_laid_free_while_somebody_joins_the_line_lets_them_in() {
 #[test]
 fn no_place_stays_on_a_stripe_when_lending_ends() {
     loom::model(|| {
-        let places = Arc::new(leased());
-        assert!(places.enter_leased(0));
+        let places = Arc::new(lent(2));
+        assert!(places.enter_lent(0));
         let other = places.clone();
-        let handle = thread::spawn(move || other.leave_leased(1));
-        places.set_leased(false);
+        let handle = thread::spawn(move || other.leave_lent(1));
+        places.end_lending(&places.lock_switch());
         handle.join().unwrap();
         assert!(places.enter_by_word() && places.enter_by_word() && !places.enter_by_word());
     });

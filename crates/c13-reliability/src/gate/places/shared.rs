@@ -1,7 +1,7 @@
 //! Places to hold: the word, the queue, and what can be changed while calls run.
 
 use super::admission::{Admission, NoPlace};
-use super::leased::Leases;
+use super::lending::Lending;
 use super::place::Place;
 use super::word::{ONE, WAITING, Word};
 use crate::sync::primitive::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ pub(crate) const MAX_PLACES: u32 = (1 << 31) - 1;
 /// So many calls at a time, and so many in line, first come first served.
 pub(crate) struct Places {
     pub(super) word: Line,
-    pub(super) leases: Leases,
+    pub(super) lending: Lending,
     queue: WaitQueue,
     max_queue: AtomicU64,
     /// In nanoseconds; `u64::MAX` is no limit.
@@ -51,7 +51,7 @@ impl Places {
     pub(crate) fn new(limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
         Self {
             word: Line::new(Word::new(limit).bits()),
-            leases: Leases::new(),
+            lending: Lending::new(),
             queue: WaitQueue::new(),
             max_queue: AtomicU64::new(max_queue.into()),
             max_wait: AtomicU64::new(nanos(max_wait)),
@@ -70,11 +70,8 @@ impl Places {
     /// As [`try_enter`](Self::try_enter), for whatever points to the places, and counts no refusal.
     #[inline]
     pub(crate) fn enter<P: Deref<Target = Self>>(this: P) -> Option<Place<P>> {
-        let entered = if this.is_leased() {
-            this.enter_own()
-        } else {
-            this.enter_by_word()
-        };
+        let era = this.lending.era();
+        let entered = era.is_idle() && this.enter_unless_met() || this.enter_in_full(era);
         entered.then(|| {
             this.counters.add(ENTERED, 1);
             Place::new(this)
@@ -83,7 +80,7 @@ impl Places {
 
     /// Takes a place beyond the limit, for those who are guaranteed one.
     pub(crate) fn enter_beyond(&self) -> Place<&Self> {
-        // AcqRel: as in `leave`.
+        // AcqRel: as in `return_place`.
         self.word.fetch_add(ONE, Ordering::AcqRel);
         self.counters.add(ENTERED, 1);
         Place::new(self)
@@ -113,7 +110,7 @@ impl Places {
     ///
     /// Where places are lent, it is exact as long as none changes hands meanwhile.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.word().taken().saturating_sub(self.leases.free())
+        self.word().taken().saturating_sub(self.lending.free())
     }
 
     /// How many calls may run at a time.
@@ -163,18 +160,18 @@ impl Places {
     /// Gives a place back, and lets the first in line have it.
     #[inline]
     pub(crate) fn leave(&self) {
-        if self.is_leased() {
-            self.leave_own();
+        if self.lending.era().is_idle() {
+            self.return_place();
         } else {
-            self.return_places(1);
+            self.leave_own();
         }
     }
 
-    /// Gives `n` places back to the word, and lets those in line have them.
+    /// Gives a place back to the word, and lets the first in line have it.
     #[inline]
-    pub(super) fn return_places(&self, n: u64) {
+    pub(super) fn return_place(&self) {
         // AcqRel: what was done in a place is seen by who has it next.
-        let before = Word::from_bits(self.word.fetch_sub(n * ONE, Ordering::AcqRel));
+        let before = Word::from_bits(self.word.fetch_sub(ONE, Ordering::AcqRel));
         if before.is_waited_for() {
             self.serve_line();
         }
@@ -182,7 +179,7 @@ impl Places {
 
     /// Lets those in line in, as far as there is room. Apart, so that the way of those whom nobody waits for stays short.
     #[inline(never)]
-    fn serve_line(&self) {
+    pub(super) fn serve_line(&self) {
         self.queue.settle(self);
     }
 
@@ -212,7 +209,19 @@ impl Places {
         self.waited.record(nanos(self.clock.now() - since));
     }
 
-    /// Takes a place from the word.
+    /// Takes a place from the word, if there is one and nobody else changes the word meanwhile.
+    #[inline]
+    fn enter_unless_met(&self) -> bool {
+        let word = self.word();
+        word.admit().is_some_and(|next| {
+            // AcqRel: as in `return_place`. Relaxed on failure: nothing is done with it.
+            self.word
+                .compare_exchange(word.bits(), next.bits(), Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+
+    /// Takes a place from the word. What is looked at after a refusal is not older than the word that refused.
     #[inline]
     pub(super) fn enter_by_word(&self) -> bool {
         self.step(Word::admit)
@@ -226,9 +235,9 @@ impl Places {
 
     pub(super) fn step(&self, mut next: impl FnMut(Word) -> Option<Word>) -> bool {
         let next = |bits| next(Word::from_bits(bits)).map(Word::bits);
-        // AcqRel: as in `leave`. Relaxed on failure: only another guess.
+        // AcqRel: as in `return_place`. Acquire on failure: as promised above.
         self.word
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
             .is_ok()
     }
 }
@@ -250,16 +259,16 @@ impl Owner for Places {
     }
 
     fn give_back(&self, n: u64) {
-        // AcqRel: as in `leave`. The queue serves the next by itself.
+        // AcqRel: as in `return_place`. The queue serves the next by itself.
         self.word.fetch_sub(n * ONE, Ordering::AcqRel);
     }
 
     fn set_waiting(&self, waiting: bool) {
         if waiting {
             // SeqCst: a place given back before this is seen by the `grant` that follows, one on a stripe by the look
-            // there, and who lays one there later sees this. See `leased.rs`.
+            // there, and who lays one there later sees this. See `lending.rs`.
             self.word.fetch_or(WAITING, Ordering::SeqCst);
-            let lent = self.leases.take_back();
+            let lent = self.lending.take_back();
             if lent > 0 {
                 self.give_back(lent);
             }

@@ -1,6 +1,6 @@
 //! What is decided, as a value of one word: how many places are taken, how many there are, and whether anybody is in line.
 
-/// Places that are taken, by calls that run or by threads they are lent to (bits 0 to 31), how many there are (bits 32 to
+/// Places that are taken, by calls that run or because they lie free with a thread they are lent to (bits 0 to 31), how many there are (bits 32 to
 /// 62), and whether anybody is in line (bit 63).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(u64);
@@ -43,11 +43,10 @@ impl Word {
         if self.is_waited_for() { None } else { self.grant() }
     }
 
-    /// Takes places for a thread to have at hand, up to `most`, if there is room and nobody is in line. Says how many.
-    pub(super) fn lend(self, most: u32) -> Option<(Self, u32)> {
+    /// Whether at least half of all places are free, and at least `most` of them, and nobody is in line.
+    pub(super) fn has_to_spare(self, most: u32) -> bool {
         let room = self.limit().saturating_sub(self.taken());
-        let lent = if self.is_waited_for() { 0 } else { room.min(most) };
-        (lent > 0).then(|| (Self(self.0 + u64::from(lent) * ONE), lent))
+        !self.is_waited_for() && room >= most.max(self.limit() / 2)
     }
 
     /// Whether places that are lent may be used: nobody is in line, and no more are taken than there are.
@@ -94,15 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn no_more_places_are_lent_than_there_are_and_none_before_those_in_line() {
-        let word = Word::new(5);
-        let (word, lent) = word.lend(4).unwrap();
-        assert_eq!((lent, word.taken(), word.may_lend()), (4, 4, true));
-        let (word, lent) = word.lend(4).unwrap();
-        assert_eq!((lent, word.taken(), word.lend(4)), (1, 5, None));
+    fn places_are_to_spare_where_many_are_free_and_half_of_all_and_nobody_is_in_line() {
+        let word = |limit, taken| Word::from_bits(Word::new(limit).bits() + taken * ONE);
+        assert!(word(20, 4).has_to_spare(16) && !word(20, 5).has_to_spare(16));
+        assert!(word(100, 50).has_to_spare(16) && !word(100, 51).has_to_spare(16));
+        assert!(!Word::from_bits(word(100, 0).bits() | WAITING).has_to_spare(16));
+    }
+
+    #[test]
+    fn what_is_lent_may_be_used_while_no_more_is_taken_than_there_is_and_nobody_is_in_line() {
+        let word = Word::from_bits(Word::new(5).bits() + 5 * ONE);
         assert!(word.may_lend() && !word.resize(4).may_lend());
-        let waited_for = Word::from_bits(Word::new(5).bits() | WAITING);
-        assert_eq!((waited_for.lend(4), waited_for.may_lend()), (None, false));
+        assert!(!Word::from_bits(Word::new(5).bits() | WAITING).may_lend());
     }
 
     const LARGEST: u32 = LIMIT_MASK as u32;

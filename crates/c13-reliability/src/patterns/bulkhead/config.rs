@@ -23,9 +23,6 @@ pub struct BulkheadConfig {
     pub max_queue: u32,
     /// How long a call may stay in line; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
     pub max_wait: Duration,
-    /// Whether free places are lent to threads a few at a time, so that threads which come and go at once do not fight over
-    /// one word. Default: no. See the [module](super#many-threads) for what it costs.
-    pub leased: bool,
 }
 
 impl BulkheadConfig {
@@ -39,7 +36,6 @@ impl BulkheadConfig {
             max_concurrent,
             max_queue: 0,
             max_wait: Duration::ZERO,
-            leased: false,
         }
     }
 
@@ -48,13 +44,6 @@ impl BulkheadConfig {
     pub const fn queue(mut self, max_queue: u32, max_wait: Duration) -> Self {
         self.max_queue = max_queue;
         self.max_wait = max_wait;
-        self
-    }
-
-    /// Sets whether free places are lent to threads.
-    #[must_use]
-    pub const fn leased(mut self, leased: bool) -> Self {
-        self.leased = leased;
         self
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Lets at most so many calls run at a time, and so many wait in line. Clones are one bulkhead.
 ///
 /// See the [module](super) for what happens to a call. Memory: 16 KB, and 8 KB more from when its places
-/// are first [leased](BulkheadConfig::leased).
+/// are first [lent to threads](super#many-threads).
 #[derive(Clone)]
 pub struct Bulkhead {
     places: Arc<Places>,
@@ -54,9 +54,8 @@ impl Bulkhead {
     pub fn with_config(config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         let places = Places::new(config.max_concurrent, config.max_queue, config.max_wait, clock);
-        places.set_leased(config.leased);
         Ok(Self {
-            places: Arc::new(places),
+            places: Arc::new(places.lent()),
         })
     }
 
@@ -99,7 +98,6 @@ impl Bulkhead {
     pub fn reconfigure(&self, config: BulkheadConfig) -> Result<(), ConfigError> {
         config.validate()?;
         self.places.set_queue(config.max_queue, config.max_wait);
-        self.places.set_leased(config.leased);
         self.places.resize(config.max_concurrent);
         Ok(())
     }
@@ -111,11 +109,10 @@ impl Bulkhead {
             max_concurrent: self.places.limit(),
             max_queue: self.places.max_queue(),
             max_wait: self.places.max_wait().unwrap_or(Duration::MAX),
-            leased: self.places.is_leased(),
         }
     }
 
-    /// How many calls run. Complexity: O(1), and O(threads, at most 65) where places are [leased](BulkheadConfig::leased);
+    /// How many calls run. Complexity: O(1), and O(threads, at most 65) where places are [lent](super#many-threads);
     /// it is then off by those that change hands while they are counted.
     #[must_use]
     pub fn in_flight(&self) -> u32 {

@@ -35,15 +35,14 @@
 //!
 //! # Many threads
 //!
-//! All threads that come and go change one word, which moves from processor to processor. A
-//! [leased](BulkheadConfig::leased) bulkhead lends free places to threads instead, four at a time, and each thread comes and
-//! goes on a line of its own. It is as exact: never more run than may, and a thread that finds no place looks at those of
-//! all others before its call waits or is refused. Only a place that is in another thread's hands at that very moment, on
-//! its way from here to there, can be missed; a batch of four at most for each thread. While anybody is in line nothing is
-//! lent, so that nobody overtakes.
+//! All threads that come and go change one word, which moves from processor to processor. When two threads meet there, and
+//! at least half of the places are free, at least eight for every thread, places are lent: a thread that goes out keeps the
+//! place at hand for the next call that comes in on it, up to eight of them, on a line of its own. A call that finds no
+//! place, neither at hand nor in the word, ends that: all that lies free with any thread is given back, and then it looks
+//! again. So it is exact all the time: never more run than may, and no call waits or is refused while a place is free. While
+//! anybody is in line nothing is lent, so that nobody overtakes.
 //!
-//! It is for limits that are seldom reached, far above four for each thread: near the limit, threads take places from one
-//! another and it is no faster than without. Counting those inside looks at up to 65 lines.
+//! While places are lent, counting those inside looks at up to 65 lines.
 //!
 //! # How it compares
 //!
@@ -57,7 +56,6 @@
 //! | `max_concurrent` | none: it must be given | calls that run at a time |
 //! | `max_queue` | 0 | calls in line |
 //! | `max_wait` | 0 | how long a call may stay in line; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
-//! | `leased` | no | whether free places are lent to threads |
 //!
 //! # Counts
 //!
@@ -66,8 +64,8 @@
 //!
 //! # What it costs
 //!
-//! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word. In
-//! a leased bulkhead they are the same on a line of the thread's own.
+//! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word. Where
+//! places are lent, they are one of each on a line of the thread's own.
 
 mod call;
 mod config;

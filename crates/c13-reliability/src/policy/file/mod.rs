@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `timeout` | `total`, `attempt` |
 //! | `rate_limit` | `rate`, `per` (`call`, `attempt`), `burst` (one second's rate unless set), `max_wait`, `max_waiters`, `start_empty`, `paced`, `shadow`, `warm_up` (`period`, `cold_factor`) |
-//! | `bulkhead` | `max_concurrent`, `max_queue`, `max_wait`, `leased` |
+//! | `bulkhead` | `max_concurrent`, `max_queue`, `max_wait` |
 //! | `adaptive` (in place of `bulkhead`) | `strategy` (`gradient` with `buffer`, `vegas` with `alpha` and `beta`, `aimd` with `backoff`), `initial_limit`, `min_limit`, `max_limit`, `window`, `min_calls`, `timeout`, `drop_ratio`, `baseline_age`, `max_queue`, `max_wait` |
 //! | `retry` | `max_retries` (the first call not counted), `backoff`, `budget`, `total_limit`, `max_hint` |
 //! | `retry.backoff` | `strategy` (`exponential`, `linear`, `fixed`, `fibonacci`), `base`, `multiplier`, `increment`, `max`, `jitter` (`full`, `equal`, `decorrelated`, `none`) |

@@ -203,10 +203,7 @@ fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {
         let error = table.error(given, rule).absence();
         table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
     }
-    let leased = table.optional("leased").unwrap_or(false);
-    let config = BulkheadConfig::new(max_concurrent?.get())
-        .queue(max_queue, max_wait)
-        .leased(leased);
+    let config = BulkheadConfig::new(max_concurrent?.get()).queue(max_queue, max_wait);
     check(table, errors, config.validate(), &[]);
     Some(config)
 }

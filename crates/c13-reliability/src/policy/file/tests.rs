@@ -81,7 +81,6 @@ fn every_setting_can_be_said_in_a_file() {
     round_trip(PolicyConfig::NONE.hedge(own));
     round_trip(PolicyConfig::NONE.hedge(own.without_budget()));
     round_trip(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(4).queue(2, SECOND)));
-    round_trip(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(400).leased(true)));
     for algorithm in [Algorithm::GRADIENT, Algorithm::VEGAS, Algorithm::Aimd { backoff: 0.7 }] {
         let limit = AdaptiveConfig::new(algorithm)
             .limits(5, 2, 9)
@@ -516,30 +515,6 @@ fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_togeth
           |                                    ^^^^^^^^^^
           |
           = help: did you mean "attempt"?
-    "#,
-    );
-}
-
-#[test]
-fn whether_places_are_lent_is_said_by_yes_or_no() {
-    let config = layered(&["bulkhead = { max_concurrent = 300, leased = true }"]).expect("it is right");
-    assert_eq!(config.bulkhead, Some(BulkheadConfig::new(300).leased(true)));
-    refused(
-        "[policy.a]\nbulkhead = { max_concurrent = 300, leased = 4 }\n[policy.b.bulkhead]\nmax_concurrent = 3\nleased_ = true\n",
-        r#"
-        error: `policy.a.bulkhead.leased` must be true or false
-         --> service.toml:2:45
-          |
-        2 | bulkhead = { max_concurrent = 300, leased = 4 }
-          |                                             ^ this is a number
-
-        error: unknown key `policy.b.bulkhead.leased_`
-         --> service.toml:5:1
-          |
-        5 | leased_ = true
-          | ^^^^^^^ not a key of `policy.b.bulkhead`
-          |
-          = help: did you mean `leased`?
     "#,
     );
 }

@@ -49,7 +49,6 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
         list.number("bulkhead.max_concurrent", bulkhead.max_concurrent);
         list.number("bulkhead.max_queue", bulkhead.max_queue);
         list.time("bulkhead.max_wait", bulkhead.max_wait);
-        list.number("bulkhead.leased", bulkhead.leased);
     }
     if let Some(adaptive) = &config.adaptive {
         adaptive_leaves(&mut list, adaptive);

@@ -63,27 +63,6 @@ retry = { max_retries = 0 }
 ";
 
 #[test]
-fn lending_places_or_not_is_changed_by_a_reload_and_keeps_those_that_are_taken() {
-    let (folder, executor) = (Folder::new("leased"), Executor::new());
-    let text = |leased| format!("[policy.a]\nbulkhead = {{ max_concurrent = 3, leased = {leased} }}\n");
-    let file = folder.write("a.toml", &text(false));
-    let registry = open(&file, &executor);
-    let policy = registry.policy("a").expect("it is named");
-    let bulkhead = policy.bulkhead().expect("it has one");
-    let mut held = Vec::new();
-    for leased in [true, false, true] {
-        held.push(bulkhead.try_admit().expect("there is room"));
-        folder.write("a.toml", &text(leased));
-        assert_eq!(registry.reload().map(|changes| changes.len()).ok(), Some(1));
-        let settings = bulkhead.config();
-        assert_eq!((settings.leased, bulkhead.in_flight()), (leased, held.len() as u32));
-    }
-    assert!(bulkhead.try_admit().is_err(), "the places are taken");
-    held.clear();
-    assert_eq!((bulkhead.in_flight(), bulkhead.available()), (0, 3));
-}
-
-#[test]
 fn breaker_bucket_places_and_counts_survive_a_change_of_every_part() {
     let (folder, executor) = (Folder::new("survive"), Executor::new());
     let file = folder.write("a.toml", PARTS);
