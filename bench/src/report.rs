@@ -1,7 +1,7 @@
 //! The tables: what a run found out, as Markdown, and the files that hold it.
 
 use crate::results::{Figures, Results, Spread};
-use crate::rows::{FURTHER, ROWS, Row, Target};
+use crate::rows::{FURTHER, Most, ROWS, Row, Target, WHOLE, Whole};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -33,6 +33,7 @@ pub(crate) fn write(root: &Path, results: &Results) -> Result<(), String> {
         ("{numbers}", numbers(results, ROWS)),
         ("{further}", numbers(results, FURTHER)),
         ("{misses}", misses(results)),
+        ("{whole}", whole(results)),
         ("{growth}", growth),
         ("{floors}", floors(results)),
         ("{others}", others(results)),
@@ -209,6 +210,11 @@ fn misses(results: &Results) -> String {
             let _ = writeln!(out, "- {}: {missed}.", plain(name));
         }
     }
+    for (row, figure, most) in wholes(results) {
+        if figure > most {
+            let _ = writeln!(out, "- {}: {} instead of {}.", row.title, short(figure), short(most));
+        }
+    }
     if out.is_empty() {
         "None in this run.\n".to_owned()
     } else {
@@ -216,16 +222,52 @@ fn misses(results: &Results) -> String {
     }
 }
 
-/// A line for each row of the specification: ours, and the best of the peers.
+/// The rows that take whole seconds, with what they show and may show at most.
+fn whole(results: &Results) -> String {
+    let mut out = "| µs | measured | at most | |\n|---|--:|--:|---|\n".to_owned();
+    for (row, figure, most) in wholes(results) {
+        let kept = if figure > most { "**missed**" } else { "kept" };
+        let _ = writeln!(out, "| {} | {figure:.2} | {most} | {kept} |", row.title);
+    }
+    out
+}
+
+fn wholes(results: &Results) -> impl Iterator<Item = (&'static Whole, f64, f64)> {
+    WHOLE.iter().filter_map(|row| {
+        let table = results.others.get(row.bench)?;
+        let most = match row.most {
+            Most::Number(most) => most,
+            Most::Line(line) => figure(table, line, row.place)?,
+        };
+        Some((row, figure(table, row.line, row.place)?, most))
+    })
+}
+
+/// One of the numbers on the line that begins so, in microseconds where it has a unit.
+fn figure(table: &str, line: &str, place: usize) -> Option<f64> {
+    let line = table.lines().find_map(|other| other.strip_prefix(line))?;
+    let number = |word: &str| {
+        let word = word.trim_end_matches(',');
+        let unit = word.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '.');
+        let number: f64 = word[..word.len() - unit.len()].parse().ok()?;
+        let micros = match unit {
+            "" | "µs" => 1.0,
+            "ns" => 0.001,
+            "ms" => 1_000.0,
+            "s" => 1e6,
+            _ => return None,
+        };
+        Some(number * micros)
+    };
+    line.split_whitespace().filter_map(number).nth(place)
+}
+
+/// A line for each row of the specification: the plain one of ours, and the best of the peers.
 fn summary(results: &Results) -> String {
     let mut out =
         "| ns per call, 1 thread / 2 threads sharing it | ours | best peer | |\n|---|--:|--:|--:|\n".to_owned();
     for row in ROWS {
-        let ours = row
-            .ours
-            .iter()
-            .filter_map(|(name, _)| results.cases.get(*name))
-            .min_by(|a, b| mean(a).partial_cmp(&mean(b)).unwrap_or(std::cmp::Ordering::Equal));
+        let ours = row.ours.first().and_then(|(name, _)| results.cases.get(*name));
         let peers = peers(results, row);
         let (Some(ours), Some((name, peer))) = (ours, peers.first()) else {
             continue;
@@ -278,4 +320,26 @@ fn get(path: &Path) -> Result<String, String> {
 
 fn put(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_found_in_the_table_of_another_bench() {
+        let table = "µs   P50 P99\nthread, spin 60 µs   8.69  264.70  1374.21\nFIFO 80    16.99   48.06\nhand-off: P50 419.444µs, P99 1.5ms\n";
+        assert_eq!(figure(table, "thread, spin 60 µs", 1), Some(264.70));
+        assert_eq!(figure(table, "FIFO 80", 0), Some(16.99));
+        assert_eq!(figure(table, "hand-off: P50 ", 0), Some(419.444));
+        assert_eq!(figure(table, "hand-off: P50 ", 1), Some(1_500.0));
+        assert_eq!((figure(table, "FIFO 80", 2), figure(table, "another", 0)), (None, None));
+    }
+
+    #[test]
+    fn every_row_of_whole_seconds_is_found_in_the_recorded_results() {
+        let results = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).expect("they are recorded");
+        let found: Vec<_> = wholes(&results).map(|(row, ..)| row.title).collect();
+        assert_eq!(found, WHOLE.iter().map(|row| row.title).collect::<Vec<_>>());
+    }
 }

@@ -146,3 +146,84 @@ pub(crate) const FURTHER: &[Row] = &[
         peers: &[],
     },
 ];
+
+/// A figure in the table that another bench printed, in microseconds unless its title says otherwise.
+pub(crate) struct Whole {
+    pub(crate) bench: &'static str,
+    /// How its line begins, and what stands before the figure.
+    pub(crate) line: &'static str,
+    /// Which of the numbers on that line, from 0.
+    pub(crate) place: usize,
+    pub(crate) title: &'static str,
+    pub(crate) most: Most,
+}
+
+/// What such a figure may be at most.
+pub(crate) enum Most {
+    Number(f64),
+    /// What the line that begins so shows at the same place.
+    Line(&'static str),
+}
+
+/// The specification's rows that take longer than a call.
+pub(crate) const WHOLE: &[Whole] = &[
+    tick(
+        "thread, sharpest",
+        0,
+        "2 ms tick with privileges, P50",
+        Most::Number(0.1),
+    ),
+    tick(
+        "thread, sharpest",
+        1,
+        "2 ms tick with privileges, P99",
+        Most::Number(60.0),
+    ),
+    tick(
+        "thread, sharpest",
+        0,
+        "2 ms tick with privileges beside cyclictest, P50",
+        Most::Line("cyclictest, FIFO 80"),
+    ),
+    tick(
+        "thread, sharpest",
+        1,
+        "2 ms tick with privileges beside cyclictest, P99",
+        Most::Line("cyclictest, FIFO 80"),
+    ),
+    tick(
+        "thread, spin 60 µs",
+        0,
+        "2 ms tick without privileges, P50",
+        Most::Number(30.0),
+    ),
+    tick(
+        "thread, spin 60 µs",
+        1,
+        "2 ms tick without privileges, P99",
+        Most::Number(130.0),
+    ),
+    tick(
+        "thread, spin 60 µs",
+        4,
+        "its share of a processor, %",
+        Most::Number(3.5),
+    ),
+    Whole {
+        bench: "distributed",
+        line: "hand-off of a contended lock: P50 ",
+        place: 0,
+        title: "hand-off of a contended Redis lock, P50",
+        most: Most::Number(2_000.0),
+    },
+];
+
+const fn tick(line: &'static str, place: usize, title: &'static str, most: Most) -> Whole {
+    Whole {
+        bench: "scheduler",
+        line,
+        place,
+        title,
+        most,
+    }
+}
