@@ -21,7 +21,7 @@ use super::report::{Before, PartReport, Report, leaks};
 use super::tally::Tally;
 
 /// How many callers there are at once.
-const CALLERS: usize = 64;
+const CALLERS: u32 = 64;
 /// One call in so many is dropped before it is done.
 const DROPPED: u64 = 8;
 /// The longest that a caller waits before it drops its call.
@@ -66,7 +66,8 @@ async fn soak(
     let reloaded = Arc::new(Reloaded::new(&ground, folder)?);
     let mut parts: Vec<Arc<dyn Part>> = vec![
         Arc::new(Breaker::new(&ground)),
-        Arc::new(Places::new(&ground)),
+        Arc::new(Places::scarce(&ground)),
+        Arc::new(Places::enough(&ground, CALLERS)),
         Arc::new(Adaptive::new(&ground)),
         Arc::new(Retries::new(&ground)),
         Arc::new(Limits::new(&ground)),

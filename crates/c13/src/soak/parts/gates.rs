@@ -84,17 +84,32 @@ impl Part for Breaker {
     }
 }
 
-/// A bulkhead with a queue, full most of the time.
+/// A bulkhead.
 pub(crate) struct Places {
     ground: Ground,
+    name: &'static str,
     bulkhead: Bulkhead,
+    has_room: bool,
 }
 
 impl Places {
-    pub(crate) fn new(ground: &Ground) -> Self {
+    /// With a queue, and full most of the time.
+    pub(crate) fn scarce(ground: &Ground) -> Self {
         let config = BulkheadConfig::new(4).queue(8, Duration::from_millis(2));
         Self {
+            name: "bulkhead",
             bulkhead: Bulkhead::with_config(config, ground.clock.clone()).expect(SOUND),
+            has_room: false,
+            ground: ground.clone(),
+        }
+    }
+
+    /// With a place for each of the callers, which threads lend one another.
+    pub(crate) fn enough(ground: &Ground, callers: u32) -> Self {
+        Self {
+            name: "bulkhead with room",
+            bulkhead: Bulkhead::with_config(BulkheadConfig::new(callers), ground.clock.clone()).expect(SOUND),
+            has_room: true,
             ground: ground.clone(),
         }
     }
@@ -102,7 +117,7 @@ impl Places {
 
 impl Part for Places {
     fn name(&self) -> &'static str {
-        "bulkhead"
+        self.name
     }
 
     fn call(self: Arc<Self>) -> Call {
@@ -121,6 +136,14 @@ impl Part for Places {
         must_be(&mut faults, "refusals", now.rejected + now.wait_elapsed, seen.refusals);
         must_be(&mut faults, "calls in flight at rest", now.in_flight.into(), 0);
         must_be(&mut faults, "callers in the queue at rest", now.queued as u64, 0);
+        if self.has_room {
+            must_be(
+                &mut faults,
+                "refusals although there is a place for each",
+                seen.refusals,
+                0,
+            );
+        }
         faults
     }
 }
