@@ -14,16 +14,14 @@ use std::sync::{PoisonError, TryLockError};
 
 /// A load that takes part in the one order of all `SeqCst` operations.
 ///
-/// Loom knows that order of read-modify-writes only, so that under it this is one, which changes nothing.
+/// Loom knows that order of fences only, so that under it there is one before the load.
 #[inline]
 pub(crate) fn load_in_order(atomic: &AtomicU64) -> u64 {
-    if cfg!(c13_loom) {
-        // SeqCst: as said above.
-        atomic.fetch_add(0, Ordering::SeqCst)
-    } else {
-        // SeqCst: as said above.
-        atomic.load(Ordering::SeqCst)
-    }
+    #[cfg(c13_loom)]
+    // SeqCst: as said above.
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    // SeqCst: as said above.
+    atomic.load(Ordering::SeqCst)
 }
 
 /// A lock whose guard comes without a `Result`: no user code ever runs under it, so what it protects is whole even

@@ -48,6 +48,13 @@ impl Pool {
         }
     }
 
+    /// How many slots are taken.
+    #[cfg(not(c13_loom))]
+    fn owners(&self) -> u32 {
+        // Relaxed: threads come and go at any time.
+        self.taken.load(Ordering::Relaxed).count_ones()
+    }
+
     /// Gives a slot back.
     pub(super) fn release(&self, slot: usize) {
         // Release: publishes this owner's counts to the next `claim` of the slot.
@@ -113,6 +120,11 @@ mod current {
         slot
     }
 
+    /// How many threads have a slot of their own.
+    pub(crate) fn owners() -> u32 {
+        POOL.owners()
+    }
+
     /// One more than the highest slot that any thread ever had: slots from here on have never been written.
     #[inline]
     pub(crate) fn used() -> usize {
@@ -135,9 +147,13 @@ mod current {
     pub(crate) fn used() -> usize {
         super::OWNED
     }
+
+    pub(crate) fn owners() -> u32 {
+        super::OWNED as u32
+    }
 }
 
-pub(crate) use current::{current, peek, used};
+pub(crate) use current::{current, owners, peek, used};
 
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
@@ -159,6 +175,7 @@ mod tests {
         assert_eq!(slots, (0..OWNED).collect::<Vec<_>>());
         assert_eq!(pool.claim(), None);
         pool.release(17);
+        assert_eq!(pool.owners(), 63);
         assert_eq!(pool.claim(), Some(17));
     }
 }

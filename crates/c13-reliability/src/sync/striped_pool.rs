@@ -61,10 +61,9 @@ impl StripedPool {
         slot::current()
     }
 
-    /// How many threads have a stripe of their own, or had one at the same time, at most.
-    pub(crate) fn used() -> u32 {
-        // There are 64.
-        slot::used() as u32
+    /// How many threads have a stripe of their own, 64 at most, as far as they have counted anything yet.
+    pub(crate) fn owners() -> u32 {
+        slot::owners()
     }
 
     /// How many tokens lie on a stripe.

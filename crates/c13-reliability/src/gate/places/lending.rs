@@ -7,14 +7,15 @@
 //! interleaving.
 //!
 //! No place stays on a stripe where nobody looks for it. Places lie there only as long as they are lent, nobody is in line and
-//! no more are taken than there are. Whoever ends one of these takes back all that lie free afterwards; whoever lays a place
-//! on a stripe looks again afterwards, and takes one back if it has ended. Either one of them sees the other, as all four
-//! steps stand in one order (`SeqCst`).
+//! no more are taken than there are. Whoever ends lending or gets in line takes back all that lie free afterwards; whoever
+//! lays a place on a stripe looks again afterwards, and takes one back if it may not lie there. Either one of them sees the
+//! other, as all four steps stand in one order (`SeqCst`). What lies there when the limit is lowered goes back to the word
+//! with whoever takes it to come in, or when a call finds no place.
 //!
 //! No call is refused for a place that lies free. Who finds none while places are lent ends that, under a lock, and asks the
 //! word under that lock. Who asks the word while none are lent looks whether that has changed meanwhile. In both cases places
-//! lie on stripes only if somebody is in the middle of going out, who is as good as inside. Right after a limit was lowered,
-//! a place can also be in the hands of somebody who is coming in and may not use it.
+//! lie on stripes only if somebody is in the middle of going out, who is as good as inside. Right after the limit was lowered
+//! or somebody got in line, a place can also be in the hands of somebody who is coming in, and gives it back.
 
 use super::shared::Places;
 use super::word::{ONE, Word};
@@ -22,7 +23,7 @@ use crate::sync::StripedPool;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, load_in_order};
 use std::sync::OnceLock;
 
-/// So many lie free on a stripe, at most. Under loom few, so that models get there.
+/// So many lie free on a stripe, and a few more where threads share one. Under loom few, so that models get there.
 pub(super) const MOST_FREE: u32 = if cfg!(c13_loom) { 1 } else { 8 };
 
 /// What is lent, and since when.
@@ -82,13 +83,17 @@ impl Lending {
 
     /// Takes back everything that lies free: how many places.
     pub(super) fn take_back(&self) -> u64 {
+        // In order with all other steps, so that who has laid a place on a stripe and will not look again shows the stripes.
+        if load_in_order(&self.era) == 0 {
+            return 0;
+        }
         self.free.get().map_or(0, StripedPool::take_all)
     }
 }
 
 impl Places {
-    /// The same places, lent to threads where that pays.
-    pub(crate) fn lent(mut self) -> Self {
+    /// The same places, to be lent to threads where that pays.
+    pub(crate) fn lendable(mut self) -> Self {
         self.lending.allowed = true;
         self
     }
@@ -97,7 +102,8 @@ impl Places {
     /// than threads can have at hand.
     #[cold]
     pub(super) fn meet(&self, word: Word) {
-        let most_free = MOST_FREE.saturating_mul(StripedPool::used());
+        // Those two at least, even if one of them has not been counted yet.
+        let most_free = MOST_FREE.saturating_mul(StripedPool::owners().max(2));
         if self.lending.allowed && self.lending.era().is_idle() && word.has_to_spare(most_free) {
             self.begin_lending();
         }
@@ -188,7 +194,8 @@ impl Places {
         let waited_for = self.end_lending(&switch);
         let entered = self.step(Word::admit);
         drop(switch);
-        if waited_for {
+        // Who came in saw nobody in line any more.
+        if waited_for && !entered {
             self.serve_line();
         }
         entered

@@ -16,6 +16,13 @@ fn places(limit: u32) -> Places {
     Places::new(limit, 2, Duration::MAX, VirtualTime::new().clock())
 }
 
+/// Runs `model` over all interleavings in which threads are interrupted three times at most.
+fn bounded(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
 /// Comes in, is alone there, and goes out.
 fn visit(places: &Places, inside: &AtomicU64) {
     let Ok(place) = block_on(Places::admission(places)) else {
@@ -73,7 +80,7 @@ fn a_waiter_is_let_in_by_a_resize_however_they_meet() {
 
 /// Places that are lent, a stripe for each of two threads.
 fn lent(limit: u32) -> Places {
-    let places = places(limit).lent();
+    let places = places(limit).lendable();
     places.begin_lending();
     places
 }
@@ -102,7 +109,7 @@ fn threads_that_take_from_one_another_never_exceed_the_limit_and_leave_it_whole(
 #[test]
 fn nobody_is_refused_for_a_place_that_lies_free_while_lending_begins() {
     loom::model(|| {
-        let places = Arc::new(places(2).lent());
+        let places = Arc::new(places(2).lendable());
         let other = places.clone();
         let handle = thread::spawn(move || {
             other.begin_lending();
@@ -176,6 +183,63 @@ fn a_place_that_is_laid_free_while_somebody_joins_the_line_lets_them_in() {
         });
         places.leave_lent(0);
         handle.join().unwrap();
+        assert_eq!((places.in_flight(), places.available()), (1, 0));
+    });
+}
+
+#[test]
+fn who_joins_the_line_finds_what_was_lent_since_it_looked() {
+    bounded(|| {
+        let places = Arc::new(places(1).lendable());
+        assert!(places.enter_by_word());
+        let other = places.clone();
+        let handle = thread::spawn(move || {
+            other.leave();
+            other.begin_lending();
+            if other.enter_lent(0) {
+                other.leave_lent(0);
+            }
+        });
+        assert!(block_on(Places::admission(&*places)).map(Place::keep).is_ok());
+        handle.join().unwrap();
+        assert_eq!((places.in_flight(), places.available()), (1, 0));
+    });
+}
+
+#[test]
+fn who_ends_lending_serves_the_line_with_what_lay_free() {
+    loom::model(|| {
+        let places = Arc::new(lent(1));
+        assert!(places.enter_lent(0));
+        let mut waiting = pin!(Places::admission(&*places));
+        let mut poll = || waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        // As by somebody who saw a free place just before there was a line.
+        places.begin_lending();
+        let other = places.clone();
+        let handle = thread::spawn(move || other.leave_lent(0));
+        assert!(!places.enter_lent(1), "the line comes first");
+        handle.join().unwrap();
+        assert!(poll().is_ready());
+    });
+}
+
+#[test]
+fn no_place_is_lost_between_one_that_goes_out_one_that_joins_the_line_and_one_that_ends_lending() {
+    bounded(|| {
+        let places = Arc::new(lent(1));
+        assert!(places.enter_lent(0));
+        let (leaver, ender) = (places.clone(), places.clone());
+        let leaver = thread::spawn(move || leaver.leave_lent(0));
+        let ender = thread::spawn(move || {
+            ender.end_lending(&ender.lock_switch()) && {
+                ender.serve_line();
+                true
+            }
+        });
+        assert!(block_on(Places::admission(&*places)).map(Place::keep).is_ok());
+        leaver.join().unwrap();
+        ender.join().unwrap();
         assert_eq!((places.in_flight(), places.available()), (1, 0));
     });
 }

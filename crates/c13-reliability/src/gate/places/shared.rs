@@ -108,8 +108,10 @@ impl Places {
 
     /// How many calls run.
     ///
-    /// Where places are lent, it is exact as long as none changes hands meanwhile.
+    /// Where places are lent, it is exact as long as none changes hands and no line forms meanwhile.
     pub(crate) fn in_flight(&self) -> u32 {
+        // Held, so that what is lent does not go back to the word while it is counted.
+        let _switch = (!self.lending.era().is_idle()).then(|| self.lock_switch());
         self.word().taken().saturating_sub(self.lending.free())
     }
 
@@ -185,7 +187,7 @@ impl Places {
 
     /// Counts a refusal, and says so.
     #[cold]
-    pub(super) fn full(&self) -> NoPlace {
+    pub(crate) fn full(&self) -> NoPlace {
         self.counters.add(REJECTED, 1);
         NoPlace::Full { limit: self.limit() }
     }
@@ -273,7 +275,7 @@ impl Owner for Places {
                 self.give_back(lent);
             }
         } else {
-            // AcqRel: as above.
+            // AcqRel: as in `return_place`.
             self.word.fetch_and(!WAITING, Ordering::AcqRel);
         }
     }

@@ -14,7 +14,7 @@ use std::thread::{Scope, scope};
 use std::time::Duration;
 
 fn places(limit: u32) -> Arc<Places> {
-    Arc::new(Places::new(limit, 0, Duration::ZERO, Clock::system()).lent())
+    Arc::new(Places::new(limit, 0, Duration::ZERO, Clock::system()).lendable())
 }
 
 /// Places that are lent already.
@@ -75,6 +75,16 @@ fn lending_begins_where_threads_meet_and_most_places_are_free() {
         drop(held);
         assert_eq!(places.in_flight(), 0);
     }
+}
+
+#[test]
+fn who_loses_a_place_in_the_word_to_another_begins_to_lend() {
+    let places = places(100_000);
+    // It saw a free place in this era, and did not get it.
+    assert!(places.enter_in_full(places.lending.era()));
+    assert!(places.is_lending());
+    places.leave();
+    assert_eq!((places.in_flight(), places.lending.free()), (0, 1));
 }
 
 #[test]
@@ -242,7 +252,7 @@ fn no_place_is_lost_while_the_limit_changes_and_lending_begins_under_way() {
 #[test]
 fn a_call_in_line_gets_the_place_that_any_thread_gives_back_and_nobody_overtakes() {
     let executor = Executor::new();
-    let places = Places::new(5, 2, Duration::from_secs(1), executor.clock()).lent();
+    let places = Places::new(5, 2, Duration::from_secs(1), executor.clock()).lendable();
     let places = Arc::new(places);
     places.begin_lending();
     scope(|scope| {

@@ -43,10 +43,10 @@ impl Word {
         if self.is_waited_for() { None } else { self.grant() }
     }
 
-    /// Whether at least half of all places are free, and at least `most` of them, and nobody is in line.
-    pub(super) fn has_to_spare(self, most: u32) -> bool {
+    /// Whether at least half of all places are free, and at least `least` of them, and nobody is in line.
+    pub(super) fn has_to_spare(self, least: u32) -> bool {
         let room = self.limit().saturating_sub(self.taken());
-        !self.is_waited_for() && room >= most.max(self.limit() / 2)
+        !self.is_waited_for() && room >= least.max(self.limit().div_ceil(2))
     }
 
     /// Whether places that are lent may be used: nobody is in line, and no more are taken than there are.
@@ -97,6 +97,7 @@ mod tests {
         let word = |limit, taken| Word::from_bits(Word::new(limit).bits() + taken * ONE);
         assert!(word(20, 4).has_to_spare(16) && !word(20, 5).has_to_spare(16));
         assert!(word(100, 50).has_to_spare(16) && !word(100, 51).has_to_spare(16));
+        assert!(!word(33, 17).has_to_spare(16));
         assert!(!Word::from_bits(word(100, 0).bits() | WAITING).has_to_spare(16));
     }
 

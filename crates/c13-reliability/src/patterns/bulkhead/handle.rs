@@ -55,7 +55,7 @@ impl Bulkhead {
         config.validate()?;
         let places = Places::new(config.max_concurrent, config.max_queue, config.max_wait, clock);
         Ok(Self {
-            places: Arc::new(places.lent()),
+            places: Arc::new(places.lendable()),
         })
     }
 
@@ -124,6 +124,17 @@ impl Bulkhead {
     #[must_use]
     pub fn available(&self) -> u32 {
         self.places.available()
+    }
+
+    /// As [`try_admit`](Gate::try_admit), for who may wait where there is no place. Counts no refusal.
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<Permit<'_>> {
+        Places::enter(&*self.places).map(Permit::new)
+    }
+
+    /// Counts a refusal, after [`enter`](Self::enter).
+    pub(crate) fn refuse(&self) -> BulkheadRejected {
+        self.places.full().into()
     }
 
     /// What it holds and what it did so far.

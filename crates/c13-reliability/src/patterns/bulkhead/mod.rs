@@ -36,11 +36,12 @@
 //! # Many threads
 //!
 //! All threads that come and go change one word, which moves from processor to processor. When two threads meet there, and
-//! at least half of the places are free, at least eight for every thread, places are lent: a thread that goes out keeps the
-//! place at hand for the next call that comes in on it, up to eight of them, on a line of its own. A call that finds no
-//! place, neither at hand nor in the word, ends that: all that lies free with any thread is given back, and then it looks
-//! again. So it is exact all the time: never more run than may, and no call waits or is refused while a place is free. While
-//! anybody is in line nothing is lent, so that nobody overtakes.
+//! at least half of the places are free, at least eight for every thread that uses this crate, places are lent: a thread
+//! that goes out keeps the place at hand for the next call that comes in on it, up to eight of them, on a line of its own. A
+//! call that finds no place, neither at hand nor in the word, ends that: all that lies free with any thread is given back, and
+//! then it looks again. So it is exact all the time: never more run than may, and no call waits or is refused while a place is
+//! free, unless it is in the hands of somebody who gives it back, right after a line has formed or the limit was lowered.
+//! While anybody is in line nothing that is lent is used, so that nobody overtakes.
 //!
 //! While places are lent, counting those inside looks at up to 65 lines.
 //!

@@ -104,7 +104,7 @@ impl Places {
         }
     }
 
-    /// With a place for each of the callers, which threads lend one another.
+    /// With a place for each of the callers, lent to threads where they meet.
     pub(crate) fn enough(ground: &Ground, callers: u32) -> Self {
         Self {
             name: "bulkhead with room",
