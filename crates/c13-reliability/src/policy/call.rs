@@ -150,14 +150,12 @@ impl<'a, E> Call<'a, E> {
                     return Ok(());
                 }
             };
-            match self.progress.started.come_in(self.parts, next) {
-                Ok(()) => match self.parts.try_place() {
-                    Ok(taken) => {
-                        *place = taken;
-                        return Ok(());
-                    }
-                    Err(()) => return Err(self.rejected(Layer::Bulkhead, None)),
-                },
+            let came_in = self.progress.started.come_in(self.parts, next);
+            match came_in.and_then(|()| self.parts.enter()) {
+                Ok(taken) => {
+                    *place = taken;
+                    return Ok(());
+                }
                 Err(Halt::Wait(waits)) => entrance = waits,
                 Err(Halt::Refused(layer, retry_after)) => return Err(self.rejected(layer, retry_after)),
             }

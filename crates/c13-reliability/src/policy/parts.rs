@@ -2,7 +2,8 @@
 
 use super::PolicyConfig;
 use super::limit::AnyLimit;
-use crate::error::{ConfigError, Rejected};
+use super::started::{Entrance, Halt};
+use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
 use crate::patterns::bulkhead::{self, Bulkhead};
@@ -196,12 +197,6 @@ impl Parts {
 }
 
 impl Parts {
-    /// Whether a call has to wait for its place, and may.
-    #[inline(always)]
-    pub(super) fn must_wait(&self) -> bool {
-        self.place_waits && self.bulkhead.as_ref().is_none_or(|bulkhead| bulkhead.available() == 0)
-    }
-
     /// Asks the circuit breaker, if there is one; `now` is the time, if it was read.
     #[inline(always)]
     pub(super) fn try_permit(&self, now: Option<Tick>) -> Result<Option<circuit_breaker::Permit<'_>>, Rejected> {
@@ -226,6 +221,39 @@ impl Parts {
                 .map_err(drop),
             (None, None) => Ok(None),
         }
+    }
+
+    /// A place at once, or what to do without.
+    pub(super) fn enter(&self) -> Result<Option<Place<'_>>, Halt> {
+        match (&self.bulkhead, &self.adaptive) {
+            (Some(bulkhead), _) => self.enter_bulkhead(bulkhead).map(|place| Some(Place::Bulkhead(place))),
+            (None, Some(limit)) => self.enter_adaptive(limit).map(|place| Some(Place::Adaptive(place))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// As [`enter`](Self::enter), for the bulkhead.
+    #[inline(always)]
+    pub(super) fn enter_bulkhead<'a>(&self, bulkhead: &'a Bulkhead) -> Result<bulkhead::Permit<'a>, Halt> {
+        bulkhead.enter().ok_or_else(|| self.without_place(bulkhead))
+    }
+
+    #[cold]
+    fn without_place(&self, bulkhead: &Bulkhead) -> Halt {
+        if self.place_waits {
+            return Halt::Wait(Entrance::Place);
+        }
+        let _counted = bulkhead.refuse();
+        Halt::Refused(Layer::Bulkhead, None)
+    }
+
+    /// As [`enter`](Self::enter), for the adaptive limit.
+    #[inline(always)]
+    pub(super) fn enter_adaptive<'a>(&self, limit: &'a AdaptiveLimit) -> Result<adaptive::Permit<'a>, Halt> {
+        if self.place_waits {
+            return Err(Halt::Wait(Entrance::Place));
+        }
+        limit.try_admit().map_err(|_| Halt::Refused(Layer::Bulkhead, None))
     }
 
     /// The same, as soon as it is there.

@@ -11,8 +11,8 @@ use super::flight::{Flight, Held, Rest, Step};
 use super::parts::{Parts, Place, PlaceTicket};
 use super::rules::Rules;
 use super::started::{Entrance, Halt, Started};
-use crate::error::{Layer, Rejected};
-use crate::gate::{Gate, Outcome, Permit as _, Suspend};
+use crate::error::Rejected;
+use crate::gate::{Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
@@ -176,19 +176,18 @@ where
     if let Err(halt) = started.come_in(parts, Entrance::FIRST) {
         leave!(Exit::Halt(halt, Rest::Entrance));
     }
-    let full = Halt::Refused(Layer::Bulkhead, None);
     if let Some(bulkhead) = &parts.bulkhead {
-        match bulkhead.try_admit() {
+        match parts.enter_bulkhead(bulkhead) {
             Ok(place) => {
                 let _place = Bulkhead::suspend(place);
                 holds.what |= PLACE;
             }
-            Err(_) => leave!(Exit::Halt(full, Rest::Entrance)),
+            Err(halt) => leave!(Exit::Halt(halt, Rest::Entrance)),
         }
     } else if let Some(limit) = &parts.adaptive {
-        match limit.try_admit() {
+        match parts.enter_adaptive(limit) {
             Ok(place) => adaptive = Some(place),
-            Err(_) => leave!(Exit::Halt(full, Rest::Entrance)),
+            Err(halt) => leave!(Exit::Halt(halt, Rest::Entrance)),
         }
     }
     if let Some(retry) = started.retry(parts) {

@@ -114,9 +114,6 @@ impl Started {
         {
             return Err(Halt::Wait(Entrance::Limit));
         }
-        if parts.must_wait() {
-            return Err(Halt::Wait(Entrance::Place));
-        }
         Ok(())
     }
 
@@ -141,8 +138,9 @@ impl Started {
         let Some(limiter) = &parts.rate_limit else {
             return Ok(());
         };
-        if parts.rate_limit_waits && limiter.peek(1).is_err() {
-            return Err(Halt::Wait(Entrance::RateLimit));
+        if parts.rate_limit_waits {
+            let taken = limiter.take_or_wait_at(self.time(parts));
+            return taken.then_some(()).ok_or(Halt::Wait(Entrance::RateLimit));
         }
         match limiter.try_acquire_at(self.time(parts), 1) {
             Ok(()) => Ok(()),

@@ -4,6 +4,8 @@ use c13_reliability::Rejected;
 use c13_reliability::error::Layer;
 use c13_reliability::gate::Gate;
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig, BulkheadError};
+use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
+use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::time::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,4 +65,27 @@ async fn a_wait_in_line_ends_on_a_real_runtime() {
     let _held = bulkhead.try_admit();
     let result: Result<(), BulkheadError<()>> = bulkhead.call(async { Ok(()) }).await;
     assert!(matches!(result, Err(BulkheadError::WaitElapsed { waited }) if waited >= 5 * MS));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policys_call_that_may_wait_is_not_refused_because_another_was_faster() {
+    let minute = Duration::from_secs(60);
+    let place = PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1).queue(1, minute));
+    let token = PolicyConfig::NONE.rate_limit(RateLimiterConfig::new(1e7, 1).max_wait(minute));
+    for (config, calls) in [(place, 50_000), (token, 2_000)] {
+        let policy = Policy::new(config).expect("the settings are good");
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                let policy = policy.clone();
+                tokio::spawn(async move {
+                    for _ in 0..calls {
+                        assert_eq!(policy.call(|| async { Ok::<_, ()>(()) }).await, Ok(()));
+                    }
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.expect("no call is refused");
+        }
+    }
 }

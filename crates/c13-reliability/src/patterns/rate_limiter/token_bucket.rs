@@ -115,6 +115,12 @@ impl TokenBucketRateLimiter {
         self.bucket.try_take(now, n)
     }
 
+    /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for who waits where there is none: whether there was
+    /// one. Counts no refusal.
+    pub(crate) fn take_or_wait_at(&self, now: Tick) -> bool {
+        self.bucket.take_or_wait(now, 1)
+    }
+
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
     /// refuses at once. Callers are served first come first served; a light request does not overtake a heavy one.
     ///
