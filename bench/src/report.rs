@@ -274,32 +274,39 @@ fn figure(table: &str, line: &str, place: usize) -> Option<f64> {
     numbers.get(place).copied()
 }
 
-/// A line for each row of the specification: the plain one of ours, and the best of the peers.
+/// A line for each of ours in each row of the specification, beside the best of the peers.
 fn summary(results: &Results) -> String {
     let mut out =
         "| ns per call, 1 thread / 2 threads sharing it | ours | best peer | |\n|---|--:|--:|--:|\n".to_owned();
+    let pair = |figures: &Figures| {
+        let one = mean(figures).map_or("–".to_owned(), short);
+        let two = figures.two.map_or("–".to_owned(), |spread| short(spread.median.mean));
+        format!("{one} / {two}")
+    };
     for row in ROWS {
-        let ours = row.ours.first().and_then(|(name, _)| results.cases.get(*name));
         let peers = peers(results, row);
-        let (Some(ours), Some((name, peer))) = (ours, peers.first()) else {
+        let Some((name, peer)) = peers.first() else {
             continue;
         };
-        let pair = |figures: &Figures| {
-            let one = mean(figures).map_or("–".to_owned(), short);
-            let two = figures.two.map_or("–".to_owned(), |spread| short(spread.median.mean));
-            format!("{one} / {two}")
-        };
-        let ratio = mean(peer)
-            .zip(mean(ours))
-            .map_or(String::new(), |(peer, ours)| format!("{:.1} ×", peer / ours));
-        let name = plain(name).split([',', ' ']).next().unwrap_or(name);
-        let _ = writeln!(
-            out,
-            "| {} | {} | {} ({name}) | {ratio} |",
-            row.title,
-            pair(ours),
-            pair(peer)
-        );
+        let crate_name = plain(name).split([',', ' ']).next().unwrap_or(name);
+        for (place, (name, _)) in row.ours.iter().enumerate() {
+            let Some(ours) = results.cases.get(*name) else {
+                continue;
+            };
+            let title = match place {
+                0 => row.title.to_owned(),
+                _ => format!("… {}", plain(name)),
+            };
+            let ratio = mean(peer)
+                .zip(mean(ours))
+                .map_or(String::new(), |(peer, ours)| format!("{:.1} ×", peer / ours));
+            let _ = writeln!(
+                out,
+                "| {title} | {} | {} ({crate_name}) | {ratio} |",
+                pair(ours),
+                pair(peer)
+            );
+        }
     }
     out
 }
