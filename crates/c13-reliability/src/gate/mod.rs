@@ -45,6 +45,13 @@ pub trait Gate: Send + Sync {
     /// Why the call may not run.
     fn try_admit(&self) -> Result<Self::Permit<'_>, Self::Rejection>;
 
+    /// As [`try_admit`](Gate::try_admit), for a caller that goes on to [`admit`](Gate::admit) where there is nothing at once.
+    /// A gate that counts refusals does not count this one, since the call is not refused yet.
+    #[inline]
+    fn try_admit_uncounted(&self) -> Option<Self::Permit<'_>> {
+        self.try_admit().ok()
+    }
+
     /// Admits a call, and may wait for its turn as long as the gate's settings say.
     ///
     /// # Errors

@@ -7,13 +7,11 @@ use std::pin::Pin;
 
 /// A gate whose permits mean nothing but that a call was counted, whatever its type.
 pub(super) trait AnyLimit: Send + Sync {
-    /// Counts a call if that can be decided at once.
+    /// Counts a call or its refusal, if that can be decided at once.
     fn try_pass(&self) -> Result<(), Rejected>;
 
-    /// As [`try_pass`](Self::try_pass): whether it was counted. Apart, so that nothing else is handed over.
-    fn passes(&self) -> bool {
-        self.try_pass().is_ok()
-    }
+    /// Counts a call if that can be decided at once: whether it was. Who was refused goes on to [`pass`](Self::pass).
+    fn passes(&self) -> bool;
 
     /// Counts a call, and may wait or ask somebody else.
     fn pass(&self) -> Pin<Box<dyn Future<Output = Result<(), Rejected>> + Send + '_>>;
@@ -28,6 +26,11 @@ where
         let permit = self.try_admit().map_err(Into::into)?;
         permit.record(Outcome::Ignored);
         Ok(())
+    }
+
+    fn passes(&self) -> bool {
+        let permit = self.try_admit_uncounted();
+        permit.map(|permit| permit.record(Outcome::Ignored)).is_some()
     }
 
     fn pass(&self) -> Pin<Box<dyn Future<Output = Result<(), Rejected>> + Send + '_>> {

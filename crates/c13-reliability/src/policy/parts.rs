@@ -235,7 +235,9 @@ impl Parts {
     /// As [`enter`](Self::enter), for the bulkhead.
     #[inline(always)]
     pub(super) fn enter_bulkhead<'a>(&self, bulkhead: &'a Bulkhead) -> Result<bulkhead::Permit<'a>, Halt> {
-        bulkhead.enter().ok_or_else(|| self.without_place(bulkhead))
+        bulkhead
+            .try_admit_uncounted()
+            .ok_or_else(|| self.without_place(bulkhead))
     }
 
     #[cold]
@@ -247,7 +249,7 @@ impl Parts {
         Halt::Refused(Layer::Bulkhead, None)
     }
 
-    /// As [`enter`](Self::enter), for the adaptive limit.
+    /// As [`enter`](Self::enter), for the adaptive limit, whose calls always wait in the same way where they may.
     #[inline(always)]
     pub(super) fn enter_adaptive<'a>(&self, limit: &'a AdaptiveLimit) -> Result<adaptive::Permit<'a>, Halt> {
         if self.place_waits {
@@ -256,7 +258,7 @@ impl Parts {
         limit.try_admit().map_err(|_| Halt::Refused(Layer::Bulkhead, None))
     }
 
-    /// The same, as soon as it is there.
+    /// A place, as soon as it is there.
     pub(super) async fn place(&self) -> Result<Option<Place<'_>>, ()> {
         match (&self.bulkhead, &self.adaptive) {
             (Some(bulkhead), _) => {

@@ -405,6 +405,12 @@ impl Gate for SharedRateLimiter {
         self.try_acquire(1).map(Pass)
     }
 
+    fn try_admit_uncounted(&self) -> Option<Pass> {
+        let decided = self.shared.decide(1).ok()?;
+        self.shared.decided.add(count_of(Ok(decided)), 1);
+        Some(Pass(decided))
+    }
+
     async fn admit(&self) -> Result<Pass, SharedLimitError> {
         self.acquire(1).await.map(Pass)
     }

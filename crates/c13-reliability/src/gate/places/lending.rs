@@ -34,7 +34,7 @@ pub(super) struct Lending {
     era: AtomicU64,
     /// The places that lie free; there since places were first lent.
     free: OnceLock<StripedPool>,
-    /// Held by who begins or ends lending.
+    /// Held by who begins or ends lending, or counts what lies free.
     switch: Mutex<()>,
 }
 
@@ -75,7 +75,7 @@ impl Lending {
         Era(self.era.load(Ordering::Acquire))
     }
 
-    /// How many places lie free on stripes. Complexity: O(1) if none ever was lent, else O(threads, at most 65).
+    /// How many places lie free on stripes. Complexity: O(1) if none ever was lent, else O(stripes), which are 65.
     pub(super) fn free(&self) -> u32 {
         // There are no more than places, which fit.
         self.free.get().map_or(0, |free| free.total() as u32)
@@ -117,7 +117,7 @@ impl Places {
 
     /// Lends places from now on.
     pub(super) fn begin_lending(&self) {
-        // Whoever holds it has just changed it.
+        // Whoever holds it has just changed it, or is done in a moment: the next two that meet begin.
         let Some(_switch) = self.lending.switch.try_lock() else {
             return;
         };

@@ -232,9 +232,11 @@ fn no_place_is_lost_between_one_that_goes_out_one_that_joins_the_line_and_one_th
         let (leaver, ender) = (places.clone(), places.clone());
         let leaver = thread::spawn(move || leaver.leave_lent(0));
         let ender = thread::spawn(move || {
-            ender.end_lending(&ender.lock_switch()) && {
+            let switch = ender.lock_switch();
+            let waited_for = ender.end_lending(&switch);
+            drop(switch);
+            if waited_for {
                 ender.serve_line();
-                true
             }
         });
         assert!(block_on(Places::admission(&*places)).map(Place::keep).is_ok());

@@ -112,8 +112,8 @@ impl Bulkhead {
         }
     }
 
-    /// How many calls run. Complexity: O(1), and O(threads, at most 65) where places are [lent](super#many-threads);
-    /// it is then off by those that change hands while they are counted.
+    /// How many calls run. Complexity: O(1), and 65 lines of memory are read from when places were first
+    /// [lent](super#many-threads); it is then off by those that change hands while they are counted.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.places.in_flight()
@@ -126,13 +126,7 @@ impl Bulkhead {
         self.places.available()
     }
 
-    /// As [`try_admit`](Gate::try_admit), for who may wait where there is no place. Counts no refusal.
-    #[inline]
-    pub(crate) fn enter(&self) -> Option<Permit<'_>> {
-        Places::enter(&*self.places).map(Permit::new)
-    }
-
-    /// Counts a refusal, after [`enter`](Self::enter).
+    /// Counts a refusal, after [`try_admit_uncounted`](Gate::try_admit_uncounted).
     pub(crate) fn refuse(&self) -> BulkheadRejected {
         self.places.full().into()
     }
@@ -170,6 +164,11 @@ impl Gate for Bulkhead {
     #[inline]
     fn try_admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
         Ok(Permit::new(self.places.try_enter()?))
+    }
+
+    #[inline]
+    fn try_admit_uncounted(&self) -> Option<Permit<'_>> {
+        Places::enter(&*self.places).map(Permit::new)
     }
 
     async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {

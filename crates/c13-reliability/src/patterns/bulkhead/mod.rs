@@ -43,7 +43,7 @@
 //! free, unless it is in the hands of somebody who gives it back, right after a line has formed or the limit was lowered.
 //! While anybody is in line nothing that is lent is used, so that nobody overtakes.
 //!
-//! While places are lent, counting those inside looks at up to 65 lines.
+//! From when places were first lent, counting those inside looks at 65 lines.
 //!
 //! # How it compares
 //!
@@ -66,7 +66,7 @@
 //! # What it costs
 //!
 //! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word. Where
-//! places are lent, they are one of each on a line of the thread's own.
+//! places are lent, they are a compare-and-swap and an addition on a line of the thread's own, and the word is only read.
 
 mod call;
 mod config;

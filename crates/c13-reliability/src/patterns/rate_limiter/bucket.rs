@@ -72,15 +72,6 @@ impl Bucket {
         }
     }
 
-    /// As [`try_take`](Self::try_take), for who waits where there are none: whether they were there. Counts no refusal.
-    pub(super) fn take_or_wait(&self, now: Tick, n: u64) -> bool {
-        let taken = self.take_slowly(now, n).is_ok();
-        if taken {
-            self.desk.admit();
-        }
-        taken
-    }
-
     #[cold]
     #[inline(never)]
     fn try_take_slowly(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {

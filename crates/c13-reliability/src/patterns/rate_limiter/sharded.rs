@@ -199,16 +199,24 @@ impl Shared {
     #[inline(never)]
     fn take(&self, n: u64) -> Result<(), RateLimitError> {
         let now = self.clock.now();
-        if n <= self.batch {
-            let lent = self.meter.lend(now, self.batch);
-            if lent > 0 && self.stock.put_and_take(lent, n) {
-                return Ok(());
-            }
-        } else if self.take_whole(now, n) {
-            self.desk.admit();
+        if self.take_uncounted(now, n) {
             return Ok(());
         }
         self.desk.close(Err(self.refusal(now, n)))
+    }
+
+    /// The same, and counts no refusal.
+    #[inline(never)]
+    fn take_uncounted(&self, now: Tick, n: u64) -> bool {
+        if n <= self.batch {
+            let lent = self.meter.lend(now, self.batch);
+            return lent > 0 && self.stock.put_and_take(lent, n);
+        }
+        let taken = self.take_whole(now, n);
+        if taken {
+            self.desk.admit();
+        }
+        taken
     }
 
     /// What is larger than a batch is none of the stocks' business.
@@ -285,6 +293,11 @@ impl Gate for ShardedRateLimiter {
 
     fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.try_acquire(1).map(|()| RateLimitPermit::new())
+    }
+
+    fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
+        let taken = self.shared.stock.take(1) || self.shared.take_uncounted(self.shared.clock.now(), 1);
+        taken.then(RateLimitPermit::new)
     }
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {

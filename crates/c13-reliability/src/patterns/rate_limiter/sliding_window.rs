@@ -172,6 +172,10 @@ impl Gate for SlidingWindowRateLimiter {
         self.try_acquire().map(|()| RateLimitPermit::new())
     }
 
+    fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
+        supply::take_or_wait(&*self.window, self.clock().now(), 1).then(RateLimitPermit::new)
+    }
+
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.acquire().await.map(|()| RateLimitPermit::new())
     }

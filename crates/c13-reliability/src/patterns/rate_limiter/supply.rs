@@ -29,6 +29,16 @@ pub(super) trait Supply: Owner {
     fn shortfall(&self, now: Tick, ahead: Ahead, n: u64) -> Shortfall;
 }
 
+/// Takes `n` at `now`, if it is there and nobody waits: whether it was. Counts no refusal, for who waits then.
+#[inline]
+pub(super) fn take_or_wait<S: Supply>(supply: &S, now: Tick, n: u64) -> bool {
+    let taken = supply.take(now, n).is_ok();
+    if taken {
+        supply.desk().admit();
+    }
+    taken
+}
+
 /// Takes `n`, waits for it as long as the limiter lets callers wait, and counts what came of it.
 pub(super) async fn acquire<S: Supply>(supply: &S, n: u64) -> Result<(), RateLimitError> {
     let now = supply.clock().now();

@@ -118,7 +118,7 @@ impl TokenBucketRateLimiter {
     /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for who waits where there is none: whether there was
     /// one. Counts no refusal.
     pub(crate) fn take_or_wait_at(&self, now: Tick) -> bool {
-        self.bucket.take_or_wait(now, 1)
+        supply::take_or_wait(&*self.bucket, now, 1)
     }
 
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
@@ -249,6 +249,10 @@ impl Gate for TokenBucketRateLimiter {
 
     fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.try_acquire(1).map(|()| RateLimitPermit::new())
+    }
+
+    fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
+        self.take_or_wait_at(self.clock().now()).then(RateLimitPermit::new)
     }
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {

@@ -5,6 +5,9 @@ use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::cache::{Cache, CacheConfig};
 use crate::patterns::fallback::Fallback;
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
+use crate::patterns::rate_limiter::{
+    ShardedRateLimiter, SlidingWindowConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
+};
 use crate::policy::{CallOptions, RateLimitPer};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -137,6 +140,30 @@ fn a_call_that_waited_for_its_token_is_not_counted_as_refused() {
     }
     let counts = policy.rate_limiter().expect("it has one").snapshot();
     assert_eq!((counts.allowed, counts.rejected), (3, 0));
+}
+
+#[test]
+fn a_call_that_a_shared_limit_refuses_is_counted_there_once_and_one_that_waited_not_at_all() {
+    let executor = Executor::new();
+    let call = |policy: &Policy| executor.block_on(policy.call(|| async { Ok::<_, ()>(()) }));
+    let waiting = RateLimiterConfig::new(1.0, 1).max_wait(5 * SECOND);
+    let window = SlidingWindowConfig::new(SECOND, 1);
+    let bucket = TokenBucketRateLimiter::with_config(waiting, executor.clock()).expect("the settings are good");
+    let window = SlidingWindowRateLimiter::with_config(window, executor.clock()).expect("the settings are good");
+    let sharded = RateLimiterConfig::new(1.0, 2_000);
+    let sharded = ShardedRateLimiter::with_config(sharded, executor.clock()).expect("the settings are good");
+    let policy = policy(PolicyConfig::NONE, &executor.clock());
+    policy.limit_by(bucket.clone());
+    assert_eq!([call(&policy), call(&policy)], [Ok(()), Ok(())]);
+    assert_eq!((bucket.snapshot().allowed, bucket.snapshot().rejected), (2, 0));
+    policy.limit_by(window.clone());
+    assert!(call(&policy).is_ok() && call(&policy).is_err());
+    assert_eq!((window.snapshot().allowed, window.snapshot().rejected), (1, 1));
+    policy.limit_by(sharded.clone());
+    let allowed = (0..3_000).filter(|_| call(&policy).is_ok()).count() as u64;
+    let counted = sharded.snapshot();
+    assert_eq!((counted.allowed, counted.rejected), (allowed, 3_000 - allowed));
+    assert!(counted.rejected > 0);
 }
 
 #[test]
