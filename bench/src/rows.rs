@@ -204,9 +204,15 @@ pub(crate) const WHOLE: &[Whole] = &[
         Most::Number(130.0),
     ),
     tick(
+        "thread, sharpest",
+        4,
+        "2 ms tick with privileges, % of a processor",
+        Most::Number(3.5),
+    ),
+    tick(
         "thread, spin 60 µs",
         4,
-        "its share of a processor, %",
+        "2 ms tick without privileges, % of a processor",
         Most::Number(3.5),
     ),
     Whole {
