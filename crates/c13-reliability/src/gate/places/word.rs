@@ -1,7 +1,7 @@
 //! What is decided, as a value of one word: how many places are taken, how many there are, and whether anybody is in line.
 
-/// Places that are taken, by calls that run or because they lie free with a thread they are lent to (bits 0 to 31), how many there are (bits 32 to
-/// 62), and whether anybody is in line (bit 63).
+/// Places that are taken, by calls that run or because they lie free with a thread they are lent to (bits 0 to 31), how many
+/// there are (bits 32 to 62), and whether anybody is in line (bit 63).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(u64);
 
