@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use c13_reliability::realtime::scheduler::{Scheduler, SchedulerHandle, TaskConfig};
+use c13_reliability::realtime::scheduler::{Beat, MissedTicks, Scheduler, SchedulerEvent, SchedulerHandle, TaskConfig};
 use c13_reliability::realtime::supervisor::{
     ChildConfig, ChildState, Escalated, Supervisor, SupervisorConfig, SupervisorHandle,
 };
@@ -37,8 +37,10 @@ struct Beats {
     tally: Tally,
     /// When tick 0 was due, in nanoseconds of the clock; 0 before it was.
     first: AtomicU64,
-    /// Ticks that ran or were left out.
+    /// One more than the highest number of a tick that ran or was told to be left out.
     known: AtomicU64,
+    /// Ticks that were told to be left out.
+    missed: AtomicU64,
     /// Ticks that were due at another time than start + number × period.
     drifted: AtomicU64,
 }
@@ -48,12 +50,18 @@ impl Background {
     pub(super) fn start(clock: &Clock, seed: u64) -> Self {
         let beats = Arc::new(Beats::default());
         let mut scheduler = Scheduler::with_clock(clock.clone());
-        let seen = beats.clone();
-        let task = move |beat: c13_reliability::realtime::scheduler::Beat| {
+        let (seen, told) = (beats.clone(), beats.clone());
+        let task = move |beat: Beat| {
             seen.see(beat.number, beat.due);
             async {}
         };
-        scheduler.add("tick", TaskConfig::every(PERIOD), task).expect(SOUND);
+        let config = TaskConfig::every(PERIOD).missed(MissedTicks::Report);
+        scheduler.add("tick", config, task).expect(SOUND);
+        scheduler.on_event(move |event| {
+            if let SchedulerEvent::Missed { first, count, .. } = *event {
+                told.miss(first, count);
+            }
+        });
         let (scheduler, tick) = scheduler.start();
 
         let lives = Arc::new(Tally::default());
@@ -103,11 +111,11 @@ impl Background {
         let task = &self.scheduler.snapshot().tasks[0];
         must_be(&mut ticks, "runs", task.runs, seen.successes);
         // Relaxed: it has stopped.
-        let known = self.beats.known.load(Ordering::Relaxed);
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        must_be(&mut ticks, "missed ticks", task.missed, read(&self.beats.missed));
+        let known = read(&self.beats.known);
         must_be(&mut ticks, "runs and missed ticks", task.runs + task.missed, known);
-        // Relaxed: as above.
-        let drifted = self.beats.drifted.load(Ordering::Relaxed);
-        must_be(&mut ticks, "ticks that drifted", drifted, 0);
+        must_be(&mut ticks, "ticks that drifted", read(&self.beats.drifted), 0);
 
         let mut children = Vec::new();
         self.supervisor.shut_down();
@@ -147,7 +155,33 @@ impl Beats {
             self.drifted.fetch_add(1, Ordering::Relaxed);
         }
         // Relaxed: as above.
-        self.known.store(number + 1, Ordering::Relaxed);
+        self.known.fetch_max(number + 1, Ordering::Relaxed);
         entry.close(Seen::Success);
+    }
+
+    fn miss(&self, first: u64, count: u64) {
+        // Relaxed, both: as in `see`.
+        self.missed.fetch_add(count, Ordering::Relaxed);
+        self.known.fetch_max(first + count, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use c13_reliability::time::VirtualTime;
+
+    #[tokio::test]
+    async fn ticks_that_the_last_run_was_too_late_for_are_counted_too() {
+        let time = VirtualTime::new();
+        let background = Background::start(&time.clock(), 1);
+        tokio::task::yield_now().await;
+        // Tick 1 runs at 7 ms: 2 and 3 were due by then, and the stop comes before another one could say so.
+        time.advance(Duration::from_millis(7));
+        tokio::task::yield_now().await;
+        let snapshot = background.scheduler.snapshot();
+        let [ticks, _] = background.stop().await;
+        assert_eq!((snapshot.tasks[0].runs, snapshot.tasks[0].missed), (2, 2));
+        assert_eq!((ticks.seen.successes, ticks.faults), (2, Vec::new()));
     }
 }

@@ -197,8 +197,8 @@ mod tests {
         let stop = AtomicBool::new(false);
         let report = run(Duration::from_secs(2), 7, &stop, &|_| {}).expect("the system plays along");
         let report = report.expect("nobody stops it");
-        // Two seconds are too short to tell growth from warm-up.
-        let leaks: Vec<_> = report.leaks.iter().filter(|leak| !leak.contains("memory")).collect();
+        // Memory and files are the whole process's, and other tests use some meanwhile.
+        let leaks: Vec<_> = report.leaks.iter().filter(|leak| leak.starts_with("tasks")).collect();
         let faults: Vec<_> = report.parts.iter().flat_map(|part| &part.faults).collect();
         assert!(leaks.is_empty() && faults.is_empty(), "{leaks:?} {faults:?}");
         assert!(report.parts.iter().all(|part| part.seen.calls() > 0), "{report:?}");
