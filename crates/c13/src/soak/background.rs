@@ -160,7 +160,7 @@ impl Beats {
     }
 
     fn miss(&self, first: u64, count: u64) {
-        // Relaxed, both: as in `see`.
+        // Relaxed: both as in `see`.
         self.missed.fetch_add(count, Ordering::Relaxed);
         self.known.fetch_max(first + count, Ordering::Relaxed);
     }
