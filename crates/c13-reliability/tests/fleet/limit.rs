@@ -170,8 +170,10 @@ async fn four_processes_keep_one_limit_for_half_a_minute_in_which_redis_dies() {
             "{name}: {} allowed, {local} of them locally; {before:.3} used before, {after:.3} after; worst {worst:.0} of {bound:.0}",
             all.len()
         );
-        // Apart from the outage there is one burst.
-        let calm: Vec<Allowed> = all.iter().filter(|call| call.to < micros(died)).copied().collect();
+        // Apart from the outage there is one burst. A machine so busy that Redis answers too late has outages of its own,
+        // and what is allowed locally in them is in the bound below.
+        let calm = all.iter().filter(|call| call.to < micros(died) && !call.local);
+        let calm: Vec<Allowed> = calm.copied().collect();
         let calm_bound = BURST as f64 + RATE * leased.as_secs_f64() + RATE * SHARP as f64 / 1e6 + 1.0;
         let calm_worst = worst_excess(&calm);
         assert!(
