@@ -360,11 +360,7 @@ async fn scripts_forgotten_a_hundred_times_a_second_cost_nobody_an_error() {
     let workers: Vec<_> = (0..8)
         .map(|n| {
             // A long lease: it is not about time, and a busy machine answers late.
-            let lock = Lock::new(
-                Arc::new(backend(&url)),
-                &format!("h25-{n}"),
-                LockConfig::new(LEASE * 30),
-            );
+            let lock = Lock::new(Arc::new(backend(&url)), format!("h25-{n}"), LockConfig::new(LEASE * 30));
             tokio::spawn(async move {
                 for _ in 0..150 {
                     lock.try_acquire().await.unwrap().release().await.unwrap();
