@@ -237,25 +237,24 @@ impl Parts {
     pub(super) fn enter_bulkhead<'a>(&self, bulkhead: &'a Bulkhead) -> Result<bulkhead::Permit<'a>, Halt> {
         bulkhead
             .try_admit_uncounted()
-            .ok_or_else(|| self.without_place(bulkhead))
+            .ok_or_else(|| self.without_place(|| _ = bulkhead.refuse()))
+    }
+
+    /// As [`enter`](Self::enter), for the adaptive limit.
+    #[inline(always)]
+    pub(super) fn enter_adaptive<'a>(&self, limit: &'a AdaptiveLimit) -> Result<adaptive::Permit<'a>, Halt> {
+        limit
+            .try_admit_uncounted()
+            .ok_or_else(|| self.without_place(|| _ = limit.refuse()))
     }
 
     #[cold]
-    fn without_place(&self, bulkhead: &Bulkhead) -> Halt {
+    fn without_place(&self, refuse: impl FnOnce()) -> Halt {
         if self.place_waits {
             return Halt::Wait(Entrance::Place);
         }
-        let _counted = bulkhead.refuse();
+        refuse();
         Halt::Refused(Layer::Bulkhead, None)
-    }
-
-    /// As [`enter`](Self::enter), for the adaptive limit, whose calls always wait in the same way where they may.
-    #[inline(always)]
-    pub(super) fn enter_adaptive<'a>(&self, limit: &'a AdaptiveLimit) -> Result<adaptive::Permit<'a>, Halt> {
-        if self.place_waits {
-            return Err(Halt::Wait(Entrance::Place));
-        }
-        limit.try_admit().map_err(|_| Halt::Refused(Layer::Bulkhead, None))
     }
 
     /// A place, as soon as it is there.

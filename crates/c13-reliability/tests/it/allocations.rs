@@ -1,7 +1,7 @@
 //! No call that is ready at once allocates, whatever pattern it goes through, unless its value is to be kept.
 
 use c13_reliability::gate::Gate;
-use c13_reliability::patterns::adaptive::AdaptiveLimit;
+use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::fallback::Fallback;
@@ -73,6 +73,20 @@ fn a_call_through_a_policy_allocates_nothing_even_where_its_attempt_has_to_wait(
         let mut poll = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         poll().is_pending() && poll() == Poll::Ready(Ok(1))
     });
+}
+
+#[test]
+fn a_policys_call_that_may_wait_and_need_not_allocates_nothing() {
+    let limit = RateLimiterConfig::new(1e9, 1_000_000_000).max_wait(SECOND);
+    let adaptive = AdaptiveConfig::new(Algorithm::AIMD).queue(4, SECOND);
+    for config in [
+        PolicyConfig::NONE.rate_limit(limit),
+        PolicyConfig::NONE.bulkhead(BulkheadConfig::new(10).queue(4, SECOND)),
+        PolicyConfig::NONE.adaptive(adaptive),
+    ] {
+        let policy = Policy::new(config).expect("the settings are good");
+        assert_none(|| ready(policy.call(succeeds)).is_ok());
+    }
 }
 
 #[test]

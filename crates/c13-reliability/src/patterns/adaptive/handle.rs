@@ -150,6 +150,11 @@ impl AdaptiveLimit {
         self.shared.config
     }
 
+    /// Counts a refusal, after [`try_admit_uncounted`](Gate::try_admit_uncounted).
+    pub(crate) fn refuse(&self) -> AdaptiveRejected {
+        self.shared.places.full().into()
+    }
+
     /// What it holds and what it did so far.
     #[must_use]
     pub fn snapshot(&self) -> AdaptiveSnapshot {
@@ -191,6 +196,11 @@ impl Gate for AdaptiveLimit {
     fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
         let place = self.shared.places.try_enter()?;
         Ok(Permit::new(&self.shared, place, None))
+    }
+
+    fn try_admit_uncounted(&self) -> Option<Permit<'_>> {
+        let place = Places::enter(&self.shared.places)?;
+        Some(Permit::new(&self.shared, place, None))
     }
 
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
