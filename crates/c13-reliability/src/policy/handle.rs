@@ -2,7 +2,7 @@
 
 use super::call::{Call, Progress};
 use super::make::{make, make_once};
-use super::parts::Parts;
+use super::parts::{Making, Parts};
 use super::rules::{ByResult, Given};
 use super::started::Started;
 use super::typed::TypedPolicy;
@@ -57,7 +57,7 @@ pub struct Policy {
 /// The parts as they are now, and what new ones are made with.
 struct Shared {
     parts: ArcSwap<Parts>,
-    random: Random,
+    making: Making,
     /// Held while settings change, so that no two changes run into each other. No call takes it.
     changing: Mutex<()>,
 }
@@ -78,10 +78,31 @@ impl Policy {
     ///
     /// The first rule that the settings break.
     pub fn with_clock(config: PolicyConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        let parts = Parts::new(config, clock, &random)?;
+        Self::make(None, config, clock, random)
+    }
+
+    /// A policy on the system clock whose circuit breaker is reported by `name`. Those of a registry have the names of
+    /// their policies.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the settings break.
+    pub fn named(name: &str, config: PolicyConfig) -> Result<Self, ConfigError> {
+        Self::make(Some(name), config, Clock::system(), Random::from_entropy())
+    }
+
+    pub(super) fn make(
+        name: Option<&str>,
+        config: PolicyConfig,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, ConfigError> {
+        let name = name.map(str::to_owned);
+        let making = Making { name, random };
+        let parts = Parts::new(config, clock, &making)?;
         let shared = Shared {
             parts: ArcSwap::from_pointee(parts),
-            random,
+            making,
             changing: Mutex::new(()),
         };
         Ok(Self {
@@ -101,7 +122,7 @@ impl Policy {
     pub fn reconfigure(&self, config: PolicyConfig) -> Result<(), ConfigError> {
         // What it guards is nothing; a thread that panicked with it has left nothing half done.
         let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = self.shared.parts.load().with_settings(config, &self.shared.random)?;
+        let parts = self.shared.parts.load().with_settings(config, &self.shared.making)?;
         self.shared.parts.store(Arc::new(parts));
         Ok(())
     }

@@ -41,6 +41,13 @@ pub(super) struct Parts {
     pub(super) circuit_breaker: Option<CircuitBreaker>,
 }
 
+/// What new parts are made with.
+pub(super) struct Making {
+    /// What the breaker is reported by, if by its own name.
+    pub(super) name: Option<String>,
+    pub(super) random: Random,
+}
+
 impl Parts {
     /// What the parts that there are report, each under its own metrics.
     pub(super) fn readings(&self) -> Vec<Reading> {
@@ -55,7 +62,7 @@ impl Parts {
     }
 
     /// New parts for these settings.
-    pub(super) fn new(config: PolicyConfig, clock: Clock, random: &Random) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: PolicyConfig, clock: Clock, making: &Making) -> Result<Self, ConfigError> {
         let none = Self {
             config: PolicyConfig::NONE,
             total_limit: Length::NONE,
@@ -73,7 +80,7 @@ impl Parts {
             hedge: None,
             circuit_breaker: None,
         };
-        none.with_settings(config, random)
+        none.with_settings(config, making)
     }
 
     /// The same parts, with this limit beside the policy's own.
@@ -103,9 +110,9 @@ impl Parts {
     }
 
     /// Parts for other settings that go on with the state of these. All settings are checked before any part changes.
-    pub(super) fn with_settings(&self, config: PolicyConfig, random: &Random) -> Result<Self, ConfigError> {
+    pub(super) fn with_settings(&self, config: PolicyConfig, making: &Making) -> Result<Self, ConfigError> {
         config.validate()?;
-        let clock = &self.clock;
+        let (clock, random) = (&self.clock, &making.random);
         let rate_limit = match (config.rate_limit, &self.rate_limit) {
             (None, _) => None,
             (Some(settings), Some(limiter)) => {
@@ -169,7 +176,12 @@ impl Parts {
             }
             (Some(settings), None) => {
                 let jitter = Random::new(random.next_u64());
-                Some(CircuitBreaker::with_random(settings, clock.clone(), jitter)?)
+                let breaker = CircuitBreaker::builder(settings).clock(clock.clone()).random(jitter);
+                let breaker = match &making.name {
+                    Some(name) => breaker.name(name),
+                    None => breaker,
+                };
+                Some(breaker.build()?)
             }
         };
         Ok(Self {

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod folders;
+mod log;
 #[cfg(all(test, unix, not(c13_loom)))]
 mod tests;
 mod watch;
@@ -14,8 +15,8 @@ use crate::time::Clock;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,8 +54,13 @@ struct Shared {
     paths: Vec<PathBuf>,
     clock: Clock,
     random: Random,
+    /// Held while files are read and taken over, which may take as long as their disk does; nobody else waits for it.
+    reading: Mutex<()>,
     state: Mutex<State>,
 }
+
+/// The most that a file may hold, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 #[derive(Default)]
 struct State {
@@ -83,7 +89,7 @@ impl PolicyRegistry {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or everything that is wrong in any layer.
+    /// A file that cannot be read, is no regular file or larger than 1 MiB, or everything that is wrong in any layer.
     pub fn open<P: AsRef<Path>>(layers: PolicyFiles, paths: impl IntoIterator<Item = P>) -> Result<Self, ReloadError> {
         Self::with_clock(layers, paths, Clock::system(), Random::from_entropy())
     }
@@ -104,6 +110,7 @@ impl PolicyRegistry {
             paths: paths.into_iter().map(|path| path.as_ref().to_owned()).collect(),
             clock,
             random,
+            reading: Mutex::default(),
             state: Mutex::default(),
         };
         shared.reload()?;
@@ -182,8 +189,7 @@ impl PolicyRegistry {
             let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
             while hangups.recv().await.is_some() {
                 let Some(shared) = shared.upgrade() else { break };
-                // What is wrong is in the log and in the status.
-                let _ = shared.reload();
+                shared.hangup();
             }
             Ok(())
         }
@@ -198,7 +204,7 @@ impl Shared {
 
     /// The texts of all files.
     fn contents(&self) -> Result<Vec<String>, ReloadError> {
-        let read = |path: &PathBuf| fs::read_to_string(path).map_err(|error| ReloadError::File(path.clone(), error));
+        let read = |path: &PathBuf| text(path).map_err(|error| ReloadError::File(path.clone(), error));
         self.paths.iter().map(read).collect()
     }
 
@@ -208,12 +214,14 @@ impl Shared {
     }
 
     fn reload(&self) -> Result<Vec<Change>, ReloadError> {
-        let mut state = self.state();
+        // What it guards is nothing.
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let contents = self.contents();
         let seen = match &contents {
             Ok(texts) => Ok(texts.clone()),
             Err(error) => Err(error.to_string()),
         };
+        let mut state = self.state();
         if state.seen.as_ref() == Some(&seen) {
             return match state.status.error {
                 None => Ok(Vec::new()),
@@ -222,6 +230,8 @@ impl Shared {
             };
         }
         let first = state.seen.replace(seen).is_none();
+        let names = |state: &State| state.policies.keys().cloned().collect::<Vec<_>>();
+        let before = names(&state);
         let result = contents
             .and_then(|texts| self.read(&texts))
             .and_then(|set| self.apply(&mut state, set));
@@ -231,16 +241,33 @@ impl Shared {
         match &result {
             Ok(changes) => {
                 state.status.applied += 1;
-                state.status.error = None;
-                tell_changes(changes);
+                let was_wrong = state.status.error.take().is_some();
+                log::applied(&before, &names(&state), changes, was_wrong);
             }
             Err(error) => {
                 state.status.rejected += 1;
                 state.status.error = Some(error.to_string());
-                tell_error(error);
+                log::rejected(error);
             }
         }
         result
+    }
+
+    /// Reads the files again because somebody asked for it, who is told even where there is no news.
+    #[cfg(all(unix, feature = "tokio"))]
+    fn hangup(&self) {
+        let counts = || {
+            let status = self.state().status.clone();
+            (status.applied, status.rejected)
+        };
+        let before = counts();
+        let result = self.reload();
+        if counts() == before {
+            match &result {
+                Ok(_) => log::nothing_new(),
+                Err(error) => log::rejected(error),
+            }
+        }
     }
 
     fn read(&self, texts: &[String]) -> Result<PolicySet, ReloadError> {
@@ -280,7 +307,7 @@ impl Shared {
 
     fn policy(&self, name: &str, config: PolicyConfig) -> Result<Policy, ReloadError> {
         let random = Random::stream(self.random.next_u64(), name);
-        Policy::with_clock(config, self.clock.clone(), random).map_err(|error| refused(name, &error))
+        Policy::make(Some(name), config, self.clock.clone(), random).map_err(|error| refused(name, &error))
     }
 }
 
@@ -288,31 +315,19 @@ fn refused(name: &str, error: &crate::ConfigError) -> ReloadError {
     ReloadError::Policy(format!("policy.{name}: {error}"))
 }
 
-#[cfg(feature = "tracing")]
-fn tell_changes(changes: &[Change]) {
-    for change in changes {
-        tracing::info!(setting = %change.path, before = change.before, after = change.after, "a setting has changed");
+/// The text of a file. What is no file, such as a pipe, might have nobody at its other end for ever.
+fn text(path: &Path) -> io::Result<String> {
+    let refused = |rule: &str| io::Error::new(io::ErrorKind::InvalidInput, rule);
+    if !path.metadata()?.is_file() {
+        return Err(refused("it is no regular file"));
     }
+    let mut text = String::new();
+    let read = File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LARGEST {
+        return Err(refused("it is larger than 1 MiB"));
+    }
+    Ok(text)
 }
-
-#[cfg(feature = "tracing")]
-fn tell_error(error: &ReloadError) {
-    tracing::error!(%error, "the policies cannot be read; the last good settings stay");
-}
-
-#[cfg(all(feature = "tracing", target_os = "linux"))]
-fn tell_unwatched(error: &io::Error) {
-    tracing::warn!(%error, "the folders of the policies cannot be watched; the files are looked at now and then");
-}
-
-#[cfg(all(not(feature = "tracing"), target_os = "linux"))]
-fn tell_unwatched(_: &io::Error) {}
-
-#[cfg(not(feature = "tracing"))]
-fn tell_changes(_: &[Change]) {}
-
-#[cfg(not(feature = "tracing"))]
-fn tell_error(_: &ReloadError) {}
 
 impl fmt::Debug for PolicyRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -324,7 +339,8 @@ impl fmt::Debug for PolicyRegistry {
 }
 
 /// Why policies could not be read. The last good settings stay.
-#[derive(Debug)]
+///
+/// `Debug` prints what `Display` prints, so that a `main` that ends with this error shows the lines that are wrong.
 #[non_exhaustive]
 pub enum ReloadError {
     /// A file cannot be read.
@@ -342,6 +358,12 @@ impl fmt::Display for ReloadError {
             Self::Settings(errors) => errors.fmt(f),
             Self::Policy(reason) => f.write_str(reason),
         }
+    }
+}
+
+impl fmt::Debug for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

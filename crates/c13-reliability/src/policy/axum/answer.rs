@@ -36,8 +36,8 @@ impl<E> PolicyError<E> {
     }
 }
 
-/// Makes [`status`](PolicyError::status) the answer, with `Retry-After` where a layer knows it. Of the caller's own error
-/// nothing is told to the outside.
+/// Makes [`status`](PolicyError::status) the answer, with a `Retry-After` in 503 and 504: what the layer knows, rounded up
+/// to seconds, or 1 s. Of the caller's own error nothing is told to the outside.
 impl<E> IntoResponse for PolicyError<E> {
     fn into_response(self) -> Response {
         answer(self.status(), self.retry_after())
@@ -75,9 +75,14 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
 }
 
+/// The least that `Retry-After` can say: what is said where no layer knows when there will be a place or an answer again.
+const SOON: Duration = Duration::from_secs(1);
+
 fn answer(status: StatusCode, retry_after: Option<Duration>) -> Response {
     let mut response = (status, status.canonical_reason().unwrap_or_default()).into_response();
-    if let Some(wait) = retry_after {
+    // A call that was made and failed says nothing about the next.
+    let unknown = (status != StatusCode::BAD_GATEWAY).then_some(SOON);
+    if let Some(wait) = retry_after.or(unknown) {
         // Rounded up: a second too late is answered, a second too early is refused again.
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -25,7 +25,8 @@ use tower_service::Service;
 /// | bulkhead, adaptive limit, circuit breaker | 503 | 14, unavailable |
 /// | a time limit, the caller's deadline | 504 | 4, deadline exceeded |
 ///
-/// With `Retry-After` or `grpc-retry-pushback-ms`, where that is known. An answer of 500 and above, or a gRPC status that
+/// With `Retry-After`, rounded up to seconds and 1 where no layer knows better, or with `grpc-retry-pushback-ms` where one
+/// does. An answer of 500 and above, or a gRPC status that
 /// is the server's fault, is a failure to the breaker and to the adaptive limit. The caller's deadline comes from its
 /// header `grpc-timeout` or `x-request-timeout-ms`, and everything below sees it; a header that says no time is answered
 /// with 400 or 3 (invalid argument).

@@ -6,6 +6,7 @@ use crate::patterns::circuit_breaker::CircuitState;
 use crate::policy::Profile;
 use crate::time::Executor;
 use std::cell::Cell;
+use std::fs;
 use std::future::Future;
 use std::os::unix::fs::symlink;
 use std::rc::Rc;
@@ -146,6 +147,55 @@ fn a_policy_that_is_gone_keeps_its_last_settings_for_who_holds_it() {
     assert!(registry.reload().is_ok());
     assert_eq!(registry.names(), ["a", "c"]);
     assert!(executor.block_on(held.call(|| async { Ok::<_, ()>(()) })).is_ok());
+}
+
+#[test]
+fn a_breaker_has_the_name_of_its_policy_whenever_it_came() {
+    let (folder, executor) = (Folder::new("named"), Executor::new());
+    let file = folder.write("a.toml", "[policy.a]\nextends = \"critical\"\n[policy.b]\n");
+    let registry = open(&file, &executor);
+    let name = |policy: &str| {
+        registry
+            .policy(policy)?
+            .circuit_breaker()
+            .map(|breaker| breaker.name().to_owned())
+    };
+    assert_eq!((name("a").as_deref(), name("b")), (Some("a"), None));
+    folder.write("a.toml", "[policy.b]\nextends = \"critical\"\n");
+    assert!(registry.reload().is_ok());
+    assert_eq!(name("b").as_deref(), Some("b"));
+}
+
+#[test]
+fn what_is_no_file_or_too_large_is_refused_and_nobody_waits_for_it() {
+    let (folder, executor) = (Folder::new("no-file"), Executor::new());
+    let file = folder.write("a.toml", &total(1));
+    let registry = open(&file, &executor);
+    fs::remove_file(&file).expect("it is there");
+    // With nobody at its other end, a pipe is never read to its end.
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).expect("the folder takes a pipe");
+    let refused = |registry: &PolicyRegistry| registry.reload().expect_err("it is no file").to_string();
+    assert!(refused(&registry).ends_with("a.toml: it is no regular file"));
+    fs::remove_file(&file).expect("it is there");
+    folder.write("a.toml", &(total(2) + &"#".repeat(LARGEST as usize)));
+    assert!(refused(&registry).ends_with("a.toml: it is larger than 1 MiB"));
+    let text = total(2);
+    folder.write("a.toml", &(text.clone() + &"#".repeat(LARGEST as usize - text.len())));
+    assert_eq!(
+        registry.reload().map(|changes| changes.len()).ok(),
+        Some(1),
+        "1 MiB may be"
+    );
+}
+
+#[test]
+fn an_error_that_ends_a_program_shows_its_lines() {
+    let folder = Folder::new("shown");
+    let file = folder.write("a.toml", "[policy.a]\ntimeout.total = 2\n");
+    let error = PolicyRegistry::open(PolicyFiles::new(), [file]).expect_err("a number without a unit");
+    let shown = format!("{error:?}");
+    assert!(shown.contains("a.toml:2:17") && shown == error.to_string(), "{shown}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Events {
     fn of(shared: &Weak<Shared>) -> Self {
         let watched = shared.upgrade().map(|shared| Folders::watch(shared.paths.clone()));
         if let Some(Err(error)) = &watched {
-            super::tell_unwatched(error);
+            super::log::unwatched(error);
         }
         Self {
             folders: watched.and_then(Result::ok),

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use c13_reliability::microservices::health::{ComponentHealth, HealthCheckService, HealthChecker};
 use c13_reliability::observability::spanned;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
+use c13_reliability::policy::PolicyRegistry;
+use c13_reliability::policy::file::PolicyFiles;
 use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorConfig};
 use c13_reliability::time::Executor;
 use std::fmt::Debug;
@@ -162,6 +164,47 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
         ];
         assert_eq!(told, wanted);
     });
+}
+
+#[test]
+fn settings_that_are_read_again_are_told_leaf_by_leaf_and_policies_that_come_or_go_in_a_line() {
+    let notebook = Notebook::new(Level::INFO);
+    let folder = std::env::temp_dir().join(format!("c13-told-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("a.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    tracing::subscriber::with_default(notebook.clone(), || {
+        write("[policy.a]\ntimeout.total = \"1s\"\n[policy.b]\nextends = \"critical\"\n");
+        let registry = PolicyRegistry::open(PolicyFiles::new(), [&file]).unwrap();
+        assert_eq!(notebook.read(), NOTHING);
+        let good =
+            "[policy.a]\ntimeout.total = \"2s\"\nbulkhead.max_concurrent = 3\n[policy.c]\nextends = \"critical\"\n";
+        write(good);
+        registry.reload().unwrap();
+        let wanted = [
+            r#"WARN c13::policy policy="b""#,
+            r#"INFO c13::policy policy="c""#,
+            r#"INFO c13::policy setting=policy.a.timeout.total before="1s" after="2s""#,
+            r#"INFO c13::policy setting=policy.a.bulkhead.max_concurrent before="not set" after="3""#,
+        ];
+        let mut told = notebook.read();
+        told.retain(|line| wanted.contains(&&**line) || !line.contains("policy.a.bulkhead"));
+        assert_eq!(told, wanted);
+        write("[policy.a]\ntimeout.total = 2\n");
+        for _ in 0..2 {
+            assert!(registry.reload().is_err());
+        }
+        let told = notebook.read();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("ERROR c13::policy error=") && told[0].contains("a.toml:2:17"),
+            "{told:?}"
+        );
+        write(good);
+        registry.reload().unwrap();
+        assert_eq!(notebook.read(), ["INFO c13::policy changes=0"]);
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! What the log is told of settings that were read again.
+
+use super::{Change, ReloadError};
+
+#[cfg(feature = "tracing")]
+const TARGET: &str = "c13::policy";
+
+/// Other contents were taken over: the names of the policies `before` and `after`, what changed, and whether the contents
+/// before were wrong.
+#[cfg(feature = "tracing")]
+pub(super) fn applied(before: &[String], after: &[String], changes: &[Change], was_wrong: bool) {
+    if was_wrong {
+        tracing::info!(target: TARGET, changes = changes.len(), "the policies can be read again");
+    }
+    for policy in before.iter().filter(|name| !after.contains(name)) {
+        tracing::warn!(target: TARGET, policy, "nothing names the policy any more; its last settings stay with who holds it");
+    }
+    for policy in after.iter().filter(|name| !before.contains(name)) {
+        tracing::info!(target: TARGET, policy, "a policy is new");
+    }
+    // Of a policy that came or went, no setting has changed.
+    let both = before.iter().filter(|name| after.contains(name));
+    let both: Vec<String> = both.map(|name| format!("policy.{name}.")).collect();
+    for Change { path, before, after } in changes {
+        if both.iter().any(|start| path.starts_with(start)) {
+            let (before, after) = (shown(before.as_deref()), shown(after.as_deref()));
+            tracing::info!(target: TARGET, setting = %path, before, after, "a setting has changed");
+        }
+    }
+}
+
+/// A value as the log's own quotes take it.
+#[cfg(feature = "tracing")]
+fn shown(value: Option<&str>) -> &str {
+    value.map_or("not set", |value| value.trim_matches('"'))
+}
+
+#[cfg(feature = "tracing")]
+pub(super) fn rejected(error: &ReloadError) {
+    tracing::error!(target: TARGET, %error, "the policies cannot be read; the last good settings stay");
+}
+
+#[cfg(all(feature = "tracing", unix, feature = "tokio"))]
+pub(super) fn nothing_new() {
+    tracing::info!(target: TARGET, "the policies were read again; nothing has changed");
+}
+
+#[cfg(all(feature = "tracing", target_os = "linux"))]
+pub(super) fn unwatched(error: &std::io::Error) {
+    tracing::warn!(target: TARGET, %error, "the folders of the policies cannot be watched; the files are looked at now and then");
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) fn applied(_: &[String], _: &[String], _: &[Change], _: bool) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) fn rejected(_: &ReloadError) {}
+
+#[cfg(all(not(feature = "tracing"), unix, feature = "tokio"))]
+pub(super) fn nothing_new() {}
+
+#[cfg(all(not(feature = "tracing"), target_os = "linux"))]
+pub(super) fn unwatched(_: &std::io::Error) {}
