@@ -9,7 +9,7 @@ use super::started::{Entrance, Halt};
 use crate::gate::{Outcome, Permit as _, Suspend};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
 use crate::patterns::hedge::Hedge;
-use crate::patterns::retry::{RetryState, Verdict};
+use crate::patterns::retry::{GiveUp, RetryState, Verdict};
 use crate::time::Sleep;
 use arc_swap::Guard;
 use std::future::Future;
@@ -191,7 +191,7 @@ impl<'a, E> Flight<'a, E> {
             Halt::Wait(entrance) => self.rest(rest(entrance)),
             Halt::Refused(layer, retry_after) => {
                 let refused = self.call.rejected(layer, retry_after);
-                Step::Over(self.leave(rules, Err(refused)))
+                Step::Over(self.end_between(rules, refused))
             }
         }
     }
@@ -199,6 +199,22 @@ impl<'a, E> Flight<'a, E> {
     /// The call waits, and `rest` is left of it.
     pub(super) fn rest<T>(&mut self, rest: Rest) -> Step<T, E> {
         Step::Rest(self.suspend(Limit::NONE), rest)
+    }
+
+    /// The end of a call that a layer refuses, or whose time is over, when no attempt is under way.
+    fn end_between<T, R>(&mut self, rules: &R, error: PolicyError<E>) -> Result<T, PolicyError<E>>
+    where
+        R: Rules<T, E>,
+    {
+        if self.open.is_open() {
+            let gave_up = match error {
+                PolicyError::TimedOut { .. } => GiveUp::Deadline,
+                _ => GiveUp::NotRetryable,
+            };
+            self.call.finish(Some(gave_up));
+            self.open.close();
+        }
+        self.leave(rules, Err(error))
     }
 
     /// Gives the place back. Only the adaptive limit learns from how the call ended.
@@ -309,7 +325,7 @@ where
             flight.call.parts.clock.sleep(pause).await;
         }
         if let Err(refused) = flight.call.wait_for_limit_of_attempts().await {
-            return flight.leave(&rules, Err(refused));
+            return flight.end_between(&rules, refused);
         }
         let ended = match flight.call.progress.started.hedge(flight.call.parts) {
             Some(hedge) => race(&mut flight.call, hedge, &rules, &mut operation).await,

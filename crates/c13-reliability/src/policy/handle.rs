@@ -21,7 +21,7 @@ use crate::time::{Clock, Deadline};
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The patterns put together in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its
 /// budget, hedge, circuit breaker, attempt timeout, the call. Around them, for calls of one kind, stand a fallback and a
@@ -60,6 +60,15 @@ struct Shared {
     making: Making,
     /// Held while settings change, so that no two changes run into each other. No call takes it.
     changing: Mutex<()>,
+}
+
+/// A policy that somebody else may still hold.
+pub(super) struct HeldElsewhere(Weak<Shared>);
+
+impl HeldElsewhere {
+    pub(super) fn find(&self) -> Option<Policy> {
+        self.0.upgrade().map(|shared| Policy { shared })
+    }
 }
 
 impl Policy {
@@ -108,6 +117,11 @@ impl Policy {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Lets go of it, so that it lasts as long as others hold it.
+    pub(super) fn let_go(self) -> HeldElsewhere {
+        HeldElsewhere(Arc::downgrade(&self.shared))
     }
 
     /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter

@@ -9,6 +9,7 @@ mod watch;
 
 use super::document::{Diagnostics, Source};
 use super::file::{Change, PolicyFiles, PolicySet};
+use super::handle::HeldElsewhere;
 use super::{Policy, PolicyConfig};
 use crate::sync::Random;
 use crate::time::Clock;
@@ -66,8 +67,12 @@ const LARGEST: u64 = 1 << 20;
 struct State {
     set: PolicySet,
     policies: BTreeMap<String, Policy>,
+    /// Those that nothing names any more.
+    gone: BTreeMap<String, HeldElsewhere>,
     /// What was read last, good or bad, or why nothing could be read.
     seen: Option<Result<Vec<String>, String>>,
+    /// What was taken over last.
+    applied: Vec<String>,
     status: ReloadStatus,
 }
 
@@ -144,8 +149,8 @@ impl PolicyRegistry {
     }
 
     /// Reads the files again and takes over what has changed, leaf by leaf; tells of it in the log, and answers it. A
-    /// policy that no file names any more is not given out any more; who holds it keeps its last settings. Files whose
-    /// content is the same as at the last reading are not looked at.
+    /// policy that no file names any more is not given out any more; who holds it keeps its last settings, and follows the
+    /// files again as soon as they name it again. Files whose content is the same as at the last reading are not looked at.
     ///
     /// Call it on SIGHUP. It reads files, and so blocks for a moment.
     ///
@@ -160,10 +165,12 @@ impl PolicyRegistry {
     /// future is to be spawned on whatever runtime there is.
     ///
     /// On Linux the folders on the way to each file tell of a change at once, by a thread that does nothing but wait for
-    /// it; everywhere, and where they cannot be watched, the files are looked at every `every`, which 30 s are fit for.
+    /// it; everywhere, and where they cannot be watched, the files are looked at every `every`, which 30 s are fit for, and
+    /// never more than once a millisecond.
     /// Contents are compared, not times, and paths are followed anew each time: so it does not matter whether an editor
     /// writes in place, renames over, or deletes and creates, or whether a link on the way is swapped. A content counts
-    /// once two looks in a row, 50 ms apart, have seen the same, so that a file is not read half written.
+    /// once two looks in a row, 50 ms apart or `every` where that is less, have seen the same, so that a file is not read
+    /// half written. What has changed since the files were last read counts as well, so nothing is missed before the watch.
     ///
     /// # Cancel safety
     ///
@@ -229,12 +236,22 @@ impl Shared {
                 Some(_) => contents.and_then(|texts| self.read(&texts)).map(|_| Vec::new()),
             };
         }
+        let is_back = seen.as_ref().is_ok_and(|texts| *texts == state.applied) && state.status.error.is_some();
         let first = state.seen.replace(seen).is_none();
+        if is_back {
+            // As if nothing had been wrong in between.
+            state.status.error = None;
+            log::applied(&[], &[], &[], true);
+            return Ok(Vec::new());
+        }
         let names = |state: &State| state.policies.keys().cloned().collect::<Vec<_>>();
         let before = names(&state);
-        let result = contents
-            .and_then(|texts| self.read(&texts))
-            .and_then(|set| self.apply(&mut state, set));
+        let result = contents.and_then(|texts| {
+            let set = self.read(&texts)?;
+            let changes = self.apply(&mut state, set)?;
+            state.applied = texts;
+            Ok(changes)
+        });
         if first {
             return result;
         }
@@ -285,8 +302,9 @@ impl Shared {
     fn apply(&self, state: &mut State, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
         let mut policies = BTreeMap::new();
         for (name, named) in set.iter() {
-            let policy = match state.policies.get(name) {
-                Some(policy) => policy.clone(),
+            let known = state.policies.get(name).cloned();
+            let policy = match known.or_else(|| state.gone.get(name)?.find()) {
+                Some(policy) => policy,
                 None => self.policy(name, named.config())?,
             };
             policies.insert(name.to_owned(), policy);
@@ -300,7 +318,14 @@ impl Shared {
             }
         }
         let changes = state.set.changes(&set);
-        state.policies = policies;
+        state
+            .gone
+            .retain(|name, policy| !policies.contains_key(name) && policy.find().is_some());
+        for (name, policy) in std::mem::replace(&mut state.policies, policies) {
+            if !state.policies.contains_key(&name) {
+                state.gone.insert(name, policy.let_go());
+            }
+        }
         state.set = set;
         Ok(changes)
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
@@ -53,6 +53,10 @@ impl Folders {
                 // First the new watches, then the word: what happens in between is not missed.
                 watches = watch(&paths);
                 told.tell();
+                // Others may write in the same folders all the time; their events gather meanwhile.
+                if !pause(&end) {
+                    return;
+                }
             }
             // Without watches there is still the slow look.
         };
@@ -133,6 +137,13 @@ fn wait(watches: &OwnedFd, stop: &OwnedFd) -> bool {
             Err(_) => return false,
         }
     }
+}
+
+/// Waits for a moment; false if it is to stop.
+fn pause(stop: &OwnedFd) -> bool {
+    let mut descriptors = [PollFd::new(stop, PollFlags::IN)];
+    let moment = Timespec::try_from(super::watch::SETTLE).ok();
+    !matches!(poll(&mut descriptors, moment.as_ref()), Ok(1..))
 }
 
 /// The folders that hold a part of the path, or a link that it goes through.

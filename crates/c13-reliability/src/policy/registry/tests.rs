@@ -150,6 +150,70 @@ fn a_policy_that_is_gone_keeps_its_last_settings_for_who_holds_it() {
 }
 
 #[test]
+fn a_handle_follows_the_files_again_when_they_name_its_policy_again() {
+    let (folder, executor) = (Folder::new("back"), Executor::new());
+    let b = "[policy.b]\n";
+    let file = folder.write("a.toml", &(PARTS.to_owned() + b));
+    let registry = open(&file, &executor);
+    let held = registry.policy("a").expect("it is named");
+    held.circuit_breaker().expect("it has one").force_open();
+    for _ in 0..2 {
+        folder.write("a.toml", b);
+        assert!(registry.reload().is_ok() && registry.policy("a").is_none());
+        folder.write(
+            "a.toml",
+            &(PARTS.replace("max_concurrent = 2", "max_concurrent = 7") + b),
+        );
+        assert!(registry.reload().is_ok());
+    }
+    assert_eq!(held.config().bulkhead.map(|bulkhead| bulkhead.max_concurrent), Some(7));
+    let given_out = registry.policy("a").expect("it is named again").circuit_breaker();
+    assert_eq!(
+        given_out.map(|breaker| breaker.current_state()),
+        Some(CircuitState::ForcedOpen)
+    );
+    // Held by nobody, it is forgotten.
+    drop(held);
+    folder.write("a.toml", b);
+    assert!(registry.reload().is_ok());
+    folder.write("a.toml", &(PARTS.to_owned() + b));
+    assert!(registry.reload().is_ok());
+    let fresh = registry.policy("a").expect("it is named again").circuit_breaker();
+    assert_eq!(fresh.map(|breaker| breaker.current_state()), Some(CircuitState::Closed));
+}
+
+#[test]
+fn a_file_that_comes_back_as_it_was_is_no_change() {
+    let (folder, executor) = (Folder::new("same"), Executor::new());
+    let file = folder.write("a.toml", &total(1));
+    let registry = open(&file, &executor);
+    fs::remove_file(&file).expect("it is there");
+    assert!(registry.reload().is_err());
+    folder.write("a.toml", &total(1));
+    assert_eq!(registry.reload().map(|changes| changes.len()).ok(), Some(0));
+    let status = registry.status();
+    assert_eq!((status.applied, status.rejected, status.error), (0, 1, None));
+}
+
+#[test]
+fn a_watch_sees_at_once_what_changed_before_it_began_and_one_every_zero_lets_others_run() {
+    let (folder, executor) = (Folder::new("before"), Executor::new());
+    let file = folder.write("a.toml", &total(1));
+    let registry = open(&file, &executor);
+    let policy = registry.policy("a").expect("it is named");
+    let watch = registry.watch(60 * SECOND);
+    folder.write("a.toml", &total(2));
+    executor.spawn(watch);
+    executor.run_for(SECOND / 10);
+    assert_eq!(seconds(&policy), 2);
+    executor.spawn(registry.watch(Duration::ZERO));
+    executor.run_for(SECOND / 10);
+    folder.write("a.toml", &total(3));
+    executor.run_for(SECOND / 10);
+    assert_eq!(seconds(&policy), 3);
+}
+
+#[test]
 fn a_breaker_has_the_name_of_its_policy_whenever_it_came() {
     let (folder, executor) = (Folder::new("named"), Executor::new());
     let file = folder.write("a.toml", "[policy.a]\nextends = \"critical\"\n[policy.b]\n");

@@ -12,16 +12,19 @@ use std::time::Duration;
 use super::folders::Folders;
 
 /// Two looks this far apart must see the same, so that a file is not read half written.
-const SETTLE: Duration = Duration::from_millis(50);
+pub(super) const SETTLE: Duration = Duration::from_millis(50);
+/// Looks are never closer than this, so that others get their turn.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Watches until the registry is gone.
 pub(super) async fn watch(shared: Weak<Shared>, every: Duration) {
     let Some(clock) = shared.upgrade().map(|shared| shared.clock.clone()) else {
         return;
     };
+    let every = every.max(SHORTEST);
     let events = Events::of(&shared);
+    // What has changed since the files were read, before anybody watched, is seen at once.
     loop {
-        events.or(clock.sleep(every)).await;
         // It may be written again while it settles; that is then one change.
         let mut before = None;
         loop {
@@ -39,6 +42,7 @@ pub(super) async fn watch(shared: Weak<Shared>, every: Duration) {
             drop(shared);
             clock.sleep(every.min(SETTLE)).await;
         }
+        events.or(clock.sleep(every)).await;
     }
 }
 

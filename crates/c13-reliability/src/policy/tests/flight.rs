@@ -6,7 +6,7 @@ use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
-use crate::patterns::retry::Verdict;
+use crate::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
 use crate::policy::{Policy, PolicyConfig, RateLimitPer};
 use crate::time::{Clock, Executor};
 use std::cell::Cell;
@@ -289,5 +289,33 @@ fn a_panic_anywhere_in_a_call_gives_back_what_it_holds_and_is_counted_once() {
             let retry = policy.retry().expect("it has one").snapshot();
             assert_eq!((retry.abandoned, retry.first_try), (calls, 0), "{when}");
         }
+    }
+}
+
+#[test]
+fn a_call_that_ends_between_two_attempts_was_not_abandoned() {
+    let limit = RateLimiterConfig::new(0.01, 1);
+    let retry = RetryConfig::new(5, RetryStrategy::FixedDelay(SECOND / 1_000));
+    let config = PolicyConfig::NONE.rate_limit_per(RateLimitPer::Attempt).retry(retry);
+    let (refusing, waiting) = (
+        config.rate_limit(limit),
+        config
+            .rate_limit(limit.max_wait(1_000 * SECOND))
+            .total_timeout(3 * SECOND),
+    );
+    for (name, config) in [("refused", refusing), ("its time is over", waiting)] {
+        let executor = Executor::new();
+        let policy = policy(config, &executor.clock());
+        for _ in 0..3 {
+            // The first has the token for its attempt, the others have none at all.
+            assert!(
+                executor
+                    .block_on(policy.call(|| async { Err::<(), _>("down") }))
+                    .is_err()
+            );
+        }
+        let retry = policy.retry().expect("it has one").snapshot();
+        let given_up = retry.not_retryable + retry.deadline_exceeded;
+        assert_eq!((retry.abandoned, given_up), (0, 3), "{name}: {retry:?}");
     }
 }
