@@ -8,13 +8,15 @@ use c13_reliability::time::Clock;
 use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
+/// How long a good price counts.
+const KEPT: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let clock = Clock::system();
     let breaker = CircuitBreaker::new(3, 1, Duration::from_secs(30));
-    let prices = Fallback::<f64, CircuitBreakerError<&str>>::last_good(100 * MILLISECOND).or_value(9.90);
-    println!("the last good price counts for 100 ms, then yesterday's 9.90 does\n");
+    let prices = Fallback::<f64, CircuitBreakerError<&str>>::last_good(KEPT).or_value(9.90);
+    println!("the last good price counts for 2 s, then yesterday's 9.90 does\n");
 
     let start = clock.now();
     for step in 0..8 {
@@ -35,7 +37,7 @@ async fn main() {
             if is_up { "up," } else { "down," },
             breaker.current_state().name()
         );
-        clock.sleep(40 * MILLISECOND).await;
+        clock.sleep(if step == 5 { KEPT } else { 40 * MILLISECOND }).await;
     }
 
     let counts = prices.snapshot();

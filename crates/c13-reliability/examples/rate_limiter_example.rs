@@ -71,8 +71,8 @@ async fn main() {
         }
     }
 
-    println!("\ntwo a second for each user, and three at once");
-    let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(2.0, 3), 100_000);
+    println!("\ntwo a minute for each user, and three at once");
+    let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(2.0 / 60.0, 3), 100_000);
     for user in ["ann", "ann", "ann", "ann", "bob", "ann"] {
         let (result, quota) = users.decide(user, 1);
         let answer = if result.is_ok() { "allowed" } else { "refused" };

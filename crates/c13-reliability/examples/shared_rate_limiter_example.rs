@@ -1,4 +1,4 @@
-//! A limit of 100 calls a second that two handles share: what the one takes the other does not have.
+//! A limit of ten calls at once and one a second that two handles share: what the one takes the other does not have.
 
 use c13_reliability::distributed::rate_limiter::{
     Limit, MemoryQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
@@ -10,7 +10,7 @@ use std::sync::Arc;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let backend = Arc::new(MemoryQuota::new(Clock::system()));
     let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact);
-    let limiter = || SharedRateLimiter::try_new(backend.clone(), vec![Limit::new("mail", 100.0, 10)], config);
+    let limiter = || SharedRateLimiter::try_new(backend.clone(), vec![Limit::new("mail", 1.0, 10)], config);
     let (one, other) = (limiter()?, limiter()?);
     let mut allowed = [0; 2];
     for (n, limiter) in [one, other].iter().enumerate() {

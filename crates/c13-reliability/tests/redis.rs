@@ -35,7 +35,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-const LEASE: Duration = Duration::from_secs(1);
+/// Long enough that a machine which stands still for a second neither loses a lock nor a request.
+const LEASE: Duration = Duration::from_secs(3);
+/// For what comes at once, on a machine which may stand still meanwhile; far less than the leases it is held against.
+const SOON: Duration = Duration::from_secs(10);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -52,8 +55,18 @@ fn backend(url: &str) -> RedisBackend {
     RedisBackend::new(Redis::open(url).unwrap())
 }
 
+/// Each request may take as long as one may.
+fn config(lease: Duration) -> LockConfig {
+    LockConfig::new(lease).request_timeout(lease / 3)
+}
+
 fn lock_at(url: &str, key: &str) -> Lock {
-    Lock::new(Arc::new(backend(url)), key, LockConfig::new(LEASE))
+    Lock::new(Arc::new(backend(url)), key, config(LEASE))
+}
+
+/// A lock whose lease is over long after [`SOON`], for tests that are not about its end.
+fn long_lock_at(url: &str, key: &str) -> Lock {
+    Lock::new(Arc::new(backend(url)), key, config(LEASE * 20))
 }
 
 async fn owners(url: &str, key: &str) -> Vec<String> {
@@ -66,10 +79,12 @@ async fn is_free_within(url: &str, key: &str, limit: Duration) -> bool {
     let backend = backend(url);
     let end = clock.now() + limit;
     loop {
+        // Before it is looked at: what comes true while this test stands still is seen.
+        let is_last = clock.now() >= end;
         if backend.status(key).await.unwrap().owners.is_empty() {
             return true;
         }
-        if clock.now() >= end {
+        if is_last {
             return false;
         }
         clock.sleep(ms(1)).await;

@@ -54,13 +54,13 @@ async fn circuit_breaker() {
 }
 
 async fn rate_limiters() {
-    let bucket = TokenBucketRateLimiter::new(2_u64, 1.0_f64);
+    let bucket = TokenBucketRateLimiter::new(2_u64, 0.1_f64);
     bucket.acquire(1).await.expect("a full bucket");
     bucket.try_acquire(1).expect("one token is left");
     match bucket.acquire(1).await {
         Err(RateLimitError::RateLimitExceeded { requested, available, retry_after }) => {
             assert_eq!((requested, available), (1, 0));
-            assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(1));
+            assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(10));
         }
         other => panic!("an empty bucket refuses, but got {other:?}"),
     }

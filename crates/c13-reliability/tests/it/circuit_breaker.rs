@@ -183,7 +183,7 @@ fn a_call_admitted_before_the_trip_and_finishing_in_half_open_changes_nothing() 
 
 /// Ends by itself: the dependency is down for five real seconds.
 #[tokio::test]
-async fn with_a_health_probe_traffic_flows_within_a_second_after_the_dependency_heals_in_real_time() {
+async fn with_a_health_probe_traffic_flows_soon_after_the_dependency_heals_in_real_time() {
     let clock = Clock::system();
     let config = CircuitBreakerConfig::new()
         .consecutive_failures(1)
@@ -209,7 +209,8 @@ async fn with_a_health_probe_traffic_flows_within_a_second_after_the_dependency_
         }
         clock.sleep(Duration::from_millis(20)).await;
     };
-    assert!(answered - heals < Duration::from_secs(1), "{:?}", answered - heals);
+    // A fraction of what the breaker would stay open for by itself, and more than a busy machine stands still.
+    assert!(answered - heals < Duration::from_secs(10), "{:?}", answered - heals);
     let metrics = breaker.metrics();
     assert_eq!(metrics.failure_count, 1, "the probe spends none of the callers' calls");
     assert!(metrics.rejection_count > 10, "it was open before");

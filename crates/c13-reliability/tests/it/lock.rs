@@ -83,7 +83,7 @@ async fn a_majority_of_backends_keeps_what_every_backend_promises() {
 #[tokio::test]
 async fn one_leads_at_a_time_and_terms_grow() {
     let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new());
-    let config = LockConfig::new(Duration::from_millis(300));
+    let config = LockConfig::new(Duration::from_secs(30));
     let election = || Election::new(Lock::new(backend.clone(), "leader", config));
     let (one, other) = (election(), election());
     let (go, mut gone) = tokio::sync::watch::channel(false);

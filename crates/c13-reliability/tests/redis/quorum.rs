@@ -2,8 +2,8 @@
 
 use crate::proxy::{Proxy, Weather, wait};
 use crate::server::Server;
-use crate::{LEASE, backend, ms};
-use c13_reliability::distributed::lock::{Backend, Lock, LockConfig, Quorum};
+use crate::{LEASE, SOON, backend, config, ms};
+use c13_reliability::distributed::lock::{Backend, Lock, Quorum};
 use c13_reliability::time::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn quorum(urls: impl IntoIterator<Item = String>) -> Quorum {
 }
 
 fn lock(quorum: &Quorum, key: &str) -> Lock {
-    Lock::new(Arc::new(quorum.clone()), key, LockConfig::new(LEASE))
+    Lock::new(Arc::new(quorum.clone()), key, config(LEASE))
 }
 
 fn have(servers: &[Server], key: &str) -> usize {
@@ -80,11 +80,7 @@ async fn a_server_that_has_just_restarted_has_no_vote() {
     let nodes = [1, 2].map(|n| servers[n].url());
     let nodes = [servers[0].url()].into_iter().chain(nodes);
     let nodes = nodes.map(|url| Arc::new(backend(&url).after_restarts_wait(LEASE)) as Arc<dyn Backend>);
-    let other = Lock::new(
-        Arc::new(Quorum::try_new(nodes.collect()).unwrap()),
-        "h2",
-        LockConfig::new(LEASE),
-    );
+    let other = Lock::new(Arc::new(Quorum::try_new(nodes.collect()).unwrap()), "h2", config(LEASE));
     let second = other.try_acquire().await;
     assert!(guard.check().is_err() || second.is_err(), "two have it");
     assert!(second.is_err(), "the restarted server has voted");
@@ -110,13 +106,18 @@ async fn a_server_that_answers_late_keeps_nothing() {
     let proxy = Proxy::to(servers[2].port).await;
     let quorum = quorum(servers[..2].iter().map(Server::url).chain([proxy.url()]));
     // Nothing that is left behind lapses before it is looked for.
-    let lock = Lock::new(Arc::new(quorum), "h18", LockConfig::new(LEASE * 20));
+    let lock = Lock::new(Arc::new(quorum), "h18", config(LEASE * 20));
     lock.try_acquire().await.unwrap().release().await.unwrap();
     proxy.weather(Weather::SlowReplies(ms(300)));
     for _ in 0..3 {
-        lock.acquire(ms(500)).await.unwrap().release().await.unwrap();
+        lock.acquire(SOON).await.unwrap().release().await.unwrap();
     }
     wait(ms(700)).await;
+    let clock = Clock::system();
+    let start = clock.now();
+    while have(&servers, "h18") > 0 && clock.now() - start < SOON {
+        wait(ms(20)).await;
+    }
     assert_eq!(have(&servers, "h18"), 0);
 }
 
@@ -127,7 +128,7 @@ async fn split_votes_end_and_every_client_gets_on() {
     let clients: Vec<_> = (0..5)
         .map(|_| {
             let quorum = quorum(servers.iter().map(Server::url));
-            let lock = lock(&quorum, "h17");
+            let lock = Lock::new(Arc::new(quorum), "h17", config(LEASE * 4));
             tokio::spawn(async move {
                 let mut last = c13_reliability::distributed::Fence::from_number(0);
                 for _ in 0..10 {

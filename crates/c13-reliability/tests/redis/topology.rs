@@ -2,8 +2,8 @@
 
 use crate::proxy::wait;
 use crate::server::{Server, ask, free_port};
-use crate::{LEASE, ms};
-use c13_reliability::distributed::lock::{Backend, Lock, LockConfig, RedisBackend};
+use crate::{LEASE, SOON, config, ms};
+use c13_reliability::distributed::lock::{Backend, Lock, RedisBackend};
 use c13_reliability::distributed::rate_limiter::{DecidedBy, Limit, RedisQuota, SharedLimitConfig, SharedRateLimiter};
 use c13_reliability::distributed::{Redis, RedisSettings};
 use c13_reliability::time::Clock;
@@ -34,7 +34,7 @@ impl Sentinel {
         let file = std::env::temp_dir().join(format!("c13-sentinel-{}-{port}.conf", std::process::id()));
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor group 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds group 500\nsentinel failover-timeout group 3000\n"
+             sentinel down-after-milliseconds group 2000\nsentinel failover-timeout group 3000\n"
         );
         std::fs::write(&file, settings).unwrap();
         let process = Command::new("redis-sentinel")
@@ -68,7 +68,7 @@ async fn a_lock_goes_on_at_the_master_that_sentinels_have_made() {
     .await;
     let url = format!("redis://127.0.0.1:{}", sentinel.port);
     let redis = Redis::sentinel(&[&url], "group", RedisSettings::DEFAULT).unwrap();
-    let lock = Lock::new(Arc::new(RedisBackend::new(redis)), "sentinel", LockConfig::new(LEASE));
+    let lock = Lock::new(Arc::new(RedisBackend::new(redis)), "sentinel", config(LEASE));
     let first = lock.try_acquire().await.unwrap();
     let fence = first.fence();
     master.kill();
@@ -145,7 +145,7 @@ fn name_on(node: &Server, nodes: &[Server]) -> String {
 async fn a_cluster_keeps_locks_and_limits_of_every_slot_and_hands_locks_on() {
     let (nodes, redis) = cluster().await;
     let backend = Arc::new(RedisBackend::new(redis.clone()));
-    let config = LockConfig::new(LEASE).fallback_poll(Duration::from_secs(30));
+    let config = config(LEASE).fallback_poll(Duration::from_secs(30));
     for node in &nodes {
         let lock = Lock::new(backend.clone(), name_on(node, &nodes), config);
         let holder = lock.try_acquire().await.unwrap();
@@ -171,8 +171,12 @@ async fn a_cluster_keeps_locks_and_limits_of_every_slot_and_hands_locks_on() {
         "of two slots they cannot be had together"
     );
     let limit = vec![Limit::new("limit", 100.0, 10)];
-    let limiter =
-        SharedRateLimiter::try_new(Arc::new(RedisQuota::new(redis)), limit, SharedLimitConfig::DEFAULT).unwrap();
+    let limiter = SharedRateLimiter::try_new(
+        Arc::new(RedisQuota::new(redis)),
+        limit,
+        SharedLimitConfig::DEFAULT.request_timeout(SOON),
+    )
+    .unwrap();
     assert_eq!(limiter.acquire(1).await, Ok(DecidedBy::Lease));
 }
 
@@ -181,7 +185,7 @@ async fn a_cluster_keeps_locks_and_limits_of_every_slot_and_hands_locks_on() {
 async fn a_node_that_stands_still_holds_up_nobody_whose_locks_are_elsewhere() {
     let (nodes, redis) = cluster().await;
     let backend = Arc::new(RedisBackend::new(redis));
-    let lock = Lock::new(backend.clone(), name_on(&nodes[0], &nodes), LockConfig::new(LEASE));
+    let lock = Lock::new(backend.clone(), name_on(&nodes[0], &nodes), config(LEASE));
     lock.try_acquire().await.unwrap().release().await.unwrap();
     nodes[2].signal("-STOP");
     // The others have forgotten the scripts, and are told them again without a word to the one that stands still.

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let breaker = CircuitBreakerConfig::new().consecutive_failures(2);
     let policy = Policy::new(
         PolicyConfig::NONE
-            .total_timeout(Duration::from_secs(1))
+            .total_timeout(Duration::from_secs(5))
             .retry(retry)
             .circuit_breaker(breaker),
     )?;

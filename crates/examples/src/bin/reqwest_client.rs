@@ -58,8 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}/", serve(app).await?);
     let retry = RetryConfig::new(2, RetryStrategy::FixedDelay(Duration::from_millis(5)));
     let config = PolicyConfig::NONE
-        .total_timeout(Duration::from_secs(5))
-        .attempt_timeout(Duration::from_secs(1))
+        .total_timeout(Duration::from_secs(15))
+        .attempt_timeout(Duration::from_secs(3))
         .retry(retry)
         .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(3));
     let policy = Policy::with_clock(config, Clock::tokio(), Random::from_entropy())?;
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let response = client.send(http.get(&url).build()?).await?;
     let told: u64 = response.text().await?.parse()?;
     println!("wrapped: the third attempt was answered; it had {told} ms by its header");
-    assert!((1..=1_000).contains(&told));
+    assert!((1..=3_000).contains(&told));
 
     // The same as a layer: whatever else of tower's there is can stand before and behind it.
     let service = ServiceBuilder::new()

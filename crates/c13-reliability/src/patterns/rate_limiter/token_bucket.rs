@@ -143,11 +143,11 @@ impl TokenBucketRateLimiter {
     /// use c13_reliability::time::Clock;
     /// use std::time::Duration;
     ///
-    /// let config = RateLimiterConfig::new(0.5, 2).max_wait(Duration::from_secs(60));
+    /// let config = RateLimiterConfig::new(0.05, 2).max_wait(Duration::from_secs(60));
     /// let limiter = TokenBucketRateLimiter::with_config(config, Clock::system())?;
     /// let at_once = limiter.reserve(2).expect("the bucket is full");
-    /// let later = limiter.reserve(1).expect("two seconds are less than a minute");
-    /// assert!(at_once.wait().is_zero() && later.wait().as_secs_f64() > 1.9);
+    /// let later = limiter.reserve(1).expect("20 seconds are less than a minute");
+    /// assert!(at_once.wait().is_zero() && later.wait() > Duration::from_secs(15));
     /// drop(at_once);
     /// assert!(later.try_redeem().is_ok(), "the tokens that were given back go to whoever is next");
     /// # Ok::<(), c13_reliability::ConfigError>(())

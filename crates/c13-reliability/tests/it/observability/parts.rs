@@ -110,7 +110,7 @@ fn a_scheduler_and_a_supervisor_report_each_task_and_child() {
 async fn a_lock_accounts_for_each_acquisition_and_holding() {
     let registry = Registry::new();
     let backend = Arc::new(MemoryBackend::new());
-    let lock = Lock::new(backend, "invoices", LockConfig::new(Duration::from_secs(1)));
+    let lock = Lock::new(backend, "invoices", LockConfig::new(Duration::from_secs(60)));
     registry.register("invoices", &lock).unwrap();
     let guard = lock.try_acquire().await.unwrap();
     for _ in 0..3 {
