@@ -89,7 +89,8 @@ pub(crate) async fn run(
             // Lost already: somebody else may have it, so there is no time to end well.
             Err(_) => Some(Tick::ZERO),
         };
-        let next = [stop.until, stop.kill_at, lock_stop].into_iter().flatten().min();
+        let look = locked.ok().flatten().map(|end| next_look(clock.now(), end));
+        let next = [stop.until, stop.kill_at, lock_stop, look].into_iter().flatten().min();
         tokio::select! {
             biased;
             (signal, meaning) = signals.next() => {
@@ -110,7 +111,7 @@ pub(crate) async fn run(
                 return Ok(match stop.why {
                     Some(why) => why,
                     // The guard has killed it, or it ended when somebody else might have had the lock.
-                    None if locked_until(bounds.locks).is_err() => Ended::LockLost,
+                    None if guard.is_over(clock.now()) || locked_until(bounds.locks).is_err() => Ended::LockLost,
                     None if told > 0 => Ended::Stopped(code),
                     None => Ended::Exited(code),
                 });
@@ -130,6 +131,12 @@ fn locked_until(locks: &[LockGuard]) -> Result<Option<Tick>, Lost> {
         let next = lock.valid_until()?;
         Ok(Some(end.map_or(next, |end| end.min(next))))
     })
+}
+
+/// When to look whether a lock that ends at `end` was renewed, so that the guard hears of it long before the end that it
+/// knows: a wrapper that stands still for a moment then costs nobody a valid lock.
+fn next_look(now: Tick, end: Tick) -> Tick {
+    now + ((end - now) / 2).max(Duration::from_millis(1))
 }
 
 async fn until(clock: &Clock, at: Option<Tick>) {
@@ -182,5 +189,29 @@ impl Stop {
             guard.signal(Signal::CONT);
         }
         self.kill_at = Some(self.kill_at.map_or(kill_at, |at| at.min(kill_at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_hears_of_a_renewal_with_a_third_of_the_lease_to_spare() {
+        let at = |ms: u64| Tick::from_nanos(ms * 1_000_000);
+        // A lease of 30 s from 0 on, renewed after a third, at 10 s.
+        let (end, renewed) = (at(30_000), at(10_000));
+        let mut now = at(0);
+        while now < renewed {
+            now = next_look(now, end);
+        }
+        assert!(end - now >= Duration::from_secs(10), "only at {now:?}");
+        // Not renewed, it ends; the looks do not run into each other.
+        let mut looks = 0;
+        while now < end {
+            now = next_look(now, end);
+            looks += 1;
+        }
+        assert!(looks < 30, "{looks}");
     }
 }

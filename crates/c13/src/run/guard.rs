@@ -63,6 +63,11 @@ impl Guard {
         }
     }
 
+    /// Whether the group has no time left by now: then it was killed, or is about to be.
+    pub(crate) fn is_over(&self, now: Tick) -> bool {
+        self.told.is_some_and(|end| now >= end)
+    }
+
     /// The process group that the command belongs into.
     pub(crate) fn group(&self) -> i32 {
         self.group.as_raw_nonzero().get()
