@@ -241,6 +241,31 @@ mod tests {
     }
 
     #[test]
+    fn a_dropped_call_is_told_of_once_its_future_is_gone() {
+        struct Last<'a>(&'a Notebook);
+
+        impl Drop for Last<'_> {
+            fn drop(&mut self) {
+                assert!(self.0.told.lock().unwrap().is_empty(), "the call still runs");
+            }
+        }
+
+        let book = open();
+        let last = Last(&book);
+        let mut waiting = Box::pin(call(
+            &book,
+            async move {
+                let _last = last;
+                pending::<Result<(), ()>>().await
+            },
+            Outcome::of,
+        ));
+        assert!(poll(waiting.as_mut()).is_pending());
+        drop(waiting);
+        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+    }
+
+    #[test]
     fn a_call_dropped_before_its_first_poll_was_never_admitted() {
         let book = open();
         drop(call(&book, pending::<Result<(), ()>>(), Outcome::of));

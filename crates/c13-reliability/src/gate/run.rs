@@ -21,20 +21,30 @@ pin_project! {
     where
         P: Permit,
     {
+        // Dropped first: until it is gone it runs, and nobody else may have what the permit stands for.
         #[pin]
         future: F,
-        // None while it is polled, and once it is over.
-        held: Option<(P, C)>,
+        held: Held<P, C>,
     }
+}
 
-    impl<P, F, C> PinnedDrop for Run<P, F, C>
-    where
-        P: Permit,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            if this.held.is_some() {
-                this.abandon();
-            }
+/// The permit between two polls, and what to record in the end. None while the future is polled, and once it is over.
+struct Held<P: Permit, C>(Option<(P, C)>);
+
+impl<P: Permit, C> Drop for Held<P, C> {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.abandon();
+        }
+    }
+}
+
+impl<P: Permit, C> Held<P, C> {
+    /// Not left to the permit's own drop: unwinding may drop the call for a panic that was not its own.
+    #[cold]
+    fn abandon(&mut self) {
+        if let Some((permit, _)) = self.0.take() {
+            permit.record(Outcome::Abandoned);
         }
     }
 }
@@ -44,21 +54,16 @@ impl<P: Permit, F, C> Run<P, F, C> {
     pub fn new(permit: P, future: F, classify: C) -> Self {
         Self {
             future,
-            held: Some((permit, classify)),
+            held: Held(Some((permit, classify))),
         }
     }
 
     /// The same before anybody was asked for a permit; it comes with the first [`poll_under`](Self::poll_under).
     #[inline]
     pub(super) fn unadmitted(future: F) -> Self {
-        Self { future, held: None }
-    }
-
-    /// Not left to the permit's own drop: unwinding may drop this future for a panic that was not the call's.
-    #[cold]
-    fn abandon(self: Pin<&mut Self>) {
-        if let Some((permit, _)) = self.project().held.take() {
-            permit.record(Outcome::Abandoned);
+        Self {
+            future,
+            held: Held(None),
         }
     }
 }
@@ -77,7 +82,7 @@ where
         let this = self.project();
         match this.future.poll(cx) {
             Poll::Pending => {
-                *this.held = Some((permit, classify));
+                this.held.0 = Some((permit, classify));
                 Poll::Pending
             }
             Poll::Ready(output) => {
@@ -98,7 +103,7 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        match self.as_mut().project().held.take() {
+        match self.as_mut().project().held.0.take() {
             Some((permit, classify)) => self.poll_under(cx, permit, classify),
             // It is over, and its caller polls on.
             None => self.project().future.poll(cx),
@@ -109,7 +114,7 @@ where
 impl<P: Permit, F, C> fmt::Debug for Run<P, F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("running", &self.held.is_some())
+            .field("running", &self.held.0.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -13,11 +13,12 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct BulkheadCall<'a, F> {
         places: &'a Places,
+        // Dropped before the place: until it is gone it runs, and nobody else may come in.
+        #[pin]
+        future: F,
         place: Option<Place<&'a Places>>,
         #[pin]
         admission: Option<Admission<&'a Places>>,
-        #[pin]
-        future: F,
     }
 }
 
@@ -25,9 +26,9 @@ impl<'a, F> BulkheadCall<'a, F> {
     pub(super) fn new(places: &'a Places, future: F) -> Self {
         Self {
             places,
+            future,
             place: None,
             admission: None,
-            future,
         }
     }
 }

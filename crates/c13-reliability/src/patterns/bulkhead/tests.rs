@@ -112,6 +112,28 @@ fn a_call_that_is_dropped_while_it_runs_gives_its_place_back() {
 }
 
 #[test]
+fn a_call_that_is_dropped_has_its_place_until_its_future_is_gone() {
+    struct Last(Bulkhead);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            assert_eq!((self.0.in_flight(), self.0.available()), (1, 0), "the call still runs");
+        }
+    }
+
+    let executor = Executor::new();
+    let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, SECOND));
+    let last = Last(bulkhead.clone());
+    let mut running = Box::pin(bulkhead.call(async move {
+        let _last = last;
+        pending::<Result<(), ()>>().await
+    }));
+    assert!(poll(running.as_mut()).is_pending());
+    drop(running);
+    assert_empty(&bulkhead, &executor);
+}
+
+#[test]
 fn a_panic_in_the_call_gives_the_place_back_at_once() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1));
