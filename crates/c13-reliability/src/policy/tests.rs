@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+mod change;
 mod flight;
 #[cfg(feature = "tower")]
 mod layer;
@@ -406,6 +407,15 @@ fn settings_that_contradict_each_other_are_refused() {
         "policy: `timeout.total` is 4s, but it must hold all attempts (`max_retries` + 1 times `timeout.attempt` and \
          the delays of hedges) and the pauses between them"
     );
+    let endless = RetryStrategy::ExponentialBackoff {
+        initial: MS,
+        max: SECOND,
+        multiplier: 1.000_000_1,
+    };
+    let endless = PolicyConfig::NONE
+        .attempt_timeout(SECOND)
+        .retry(RetryConfig::new(u32::MAX, endless));
+    assert!(refused(endless.total_timeout(SECOND)).contains("must hold all attempts"));
     assert!(refused(PolicyConfig::NONE.total_timeout(Duration::ZERO)).contains("must be above zero"));
     assert!(refused(CRITICAL.circuit_breaker(CircuitBreakerConfig::new())).starts_with("circuit breaker"));
 }

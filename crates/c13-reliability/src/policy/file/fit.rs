@@ -6,13 +6,29 @@ use crate::patterns::retry::RetryConfig;
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Table, duration_text};
 
-/// So many fewer retries are tried out for one that fits.
-const MOST_TRIED: u32 = 1_000;
-
 /// The time of so many attempts, and of the waits between them.
 fn longest_call(attempt: Duration, retry: &RetryConfig, retries: u32) -> (Duration, Duration) {
     let attempts = attempt.saturating_mul(retries.saturating_add(1));
     (attempts, retry.strategy.total_backoff(retries))
+}
+
+/// The most retries below those that are set that fit into `total`, if even one attempt does.
+fn most_that_fit(total: Duration, attempt: Duration, retry: &RetryConfig) -> Option<u32> {
+    let fits = |retries| {
+        let (attempts, waits) = longest_call(attempt, retry, retries);
+        attempts.saturating_add(waits) <= total
+    };
+    // Between the two lies the first that does not fit.
+    let (mut fitting, mut beyond) = (0, retry.max_retries);
+    while fitting < beyond {
+        let middle = fitting + (beyond - fitting) / 2;
+        if fits(middle) {
+            fitting = middle + 1;
+        } else {
+            beyond = middle;
+        }
+    }
+    fitting.checked_sub(1)
 }
 
 pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
@@ -40,10 +56,6 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
         duration_text(waits),
         duration_text(needed)
     );
-    let fitting = (0..retry.max_retries.min(MOST_TRIED)).rev().find(|retries| {
-        let (attempts, waits) = longest_call(each, retry, *retries);
-        attempts.saturating_add(waits) <= total
-    });
     let error = Diagnostic::new(primary, "the retries cannot fit into the total timeout")
         .label(sum)
         .also(place(timeouts.as_ref(), "attempt"), "each attempt may take this long")
@@ -58,7 +70,7 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
         error
     };
     let raise = format!("raise `timeout.total` to {} or more", duration_text(needed));
-    table.report(error.help(match fitting {
+    table.report(error.help(match most_that_fit(total, each, retry) {
         Some(retries) => format!("lower `retry.max_retries` to {retries}, or {raise}"),
         None => raise,
     }));

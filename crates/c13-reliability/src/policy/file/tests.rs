@@ -484,6 +484,26 @@ fn contradictions_with_a_profile_show_both() {
 }
 
 #[test]
+fn any_number_of_retries_is_summed_at_once() {
+    refused(
+        "[policy.a]\ntimeout = { total = \"1h\", attempt = \"1s\" }\n\
+        retry = { max_retries = 4294967295, backoff = { multiplier = 1.0 } }\n",
+        r#"
+        error: the retries cannot fit into the total timeout
+         --> service.toml:3:25
+          |
+        2 | timeout = { total = "1h", attempt = "1s" }
+          |                                     ---- each attempt may take this long
+          |                     ---- the whole call ends here
+        3 | retry = { max_retries = 4294967295, backoff = { multiplier = 1.0 } }
+          |                         ^^^^^^^^^^ 4294967295 attempts of 1s and 4971d 38m 49.5s of waits are 54681d 7h 7m 4.5s
+          |
+          = help: lower `retry.max_retries` to 3271, or raise `timeout.total` to 54681d 7h 7m 4.5s or more
+    "#,
+    );
+}
+
+#[test]
 fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_together() {
     refused(
         "[policy.a]\ntimeout.attempt = \"50ms\"\nretry.max_retries = 1\nhedge = { delay = \"80ms\", budget = false }\n\
