@@ -125,8 +125,9 @@ impl Policy {
     }
 
     /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
-    /// its tokens, the bulkhead its places and its queue, retry its counts, and its budget where the budget's settings
-    /// are the same, an adaptive limit what it has learned. A part that was not there starts anew, and one that is not there any more is forgotten.
+    /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; retry
+    /// keeps its counts, and its budget where the budget's settings are the same. A part that was not there starts anew,
+    /// and one that is not there any more is forgotten.
     ///
     /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///
@@ -180,8 +181,7 @@ impl Policy {
         self.shared.parts.load().bulkhead.clone()
     }
 
-    /// The adaptive limit, if there is one. Another one, which starts where it was, takes its place when its settings
-    /// change.
+    /// The adaptive limit, if there is one.
     #[must_use]
     pub fn adaptive(&self) -> Option<AdaptiveLimit> {
         self.shared.parts.load().adaptive.clone()

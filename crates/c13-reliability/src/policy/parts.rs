@@ -156,12 +156,13 @@ impl Parts {
         };
         let adaptive = match (config.adaptive, &self.adaptive) {
             (None, _) => None,
-            (Some(settings), Some(limit)) if self.config.adaptive == Some(settings) => Some(limit.clone()),
-            (Some(mut settings), before) => {
-                if let Some(before) = before {
-                    // What it has learned is where the new one starts.
-                    settings.initial_limit = before.limit().clamp(settings.min_limit, settings.max_limit);
+            (Some(settings), Some(limit)) => {
+                if self.config.adaptive != Some(settings) {
+                    limit.reconfigure(settings)?;
                 }
+                Some(limit.clone())
+            }
+            (Some(settings), None) => {
                 let random = Random::new(random.next_u64());
                 Some(AdaptiveLimit::with_random(settings, clock.clone(), random)?)
             }

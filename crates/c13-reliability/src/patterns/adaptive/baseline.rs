@@ -62,6 +62,15 @@ impl Baseline {
         }
     }
 
+    /// Goes on under other settings. A baseline that is too old for them by then is measured anew sooner.
+    pub(super) fn reconfigure(&mut self, config: &AdaptiveConfig, now: Tick, unit: f64) {
+        // A limit that fell because it may not be as high any more says nothing.
+        self.peak = self.peak.min(config.max_limit.into());
+        if let Phase::Known { due } = &mut self.phase {
+            *due = (*due).min(now + aged(config.baseline_age, 1.0, unit));
+        }
+    }
+
     pub(super) fn latency(&self) -> Option<Duration> {
         let seconds = self.seconds?;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -221,6 +230,28 @@ mod tests {
         assert_eq!(baseline.limit_moved(&config, 20.0, None, at(2_249)), None);
         let next = baseline.limit_moved(&config, 20.0, None, at(2_250));
         assert!(next.is_some(), "the age varies by 15 %");
+    }
+
+    #[test]
+    fn a_shorter_age_holds_at_once_and_a_longer_one_from_the_next_measure_on() {
+        let config = |age| AdaptiveConfig::default().baseline_age(age);
+        for (before, after, due) in [(Duration::MAX, SECOND, 1_300), (SECOND, Duration::MAX, 1_200)] {
+            let (before, after) = (config(before), config(after));
+            let mut baseline = known(&before);
+            baseline.reconfigure(&after, at(300), 0.5);
+            assert_eq!(baseline.limit_moved(&after, 20.0, None, at(due - 1)), None);
+            assert!(baseline.limit_moved(&after, 20.0, None, at(due)).is_some());
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_lower_for_a_new_bound_is_not_doubtful() {
+        let config = AdaptiveConfig::default();
+        let mut baseline = known(&config);
+        assert_eq!(baseline.limit_moved(&config, 100.0, None, at(300)), None);
+        let bounded = config.limits(20, 1, 50);
+        baseline.reconfigure(&bounded, at(300), 0.5);
+        assert_eq!(baseline.limit_moved(&bounded, 50.0, None, at(300)), None);
     }
 
     // AL-29.

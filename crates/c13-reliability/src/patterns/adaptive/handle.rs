@@ -57,11 +57,8 @@ impl AdaptiveLimit {
     /// a queue does not go with partitions.
     pub fn partitioned(config: AdaptiveConfig, clock: Clock, shares: &[(&str, f64)]) -> Result<Self, ConfigError> {
         config.validate()?;
+        without_queue(&config)?;
         let refused = |setting, value, rule| Err(ConfigError::new("adaptive limit", setting, value, rule));
-        if config.max_queue > 0 {
-            let value = ConfigValue::Count(config.max_queue.into());
-            return refused("max_queue", value, "must be 0 where there are partitions");
-        }
         for (at, (name, share)) in shares.iter().enumerate() {
             if !(*share > 0.0 && *share <= 1.0) {
                 return refused("share", ConfigValue::Number(*share), "must be above 0 and at most 1");
@@ -138,6 +135,26 @@ impl AdaptiveLimit {
         Run::new(permit, future, classify).await.map_err(Refusal::Failed)
     }
 
+    /// Takes on all settings of `config` and goes on with what it has learned: with its limit, within the new bounds, with its
+    /// baseline and the window that is being measured, and with all counts. `initial_limit` says nothing any more. What was
+    /// measured for AIMD, which knows no baseline, is of no use to the other two algorithms, nor theirs to AIMD; it is
+    /// then measured anew.
+    ///
+    /// Calls that run keep their places. Those in line stay there with the wait they came with, however short the new queue
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule, a queue beside partitions among them; nothing has changed then.
+    pub fn reconfigure(&self, config: AdaptiveConfig) -> Result<(), ConfigError> {
+        config.validate()?;
+        if self.shared.is_partitioned() {
+            without_queue(&config)?;
+        }
+        self.shared.reconfigure(config);
+        Ok(())
+    }
+
     /// How many calls may run at a time now.
     #[must_use]
     pub fn limit(&self) -> u32 {
@@ -147,7 +164,7 @@ impl AdaptiveLimit {
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> AdaptiveConfig {
-        self.shared.config
+        self.shared.config()
     }
 
     /// Counts a refusal, after [`try_admit_uncounted`](Gate::try_admit_uncounted).
@@ -172,7 +189,7 @@ impl AdaptiveLimit {
             limit,
             in_flight,
             queued,
-            baseline: self.shared.with_state(|state| state.baseline()),
+            baseline: self.shared.baseline(),
             entered,
             rejected,
             wait_elapsed,
@@ -181,6 +198,16 @@ impl AdaptiveLimit {
             dropped: self.shared.dropped(),
         }
     }
+}
+
+/// The calls of partitions never wait.
+fn without_queue(config: &AdaptiveConfig) -> Result<(), ConfigError> {
+    if config.max_queue == 0 {
+        return Ok(());
+    }
+    let value = ConfigValue::Count(config.max_queue.into());
+    let rule = "must be 0 where there are partitions";
+    Err(ConfigError::new("adaptive limit", "max_queue", value, rule))
 }
 
 impl Default for AdaptiveLimit {
@@ -245,7 +272,7 @@ impl Observed for AdaptiveLimit {
 impl fmt::Debug for AdaptiveLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdaptiveLimit")
-            .field("config", &self.shared.config)
+            .field("config", &self.config())
             .field("snapshot", &self.snapshot())
             .finish_non_exhaustive()
     }

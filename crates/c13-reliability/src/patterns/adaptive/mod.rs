@@ -64,6 +64,8 @@
 //! | `baseline_age` | 30 s | how old a baseline may become |
 //! | `max_queue`, `max_wait` | 0, 0 | calls in line, and how long they may stay there |
 //!
+//! [`reconfigure`](AdaptiveLimit::reconfigure) changes them while calls run.
+//!
 //! # Counts
 //!
 //! [`AdaptiveSnapshot`]: `limit`, `in_flight`, `queued`, `baseline`, `entered`, `rejected`, `wait_elapsed`,

@@ -71,7 +71,7 @@ where
 
     /// An abandoned call says nothing, unless it had run for so long that it counts as dropped anyway.
     fn abandoned(&self) -> Ended {
-        if self.shared.now() - self.began > self.shared.config.timeout {
+        if self.shared.is_overdue(self.began) {
             Ended::Dropped
         } else {
             Ended::Ignored

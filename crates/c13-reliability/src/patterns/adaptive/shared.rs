@@ -9,22 +9,33 @@ use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::time::{Clock, Tick};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) struct Shared {
-    pub(super) config: AdaptiveConfig,
     pub(super) places: Places,
-    state: Mutex<LimitState>,
+    learning: Mutex<Learning>,
+    /// The setting in nanoseconds, for who need not lock; `u64::MAX` is as long as it likes.
+    timeout: AtomicU64,
     shares: Option<Mutex<Shares>>,
     random: Random,
     dropped: AtomicU64,
 }
 
+/// What the limit goes by, and what it has learned.
+struct Learning {
+    config: AdaptiveConfig,
+    state: LimitState,
+}
+
 impl Shared {
     pub(super) fn new(config: AdaptiveConfig, clock: Clock, random: Random, shares: Option<Shares>) -> Self {
         Self {
-            config,
             places: Places::new(config.initial_limit, config.max_queue, config.max_wait, clock),
-            state: Mutex::new(LimitState::new(&config)),
+            timeout: AtomicU64::new(nanos(config.timeout)),
+            learning: Mutex::new(Learning {
+                state: LimitState::new(&config),
+                config,
+            }),
             shares: shares.map(Mutex::new),
             random,
             dropped: AtomicU64::new(0),
@@ -45,16 +56,57 @@ impl Shared {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
         let (now, unit) = (self.now(), self.random.unit());
-        let limit = self.state.lock().record(&self.config, sample, now, unit);
-        // Not under the lock, because it wakes those in line. Should two windows end in a moment and the later limit be
-        // set first, the next window mends it.
-        if let Some(limit) = limit.filter(|limit| *limit != self.places.limit()) {
-            self.places.resize(limit);
+        let limit = {
+            let Learning { config, state } = &mut *self.learning.lock();
+            state.record(config, sample, now, unit)
+        };
+        if let Some(limit) = limit {
+            self.resize(limit);
         }
     }
 
-    pub(super) fn with_state<T>(&self, look: impl FnOnce(&LimitState) -> T) -> T {
-        look(&self.state.lock())
+    /// Goes by other settings, that were checked, from now on.
+    pub(super) fn reconfigure(&self, config: AdaptiveConfig) {
+        let (now, unit) = (self.now(), self.random.unit());
+        let limit = {
+            let mut learning = self.learning.lock();
+            let Learning { config: before, state } = &mut *learning;
+            state.reconfigure(&before.algorithm, &config, now, unit);
+            *before = config;
+            // Under the lock, so that of two changes all settings of the later one hold. Relaxed: a setting of its own.
+            self.timeout.store(nanos(config.timeout), Ordering::Relaxed);
+            self.places.set_queue(config.max_queue, config.max_wait);
+            learning.limit()
+        };
+        self.resize(limit);
+    }
+
+    /// Lets as many calls run as the state says, which said `limit` a moment ago. Not under the lock, because it wakes those
+    /// in line; so the state is asked again, lest a limit that another thread has moved meanwhile stays.
+    fn resize(&self, mut limit: u32) {
+        while limit != self.places.limit() {
+            self.places.resize(limit);
+            limit = self.learning.lock().limit();
+        }
+    }
+
+    pub(super) fn config(&self) -> AdaptiveConfig {
+        self.learning.lock().config
+    }
+
+    /// The latency without load, where it is known.
+    pub(super) fn baseline(&self) -> Option<Duration> {
+        self.learning.lock().state.baseline()
+    }
+
+    /// Whether a call that began at `began` counts as dropped by now, whatever comes of it.
+    pub(super) fn is_overdue(&self, began: Tick) -> bool {
+        // Relaxed: a setting of its own.
+        nanos(self.now() - began) > self.timeout.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_partitioned(&self) -> bool {
+        self.shares.is_some()
     }
 
     pub(super) fn with_shares<T>(&self, look: impl FnOnce(&Shares) -> T) -> Option<T> {
@@ -86,6 +138,17 @@ impl Shared {
             shares.lock().leave(index);
         }
     }
+}
+
+impl Learning {
+    fn limit(&self) -> u32 {
+        self.state.limit(&self.config)
+    }
+}
+
+/// A duration's nanoseconds, and `u64::MAX` from 584 years on.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Points to the places of a limit that it owns a share of.

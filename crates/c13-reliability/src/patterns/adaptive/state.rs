@@ -2,7 +2,7 @@
 
 use super::algorithm::Measured;
 use super::baseline::Baseline;
-use super::config::AdaptiveConfig;
+use super::config::{AdaptiveConfig, Algorithm};
 use crate::time::Tick;
 use std::time::Duration;
 
@@ -58,6 +58,18 @@ impl LimitState {
             latency: None,
             baseline: Baseline::new(),
         }
+    }
+
+    /// Goes on under other settings, those before being of the algorithm `before`: with the limit, within its new bounds,
+    /// and with all that was measured, unless it was measured for an algorithm that has another use for it.
+    pub(super) fn reconfigure(&mut self, before: &Algorithm, config: &AdaptiveConfig, now: Tick, unit: f64) {
+        let limit = bounded(config, self.limit);
+        if before.has_baseline() == config.algorithm.has_baseline() {
+            self.baseline.reconfigure(config, now, unit);
+        } else {
+            *self = Self::new(config);
+        }
+        self.limit = limit;
     }
 
     /// The limit to keep now.

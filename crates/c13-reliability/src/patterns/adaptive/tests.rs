@@ -365,3 +365,94 @@ fn partitions_that_make_no_sense_are_refused_by_name() {
     assert_eq!(refused(good, &[("a", 0.5), ("a", 0.5)]), Err("partition"));
     assert_eq!(refused(good.queue(1, SECOND), &[("a", 0.5)]), Err("max_queue"));
 }
+
+#[test]
+fn new_settings_keep_who_runs_who_waits_what_was_learned_and_what_was_counted() {
+    let executor = Executor::new();
+    let limit = on(&executor, aimd(2, 100).queue(2, SECOND));
+    end_with(&executor, &limit, MS, Outcome::Success);
+    end_with(&executor, &limit, MS, Outcome::Success);
+    let held = [(); 3].map(|()| limit.try_admit().expect("it has grown to three"));
+    let waiting = limit.clone();
+    let waiting = executor.spawn(async move { waiting.admit().await.is_ok() });
+    executor.run_for(MS);
+
+    let other = aimd(50, 60).window(MS, 7).drops(3 * SECOND, 0.0);
+    assert_eq!(limit.reconfigure(other), Ok(()));
+    let snapshot = limit.snapshot();
+    assert_eq!((limit.config(), snapshot.limit, snapshot.in_flight), (other, 3, 3));
+    assert_eq!((snapshot.queued, snapshot.entered), (1, 5));
+    assert!(limit.try_admit().is_err(), "all places are taken");
+
+    assert_eq!(limit.reconfigure(other.limits(7, 4, 9)), Ok(()));
+    assert_eq!(limit.limit(), 4, "it is kept within its new bounds");
+    assert!(executor.block_on(waiting), "and lets those in line in");
+    let [one, _, _] = held;
+    executor.run_for(3 * SECOND);
+    assert_eq!(limit.snapshot().dropped, 0);
+    drop(one);
+    assert_eq!(
+        limit.snapshot().dropped,
+        1,
+        "it ran for longer than the new limit of 3 s"
+    );
+
+    let refused = limit.reconfigure(other.limits(7, 3, 2)).expect_err("it makes no sense");
+    assert_eq!((refused.setting, limit.limit()), ("max_limit", 4));
+}
+
+#[test]
+fn a_baseline_is_kept_for_who_uses_it_and_forgotten_by_who_does_not() {
+    let executor = Executor::new();
+    let gradient = AdaptiveConfig::new(Algorithm::GRADIENT)
+        .limits(20, 1, 100)
+        .window(MS, 1);
+    let limit = on(&executor, gradient);
+    for _ in 0..40 {
+        end_with(&executor, &limit, 10 * MS, Outcome::Success);
+    }
+    let (learned, baseline) = (limit.limit(), limit.snapshot().baseline);
+    assert!(baseline.is_some());
+    let with = |algorithm| AdaptiveConfig { algorithm, ..gradient };
+    for (algorithm, expected) in [
+        (Algorithm::VEGAS, baseline),
+        (Algorithm::GRADIENT, baseline),
+        (Algorithm::AIMD, None),
+        (Algorithm::GRADIENT, None),
+    ] {
+        assert_eq!(limit.reconfigure(with(algorithm)), Ok(()));
+        let snapshot = limit.snapshot();
+        assert_eq!(
+            (snapshot.limit, snapshot.baseline),
+            (learned, expected),
+            "{algorithm:?}"
+        );
+    }
+}
+
+#[test]
+fn new_settings_with_a_queue_are_refused_where_there_are_partitions() {
+    let executor = Executor::new();
+    let (limit, batch, _live) = partitioned(&executor);
+    let refused = limit.reconfigure(aimd(10, 10).queue(1, SECOND));
+    assert_eq!(refused.map_err(|error| error.setting), Err("max_queue"));
+    assert_eq!(limit.reconfigure(aimd(10, 20).limits(20, 20, 20)), Ok(()));
+    assert_eq!((limit.limit(), batch.guaranteed()), (20, 6));
+}
+
+#[test]
+fn a_limit_that_threads_change_and_learn_at_a_time_ends_within_its_last_bounds() {
+    for round in 0..200 {
+        let limit =
+            AdaptiveLimit::with_random(aimd(50, 100), Clock::system(), Random::new(round)).expect("good settings");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    limit.try_admit().expect("nobody else runs").record(Outcome::FAILURE);
+                }
+            });
+            scope.spawn(|| assert_eq!(limit.reconfigure(aimd(5, 5)), Ok(())));
+        });
+        assert!(limit.limit() <= 5, "{}", limit.limit());
+    }
+}
