@@ -125,9 +125,10 @@ impl Policy {
     }
 
     /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
-    /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; retry
-    /// keeps its counts, and its budget where the budget's settings are the same. A part that was not there starts anew,
-    /// and one that is not there any more is forgotten.
+    /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; the
+    /// hedge keeps the latencies it has measured, and retry and hedge keep their counts, and their budgets where the
+    /// budget's settings are the same. A part that was not there starts anew, and one that is not there any more is
+    /// forgotten.
     ///
     /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///
@@ -193,7 +194,8 @@ impl Policy {
         self.shared.parts.load().retry.clone()
     }
 
-    /// The hedge, if there is one. Another one takes its place when its settings change.
+    /// The hedge, if there is one. Another one, with the same counts and what this one has measured, takes its place when
+    /// settings change.
     #[must_use]
     pub fn hedge(&self) -> Option<Hedge> {
         self.shared.parts.load().hedge.clone()

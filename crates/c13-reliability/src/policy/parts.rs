@@ -104,11 +104,6 @@ impl Parts {
         }
     }
 
-    /// Whether the hedge draws on the budget of retry.
-    fn shares(&self) -> bool {
-        self.retry.as_ref().is_some_and(|retry| retry.shared_budget().is_some())
-    }
-
     /// Parts for other settings that go on with the state of these. All settings are checked before any part changes.
     pub(super) fn with_settings(&self, config: PolicyConfig, making: &Making) -> Result<Self, ConfigError> {
         config.validate()?;
@@ -134,12 +129,8 @@ impl Parts {
         let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
         let hedge = match (config.hedge, &self.hedge) {
             (None, _) => None,
-            (Some(settings), Some(hedge))
-                if self.config.hedge == Some(settings) && self.shares() == budget.is_some() =>
-            {
-                Some(hedge.clone())
-            }
-            (Some(settings), _) => Some(Hedge::with_config(settings, clock.clone())?),
+            (Some(settings), Some(hedge)) => Some(hedge.with_settings(settings)?),
+            (Some(settings), None) => Some(Hedge::with_config(settings, clock.clone())?),
         };
         // Retry counts the calls already.
         let hedge = match budget {

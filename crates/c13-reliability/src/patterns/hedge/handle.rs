@@ -28,7 +28,8 @@ pub struct Hedge {
 }
 
 struct Shared {
-    counters: StripedCounter<8>,
+    /// Those of other settings count here too.
+    counters: Arc<StripedCounter<8>>,
     latencies: Option<Mutex<LatencyWindow>>,
     /// The delay in nanoseconds; `NO_DELAY` where time starts no attempt.
     delay: AtomicU64,
@@ -66,28 +67,42 @@ impl Hedge {
             Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
             None => None,
         };
-        let (latencies, delay) = match config.delay {
-            HedgeDelay::Fixed(delay) => (None, u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY)),
-            HedgeDelay::Percentile {
-                quantile,
-                min_samples,
-                window,
-            } => (
-                Some(Mutex::new(LatencyWindow::new(quantile, min_samples, window))),
-                NO_DELAY,
-            ),
-            HedgeDelay::AfterFailure => (None, NO_DELAY),
-        };
+        let shared = Arc::new(Shared::new(&config.delay, Arc::new(StripedCounter::new()), None));
         Ok(Self {
             config,
             clock,
             budget,
             deposits: true,
-            shared: Arc::new(Shared {
-                counters: StripedCounter::new(),
-                latencies,
-                delay: AtomicU64::new(delay),
-            }),
+            shared,
+        })
+    }
+
+    /// A hedge of other settings that goes on with this one's counts and with the latencies it has measured, and with its
+    /// budget where the budget's settings are the same. One that [draws on](Self::draws_on) another's gets a budget of its
+    /// own. Calls under way go on by their old settings.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that breaks its rule.
+    pub fn with_settings(&self, config: HedgeConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let budget = match (&self.budget, config.budget) {
+            (Some(budget), Some(settings)) if self.deposits && budget.config() == settings => Some(budget.clone()),
+            (_, Some(settings)) => Some(RetryBudget::with_config(settings, self.clock.clone())?),
+            (_, None) => None,
+        };
+        let shared = if self.config.delay == config.delay {
+            self.shared.clone()
+        } else {
+            let (counters, latencies) = (self.shared.counters.clone(), self.shared.latencies.as_ref());
+            Arc::new(Shared::new(&config.delay, counters, latencies))
+        };
+        Ok(Self {
+            config,
+            clock: self.clock.clone(),
+            budget,
+            deposits: true,
+            shared,
         })
     }
 
@@ -193,9 +208,8 @@ impl Hedge {
             let now = self.clock.now();
             let fresh = latencies.lock().record(now, now - began);
             if let Some(delay) = fresh {
-                let nanos = delay.map_or(NO_DELAY, |delay| u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY));
                 // Relaxed: as in `delay`.
-                self.shared.delay.store(nanos, Ordering::Relaxed);
+                self.shared.delay.store(nanos(delay), Ordering::Relaxed);
             }
         }
     }
@@ -210,7 +224,36 @@ impl Hedge {
     }
 }
 
+fn nanos(delay: Option<Duration>) -> u64 {
+    delay.map_or(NO_DELAY, |delay| u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY))
+}
+
 impl Shared {
+    /// `before` is what was measured under other settings, if anything was.
+    fn new(delay: &HedgeDelay, counters: Arc<StripedCounter<8>>, before: Option<&Mutex<LatencyWindow>>) -> Self {
+        let (latencies, delay) = match *delay {
+            HedgeDelay::Fixed(delay) => (None, Some(delay)),
+            HedgeDelay::Percentile {
+                quantile,
+                min_samples,
+                window,
+            } => {
+                let fresh = || LatencyWindow::new(quantile, min_samples, window);
+                let goes_on =
+                    |before: &Mutex<LatencyWindow>| before.lock().with_settings(quantile, min_samples, window);
+                let latencies = before.map_or_else(fresh, goes_on);
+                let delay = latencies.delay();
+                (Some(Mutex::new(latencies)), delay)
+            }
+            HedgeDelay::AfterFailure => (None, None),
+        };
+        Self {
+            counters,
+            latencies,
+            delay: AtomicU64::new(nanos(delay)),
+        }
+    }
+
     fn delay(&self) -> Option<Duration> {
         // Relaxed: the delay stands for nothing but itself.
         let nanos = self.delay.load(Ordering::Relaxed);

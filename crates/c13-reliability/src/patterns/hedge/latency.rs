@@ -38,6 +38,19 @@ impl LatencyWindow {
         }
     }
 
+    /// What was measured, to go on with under other settings.
+    pub(super) fn with_settings(&self, quantile: f64, min_samples: u32, window: Duration) -> Self {
+        let mut other = Self::new(quantile, min_samples, window);
+        (other.current, other.previous, other.since) = (self.current.clone(), self.previous.clone(), self.since);
+        other.delay = other.measure(other.current.count() + other.previous.count());
+        other
+    }
+
+    /// The delay as it was last worked out.
+    pub(super) fn delay(&self) -> Option<Duration> {
+        self.delay
+    }
+
     /// Takes in a call that ended at `now` and took `latency`. Returns the delay if it was worked out anew.
     pub(super) fn record(&mut self, now: Tick, latency: Duration) -> Option<Option<Duration>> {
         let since = *self.since.get_or_insert(now);

@@ -356,3 +356,65 @@ fn attempts_run_in_the_order_they_were_made() {
         .collect();
     assert!(first_polls.is_sorted() && first_polls.len() == 4, "{order:?}");
 }
+
+#[test]
+fn other_settings_go_on_with_the_counts_and_the_latencies() {
+    let executor = Executor::new();
+    let percentile = |quantile, window| HedgeDelay::Percentile {
+        quantile,
+        min_samples: 20,
+        window,
+    };
+    let settings = |delay| HedgeConfig::new(delay).without_budget();
+    let minute = Duration::from_secs(60);
+    let hedge = on(&executor, settings(percentile(0.5, minute)));
+    for call in 0..30 {
+        let takes = if call % 3 == 0 { SLOW } else { FAST };
+        let (result, _, _) = run_with(&hedge, &executor, &[(takes, Ok(1)), (SLOW, Ok(1))], Result::is_ok);
+        assert_eq!(result, Ok(1));
+    }
+    let delay = hedge.delay().expect("thirty were seen");
+    let counted = hedge.snapshot();
+
+    let same = settings(percentile(0.5, minute)).max_hedges(3);
+    let other = hedge.with_settings(same).expect("the test's settings are good");
+    assert_eq!((other.config(), other.delay()), (same, Some(delay)));
+    assert_eq!(other.snapshot(), counted);
+    let higher = settings(percentile(0.99, 2 * minute));
+    let other = other.with_settings(higher).expect("the test's settings are good");
+    assert!(
+        other.delay().is_some_and(|delay| delay.abs_diff(SLOW) < SLOW / 10),
+        "of the same latencies it is another one: {:?}",
+        other.delay()
+    );
+    let fixed = other
+        .with_settings(fixed(DELAY, 1))
+        .expect("the test's settings are good");
+    assert_eq!(fixed.delay(), Some(DELAY));
+    let slow_then_fast: Script<'_> = &[(SLOW, Ok(1)), (FAST, Ok(2))];
+    assert_eq!(run_with(&fixed, &executor, slow_then_fast, Result::is_ok).0, Ok(2));
+    assert_eq!(
+        hedge.snapshot().hedge_wins,
+        counted.hedge_wins + 1,
+        "they count together"
+    );
+}
+
+#[test]
+fn other_settings_go_on_with_a_budget_of_its_own_if_that_stays_what_it_was() {
+    let executor = Executor::new();
+    let two = crate::budget::RetryBudgetConfig::new().ratio(0.0).min_per_second(0.2);
+    let settings = |hedges, budget| fixed(DELAY, hedges).budget(budget);
+    let hedge = on(&executor, settings(1, two));
+    let withdrawn = |hedge: &Hedge| (0..10).filter(|_| hedge.grants()).count();
+    assert_eq!(withdrawn(&hedge), 2);
+    let with = |hedge: &Hedge, settings| hedge.with_settings(settings).expect("the test's settings are good");
+    assert_eq!(withdrawn(&with(&hedge, settings(2, two))), 0, "it is the same budget");
+    let three = two.min_per_second(0.3);
+    assert_eq!(withdrawn(&with(&hedge, settings(2, three))), 3, "it is another one");
+
+    let shared = crate::budget::RetryBudget::with_config(two, executor.clock()).expect("good settings");
+    let drawing = hedge.draws_on(shared.clone());
+    assert_eq!(withdrawn(&with(&drawing, settings(1, two))), 2);
+    assert!(shared.try_withdraw(), "it draws on its own now");
+}

@@ -1,7 +1,9 @@
 //! What stays when settings change.
 
 use super::*;
+use crate::budget::RetryBudgetConfig;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
+use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -62,4 +64,61 @@ fn an_adaptive_limit_bounds_the_calls_from_before_a_change_and_after_it_together
         (3, 4),
         "three run, and the one in line after them"
     );
+}
+
+#[test]
+fn a_hedge_keeps_its_budget_its_counts_and_what_it_has_measured() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let five = RetryBudgetConfig::new()
+        .ratio(0.0)
+        .min_per_second(0.5)
+        .window(60 * SECOND);
+    let config = |hedges, delay| PolicyConfig::NONE.hedge(HedgeConfig::new(delay).max_hedges(hedges).budget(five));
+    let fixed = HedgeDelay::Fixed(10 * MS);
+    let one = policy(config(1, fixed), &clock);
+    for round in 0..40 {
+        assert_eq!(executor.block_on(one.call(takes(&clock, 100 * MS))), Ok(()));
+        assert_eq!(one.reconfigure(config(1 + round % 2, fixed)), Ok(()));
+    }
+    let hedge = one.hedge().expect("it has one").snapshot();
+    assert!((25..=30).contains(&hedge.hedges), "{} hedges of 30", hedge.hedges);
+    assert!(hedge.budget_exhausted >= 10);
+
+    let measured = policy(config(1, HedgeDelay::P95), &clock);
+    for _ in 0..200 {
+        assert_eq!(executor.block_on(measured.call(takes(&clock, MS))), Ok(()));
+    }
+    let delay = |policy: &Policy| policy.hedge().and_then(|hedge| hedge.delay());
+    let before = delay(&measured);
+    assert!(before.is_some());
+    assert_eq!(measured.reconfigure(config(2, HedgeDelay::P95)), Ok(()));
+    assert_eq!(delay(&measured), before);
+}
+
+#[test]
+fn a_hedge_draws_on_the_budget_of_retry_while_there_is_one_and_on_its_own_else() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let alone = PolicyConfig::NONE.hedge(HedgeConfig::new(HedgeDelay::Fixed(MS)));
+    let both = alone.retry(RetryConfig::new(1, RetryStrategy::FixedDelay(MS)));
+    let policy = policy(both, &clock);
+    let withdrawals = |policy: &Policy| {
+        let retry = policy.retry().and_then(|retry| retry.snapshot().budget);
+        let hedge = policy.hedge().and_then(|hedge| hedge.snapshot().budget);
+        (retry.map(|budget| budget.granted), hedge.map(|budget| budget.granted))
+    };
+    let call = || assert_eq!(executor.block_on(policy.call(takes(&clock, 10 * MS))), Ok(()));
+    call();
+    assert_eq!(withdrawals(&policy), (Some(1), Some(1)), "it is one budget");
+    assert_eq!(policy.reconfigure(both.total_timeout(SECOND)), Ok(()));
+    call();
+    assert_eq!(withdrawals(&policy), (Some(2), Some(2)), "and stays one");
+    assert_eq!(policy.reconfigure(alone), Ok(()));
+    call();
+    assert_eq!(withdrawals(&policy), (None, Some(1)), "its own");
+    assert_eq!(policy.reconfigure(alone.total_timeout(SECOND)), Ok(()));
+    call();
+    assert_eq!(withdrawals(&policy), (None, Some(2)), "which stays");
+    assert_eq!(policy.hedge().map(|hedge| hedge.snapshot().hedges), Some(4));
 }
