@@ -128,7 +128,7 @@ impl Policy {
     /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; the
     /// hedge keeps the latencies it has measured, and retry and hedge keep their counts, and their budgets where the
     /// budget's settings are the same. A part that was not there starts anew, and one that is not there any more is
-    /// forgotten.
+    /// forgotten. What was set by hand on a part, such as a bulkhead's size, stays until the part's own settings change.
     ///
     /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///

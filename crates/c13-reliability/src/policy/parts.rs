@@ -140,7 +140,9 @@ impl Parts {
         let bulkhead = match (config.bulkhead, &self.bulkhead) {
             (None, _) => None,
             (Some(settings), Some(bulkhead)) => {
-                bulkhead.reconfigure(settings)?;
+                if self.config.bulkhead != Some(settings) {
+                    bulkhead.reconfigure(settings)?;
+                }
                 Some(bulkhead.clone())
             }
             (Some(settings), None) => Some(Bulkhead::with_config(settings, clock.clone())?),

@@ -122,3 +122,17 @@ fn a_hedge_draws_on_the_budget_of_retry_while_there_is_one_and_on_its_own_else()
     assert_eq!(withdrawals(&policy), (None, Some(2)), "which stays");
     assert_eq!(policy.hedge().map(|hedge| hedge.snapshot().hedges), Some(4));
 }
+
+#[test]
+fn what_was_set_by_hand_stays_when_the_settings_of_something_else_change() {
+    let bulkhead = BulkheadConfig::new(10);
+    let config = PolicyConfig::NONE.bulkhead(bulkhead);
+    let policy = policy(config, &VirtualTime::new().clock());
+    let places = || policy.bulkhead().expect("it has one").config().max_concurrent;
+    let resized = policy.bulkhead().map(|bulkhead| bulkhead.resize(3));
+    assert_eq!(resized, Some(Ok(())));
+    assert_eq!(policy.reconfigure(config.total_timeout(SECOND)), Ok(()));
+    assert_eq!(places(), 3);
+    assert_eq!(policy.reconfigure(config.bulkhead(bulkhead.queue(1, SECOND))), Ok(()));
+    assert_eq!(places(), 10, "its own settings changed");
+}
