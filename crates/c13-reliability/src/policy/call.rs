@@ -9,7 +9,7 @@ use crate::error::Layer;
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::adaptive;
 use crate::patterns::retry::{Decision, GiveUp, RetryExecutor, RetryState, Verdict};
-use crate::time::Elapsed;
+use crate::time::{Deadline, Elapsed};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -166,7 +166,7 @@ impl<'a, E> Call<'a, E> {
         let Some(limiter) = &self.parts.rate_limit else {
             return Ok(());
         };
-        match until(self.parts, self.progress.started.end, limiter.acquire(1)).await {
+        match within(self.parts, self.progress.started.end, limiter.acquire(1)).await {
             Ok(result) => result.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after())),
             Err(Elapsed { .. }) => Err(self.over()),
         }
@@ -188,7 +188,7 @@ impl<'a, E> Call<'a, E> {
         let Some(limit) = &self.parts.limit else {
             return Ok(());
         };
-        match until(self.parts, self.progress.started.end, limit.pass()).await {
+        match within(self.parts, self.progress.started.end, limit.pass()).await {
             Ok(passed) => passed.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after)),
             Err(Elapsed { .. }) => Err(self.over()),
         }
@@ -289,6 +289,16 @@ impl<'a, E> Call<'a, E> {
             attempts: self.progress.started.attempts,
             last_error: self.progress.last_error.take(),
         }
+    }
+}
+
+/// Runs `future` until the call must end, with that as its deadline: what it knows to come later it does not wait for.
+async fn within<F: Future>(parts: &Parts, end: End, future: F) -> Result<F::Output, Elapsed> {
+    if end.is_some() {
+        let deadline = Deadline::at(&parts.clock, end.at);
+        parts.clock.timeout_at(end.at, deadline.scope(future)).await
+    } else {
+        Ok(future.await)
     }
 }
 

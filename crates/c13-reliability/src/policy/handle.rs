@@ -33,7 +33,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// - The rate limit and the bulkhead count calls, retry repeats attempts, the breaker and the attempt timeout see each
 ///   attempt. A rate limit may be told to count attempts instead.
 /// - A call has until its total timeout, or until the [`Deadline`] it inherits, whichever is first. Nothing is started
-///   that could not end in time: no wait, no pause, no attempt.
+///   that could not end in time: no wait, no pause, no attempt. A call whose token would come too late is refused at once
+///   by the rate limit, which says when to come back.
 /// - An attempt that is cut short by the end of the call counts as a failure for the breaker if it had at least half of
 ///   the call's time, and as abandoned if it had less.
 /// - An open circuit is not retried.

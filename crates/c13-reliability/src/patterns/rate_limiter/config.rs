@@ -33,8 +33,8 @@ pub struct RateLimiterConfig {
     /// How many tokens the bucket holds, and so the largest request; from 1 to 2⁵⁴, and no more than refill within a
     /// hundred years.
     pub burst: u64,
-    /// How long [`acquire`](super::TokenBucketRateLimiter::acquire) may wait, at most a hundred years. Default: zero,
-    /// which refuses at once.
+    /// How long [`acquire`](super::TokenBucketRateLimiter::acquire) may wait, at most a hundred years; a caller whose
+    /// [`Deadline`](crate::time::Deadline) is earlier waits no longer than for that. Default: zero, which refuses at once.
     pub max_wait: Duration,
     /// How many callers may wait at one time; at least 1. Default: [`DEFAULT_MAX_WAITERS`].
     pub max_waiters: usize,
@@ -194,8 +194,8 @@ pub struct SlidingWindowConfig {
     /// the estimate is right to within two requests; at worst, a burst at the end of one window and all that the estimate
     /// lets through in the next, a sliding window holds less than `2 · max_requests`.
     pub approximate: bool,
-    /// How long [`acquire`](super::SlidingWindowRateLimiter::acquire) may wait, at most a hundred years. Default: zero,
-    /// which refuses at once.
+    /// How long [`acquire`](super::SlidingWindowRateLimiter::acquire) may wait, at most a hundred years; a caller whose
+    /// [`Deadline`](crate::time::Deadline) is earlier waits no longer than for that. Default: zero, which refuses at once.
     pub max_wait: Duration,
     /// How many callers may wait at one time; at least 1. Default: [`DEFAULT_MAX_WAITERS`].
     pub max_waiters: usize,

@@ -65,7 +65,10 @@ fn ask<S: Supply + Send + Sync + 'static>(supply: &Arc<S>) -> Result<(), Asked> 
         Ok(Some(wait)) => {
             let supply = supply.clone();
             Err(Asked::Waits(Box::pin(async move {
-                let result = wait.await;
+                let result = match wait.in_time() {
+                    Ok(wait) => wait.await,
+                    Err(refused) => Err(refused),
+                };
                 supply.desk().close(result)
             })))
         }

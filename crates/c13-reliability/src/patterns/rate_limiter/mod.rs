@@ -30,7 +30,8 @@
 //!
 //! [`try_acquire`](TokenBucketRateLimiter::try_acquire) never waits. [`acquire`](TokenBucketRateLimiter::acquire) waits
 //! at most the limiter's `max_wait`, first come first served; a caller whose turn would come too late is refused at once
-//! instead of at the end of its patience. A dropped caller takes nothing and holds nobody up.
+//! instead of at the end of its patience, and so is one whose turn would come at its [`Deadline`](crate::time::Deadline) or
+//! after it. A dropped caller takes nothing and holds nobody up.
 //! [`reserve`](TokenBucketRateLimiter::reserve) sets tokens aside for later.
 //!
 //! # Defaults

@@ -38,7 +38,8 @@ impl Reservation {
         if let Err(RateLimitError::RateLimitExceeded { .. }) = result
             && bucket.desk().waits()
         {
-            result = supply::join(bucket.clone(), now, n, Kind::Reserved).map(State::Queued);
+            let max_wait = bucket.desk().max_wait();
+            result = supply::join(bucket.clone(), now, n, Kind::Reserved, max_wait).map(State::Queued);
         }
         match result {
             Ok(state) => Ok(Self { bucket, n, state }),

@@ -94,7 +94,8 @@ impl SlidingWindowRateLimiter {
     }
 
     /// Admits a request, and waits for room as long as the limiter's `max_wait` allows: zero unless set, so that it
-    /// refuses at once. Callers are served first come first served.
+    /// refuses at once. Nor does it wait for room that comes no earlier than the caller's
+    /// [`Deadline`](crate::time::Deadline); what is there at once it takes without a look at that. Callers are served first come first served.
     ///
     /// # Errors
     ///

@@ -3,12 +3,13 @@
 use super::desk::Desk;
 use super::error::{RateLimitError, Shortfall};
 use crate::sync::wait_queue::{Ahead, Kind, Owner, Place, Turn};
-use crate::time::{Clock, Sleep, Tick};
+use crate::time::{Clock, Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// A limiter's shared state, as those who ask it see it.
 pub(super) trait Supply: Owner {
@@ -90,9 +91,15 @@ where
     owner.desk().close(result).map(|()| None)
 }
 
-/// Joins the queue for `n` at `now`, unless the queue is full or it is clear from the start that the wait would be too
-/// long.
-pub(super) fn join<P, S>(owner: P, now: Tick, n: u64, kind: Kind) -> Result<Place<P>, RateLimitError>
+/// Joins the queue for `n` at `now`, unless the queue is full or it is clear from the start that the wait would be longer
+/// than `max_wait`.
+pub(super) fn join<P, S>(
+    owner: P,
+    now: Tick,
+    n: u64,
+    kind: Kind,
+    max_wait: Duration,
+) -> Result<Place<P>, RateLimitError>
 where
     P: Deref<Target = S> + Clone,
     S: Supply,
@@ -100,12 +107,19 @@ where
     let supply = &*owner;
     Place::join(owner.clone(), n, kind, |ahead| {
         let short = supply.shortfall(now, ahead, n);
-        if ahead.waiting < supply.desk().max_waiters() && short.wait <= supply.desk().max_wait() {
+        if ahead.waiting < supply.desk().max_waiters() && short.wait <= max_wait {
             Ok(())
         } else {
             Err(short.refuse(n))
         }
     })
+}
+
+/// The last tick at which what the caller waits for is of use to it: the far end of time, if it has no deadline. What comes
+/// at a deadline comes too late.
+fn last_of_use(clock: &Clock) -> Tick {
+    let deadline = Deadline::current(clock).map(Deadline::tick);
+    deadline.map_or(Tick::MAX, |deadline| deadline - Duration::from_nanos(1))
 }
 
 /// What came of a request for `n` at `now` that others were before: it is refused, behind all who wait.
@@ -147,11 +161,27 @@ where
     P: Deref<Target = S> + Clone,
     S: Supply,
 {
-    /// Joins the queue at `now` and waits as long as the limiter allows.
+    /// Joins the queue at `now` and waits as long as the limiter and the caller's deadline allow.
     pub(super) fn join(owner: P, now: Tick, n: u64) -> Result<Self, RateLimitError> {
-        let place = join(owner.clone(), now, n, Kind::Present)?;
-        let deadline = now + owner.desk().max_wait();
-        Ok(Self::new(owner, place, n, Some(deadline)))
+        let end = (now + owner.desk().max_wait()).min(last_of_use(owner.clock()));
+        let place = join(owner.clone(), now, n, Kind::Present, end - now)?;
+        Ok(Self::new(owner, place, n, Some(end)))
+    }
+
+    /// Heeds the deadline of the future that is being polled too, which need not be the one it was joined in.
+    #[cfg(feature = "tower")]
+    pub(super) fn in_time(mut self) -> Result<Self, RateLimitError> {
+        let last = last_of_use(self.owner.clock());
+        if last < self.deadline.unwrap_or(Tick::MAX) {
+            let now = self.owner.clock().now();
+            let short = self.place.as_ref().and_then(Place::ahead);
+            let short = short.map(|ahead| self.owner.shortfall(now, ahead, self.n));
+            if let Some(short) = short.filter(|short| now + short.wait > last) {
+                return Err(short.refuse(self.n));
+            }
+            self.deadline = Some(last);
+        }
+        Ok(self)
     }
 
     /// Waits in a place that was taken for `n` before, however long it takes.

@@ -122,7 +122,8 @@ impl TokenBucketRateLimiter {
     }
 
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
-    /// refuses at once. Callers are served first come first served; a light request does not overtake a heavy one.
+    /// refuses at once. Nor does it wait for what comes no earlier than the caller's [`Deadline`](crate::time::Deadline);
+    /// what is there at once it takes without a look at that. Callers are served first come first served; a light request does not overtake a heavy one.
     ///
     /// # Errors
     ///
@@ -136,7 +137,8 @@ impl TokenBucketRateLimiter {
     }
 
     /// Reserves `n` tokens, to be had now or when their time comes, which is before the limiter's `max_wait` is over.
-    /// What is reserved is out of reach for everybody who comes later; dropping the reservation gives it back.
+    /// What is reserved is out of reach for everybody who comes later; dropping the reservation gives it back. The caller's
+    /// deadline has no say in it: a reservation may be meant for somebody else.
     ///
     /// ```
     /// use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, TokenBucketRateLimiter};

@@ -3,6 +3,7 @@
 mod bound;
 mod cancel;
 mod clocks;
+mod deadline;
 mod peers;
 mod settings;
 mod sharded;
