@@ -4,16 +4,19 @@ use super::started::End;
 use super::{CallOptions, PolicyError, TypedPolicy};
 use crate::error::Layer;
 use crate::patterns::cache::{Cache, LoadError, Loaded};
-use crate::time::Deadline;
+use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A policy whose calls are read through a cache; made by [`TypedPolicy::cached`].
 ///
 /// A hit passes no other layer. Of several calls for one key that is not there, one goes through the policy, and all get
 /// what it gives; its error is cloned for them. Waiting for it ends with the total timeout or the deadline of who waits.
+/// Where a call failed for want of time, by a deadline of its own for instance, one that has more time left than that call
+/// had does not share its error: it makes the call itself, or waits for another that does.
 ///
 /// ```
 /// use c13_reliability::patterns::cache::{Cache, CacheConfig};
@@ -105,17 +108,21 @@ where
         let policy = self.policy.clone();
         // A refresh in the background has the policy's time limit, and not this call's deadline.
         let load = move || async move {
-            policy
-                .call_inside(CallOptions::new(), operation)
-                .await
+            let clock = policy.policy().clock();
+            let (_, end) = End::from_now(&policy.policy().parts(), None);
+            let result = policy.call_inside(CallOptions::new(), operation).await;
+            result
                 .map(Loaded::found)
+                .map_err(|error| Failure::of(error, end, &clock))
         };
         let (clock, end) = {
             let parts = self.policy.policy().parts();
             let (_, end) = End::from_now(&parts, options.deadline.as_ref());
             (parts.clock.clone(), end)
         };
-        let read = self.cache.find_or_load(key, load);
+        let read = self.cache.find_or_load_if(key, load, |failure: &Failure<E>| {
+            failure.is_for(|| end.at - clock.now())
+        });
         let result = if end.is_some() {
             let read = Deadline::at(&clock, end.at).scope(read);
             let Ok(result) = clock.timeout_at(end.at, read).await else {
@@ -132,7 +139,7 @@ where
         };
         match result {
             Ok(Some(value)) => Ok(value),
-            Err(LoadError::Failed(error)) => Err(Arc::unwrap_or_clone(error)),
+            Err(LoadError::Failed(failure)) => Err(Arc::unwrap_or_clone(failure).error),
             Ok(None) | Err(_) => Err(PolicyError::Rejected {
                 layer: Layer::Cache,
                 retry_after: None,
@@ -140,6 +147,31 @@ where
                 last_error: None,
             }),
         }
+    }
+}
+
+/// Why a call failed that others may wait for.
+#[derive(Clone)]
+struct Failure<E> {
+    error: PolicyError<E>,
+    /// How much time it had, where more might have helped.
+    had: Option<Duration>,
+}
+
+impl<E> Failure<E> {
+    /// That of a call which was to end by `end`, and just did.
+    fn of(error: PolicyError<E>, end: End, clock: &Clock) -> Self {
+        let left = end.at - clock.now();
+        // No call waits for a token that comes too late for it.
+        let token_is_late = || error.is_rate_limited() && error.retry_after().is_some_and(|wait| wait >= left);
+        let is_short = error.layer() == Some(Layer::TotalTimeout) || left.is_zero() || token_is_late();
+        let had = is_short.then(|| end.limit());
+        Self { error, had }
+    }
+
+    /// Whether it would have been that of a call with so much time `left` as well.
+    fn is_for(&self, left: impl FnOnce() -> Duration) -> bool {
+        self.had.is_none_or(|had| left() <= had)
     }
 }
 

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 mod change;
+mod deadline;
 mod flight;
 #[cfg(feature = "tower")]
 mod layer;

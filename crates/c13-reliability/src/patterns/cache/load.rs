@@ -58,7 +58,9 @@ where
             Ok(value) => Ok(value),
             Err(entry) => {
                 let load = || async { load().await.map(Loaded::found) };
-                self.read_through(key, entry, load).await?.ok_or(LoadError::Absent)
+                self.read_through(key, entry, load, |_| true)
+                    .await?
+                    .ok_or(LoadError::Absent)
             }
         }
     }
@@ -86,21 +88,43 @@ where
     {
         match self.shared.hit(key) {
             Ok(value) => Ok(Some(value)),
-            Err(entry) => self.read_through(key, entry, load).await,
+            Err(entry) => self.read_through(key, entry, load, |_| true).await,
         }
     }
 
-    /// Reads through `entry`, which is what there is under `key`, and is no plain hit.
-    async fn read_through<F, Fut, E>(
+    /// As [`find_or_load`](Cache::find_or_load), where `accepts` says of another read's error whether it is this one's too:
+    /// if not, this read loads itself, or waits for the next that does.
+    pub(crate) async fn find_or_load_if<F, Fut, E, A>(
         &self,
         key: &K,
-        entry: Option<Entry<V>>,
         load: F,
+        accepts: A,
     ) -> Result<Option<V>, LoadError<E>>
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
+        A: Fn(&E) -> bool,
+    {
+        match self.shared.hit(key) {
+            Ok(value) => Ok(Some(value)),
+            Err(entry) => self.read_through(key, entry, load, accepts).await,
+        }
+    }
+
+    /// Reads through `entry`, which is what there is under `key`, and is no plain hit.
+    async fn read_through<F, Fut, E, A>(
+        &self,
+        key: &K,
+        entry: Option<Entry<V>>,
+        load: F,
+        accepts: A,
+    ) -> Result<Option<V>, LoadError<E>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+        A: Fn(&E) -> bool,
     {
         let shared = &self.shared;
         match shared.judge(key, entry) {
@@ -123,8 +147,8 @@ where
                 shared.count_hit(&entry, stale);
                 Ok(entry.value)
             }
-            Some((entry, Freshness::Fallback)) => shared.load(key, Some(entry), load).await,
-            Some((_, Freshness::Expired)) | None => shared.load(key, None, load).await,
+            Some((entry, Freshness::Fallback)) => shared.load(key, Some(entry), load, accepts).await,
+            Some((_, Freshness::Expired)) | None => shared.load(key, None, load, accepts).await,
         }
     }
 
@@ -155,11 +179,18 @@ where
     V: Clone,
 {
     /// Waits for a value under `key`, and loads it if nobody else does; serves `stale` if that fails.
-    async fn load<F, Fut, E>(&self, key: &K, stale: Option<Entry<V>>, load: F) -> Result<Option<V>, LoadError<E>>
+    async fn load<F, Fut, E, A>(
+        &self,
+        key: &K,
+        stale: Option<Entry<V>>,
+        load: F,
+        accepts: A,
+    ) -> Result<Option<V>, LoadError<E>>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Loaded<V>, E>>,
         E: Send + Sync + 'static,
+        A: Fn(&E) -> bool,
     {
         loop {
             let mut ticket = match self.flights.join(key, || self.fresh(key)) {
@@ -184,9 +215,9 @@ where
             let error = match landing {
                 Landing::Found(_) => None,
                 Landing::Failed(ref error) => match error.clone().downcast::<E>() {
-                    Ok(error) => Some(LoadError::Failed(error)),
-                    // Somebody else's kind of error: this read has to see its own.
-                    Err(_) => continue,
+                    Ok(error) if accepts(&error) => Some(LoadError::Failed(error)),
+                    // Somebody else's error, or kind of error: this read has to see its own.
+                    _ => continue,
                 },
                 Landing::Panicked(ref words) => Some(LoadError::Panicked(words.clone())),
             };
