@@ -53,13 +53,25 @@ pub(crate) struct ConfigArgs {
 pub(crate) enum ConfigCommand {
     /// Say whether everything is right, or everything that is wrong
     Check {
+        /// Print one JSON object, for annotations in CI and for editors; with 2 as the exit status where something is wrong
+        ///
+        /// `errors[]` has for each its `message`, the lines of `help`, and `places[]` with `file`, `line`, `column`,
+        /// `end_column`, `text` and `label`, the first of which is to be mended.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         layers: LayerArgs,
     },
     /// Say what a setting is, where that comes from, and what it hides
     Explain {
-        /// The setting, such as `payments.timeout.total`, or a part of a policy
+        /// The setting, such as `payments.timeout.total`, or a part of a policy, such as `payments.retry`
         path: String,
+        /// Print one JSON object
+        ///
+        /// `settings[]` has for each its `policy`, `path`, `value` and `origin`, and what it `overrides[]`; values that stand
+        /// in a file have its `file`, `line` and `column`.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         layers: LayerArgs,
     },
@@ -68,6 +80,11 @@ pub(crate) enum ConfigCommand {
         /// With the defaults of what is not set: all that applies
         #[arg(long)]
         effective: bool,
+        /// Print one JSON object
+        ///
+        /// `policies` has for each name the `settings` as in a file, and by path the `origins` of them.
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         layers: LayerArgs,
     },
@@ -75,14 +92,14 @@ pub(crate) enum ConfigCommand {
     Schema,
     /// Write a file to start from, unless there is one
     Init {
-        /// The file
+        /// The file; `-` prints it
         #[arg(default_value = DEFAULT_FILE)]
         file: PathBuf,
     },
 }
 
 /// The file that is read where none is named.
-const DEFAULT_FILE: &str = "reliability.toml";
+pub(crate) const DEFAULT_FILE: &str = "reliability.toml";
 
 /// The layers that policies are read from.
 #[derive(Debug, Args)]
@@ -104,7 +121,9 @@ const CONFIG_HELP: &str = "\
 Examples:
   c13 config init                                     start a file, reliability.toml
   c13 config check service.toml                       check it, as in CI
+  c13 config check service.toml --json                the same for a program
   c13 config explain payments.timeout.total           say where a value comes from
+  c13 config explain payments.retry service.toml      or what has switched a part off
   c13 config show --effective base.toml site.toml     print all that applies
   c13 config schema > reliability.schema.json         complete and check in the editor
 
@@ -234,7 +253,10 @@ Exit status: the command's own, or
 pub(crate) struct DrillArgs {
     /// The scenario, a TOML file; `-` reads standard input
     ///
-    /// Start from the built-in one: `c13 drill --print-scenario > my.toml`.
+    /// Start from the built-in one: `c13 drill --print-scenario > my.toml`. A variant takes a policy from a service's own
+    /// file: `policy = "service.toml#payments"`, from the scenario's folder. `C13__` environment variables do not count there,
+    /// so that a drill says the same everywhere; to rehearse with them, write down what applies:
+    /// `c13 config show --effective service.toml > drilled.toml`, and `policy = "drilled.toml#payments"`.
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
@@ -265,6 +287,9 @@ Examples:
   c13 drill --print-scenario > my.toml  start a scenario of your own
   c13 drill my.toml --repeat 5          see how far it depends on chance
   c13 drill my.toml --json | jq '.variants[] | {name, recovery_s}'
+  c13 config show --effective service.toml > drilled.toml
+                                        write down what applies, environment variables included,
+                                        to name it in a variant: drilled.toml#payments
 
 Exit status:
   0    every objective is met, or there is none

@@ -16,7 +16,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             };
             cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
         })),
-        Command::Config(args) => output::text(cmd::config::run(&args.command)),
+        Command::Config(args) => output::config(cmd::config::run(&args.command)),
         Command::Health(args) => output::health(&args.url, &cmd::health::run(&args)),
         Command::Soak(args) => output::soak(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
             let line = output::ProgressLine::new();

@@ -11,10 +11,11 @@ use c13_reliability::distributed::lock::Status;
 use c13_reliability::microservices::health::ProbeUrl;
 use c13_reliability::policy::document::Diagnostics;
 
-use crate::cmd::Failure;
+use crate::cmd::config::Answer;
 use crate::cmd::drill::Outcome;
-use crate::cmd::health::Answer;
+use crate::cmd::health;
 use crate::cmd::soak::Soaked;
+use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
 use crate::run::session::Report;
 use crate::soak;
@@ -45,25 +46,25 @@ pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
 }
 
 /// Prints what came of `c13 health`, and says with which status to exit.
-pub(crate) fn health(url: &ProbeUrl, answer: &Answer) -> ExitCode {
+pub(crate) fn health(url: &ProbeUrl, answer: &health::Answer) -> ExitCode {
     // The status is the answer; who does not listen to the words loses nothing.
     match answer {
-        Answer::Well(status) => {
+        health::Answer::Well(status) => {
             let _ = writeln!(anstream::stdout().lock(), "{url} answered {status}");
             ExitCode::from(DONE)
         }
-        Answer::Unwell(reason) => {
+        health::Answer::Unwell(reason) => {
             let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {reason}");
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Prints the text that a command gave, and says with which status to exit.
-pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
+/// Prints what `c13 config` answers, and says with which status to exit.
+pub(crate) fn config(outcome: Result<Answer, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
     ExitCode::from(match outcome {
-        Ok(text) => write_out(&text, DONE, out, err),
+        Ok(answer) => write_out(&answer.text, if answer.right { DONE } else { BAD_INPUT }, out, err),
         Err(failure) => fail(&failure, err),
     })
 }
@@ -159,9 +160,10 @@ fn write_out(text: &str, status: u8, out: &mut dyn Write, err: &mut dyn Write) -
 
 fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
     let (message, status) = match failure {
-        Failure::Input(errors) => (input_errors(errors), BAD_INPUT),
+        Failure::Input(errors) => (input_errors(errors) + "; nothing was run\n", BAD_INPUT),
+        Failure::Wrong(errors) => (input_errors(errors) + "\n", BAD_INPUT),
         Failure::File(path, error) => (
-            format!("{ERROR}error:{ERROR:#} cannot read {}: {error}\n", path.display()),
+            format!("{ERROR}error:{ERROR:#} cannot read {}: {error}\n", source::name(path)),
             BAD_INPUT,
         ),
         Failure::Write(path, error) => (
@@ -177,7 +179,7 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
     status
 }
 
-/// The errors with a little colour, and how many there are.
+/// The errors with a little colour, and how many there are; without the end of that line.
 fn input_errors(errors: &Diagnostics) -> String {
     let mut text = String::new();
     for line in errors.to_string().lines() {
@@ -195,7 +197,7 @@ fn input_errors(errors: &Diagnostics) -> String {
     } else {
         format!("{} errors", errors.len())
     };
-    text + &format!("\n{count}; nothing was run\n")
+    text + &format!("\n{count}")
 }
 
 /// Shows how far something is, on standard error and only if that is a terminal.

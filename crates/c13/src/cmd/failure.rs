@@ -9,6 +9,8 @@ use c13_reliability::policy::document::Diagnostics;
 pub(crate) enum Failure {
     /// The input is wrong: all of it.
     Input(Diagnostics),
+    /// The settings that were to be looked at are wrong: all that is wrong with them.
+    Wrong(Diagnostics),
     /// A file cannot be read.
     File(PathBuf, std::io::Error),
     /// A file cannot be written.

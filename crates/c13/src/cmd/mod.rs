@@ -6,6 +6,6 @@ mod failure;
 pub(crate) mod health;
 pub(crate) mod run;
 pub(crate) mod soak;
-mod source;
+pub(crate) mod source;
 
 pub(crate) use failure::Failure;

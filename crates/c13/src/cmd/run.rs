@@ -36,7 +36,7 @@ fn policy(text: &str) -> Result<(String, PolicyConfig), String> {
         ));
     };
     let source = source::read(Path::new(file)).map_err(|failure| match failure {
-        Failure::File(path, error) => format!("--policy: {}: {error}", path.display()),
+        Failure::File(path, error) => format!("--policy: {}: {error}", source::name(&path)),
         other => format!("--policy: {other:?}"),
     })?;
     let set = PolicyFiles::new().file(source).environment().read();

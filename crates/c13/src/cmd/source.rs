@@ -11,6 +11,19 @@ use super::Failure;
 /// What we read is some kilobytes; more than this is some other file.
 const LARGEST_FILE: u64 = 1 << 20;
 
+/// Whether a path stands for standard input: `-`.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// What errors and answers call a file.
+pub(crate) fn name(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
 /// Reads a file; `-` is standard input.
 ///
 /// # Errors
@@ -28,14 +41,10 @@ pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
         }
         Ok(text)
     };
-    let (name, text) = if path == Path::new("-") {
-        ("standard input".to_owned(), read(&mut io::stdin().lock()))
-    } else {
-        (
-            path.display().to_string(),
-            File::open(path).and_then(|mut file| read(&mut file)),
-        )
+    let text = match is_standard_input(path) {
+        true => read(&mut io::stdin().lock()),
+        false => File::open(path).and_then(|mut file| read(&mut file)),
     };
-    text.map(|text| Source::new(name, text))
+    text.map(|text| Source::new(name(path), text))
         .map_err(|error| Failure::File(path.to_owned(), error))
 }

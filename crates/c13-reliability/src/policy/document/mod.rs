@@ -65,6 +65,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label};

@@ -17,17 +17,12 @@ pub(super) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt
     let primary = &diagnostic.primary.span;
     let gutter = std::iter::once(&diagnostic.primary)
         .chain(&diagnostic.secondary)
+        .filter(|label| !label.span.source().is_generated())
         .map(|label| label.span.position().line.to_string().len())
         .max()
         .unwrap_or(1);
     writeln!(f, "error: {}", printable(&diagnostic.message))?;
-    writeln!(
-        f,
-        "{:gutter$}--> {}:{}",
-        "",
-        printable(primary.source().name()),
-        primary.position()
-    )?;
+    writeln!(f, "{:gutter$}--> {}", "", place(primary))?;
     let shown = !primary.is_whole() || !diagnostic.secondary.is_empty();
     if shown {
         let here = |label: &&Label| Arc::ptr_eq(label.span.source(), primary.source());
@@ -42,14 +37,7 @@ pub(super) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt
         }
         snippet(marks, gutter, f)?;
         for label in diagnostic.secondary.iter().filter(|label| !here(label)) {
-            let span = &label.span;
-            writeln!(
-                f,
-                "{:gutter$}::: {}:{}",
-                "",
-                printable(span.source().name()),
-                span.position()
-            )?;
+            writeln!(f, "{:gutter$}::: {}", "", place(&label.span))?;
             snippet(vec![Mark::new(label, '-')], gutter, f)?;
         }
     }
@@ -60,6 +48,16 @@ pub(super) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt
         .help
         .iter()
         .try_for_each(|help| writeln!(f, "{:gutter$} = help: {}", "", printable(help)))
+}
+
+/// A source's name, and the line and column; not of a text that nobody wrote, whose lines nobody can look up.
+fn place(span: &Span) -> String {
+    let name = printable(span.source().name());
+    if span.source().is_generated() {
+        name
+    } else {
+        format!("{name}:{}", span.position())
+    }
 }
 
 /// A label and the character that underlines it.
@@ -93,7 +91,9 @@ fn snippet(mut marks: Vec<Mark<'_>>, gutter: usize, f: &mut fmt::Formatter<'_>) 
         }
         above = Some(number);
         let line = Line::of(marks);
-        writeln!(f, "{}", format!("{number:gutter$} | {}", line.text).trim_end())?;
+        let generated = marks[0].span.source().is_generated();
+        let number = if generated { String::new() } else { number.to_string() };
+        writeln!(f, "{}", format!("{number:>gutter$} | {}", line.text).trim_end())?;
         for mark in marks {
             let Some((indent, width)) = line.columns(&mark.span.range()) else {
                 continue;

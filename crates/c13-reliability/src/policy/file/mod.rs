@@ -42,12 +42,14 @@ mod hedge;
 mod read;
 mod retry;
 mod set;
+mod setting;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod text;
 
 pub use read::read_policy;
-pub use set::{Change, ENVIRONMENT_PREFIX, NamedPolicy, PolicyFiles, PolicySet, Setting, origin_text};
+pub use set::{Change, ENVIRONMENT_PREFIX, PolicyFiles, PolicySet};
+pub use setting::{NamedPolicy, Place, Setting, is_in_file, origin_text};
 pub use text::{Leaf, leaves, policy_text, profile_document};
 
 /// The JSON schema of a service's file, for editors.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::chain::{self, Tables};
 use super::read::read_named_policy;
-use super::text::{leaves, policy_text};
+use super::setting::{NamedPolicy, Setting};
+use super::text::policy_text;
 use crate::policy::PolicyConfig;
-use crate::policy::document::{Diagnostics, Document, Source, Span, Table};
+use crate::policy::document::{Diagnostics, Document, Source, Table};
 
 /// What policies are read from, lowest layer first: code, then files in their order, then the environment, then the
 /// command line.
@@ -35,7 +36,7 @@ use crate::policy::document::{Diagnostics, Document, Source, Span, Table};
 /// assert_eq!(search.config().total_timeout, Some(Duration::from_millis(800)));
 /// let total = search.setting("timeout.total").expect("it is set");
 /// assert_eq!(total.origin(), "C13__POLICY__SEARCH__TIMEOUT__TOTAL");
-/// assert_eq!(total.below().map(|span| span.position().line).collect::<Vec<_>>(), [3]);
+/// assert_eq!(total.below().map(|place| place.span.position().line).collect::<Vec<_>>(), [3]);
 /// # Ok::<_, c13_reliability::policy::document::Diagnostics>(())
 /// ```
 #[derive(Debug, Clone, Default)]
@@ -207,7 +208,7 @@ impl PolicySet {
         let settings = |set: &Self, name: &str| -> Vec<(String, String)> {
             set.policy(name).map_or_else(Vec::new, |policy| {
                 let pair = |setting: &Setting| (setting.path.clone(), setting.value.clone());
-                policy.settings.iter().map(pair).collect()
+                policy.settings().iter().map(pair).collect()
             })
         };
         let mut changes = Vec::new();
@@ -250,87 +251,5 @@ impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
         write!(f, "{}: {} → {}", self.path, value(&self.before), value(&self.after))
-    }
-}
-
-/// A policy and where its settings come from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NamedPolicy {
-    config: PolicyConfig,
-    settings: Vec<Setting>,
-}
-
-impl NamedPolicy {
-    fn new(config: PolicyConfig, layers: &[Table<'_>]) -> Self {
-        let settings = leaves(&config)
-            .into_iter()
-            .map(|leaf| Setting {
-                origins: layers.iter().filter_map(|layer| layer.place_of(&leaf.path)).collect(),
-                path: leaf.path,
-                value: leaf.value,
-            })
-            .collect();
-        Self { config, settings }
-    }
-
-    /// The settings as patterns take them.
-    #[must_use]
-    pub fn config(&self) -> PolicyConfig {
-        self.config
-    }
-
-    /// Every setting by name, defaults included.
-    #[must_use]
-    pub fn settings(&self) -> &[Setting] {
-        &self.settings
-    }
-
-    /// A setting by its path within the policy, such as `timeout.total`.
-    #[must_use]
-    pub fn setting(&self, path: &str) -> Option<&Setting> {
-        self.settings.iter().find(|setting| setting.path == path)
-    }
-}
-
-/// A setting, its value, and where that comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Setting {
-    /// The path within the policy, such as `timeout.total`.
-    pub path: String,
-    /// The value in TOML.
-    pub value: String,
-    /// Where it is set, lowest layer first: the last one counts. None for a default.
-    origins: Vec<Span>,
-}
-
-impl Setting {
-    /// Where the value stands; `None` if it is the pattern's default.
-    #[must_use]
-    pub fn span(&self) -> Option<&Span> {
-        self.origins.last()
-    }
-
-    /// Where the value comes from, in words: a file and line, a variable, `--set`, a profile, code or `default`.
-    #[must_use]
-    pub fn origin(&self) -> String {
-        self.span().map_or_else(|| "default".to_owned(), origin_text)
-    }
-
-    /// The places that set it too and do not count, the uppermost first.
-    pub fn below(&self) -> impl Iterator<Item = &Span> {
-        self.origins.iter().rev().skip(1)
-    }
-}
-
-/// Where a value stands, in words.
-#[must_use]
-pub fn origin_text(span: &Span) -> String {
-    let name = span.source().name();
-    let is_file = !span.source().is_generated() && name != "--set" && !name.starts_with(ENVIRONMENT_PREFIX);
-    if is_file {
-        format!("{name}:{}", span.position())
-    } else {
-        name.to_owned()
     }
 }

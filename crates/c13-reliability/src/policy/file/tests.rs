@@ -465,20 +465,20 @@ fn contradictions_with_a_profile_show_both() {
         "[policy.a]\nextends = \"critical\"\ntimeout.total = \"20s\"\n",
         r#"
         error: the retries cannot fit into the total timeout
-          --> service.toml:3:17
-           |
-         3 | timeout.total = "20s"
-           |                 ^^^^^ the whole call ends here
-          ::: the profile critical:2:19
-           |
-         2 | timeout.attempt = "7s"
-           |                   ---- each attempt may take this long
-          ::: the profile critical:10:21
-           |
-        10 | retry.max_retries = 3
-           |                     - 4 attempts of 7s and 700ms of waits are 28.7s
-           |
-           = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more
+         --> service.toml:3:17
+          |
+        3 | timeout.total = "20s"
+          |                 ^^^^^ the whole call ends here
+         ::: the profile critical
+          |
+          | timeout.attempt = "7s"
+          |                   ---- each attempt may take this long
+         ::: the profile critical
+          |
+          | retry.max_retries = 3
+          |                     - 4 attempts of 7s and 700ms of waits are 28.7s
+          |
+          = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 28.7s or more
     "#,
     );
 }

@@ -8,7 +8,7 @@ use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::circuit_breaker::{Abandoned, CircuitBreakerConfig, Window};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
-use crate::policy::document::{Document, Source, duration_text};
+use crate::policy::document::{Document, Rate, Ratio, Source, duration_text, parse_duration};
 use crate::policy::{PolicyConfig, Profile, RateLimitPer};
 
 /// One setting: its path within the policy, and its value as it stands in a file.
@@ -24,6 +24,11 @@ pub struct Leaf {
 /// Every setting of a policy, defaults included, in the order of the layers. Parts that are not there have none.
 #[must_use]
 pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
+    leaves_as_said(config, &|_| false)
+}
+
+/// The same, where windows and least numbers of calls have the names by which a file sets them, which `said` knows.
+pub(super) fn leaves_as_said(config: &PolicyConfig, said: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
     let mut list = List::default();
     if let Some(total) = config.total_timeout {
         list.time("timeout.total", total);
@@ -32,7 +37,7 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
         list.time("timeout.attempt", attempt);
     }
     if let Some(limit) = config.rate_limit {
-        list.text("rate_limit.rate", format!("{}/s", limit.rate));
+        list.text("rate_limit.rate", rate_text(limit.rate));
         list.text("rate_limit.per", per_text(config.rate_limit_per));
         list.number("rate_limit.burst", limit.burst);
         list.time("rate_limit.max_wait", limit.max_wait);
@@ -61,7 +66,7 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
         hedge_leaves(&mut list, hedge, shared);
     }
     if let Some(breaker) = &config.circuit_breaker {
-        breaker_leaves(&mut list, breaker);
+        breaker_leaves(&mut list, breaker, said);
     }
     list.0
 }
@@ -72,7 +77,17 @@ pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
 /// is laid under another that sets the rate or the window, these follow.
 #[must_use]
 pub fn policy_text(config: &PolicyConfig) -> String {
-    let follows = |path: &str| match path {
+    let said = leaves(config).into_iter().filter(|leaf| !follows(config, &leaf.path));
+    said.fold(String::new(), |mut text, leaf| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} = {}", leaf.path, leaf.value);
+        text
+    })
+}
+
+/// Whether a setting has the value that it has by itself, given the others.
+pub(super) fn follows(config: &PolicyConfig, path: &str) -> bool {
+    match path {
         "rate_limit.burst" => config
             .rate_limit
             .is_some_and(|limit| limit.burst == one_second(limit.rate)),
@@ -82,13 +97,7 @@ pub fn policy_text(config: &PolicyConfig) -> String {
             matches!(rate.or(slow), Some((Window::Calls(calls), least)) if u64::from(calls) == least)
         }),
         _ => false,
-    };
-    let said = leaves(config).into_iter().filter(|leaf| !follows(&leaf.path));
-    said.fold(String::new(), |mut text, leaf| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} = {}", leaf.path, leaf.value);
-        text
-    })
+    }
 }
 
 /// A profile as a document, to be laid under other tables.
@@ -229,15 +238,8 @@ fn hedge_leaves(list: &mut List, hedge: &HedgeConfig, shared: bool) {
     }
 }
 
-fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
+fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig, said: &dyn Fn(&str) -> bool) {
     let (within, rate, slow) = (breaker.failures_within, breaker.failure_rate, breaker.slow_calls);
-    let within_window = within.map(|rule| Window::Time(rule.window));
-    // The window of all rules; a rule with another one names its own.
-    let window = rate
-        .map(|rule| rule.window)
-        .or(slow.map(|rule| rule.window))
-        .or(within_window);
-    let min_calls = rate.map(|rule| rule.min_calls).or(slow.map(|rule| rule.min_calls));
     if let Some(failures) = breaker.consecutive_failures {
         list.number("circuit_breaker.consecutive_failures", failures);
     }
@@ -246,9 +248,6 @@ fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
         if let Some(share) = rule.share {
             list.number("circuit_breaker.failure_share", share);
         }
-        if within_window != window {
-            list.time("circuit_breaker.failures_window", rule.window);
-        }
     }
     if let Some(rule) = rate {
         list.number("circuit_breaker.failure_rate", rule.rate);
@@ -256,18 +255,24 @@ fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
     if let Some(rule) = slow {
         list.time("circuit_breaker.slow_call", rule.threshold);
         list.number("circuit_breaker.slow_rate", rule.rate);
-        if Some(rule.window) != window {
-            list.push("circuit_breaker.slow_window", window_text(rule.window));
-        }
-        if Some(rule.min_calls) != min_calls {
-            list.number("circuit_breaker.slow_min_calls", rule.min_calls);
-        }
     }
-    if let Some(window) = window {
-        list.push("circuit_breaker.window", window_text(window));
+    let windows = [
+        ("circuit_breaker.window", rate.map(|rule| rule.window)),
+        ("circuit_breaker.slow_window", slow.map(|rule| rule.window)),
+        (
+            "circuit_breaker.failures_window",
+            within.map(|rule| Window::Time(rule.window)),
+        ),
+    ];
+    for (key, window) in as_said("circuit_breaker.window", &windows, said) {
+        list.push(key, window_text(window));
     }
-    if let Some(calls) = min_calls {
-        list.number("circuit_breaker.min_calls", calls);
+    let least = [
+        ("circuit_breaker.min_calls", rate.map(|rule| rule.min_calls)),
+        ("circuit_breaker.slow_min_calls", slow.map(|rule| rule.min_calls)),
+    ];
+    for (key, calls) in as_said("circuit_breaker.min_calls", &least, said) {
+        list.number(key, calls);
     }
     list.number("circuit_breaker.success_threshold", breaker.success_threshold);
     if let Some(calls) = breaker.half_open_calls {
@@ -293,6 +298,69 @@ fn breaker_leaves(list: &mut List, breaker: &CircuitBreakerConfig) {
         Abandoned::Failure => "failure",
     };
     list.text("circuit_breaker.abandoned", abandoned);
+}
+
+/// What each rule has by its own key, or by the key that all rules share: as the file says it, else as few as will do.
+fn as_said<T: Copy + PartialEq>(
+    shared: &'static str,
+    rules: &[(&'static str, Option<T>)],
+    said: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, T)> {
+    let rules = rules.iter().filter_map(|(own, value)| value.map(|value| (*own, value)));
+    let mut found: Vec<(&str, T)> = Vec::new();
+    for (own, value) in rules {
+        let in_common = found.iter().find(|(key, _)| *key == shared).map(|(_, value)| *value);
+        let key = match in_common {
+            _ if said(own) => own,
+            Some(other) if other != value => own,
+            _ => shared,
+        };
+        if !found.iter().any(|(other, _)| *other == key) {
+            found.push((key, value));
+        }
+    }
+    found
+}
+
+/// A rate by the unit that says it in the fewest letters and reads back as exactly the same.
+fn rate_text(rate: f64) -> String {
+    let mut shortest = format!("{rate}/s");
+    for (unit, seconds) in [("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)] {
+        let count = rate * seconds;
+        // The product is rounded; what was written had few decimals.
+        for count in [1.0, 10.0, 1e3, 1e6].map(|digits| (count * digits).round() / digits) {
+            let text = format!("{count}/{unit}");
+            if count / seconds == rate && text.len() < shortest.len() {
+                shortest = text;
+            }
+        }
+    }
+    shortest
+}
+
+/// A value as it was written, in the way in which settings are told: times, ratios and rates have one way each.
+pub(super) fn as_told(written: &str) -> String {
+    let quoted = ['"', '\''].iter().find_map(|&quote| {
+        let inner = written.strip_prefix(quote)?.strip_suffix(quote)?;
+        (!inner.contains(['\\', quote])).then_some(inner)
+    });
+    let Some(text) = quoted else {
+        let float = written
+            .parse::<f64>()
+            .ok()
+            .filter(|_| written.contains(['.', 'e', 'E']));
+        return float.map_or_else(|| written.to_owned(), |float| float.to_string());
+    };
+    if let Ok(time) = parse_duration(text) {
+        return format!("\"{}\"", duration_text(time));
+    }
+    if let Ok(ratio) = text.parse::<Ratio>() {
+        return ratio.value().to_string();
+    }
+    match text.parse::<Rate>() {
+        Ok(rate) => format!("\"{}\"", rate_text(rate.per_second())),
+        Err(_) => written.to_owned(),
+    }
 }
 
 fn window_text(window: Window) -> String {

@@ -1094,9 +1094,9 @@ fn an_attempt_of_the_profile_ends_before_the_whole_call() {
            |
         26 | timeout = { total = "3s" }
            |                     ^^^^ the whole call may take this long
-          ::: the profile critical:2:19
+          ::: the profile critical
            |
-         2 | timeout.attempt = "7s"
+           | timeout.attempt = "7s"
            |                   ---- each attempt may take 7s
            |
            = help: lower `attempt` to 3s or less, or raise `total` to 7s or more
@@ -1135,9 +1135,9 @@ fn retries_fit_into_the_profile_s_total_timeout() {
            |                       ----- each attempt may take this long
         27 | retry = { max_retries = 2 }
            |                         ^ 3 attempts of 20s and 300ms of waits are 1m 0.3s
-          ::: the profile critical:1:17
+          ::: the profile critical
            |
-         1 | timeout.total = "30s"
+           | timeout.total = "30s"
            |                 ----- the whole call ends here
            |
            = help: lower `retry.max_retries` to 0, or raise `timeout.total` to 1m 0.3s or more
@@ -1324,9 +1324,9 @@ fn a_profile_s_rule_needs_its_window() {
            |
         27 | circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }
            |                                                  ^^^^^^^^^^^^^^ this is a number of calls
-          ::: the profile critical:20:17
+          ::: the profile critical
            |
-        20 | circuit_breaker.failures = 3
+           | circuit_breaker.failures = 3
            |                 -------- counted here
            |
            = help: give them a window of their own, for example `failures_window = "30s"`, or `failures = false`

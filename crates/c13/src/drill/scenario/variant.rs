@@ -1,7 +1,7 @@
 //! With which policies the callers protect themselves: what a drill compares.
 
 use c13_reliability::policy::document::{Diagnostic, Document, Source, Table, Value, nearest};
-use c13_reliability::policy::file::{PolicyFiles, policy_text, profile_document, read_policy};
+use c13_reliability::policy::file::{PolicyFiles, profile_document, read_policy};
 use c13_reliability::policy::{PolicyConfig, Profile};
 
 /// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
@@ -93,6 +93,17 @@ fn read_policy_of(table: &Table<'_>, files: Files<'_>) -> Option<PolicyConfig> {
             format!("add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already");
         table.report(error.label("this one has neither").help(help));
     }
+    if let Some(value) = table.value("policy")
+        && value.as_text().is_none()
+        && value.as_table().is_none()
+    {
+        if let Some(shape) = value.shape() {
+            let error = value.error("`variant.policy` must be text that names a file and a policy in it, or a table");
+            let error = error.label(format!("this is {}", shape.name()));
+            table.report(error.help(NAMED_OR_OWN));
+        }
+        return None;
+    }
     let named = table.value("policy").filter(|value| value.as_text().is_some());
     let (below, own, called) = match &named {
         Some(reference) => (
@@ -140,7 +151,11 @@ fn read_service_policy(table: &Table<'_>, reference: &Value<'_>, files: Files<'_
         .filter(|(file, name)| !file.is_empty() && !name.is_empty())
     else {
         let error = reference.error("`variant.policy` must name a file and a policy in it");
-        table.report(error.help("write `policy = \"service.toml#payments\"`, or a table `[variant.policy]`"));
+        let profile = nearest(text, Profile::ALL.map(Profile::name)).filter(|_| !text.contains(['#', '.', '/']));
+        table.report(match profile {
+            Some(profile) => error.help(format!("a profile is named by `profile = \"{profile}\"`")),
+            None => error.help(NAMED_OR_OWN),
+        });
         return None;
     };
     let source = match files(file) {
@@ -166,9 +181,10 @@ fn read_service_policy(table: &Table<'_>, reference: &Value<'_>, files: Files<'_
         });
         return None;
     };
-    let source = Source::generated(text, policy_text(&policy.config()));
-    Some(Document::parse(source))
+    Some(policy.document(text))
 }
+
+const NAMED_OR_OWN: &str = "write `policy = \"service.toml#payments\"`, or a table `[variant.policy]`";
 
 /// What errors call a variant's policy.
 const POLICY: &str = "variant.policy";

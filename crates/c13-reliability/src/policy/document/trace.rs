@@ -1,0 +1,104 @@
+//! What a table says of a path wherever that stands, and documents whose values stand in other places than their text.
+
+use super::{
+    Document, Span, Table,
+    node::{Content, Fields, Node},
+    table::join,
+};
+
+/// What a table says of a path: there, further up in its place, or below it.
+#[derive(Debug, Clone)]
+pub(in crate::policy) struct Said {
+    /// The path at which it stands.
+    pub(in crate::policy) path: String,
+    /// The value as it was written; `{}` for a table that holds nothing.
+    pub(in crate::policy) text: String,
+    pub(in crate::policy) span: Span,
+}
+
+impl Said {
+    fn new(path: &str, node: &Node) -> Self {
+        let text = match &node.content {
+            Content::Table(fields) if fields.entries.is_empty() => "{}".to_owned(),
+            _ => node.span.text().to_owned(),
+        };
+        Self {
+            path: path.to_owned(),
+            text,
+            span: node.span.clone(),
+        }
+    }
+}
+
+impl Table<'_> {
+    /// Everything that the table says of a path of keys joined by points: its value; all the values below it, where that
+    /// is a table; or what stands in place of a table on the way. The empty path asks for everything. Makes nothing known.
+    pub(in crate::policy) fn said_of(&self, path: &str) -> Vec<Said> {
+        let mut found = Vec::new();
+        let mut fields = self.fields;
+        let mut here = String::new();
+        let mut keys = path.split('.').filter(|key| !key.is_empty()).peekable();
+        while let Some(key) = keys.next() {
+            let Some(entry) = fields.find(key) else {
+                return found;
+            };
+            here = join(&here, key);
+            match &entry.node.content {
+                Content::Table(below) if keys.peek().is_some() || !below.entries.is_empty() => fields = below,
+                _ => {
+                    found.push(Said::new(&here, &entry.node));
+                    return found;
+                }
+            }
+        }
+        all_of(fields, &here, &mut found);
+        found
+    }
+
+    /// The paths of all keys below that are switched off with `false`. Makes nothing known.
+    pub(in crate::policy) fn switched_off(&self) -> Vec<String> {
+        let off = self.said_of("").into_iter().filter(|said| said.text == "false");
+        off.map(|said| said.path).collect()
+    }
+}
+
+fn all_of(fields: &Fields, path: &str, found: &mut Vec<Said>) {
+    for entry in &fields.entries {
+        let here = join(path, &entry.key);
+        match &entry.node.content {
+            Content::Table(below) if !below.entries.is_empty() => all_of(below, &here, found),
+            _ => found.push(Said::new(&here, &entry.node)),
+        }
+    }
+}
+
+impl Document {
+    /// Says that the value at a path, and what it holds, stands at another place than where it was read.
+    pub(in crate::policy) fn stands_at(&mut self, path: &str, place: &Span) {
+        let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut fields = &mut self.root;
+        for key in tables.split('.').filter(|key| !key.is_empty()) {
+            let entry = fields.entries.iter_mut().find(|entry| entry.key == key);
+            match entry.map(|entry| &mut entry.node.content) {
+                Some(Content::Table(below)) => fields = below,
+                _ => return,
+            }
+        }
+        if let Some(entry) = fields.entries.iter_mut().find(|entry| entry.key == key) {
+            entry.key_span = place.clone();
+            moved(&mut entry.node, place);
+        }
+    }
+}
+
+fn moved(node: &mut Node, place: &Span) {
+    node.span = place.clone();
+    match &mut node.content {
+        Content::Table(fields) => fields.entries.iter_mut().for_each(|entry| {
+            entry.key_span = place.clone();
+            moved(&mut entry.node, place);
+        }),
+        Content::List(nodes) => nodes.iter_mut().for_each(|node| moved(node, place)),
+        _ => {}
+    }
+}

@@ -1,0 +1,193 @@
+//! One policy of a set, and where each of its settings comes from, layer by layer.
+
+use std::fmt::Write as _;
+
+use super::set::ENVIRONMENT_PREFIX;
+use super::text::{as_told, follows, leaves_as_said};
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Document, Source, Span, Table};
+
+/// A policy and where its settings come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedPolicy {
+    config: PolicyConfig,
+    settings: Vec<Setting>,
+    switched_off: Vec<Setting>,
+    bare: Vec<Setting>,
+}
+
+impl NamedPolicy {
+    pub(super) fn new(config: PolicyConfig, layers: &[Table<'_>]) -> Self {
+        let document = Document::layered("", layers);
+        let merged = document.as_ref().map(Document::root);
+        let place = |path: &str| merged.as_ref().and_then(|table| table.place_of(path));
+        let setting = |path: String, value: String| Setting::new(path, value, place, layers);
+        let settings: Vec<Setting> = leaves_as_said(&config, &|path| place(path).is_some())
+            .into_iter()
+            .map(|leaf| setting(leaf.path, leaf.value))
+            .collect();
+        let is_setting = |path: &String| settings.iter().any(|setting| setting.path == *path);
+        let off = merged.as_ref().map_or_else(Vec::new, Table::switched_off);
+        let switched_off = off.into_iter().filter(|path| !is_setting(path));
+        let switched_off = switched_off.map(|path| setting(path, "false".to_owned())).collect();
+        let said = merged.as_ref().map_or_else(Vec::new, |table| table.said_of(""));
+        let bare = said.into_iter().filter(|said| said.text == "{}");
+        let bare = bare.map(|said| setting(said.path, said.text)).collect();
+        Self {
+            config,
+            settings,
+            switched_off,
+            bare,
+        }
+    }
+
+    /// The settings as patterns take them.
+    #[must_use]
+    pub fn config(&self) -> PolicyConfig {
+        self.config
+    }
+
+    /// Every setting by name, defaults included.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// A setting by its path within the policy, such as `timeout.total`.
+    #[must_use]
+    pub fn setting(&self, path: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.path == path)
+    }
+
+    /// Every part, and every rule of the breaker, that is switched off with `false`.
+    #[must_use]
+    pub fn switched_off(&self) -> &[Setting] {
+        &self.switched_off
+    }
+
+    /// What the layers say, without the defaults: the settings that stand somewhere, what is switched off, and the tables
+    /// that hold nothing but switch a part on, such as `adaptive = {}`. As a file, it reads back as the same policy.
+    pub fn said(&self) -> impl Iterator<Item = &Setting> {
+        let settings = self.settings.iter().filter(|setting| setting.span().is_some());
+        settings.chain(&self.switched_off).chain(&self.bare)
+    }
+
+    /// The policy as a document of its own, to be laid under other tables: every value stands where the layers say it,
+    /// and those that nobody wrote stand in a text called `name`.
+    ///
+    /// It says nothing of defaults that follow from other settings, as [`policy_text`](super::policy_text) does.
+    #[must_use]
+    pub fn document(&self, name: &str) -> Document {
+        let said = |setting: &&Setting| setting.span().is_some() || !follows(&self.config, &setting.path);
+        let said = self.settings.iter().filter(said);
+        let text = said.clone().fold(String::new(), |mut text, setting| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{} = {}", setting.path, setting.value);
+            text
+        });
+        let mut document = Document::parse(Source::generated(name, text));
+        for setting in said {
+            if let Some(span) = setting.span() {
+                document.stands_at(&setting.path, span);
+            }
+        }
+        document
+    }
+}
+
+/// A setting, its value, and where that comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Setting {
+    /// The path within the policy, such as `timeout.total`.
+    pub path: String,
+    /// The value in TOML.
+    pub value: String,
+    /// Where the value stands; `None` for a default.
+    span: Option<Span>,
+    /// What the layers say of it and what does not count, the uppermost layer first.
+    below: Vec<Place>,
+}
+
+impl Setting {
+    fn new(path: String, value: String, place: impl Fn(&str) -> Option<Span>, layers: &[Table<'_>]) -> Self {
+        let span = place(&path);
+        let whole = value.starts_with('{');
+        let mut below: Vec<Place> = Vec::new();
+        for layer in layers.iter().rev() {
+            let exact = layer.place_of(&path).filter(|_| whole);
+            match exact {
+                Some(span) => below.push(Place::new(path.clone(), span.text(), span.clone())),
+                None => {
+                    let said = layer.said_of(&path).into_iter();
+                    below.extend(said.map(|said| Place::new(said.path, &said.text, said.span)));
+                }
+            }
+        }
+        if let Some(own) = below.iter().position(|place| Some(&place.span) == span.as_ref()) {
+            below.remove(own);
+        }
+        Self {
+            path,
+            value,
+            span,
+            below,
+        }
+    }
+
+    /// Where the value stands; `None` if it is the pattern's default.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        self.span.as_ref()
+    }
+
+    /// Where the value comes from, in words: a file and line, a variable, `--set`, a profile, code or `default`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.span().map_or_else(|| "default".to_owned(), origin_text)
+    }
+
+    /// What the layers say of it too and what does not count, the uppermost first: other values, `false` in place of the
+    /// part that it belongs to, and the values of a part that this one switches off.
+    pub fn below(&self) -> impl Iterator<Item = &Place> {
+        self.below.iter()
+    }
+}
+
+/// A value in a layer that another one hides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The path within the policy at which it stands: the setting's own, one above it or one below.
+    pub path: String,
+    /// The value in TOML, told as settings are.
+    pub value: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl Place {
+    fn new(path: String, written: &str, span: Span) -> Self {
+        let value = as_told(written);
+        Self { path, value, span }
+    }
+}
+
+/// Where a value stands, in words.
+#[must_use]
+pub fn origin_text(span: &Span) -> String {
+    let name = span.source().name();
+    if is_in_file(span) {
+        format!("{name}:{}", span.position())
+    } else {
+        name.to_owned()
+    }
+}
+
+/// Whether a value stands in a file, which has lines to look at; other values come from a variable, `--set`, a profile or
+/// code.
+#[must_use]
+pub fn is_in_file(span: &Span) -> bool {
+    let name = span.source().name();
+    !span.source().is_generated() && name != "--set" && !name.starts_with(ENVIRONMENT_PREFIX)
+}

@@ -1,0 +1,151 @@
+//! `c13 config explain`: a setting, where its value comes from, and what that hides; or all settings below a path.
+
+use std::fmt::Write as _;
+
+use c13_reliability::policy::document::nearest;
+use c13_reliability::policy::file::{NamedPolicy, PolicySet, SCHEMA, Setting, origin_text};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::json::{self, Origin};
+use crate::cmd::Failure;
+
+/// Refuses a file in place of a path.
+pub(super) fn is_a_path(path: &str) -> Result<(), Failure> {
+    if path != "-" && !path.ends_with(".toml") && !path.contains('/') {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "`{path}` is a file: what to explain comes first, a policy or a path such as `payments.retry`, as in \
+         `c13 config explain payments.retry {path}`"
+    )))
+}
+
+/// The explanation for people.
+pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
+    let (name, settings) = find(set, path)?;
+    let mut text = String::new();
+    for setting in settings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "policy.{name}.{} = {}", setting.path, setting.value);
+        let _ = writeln!(text, "  from {}", setting.origin());
+        for place in setting.below() {
+            let what = match place.path == setting.path {
+                true => place.value.clone(),
+                false => format!("{} = {}", place.path, place.value),
+            };
+            let _ = writeln!(text, "  over {what} from {}", origin_text(&place.span));
+        }
+    }
+    Ok(text)
+}
+
+#[derive(Serialize)]
+struct Explained<'a> {
+    schema: u32,
+    settings: Vec<Explanation<'a>>,
+}
+
+#[derive(Serialize)]
+struct Explanation<'a> {
+    policy: &'a str,
+    path: &'a str,
+    value: Json,
+    #[serde(flatten)]
+    origin: Origin,
+    overrides: Vec<Hidden<'a>>,
+}
+
+#[derive(Serialize)]
+struct Hidden<'a> {
+    path: &'a str,
+    value: Json,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+/// The explanation for programs.
+pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
+    let (policy, settings) = find(set, path)?;
+    let settings = settings.into_iter().map(|setting| Explanation {
+        policy,
+        path: &setting.path,
+        value: json::value(&setting.value),
+        origin: Origin::of(setting.span()),
+        overrides: setting
+            .below()
+            .map(|place| Hidden {
+                path: &place.path,
+                value: json::value(&place.value),
+                origin: Origin::of(Some(&place.span)),
+            })
+            .collect(),
+    });
+    json::text(&Explained {
+        schema: json::SCHEMA_VERSION,
+        settings: settings.collect(),
+    })
+}
+
+/// The policy that a path names, and its settings there, below it, or switched off in its place.
+fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<&'s Setting>), Failure> {
+    let path = path.strip_prefix("policy.").unwrap_or(path);
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some((name, policy)) = set.iter().find(|(other, _)| *other == name) else {
+        let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
+        return Err(missing(&format!("there is no policy called \"{name}\""), name, &names));
+    };
+    let settings = policy.settings().iter().filter(|setting| is_below(&setting.path, rest));
+    let off = policy.switched_off().iter();
+    let off = off.filter(|setting| is_below(&setting.path, rest) || is_below(rest, &setting.path));
+    let found: Vec<&Setting> = settings.chain(off).collect();
+    if found.is_empty() && !rest.is_empty() {
+        return Err(not_there(name, policy, rest));
+    }
+    Ok((name, found))
+}
+
+/// Whether a path is another one, or leads on from it.
+fn is_below(path: &str, above: &str) -> bool {
+    let after = path.strip_prefix(above);
+    above.is_empty() || after.is_some_and(|after| after.is_empty() || after.starts_with('.'))
+}
+
+fn not_there(name: &str, policy: &NamedPolicy, path: &str) -> Failure {
+    let keys: Vec<&str> = path.split('.').collect();
+    let schema: Json = serde_json::from_str(SCHEMA).unwrap_or_default();
+    if knows(&schema, &schema["$defs"]["policy"], &keys) {
+        return Failure::Usage(format!(
+            "policy.{name}.{path} is not set in any layer and has no default: it does not apply"
+        ));
+    }
+    let paths: Vec<&str> = policy.settings().iter().map(|setting| setting.path.as_str()).collect();
+    missing(&format!("policy.{name} has no setting \"{path}\""), path, &paths)
+}
+
+fn missing(message: &str, word: &str, names: &[&str]) -> Failure {
+    Failure::Usage(match nearest(word, names.iter().copied()) {
+        Some(name) => format!("{message}: did you mean \"{name}\"?"),
+        None if names.is_empty() => message.to_owned(),
+        None => format!("{message}: there are {}", names.join(", ")),
+    })
+}
+
+/// Whether a schema has a place for these keys, and for nothing else beside them.
+pub(super) fn knows(root: &Json, schema: &Json, keys: &[&str]) -> bool {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+        return knows(root, &root["$defs"][name], keys);
+    }
+    if let Some(kinds) = schema["anyOf"].as_array() {
+        return kinds.iter().any(|kind| knows(root, kind, keys));
+    }
+    match keys {
+        [] => true,
+        [key, rest @ ..] => {
+            schema["additionalProperties"] == false
+                && schema["properties"]
+                    .get(key)
+                    .is_some_and(|schema| knows(root, schema, rest))
+        }
+    }
+}
