@@ -368,6 +368,10 @@ fn a_drill_shows_the_real_place_of_a_service_s_policy() {
     let place = "::: reliability.toml:6:21\n   |\n 6 | timeout.total     = \"5s\"\n";
     assert!(said.contains(place), "{said}");
     for (variant, words) in [
+        (
+            "policy = \"reliability.toml#payments\"\nset.circuit_breaker.window.calls = 10\n",
+            "::: the profile standard\n   |\n   | circuit_breaker.failures = 5\n   |                 -------- counted here\n",
+        ),
         ("policy = \"critical\"\n", "`profile = \"critical\"`"),
         (
             "policy = 3\n",
@@ -385,9 +389,8 @@ fn what_applies_with_the_environment_can_be_written_down_and_drilled() {
     let folder = Folder::with(
         "environment",
         "service.toml",
-        "[policy.payments]\nextends = \"standard\"\n",
+        "[policy.payments]\nretry.max_retries = 2\n",
     );
-    folder.file("drill.toml", &format!("{SCENARIO}policy = \"service.toml#payments\"\n"));
     let variable = "C13__POLICY__PAYMENTS__RETRY";
     let drilled = |file: &str| {
         folder.file("drill.toml", &format!("{SCENARIO}policy = \"{file}#payments\"\n"));

@@ -55,6 +55,20 @@ impl Table<'_> {
         found
     }
 
+    /// Where the key at a path of keys joined by points stands, and where its value does. Makes nothing known.
+    pub(in crate::policy) fn place_with_key(&self, path: &str) -> Option<(Span, Span)> {
+        let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut fields = self.fields;
+        for key in tables.split('.').filter(|key| !key.is_empty()) {
+            match &fields.find(key)?.node.content {
+                Content::Table(below) => fields = below,
+                _ => return None,
+            }
+        }
+        let entry = fields.find(key)?;
+        Some((entry.key_span.clone(), entry.node.span.clone()))
+    }
+
     /// The paths of all keys below that are switched off with `false`. Makes nothing known.
     pub(in crate::policy) fn switched_off(&self) -> Vec<String> {
         let off = self.said_of("").into_iter().filter(|said| said.text == "false");
@@ -73,8 +87,8 @@ fn all_of(fields: &Fields, path: &str, found: &mut Vec<Said>) {
 }
 
 impl Document {
-    /// Says that the value at a path, and what it holds, stands at another place than where it was read.
-    pub(in crate::policy) fn stands_at(&mut self, path: &str, place: &Span) {
+    /// Says that the value at a path, and what it holds, stands at another place than where it was read, and so its key.
+    pub(in crate::policy) fn stands_at(&mut self, path: &str, key_place: &Span, place: &Span) {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut fields = &mut self.root;
         for key in tables.split('.').filter(|key| !key.is_empty()) {
@@ -85,7 +99,7 @@ impl Document {
             }
         }
         if let Some(entry) = fields.entries.iter_mut().find(|entry| entry.key == key) {
-            entry.key_span = place.clone();
+            entry.key_span = key_place.clone();
             moved(&mut entry.node, place);
         }
     }

@@ -20,7 +20,7 @@ impl NamedPolicy {
     pub(super) fn new(config: PolicyConfig, layers: &[Table<'_>]) -> Self {
         let document = Document::layered("", layers);
         let merged = document.as_ref().map(Document::root);
-        let place = |path: &str| merged.as_ref().and_then(|table| table.place_of(path));
+        let place = |path: &str| merged.as_ref().and_then(|table| table.place_with_key(path));
         let setting = |path: String, value: String| Setting::new(path, value, place, layers);
         let settings: Vec<Setting> = leaves_as_said(&config, &|path| place(path).is_some())
             .into_iter()
@@ -87,8 +87,8 @@ impl NamedPolicy {
         });
         let mut document = Document::parse(Source::generated(name, text));
         for setting in said {
-            if let Some(span) = setting.span() {
-                document.stands_at(&setting.path, span);
+            if let Some((key, span)) = &setting.place {
+                document.stands_at(&setting.path, key, span);
             }
         }
         document
@@ -103,15 +103,15 @@ pub struct Setting {
     pub path: String,
     /// The value in TOML.
     pub value: String,
-    /// Where the value stands; `None` for a default.
-    span: Option<Span>,
+    /// Where the key and the value stand; `None` for a default.
+    place: Option<(Span, Span)>,
     /// What the layers say of it and what does not count, the uppermost layer first.
     below: Vec<Place>,
 }
 
 impl Setting {
-    fn new(path: String, value: String, place: impl Fn(&str) -> Option<Span>, layers: &[Table<'_>]) -> Self {
-        let span = place(&path);
+    fn new(path: String, value: String, place: impl Fn(&str) -> Option<(Span, Span)>, layers: &[Table<'_>]) -> Self {
+        let place = place(&path);
         let whole = value.starts_with('{');
         let mut below: Vec<Place> = Vec::new();
         for layer in layers.iter().rev() {
@@ -124,13 +124,16 @@ impl Setting {
                 }
             }
         }
-        if let Some(own) = below.iter().position(|place| Some(&place.span) == span.as_ref()) {
+        if let Some(own) = below
+            .iter()
+            .position(|said| place.as_ref().is_some_and(|(_, span)| said.span == *span))
+        {
             below.remove(own);
         }
         Self {
             path,
             value,
-            span,
+            place,
             below,
         }
     }
@@ -138,7 +141,7 @@ impl Setting {
     /// Where the value stands; `None` if it is the pattern's default.
     #[must_use]
     pub fn span(&self) -> Option<&Span> {
-        self.span.as_ref()
+        self.place.as_ref().map(|(_, span)| span)
     }
 
     /// Where the value comes from, in words: a file and line, a variable, `--set`, a profile, code or `default`.

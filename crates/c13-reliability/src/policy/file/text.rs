@@ -340,6 +340,11 @@ fn rate_text(rate: f64) -> String {
 
 /// A value as it was written, in the way in which settings are told: times, ratios and rates have one way each.
 pub(super) fn as_told(written: &str) -> String {
+    let items = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(items) = items.filter(|items| !items.contains('#')) {
+        let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+        return format!("[{}]", items.map(as_told).collect::<Vec<_>>().join(", "));
+    }
     let quoted = ['"', '\''].iter().find_map(|&quote| {
         let inner = written.strip_prefix(quote)?.strip_suffix(quote)?;
         (!inner.contains(['\\', quote])).then_some(inner)
@@ -367,5 +372,48 @@ fn window_text(window: Window) -> String {
     match window {
         Window::Calls(calls) => format!("{{ calls = {calls} }}"),
         Window::Time(time) => format!("\"{}\"", duration_text(time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_in_the_fewest_letters_that_read_back_as_exactly_the_same() {
+        for (written, told) in [
+            ("7/h", "7/h"),
+            ("600/m", "10/s"),
+            ("1/m", "1/m"),
+            ("100/d", "100/d"),
+            ("33.7/m", "33.7/m"),
+            ("1000000000/s", "1000000000/s"),
+        ] {
+            let rate: Rate = written.parse().expect(written);
+            assert_eq!(rate_text(rate.per_second()), told, "{written}");
+        }
+        let random = crate::sync::Random::new(7);
+        for _ in 0..10_000 {
+            let rate = 10_f64.powf(random.unit() * 18.0 - 9.0);
+            let text = rate_text(rate);
+            let read = text.parse::<Rate>().map(Rate::per_second);
+            assert_eq!(read, Ok(rate), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_told_as_settings_are() {
+        for (written, told) in [
+            ("\"20%\"", "0.2"),
+            ("0.20", "0.2"),
+            ("\"90s\"", "\"1m 30s\""),
+            ("'600/m'", "\"10/s\""),
+            ("\"full\"", "\"full\""),
+            ("[0.10,\n  \"50%\",\n]", "[0.1, 0.5]"),
+            ("3", "3"),
+            ("false", "false"),
+        ] {
+            assert_eq!(as_told(written), told);
+        }
     }
 }

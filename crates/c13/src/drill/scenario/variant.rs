@@ -136,7 +136,8 @@ fn read_policy_of(table: &Table<'_>, files: Files<'_>) -> Option<PolicyConfig> {
     }
 }
 
-/// A policy of a service's own file, `service.toml#payments`: the very settings that the service runs with.
+/// A policy of a service's own file, `service.toml#payments`: the very settings that the service runs with, each at its own
+/// place. Environment variables do not count: a drill says the same everywhere.
 fn read_service_policy(table: &Table<'_>, reference: &Value<'_>, files: Files<'_>) -> Option<Document> {
     if table.has("profile") {
         let error = table.error(
