@@ -26,12 +26,21 @@ impl NamedPolicy {
             .into_iter()
             .map(|leaf| setting(leaf.path, leaf.value))
             .collect();
-        let is_setting = |path: &String| settings.iter().any(|setting| setting.path == *path);
-        let off = merged.as_ref().map_or_else(Vec::new, Table::switched_off);
-        let switched_off = off.into_iter().filter(|path| !is_setting(path));
-        let switched_off = switched_off.map(|path| setting(path, "false".to_owned())).collect();
+        let is_setting = |path: &str| settings.iter().any(|setting| setting.path == path);
+        let is_on = |part: &str| {
+            let below = |path: &str| path.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'));
+            settings.iter().any(|setting| below(&setting.path))
+        };
+        // What the defaults say of a part that is not there means nothing.
+        let means_something = |path: &str| match path.rsplit_once('.') {
+            Some((part, _)) => part == "timeout" || is_on(part),
+            None => true,
+        };
+        let off = merged.as_ref().map_or_else(Vec::new, Table::switched_off).into_iter();
+        let off = off.filter(|path| !is_setting(path) && means_something(path));
+        let switched_off = off.map(|path| setting(path, "false".to_owned())).collect();
         let said = merged.as_ref().map_or_else(Vec::new, |table| table.said_of(""));
-        let bare = said.into_iter().filter(|said| said.text == "{}");
+        let bare = said.into_iter().filter(|said| said.text == "{}" && is_on(&said.path));
         let bare = bare.map(|said| setting(said.path, said.text)).collect();
         Self {
             config,
