@@ -76,6 +76,8 @@ mod baseline;
 mod config;
 mod error;
 mod handle;
+#[cfg(all(test, c13_loom))]
+mod loom;
 mod partition;
 mod permit;
 mod share;

@@ -439,20 +439,3 @@ fn new_settings_with_a_queue_are_refused_where_there_are_partitions() {
     assert_eq!(limit.reconfigure(aimd(10, 20).limits(20, 20, 20)), Ok(()));
     assert_eq!((limit.limit(), batch.guaranteed()), (20, 6));
 }
-
-#[test]
-fn a_limit_that_threads_change_and_learn_at_a_time_ends_within_its_last_bounds() {
-    for round in 0..200 {
-        let limit =
-            AdaptiveLimit::with_random(aimd(50, 100), Clock::system(), Random::new(round)).expect("good settings");
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..20 {
-                    limit.try_admit().expect("nobody else runs").record(Outcome::FAILURE);
-                }
-            });
-            scope.spawn(|| assert_eq!(limit.reconfigure(aimd(5, 5)), Ok(())));
-        });
-        assert!(limit.limit() <= 5, "{}", limit.limit());
-    }
-}
