@@ -174,10 +174,26 @@ fn the_schema_refuses_what_the_reader_refuses() {
         "[policy.a]\nrate_limit = { rate = 5 }\n",
         "[policy.a]\nrate_limit = { rate = \"5/s\", per = \"attempts\" }\n",
         "[policy.a]\nhedge.delay = { min_calls = 5 }\n",
+        "[policy.a]\ntimeout.total = \"50%\"\n",
+        "[policy.a]\ntimeout.total = \"10/s\"\n",
+        "[policy.a]\ntimeout.total = \"5\"\n",
+        "[policy.a]\ntimeout.total = \"5s \"\n",
+        "[policy.a]\ntimeout.total = true\n",
+        "[policy.critical]\n",
+        "[defaults]\nextends = \"critical\"\n",
         "[policy.A]\n",
         "[polcy.a]\n",
     ] {
         assert!(errors(wrong).is_some(), "{wrong}");
+        let source = c13_reliability::policy::document::Source::new("f.toml", wrong);
+        let read = c13_reliability::policy::file::PolicyFiles::new().file(source).read();
+        assert!(read.is_err(), "{wrong}");
+    }
+    for right in [
+        "[policy.a]\ntimeout = { total = \"2m 30.5s\", attempt = false }\n",
+        "[policy.a]\ntimeout = { total = \"1h30m\", attempt = \"5µs\" }\n",
+    ] {
+        assert_eq!(errors(right), None, "{right}");
     }
 }
 
@@ -227,6 +243,7 @@ fn mismatch(root: &Json, schema: &Json, value: &Json, at: &str) -> Result<(), St
                 Json::Array(types) => types.iter().any(|name| is_of(name, value)),
                 name => is_of(name, value),
             },
+            "not" => mismatch(root, rule, value, at).is_err(),
             "enum" => rule.as_array().is_some_and(|values| values.contains(value)),
             "const" => rule == value,
             "minimum" => value
@@ -293,11 +310,36 @@ fn is_of(name: &Json, value: &Json) -> bool {
     }
 }
 
+const DURATION: &str = "^[0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|[µμ]s|ns)( ?[0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|[µμ]s|ns))*$";
+
+/// What follows a number and a unit of time, if the text begins with the two.
+fn part_of_duration(text: &str) -> Option<&str> {
+    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let whole = Some(digits(text)).filter(|count| *count > 0)?;
+    let rest = &text[whole..];
+    let rest = match rest.strip_prefix('.') {
+        Some(fraction) => &fraction[Some(digits(fraction)).filter(|count| *count > 0)?..],
+        None => rest,
+    };
+    let units = ["ms", "us", "µs", "μs", "ns", "d", "h", "m", "s"];
+    units.iter().find_map(|unit| rest.strip_prefix(unit))
+}
+
 /// The patterns of our schema.
 fn fits(pattern: &str, text: &str) -> bool {
     let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     match pattern {
-        "^[0-9]" => text.starts_with(|c: char| c.is_ascii_digit()),
+        DURATION => {
+            let mut rest = text;
+            let mut parts = 0;
+            while let Some(after) = part_of_duration(rest) {
+                parts += 1;
+                rest = after;
+                let next = rest.strip_prefix(' ').filter(|next| part_of_duration(next).is_some());
+                rest = next.unwrap_or(rest);
+            }
+            parts > 0 && rest.is_empty()
+        }
         "%$" => text.ends_with('%'),
         "/[smhd]$" => ["/s", "/m", "/h", "/d"].iter().any(|unit| text.ends_with(unit)),
         "^[a-z0-9_-]{1,64}$" => (1..=64).contains(&text.len()) && text.chars().all(of_names),

@@ -1,5 +1,6 @@
 //! What is wrong, where, by which rule, and what to do about it.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ pub struct Label {
 /// One error: the rule that is broken, the place, other places that have to do with it, and a way out.
 ///
 /// It prints as a snippet of the source with the place marked; see the [module](super) for how that looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two are equal if they say the same of the same places.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 #[must_use = "an error that is not reported is lost"]
 pub struct Diagnostic {
@@ -34,7 +37,22 @@ pub struct Diagnostic {
     /// Whether the error is that something is not there; such errors are withheld from a text with broken syntax,
     /// where it may be there after all.
     pub(in crate::policy) absence: bool,
+    /// The paths of keys of which one would mend it.
+    pub(super) lacks: Vec<String>,
+    /// The path of the key that an unknown one was probably meant to be.
+    pub(super) meant: Option<String>,
 }
+
+impl PartialEq for Diagnostic {
+    fn eq(&self, other: &Self) -> bool {
+        self.message == other.message
+            && self.help == other.help
+            && self.primary == other.primary
+            && self.secondary == other.secondary
+    }
+}
+
+impl Eq for Diagnostic {}
 
 impl Diagnostic {
     /// An error at a place.
@@ -48,6 +66,8 @@ impl Diagnostic {
             secondary: Vec::new(),
             help: Vec::new(),
             absence: false,
+            lacks: Vec::new(),
+            meant: None,
         }
     }
 
@@ -75,7 +95,7 @@ impl Diagnostic {
     }
 
     /// Points at a place that somebody wrote, if there is one.
-    pub(super) fn at_something_written(mut self) -> Self {
+    pub(in crate::policy) fn at_something_written(mut self) -> Self {
         if self.primary.span.source().is_generated()
             && let Some(written) = self
                 .secondary
@@ -92,6 +112,20 @@ impl Diagnostic {
     pub fn absence(mut self) -> Self {
         self.absence = true;
         self
+    }
+
+    /// Marks the error as one of a key that is not there, by its path. Where an unknown key is probably that one misspelt,
+    /// only the unknown key is told.
+    pub(in crate::policy) fn lacks(mut self, path: impl Into<String>) -> Self {
+        self.lacks.push(path.into());
+        self.absence()
+    }
+
+    /// Every place that the error shows.
+    pub(in crate::policy) fn places(&self) -> impl Iterator<Item = &Span> {
+        std::iter::once(&self.primary)
+            .chain(&self.secondary)
+            .map(|label| &label.span)
     }
 }
 
@@ -115,8 +149,11 @@ pub struct Diagnostics {
 const MOST_PRINTED: usize = 50;
 
 impl Diagnostics {
-    /// Puts the errors in the order of their places: source by source as they first occur, then line by line.
+    /// Puts the errors in the order of their places: source by source as they first occur, then line by line. None is
+    /// told twice, and a missing key is not told where it is there misspelt.
     pub(super) fn new(mut list: Vec<Diagnostic>) -> Self {
+        let meant: HashSet<String> = list.iter().filter_map(|error| error.meant.clone()).collect();
+        list.retain(|error| !error.lacks.iter().any(|path| meant.contains(path)));
         let mut sources: Vec<Arc<Source>> = Vec::new();
         for diagnostic in &list {
             if !sources
@@ -133,18 +170,22 @@ impl Diagnostics {
                 span.range().start,
             )
         });
-        Self { list }
+        let mut once: Vec<Diagnostic> = Vec::with_capacity(list.len());
+        for error in list {
+            let at_one_place = once
+                .iter()
+                .rev()
+                .take_while(|other| other.primary.span.range().start == error.primary.span.range().start);
+            if !at_one_place.into_iter().any(|other| *other == error) {
+                once.push(error);
+            }
+        }
+        Self { list: once }
     }
 
     /// All of these errors, none twice; `None` if there are none.
     pub(in crate::policy) fn unless_empty(list: Vec<Diagnostic>) -> Option<Self> {
-        let mut once: Vec<Diagnostic> = Vec::with_capacity(list.len());
-        for error in list {
-            if !once.contains(&error) {
-                once.push(error);
-            }
-        }
-        (!once.is_empty()).then(|| Self::new(once))
+        (!list.is_empty()).then(|| Self::new(list))
     }
 
     /// Whether there are none.

@@ -40,6 +40,11 @@ impl Document {
         })
     }
 
+    /// Leaves a key of the outermost table out, as if nobody had written it.
+    pub(in crate::policy) fn leave_out(&mut self, key: &str) {
+        self.root.entries.retain(|entry| entry.key != key);
+    }
+
     /// Notes all of these errors, but none twice.
     pub fn report_all<'a>(&self, errors: impl IntoIterator<Item = &'a Diagnostic>) {
         for error in errors {

@@ -23,14 +23,6 @@
 //! 2 | concurrency = 0
 //!   |               ^ too small
 //!
-//! error: `queue.capacity` is missing
-//!  --> service.toml:4:1
-//!   |
-//! 4 | [queue]
-//!   | ^^^^^^^ `capacity` belongs in this table
-//!   |
-//!   = help: add it, for example `capacity = 10`
-//!
 //! error: unknown key `queue.capcity`
 //!  --> service.toml:5:1
 //!   |
@@ -47,6 +39,8 @@
 //!   on. [`Document::finish`] gives the value only if nothing was noted.
 //! - Asking makes a key known. Whatever nobody asked for is reported by `finish` as unknown, with the nearest name that
 //!   somebody did ask for; no key is ever silently ignored.
+//! - One mistake makes one error: a key that is missing because it is misspelt is told as misspelt, and nothing is told
+//!   twice.
 //! - Syntax errors do not hide the rest: what can still be read is read and checked, but a value on a broken line
 //!   counts as neither wrong nor missing.
 //! - Quantities carry their unit: durations are `"1.5s"` or `"2m 30s"`, ratios `0.5` or `"50%"`, rates `"100/s"`
@@ -67,6 +61,7 @@ mod table;
 mod tests;
 mod trace;
 mod value;
+mod width;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use duration::{duration_text, parse_duration};

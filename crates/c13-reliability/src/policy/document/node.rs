@@ -86,6 +86,8 @@ pub(super) struct Fields {
     pub(super) asked: RefCell<Vec<&'static str>>,
     /// What happens to keys that nobody asked for.
     pub(super) rest: Cell<Rest>,
+    /// Keys that are looked at no further.
+    pub(super) excused: RefCell<Vec<String>>,
 }
 
 impl Fields {

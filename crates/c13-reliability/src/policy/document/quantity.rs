@@ -176,6 +176,17 @@ impl FromStr for Rate {
             };
             return Err(QuantityError::new(rule, all).help(HELP));
         }
+        let whole = text.split('/').next().unwrap_or(text);
+        if unit.starts_with(['e', 'E'])
+            && let Ok(value) = whole.parse::<f64>()
+        {
+            let place = 0..whole.len();
+            if value.is_infinite() {
+                return Err(too_large(place));
+            }
+            let error = QuantityError::new("the number of a rate has no exponent", place);
+            return Err(error.help(format!("write \"{value}{}\"", &text[whole.len()..])));
+        }
         let Some(unit) = unit.strip_prefix('/') else {
             return Err(QuantityError::new("a rate says in which time", all).help(format!("write \"{number}/s\"")));
         };
@@ -188,14 +199,17 @@ impl FromStr for Rate {
         };
         let count = number.parse::<f64>().unwrap_or(f64::INFINITY);
         Self::new(count, Duration::from_nanos(*nanos)).ok_or_else(|| {
-            let rule = if count == 0.0 {
-                "a rate must be above zero"
+            if count == 0.0 {
+                QuantityError::new("a rate must be above zero", 0..number.len())
             } else {
-                "a rate must be finite"
-            };
-            QuantityError::new(rule, 0..number.len())
+                too_large(0..number.len())
+            }
         })
     }
+}
+
+fn too_large(number: Range<usize>) -> QuantityError {
+    QuantityError::new("this number is too large", number)
 }
 
 impl fmt::Display for Rate {
@@ -303,8 +317,15 @@ mod tests {
         let endless = format!("{}/s", "9".repeat(400));
         assert_eq!(
             endless.parse::<Rate>().expect_err("too much").rule,
-            "a rate must be finite"
+            "this number is too large"
         );
+        for (text, rule, help) in [
+            ("1e400/s", "this number is too large", None),
+            ("1e3/m", "the number of a rate has no exponent", Some("write \"1000/m\"")),
+        ] {
+            let error = text.parse::<Rate>().expect_err(text);
+            assert_eq!((error.rule.as_str(), error.help.as_deref()), (rule, help), "{text}");
+        }
         assert_eq!(Rate::new(f64::NAN, Duration::from_secs(1)), None);
         assert_eq!(Rate::new(1.0, Duration::ZERO), None);
     }

@@ -4,7 +4,10 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Diagnostic, Label, Span};
+use super::{
+    Diagnostic, Label, Span,
+    width::{is_unprintable, width},
+};
 
 /// More of a line than this many characters is not shown.
 const WIDEST_LINE: usize = 100;
@@ -180,20 +183,30 @@ impl Line {
     }
 }
 
+/// Adds a character, or what stands for it, and says how many columns that takes.
 fn push_printable(text: &mut String, character: char) -> usize {
     match character {
-        '\t' => text.push_str(TAB),
-        c if c.is_control() => text.push(char::REPLACEMENT_CHARACTER),
-        c => text.push(c),
+        '\t' => {
+            text.push_str(TAB);
+            TAB.len()
+        }
+        c if is_unprintable(c) => {
+            text.push(char::REPLACEMENT_CHARACTER);
+            1
+        }
+        c => {
+            text.push(c);
+            width(c)
+        }
     }
-    if character == '\t' { TAB.len() } else { 1 }
 }
 
-/// Text without control characters: a file must not be able to speak to the terminal.
+/// Text without control characters: a file must not be able to speak to the terminal, nor to turn its text around.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if is_unprintable(character) {
+            // Writing to a string cannot fail.
             let _ = write!(out, "{}", character.escape_default());
         } else {
             out.push(character);

@@ -4,6 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Diagnostic;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A text and the name by which errors speak of it: a file, or an environment variable and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -17,14 +21,49 @@ impl Source {
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let mut text = text.into();
-        if text.starts_with('\u{feff}') {
-            text.drain(..'\u{feff}'.len_utf8());
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
         Self {
             name: name.into(),
             text,
             generated: false,
         }
+    }
+
+    /// Names a text that is read as bytes, such as a file's.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not UTF-8: the error shows the line and the column of the first of them.
+    ///
+    /// ```
+    /// use c13_reliability::policy::document::Source;
+    ///
+    /// let error = Source::from_bytes("service.toml", b"[policy.a]\n# caf\xe9\n".to_vec()).unwrap_err();
+    /// assert!(error.to_string().starts_with("error: this is not UTF-8\n --> service.toml:2:6\n"), "{error}");
+    /// ```
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<Diagnostic>> {
+        let name = name.into();
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return Ok(Self::new(name, text)),
+            Err(error) => error,
+        };
+        let good = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[good];
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        // What is right before the first wrong byte stands unchanged, but for a byte order mark.
+        let source = Arc::new(Self::new(name, text));
+        let cut = error.as_bytes().len().min(BYTE_ORDER_MARK.len_utf8());
+        let marked = error.as_bytes()[..cut] == *BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes();
+        let at = if marked {
+            good - BYTE_ORDER_MARK.len_utf8()
+        } else {
+            good
+        };
+        let place = Span::new(&source, at..at + char::REPLACEMENT_CHARACTER.len_utf8());
+        let error = Diagnostic::new(place, "this is not UTF-8").label(format!("the byte {byte:#04x}"));
+        Err(Box::new(error.help("save the file as UTF-8")))
     }
 
     /// Names a text that nobody wrote, such as a profile's: where an error has to do with another place as well, it

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::{
     Diagnostic, Source, Span,
@@ -66,7 +66,7 @@ pub(super) fn parse(source: &Arc<Source>) -> (Fields, Vec<Diagnostic>, Damage) {
     }
     let (table, mut errors) = DeTable::parse_recoverable(&text);
     errors.extend(stops);
-    let (diagnostics, damage) = diagnose(source, &errors);
+    let (diagnostics, damage) = diagnose(source, &errors, table.get_ref());
     (node::fields(source, table.get_ref(), &damage), diagnostics, damage)
 }
 
@@ -92,7 +92,7 @@ fn stops_the_parser(source: &Source, error: &toml::de::Error) -> bool {
 
 /// The parser's errors as ours: in the order of the text and one for each line, since one slip makes several errors on
 /// its line.
-fn diagnose(source: &Arc<Source>, errors: &[toml::de::Error]) -> (Vec<Diagnostic>, Damage) {
+fn diagnose(source: &Arc<Source>, errors: &[toml::de::Error], tree: &DeTable<'_>) -> (Vec<Diagnostic>, Damage) {
     let end = source.text().len();
     let mut found: Vec<(Range<usize>, &str)> = errors
         .iter()
@@ -113,7 +113,7 @@ fn diagnose(source: &Arc<Source>, errors: &[toml::de::Error]) -> (Vec<Diagnostic
     let mut diagnostics: Vec<Diagnostic> = found
         .into_iter()
         .filter(|(range, _)| guesswork.is_none_or(|start| range.start < start))
-        .map(|(range, message)| explain(source, range, message))
+        .map(|(range, message)| explain(source, range, message, tree))
         .collect();
     if let Some(start) = guesswork {
         let line = start..source.line_end(start);
@@ -140,7 +140,7 @@ const WRONG_VALUES: [&str; 5] = [
     "invalid datetime",
 ];
 
-fn explain(source: &Arc<Source>, range: Range<usize>, message: &str) -> Diagnostic {
+fn explain(source: &Arc<Source>, range: Range<usize>, message: &str, tree: &DeTable<'_>) -> Diagnostic {
     let at = |range: Range<usize>| Span::new(source, range);
     let word = bare_word(source.text(), range.clone());
     let text = &source.text()[word.clone()];
@@ -162,7 +162,7 @@ fn explain(source: &Arc<Source>, range: Range<usize>, message: &str) -> Diagnost
         let key = &source.text()[range.clone()];
         Diagnostic::new(at(range.clone()), format!("`{key}` is set twice"))
             .label("set again here")
-            .also(first_setting(source, key, range.start), "first set here")
+            .also(first_setting(source, key, range.start, tree), "first set here")
             .help("keep one of the two")
     } else if message.starts_with("invalid basic string") || message.starts_with("invalid literal string") {
         let quote = if message.starts_with("invalid basic") {
@@ -189,8 +189,30 @@ fn bare_word(text: &str, range: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The nearest line above that sets this key in the same table, or that has the same header.
-fn first_setting(source: &Arc<Source>, key: &str, before: usize) -> Option<Span> {
+/// The nearest line above that sets this key in the same table, or that has the same header; else the nearest key above
+/// of this name, as on the same line.
+fn first_setting(source: &Arc<Source>, key: &str, before: usize, tree: &DeTable<'_>) -> Option<Span> {
+    line_above(source, key, before).or_else(|| {
+        let mut starts = Vec::new();
+        keys_called(key, tree, &mut starts);
+        let start = starts.into_iter().filter(|start| *start < before).max()?;
+        Some(Span::new(source, start..start + key.len()))
+    })
+}
+
+/// Where the keys of a name begin, in a table and those in it.
+fn keys_called(name: &str, table: &DeTable<'_>, starts: &mut Vec<usize>) {
+    for (key, value) in table {
+        if key.get_ref() == name {
+            starts.push(key.span().start);
+        }
+        if let DeValue::Table(table) = value.get_ref() {
+            keys_called(name, table, starts);
+        }
+    }
+}
+
+fn line_above(source: &Arc<Source>, key: &str, before: usize) -> Option<Span> {
     let line_of = |start: usize| source.text()[start..source.line_end(start)].trim_start();
     let header = Some(line_of(source.line_start(before))).filter(|line| line.starts_with('['));
     let mut end = source.line_start(before);

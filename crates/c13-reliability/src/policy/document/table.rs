@@ -37,6 +37,18 @@ impl Document {
         }
     }
 
+    /// A document of a text that is not looked into: it has no keys.
+    pub(in crate::policy) fn unread(source: Source) -> Self {
+        let source = Arc::new(source);
+        Self {
+            root: Fields::default(),
+            span: Span::new(&source, 0..0),
+            path: String::new(),
+            errors: RefCell::new(Vec::new()),
+            damage: Damage::none(&source),
+        }
+    }
+
     /// The text that is read.
     #[must_use]
     pub fn source(&self) -> &Arc<Source> {
@@ -103,13 +115,17 @@ impl Document {
         }
         let asked = fields.asked.borrow();
         for entry in &fields.entries {
+            if fields.excused.borrow().contains(&entry.key) {
+                continue;
+            }
+            let table = path;
             let path = entry.home.as_deref().unwrap_or(path);
             let here = join(path, &entry.key);
             let known = asked.contains(&entry.key.as_str());
             if known || fields.rest.get() == Rest::Named {
                 self.report_unknown_below(&entry.node, &here);
             } else if !self.damage.touches(entry.key_span.range().start) && entry.node.content.shape().is_some() {
-                self.report(unknown(entry, &here, path, &asked));
+                self.report(unknown(entry, &here, path, &asked, table));
             }
         }
     }
@@ -123,7 +139,8 @@ impl Document {
     }
 }
 
-fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str]) -> Diagnostic {
+/// The error of an unknown key: its path, that of the table that it was written in, and that of the table which is read.
+fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str], read: &str) -> Diagnostic {
     let error = Diagnostic::new(entry.key_span.clone(), format!("unknown key `{path}`"));
     let error = if table.is_empty() {
         error
@@ -131,7 +148,10 @@ fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str]) -> Di
         error.label(format!("not a key of `{table}`"))
     };
     match nearest(&entry.key, asked.iter().copied()) {
-        Some(name) => error.help(format!("did you mean `{name}`?")),
+        Some(name) => Diagnostic {
+            meant: Some(join(read, name)),
+            ..error.help(format!("did you mean `{name}`?"))
+        },
         None if asked.is_empty() => error,
         None => error.help(format!("the keys here are {}", asked.join(", "))),
     }
@@ -258,6 +278,15 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// The same with a value that somebody might well write, in place of the type's example.
+    #[must_use]
+    pub fn required_like<T: FromValue>(&self, key: &'static str, example: &str) -> Option<T> {
+        if !self.has(key) {
+            self.report_missing(key, Some(example));
+        }
+        self.optional(key)
+    }
+
     /// Reads a value that may be left out. `None` stands for a wrong value as well; that one is noted as an error.
     #[must_use]
     pub fn optional<T: FromValue>(&self, key: &'static str) -> Option<T> {
@@ -337,6 +366,23 @@ impl<'d> Table<'d> {
             .collect()
     }
 
+    /// Every key with its place and its value; makes none known.
+    pub(in crate::policy) fn all(&self) -> impl Iterator<Item = (&'d str, &'d Span, Value<'d>)> + '_ {
+        self.fields.entries.iter().map(|entry| {
+            let value = Value {
+                document: self.document,
+                node: &entry.node,
+                path: self.path_of(&entry.key),
+            };
+            (entry.key.as_str(), &entry.key_span, value)
+        })
+    }
+
+    /// Looks no further at one key, whatever it holds: what is wrong with it was noted already.
+    pub(in crate::policy) fn excuse(&self, key: &str) {
+        self.fields.excused.borrow_mut().push(key.to_owned());
+    }
+
     /// Makes keys known without reading them.
     pub fn known(&self, keys: &[&'static str]) {
         keys.iter().for_each(|key| self.fields.ask(key));
@@ -369,17 +415,23 @@ impl<'d> Table<'d> {
 
     /// Notes that a key is missing, with an example of its value.
     pub fn report_missing(&self, key: &'static str, example: Option<&str>) {
+        self.document.report(self.missing(key, example));
+    }
+
+    /// The error of a key that is missing, with an example of its value; to be completed and
+    /// [reported](Document::report).
+    pub fn missing(&self, key: &'static str, example: Option<&str>) -> Diagnostic {
         self.fields.ask(key);
         let path = self.path_of(key);
-        let error = Diagnostic::new(self.span.clone(), format!("`{path}` is missing")).absence();
+        let error = Diagnostic::new(self.span.clone(), format!("`{path}` is missing")).lacks(path.as_str());
         let error = if self.path.is_empty() {
             error
         } else {
             error.label(format!("`{key}` belongs in this table"))
         };
-        self.document.report(error.help(match example {
+        error.help(match example {
             Some(example) => format!("add it, for example `{key} = {example}`"),
             None => format!("add a table `[{path}]`"),
-        }));
+        })
     }
 }

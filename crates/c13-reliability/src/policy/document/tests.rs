@@ -409,14 +409,6 @@ fn a_table_of_names_accepts_any_name_but_not_any_content() {
     assert_text(
         &errors("[policy.payments]\nretries = 1\n[policy.accounts]\nretrys = 2\n", read),
         r#"
-        error: `policy.accounts.retries` is missing
-         --> f.toml:3:1
-          |
-        3 | [policy.accounts]
-          | ^^^^^^^^^^^^^^^^^ `retries` belongs in this table
-          |
-          = help: add it, for example `retries = 10`
-
         error: unknown key `policy.accounts.retrys`
          --> f.toml:4:1
           |
@@ -782,4 +774,96 @@ fn no_text_makes_the_reader_panic_or_fail_without_an_error() {
         assert!(!failed || errors.is_err(), "{text:?}");
         let _ = errors.map_err(|errors| errors.to_string());
     }
+}
+
+#[test]
+fn carets_stand_under_wide_characters() {
+    assert_text(
+        &errors(
+            "\"日本語🚀\" = 1\na = \"日本\", b = 2 \n\"e\u{301}\" = { x = 1 }",
+            |root| {
+                root.known(&["a"]);
+            },
+        ),
+        r#"
+        error: unknown key `日本語🚀`
+         --> f.toml:1:1
+          |
+        1 | "日本語🚀" = 1
+          | ^^^^^^^^^^
+          |
+          = help: the keys here are a
+
+        error: this is not TOML: unexpected key or value, expected newline, `#`
+         --> f.toml:2:9
+          |
+        2 | a = "日本", b = 2
+          |           ^
+
+        error: unknown key `é`
+         --> f.toml:3:1
+          |
+        3 | "é" = { x = 1 }
+          | ^^^
+          |
+          = help: the keys here are a
+    "#,
+    );
+}
+
+#[test]
+fn text_that_would_turn_a_line_around_is_not_printed() {
+    let shown = errors("\"\u{202E}evil\u{2066}\u{9b}\" = 1\n", |_| ());
+    assert!(!shown.contains(['\u{202E}', '\u{2066}', '\u{9b}']), "{shown}");
+    assert_text(&shown, r#"
+        error: unknown key `\u{202e}evil\u{2066}\u{9b}`
+         --> f.toml:1:1
+          |
+        1 | "�evil��" = 1
+          | ^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn a_key_set_twice_shows_both_places_wherever_they_stand() {
+    assert_text(
+        &errors("t = { x = 1, x = 2 }\n[a]\nb.c = 1\nb.c = 2\n", |root| {
+            root.ignore_rest()
+        }),
+        r#"
+        error: `x` is set twice
+         --> f.toml:1:14
+          |
+        1 | t = { x = 1, x = 2 }
+          |              ^ set again here
+          |       - first set here
+          |
+          = help: keep one of the two
+
+        error: `c` is set twice
+         --> f.toml:4:3
+          |
+        3 | b.c = 1
+          |   - first set here
+        4 | b.c = 2
+          |   ^ set again here
+          |
+          = help: keep one of the two
+    "#,
+    );
+}
+
+#[test]
+fn the_first_byte_that_is_not_utf_8_is_shown() {
+    let error = Source::from_bytes("f.toml", b"\xEF\xBB\xBFa = 1\n\xC3\xA9b = \"\xE9t\xFF\"\n".to_vec());
+    assert_text(&error.expect_err("it is another encoding").to_string(), r#"
+        error: this is not UTF-8
+         --> f.toml:2:7
+          |
+        2 | éb = "�t�"
+          |       ^ the byte 0xe9
+          |
+          = help: save the file as UTF-8
+    "#);
+    assert!(Source::from_bytes("f.toml", "é".into()).is_ok());
 }

@@ -80,7 +80,19 @@ pub(super) fn check_one_bound(table: &Table<'_>, config: &PolicyConfig) {
     if config.bulkhead.is_none() || config.adaptive.is_none() {
         return;
     }
-    let error = table.error("adaptive", "a policy has a bulkhead or an adaptive limit, and not both");
+    let error = table.error("adaptive", "there is a bulkhead or an adaptive limit, and not both");
     let error = error.also(table.value_span("bulkhead"), "this bounds the calls in flight too");
-    table.report(error.help("switch one of them off: `bulkhead = false`"));
+    let is_own = |key| {
+        let value = table.value(key);
+        value.is_some_and(|value| {
+            let own = format!("{}.{key}", table.document().root().path());
+            value.path() == own && !value.span().source().is_generated()
+        })
+    };
+    table.report(error.help(match (is_own("bulkhead"), is_own("adaptive")) {
+        (true, true) => "keep one of the two",
+        (true, false) => "write `adaptive = false` into this policy: it has that limit from elsewhere",
+        (false, true) => "write `bulkhead = false` into this policy: it has that limit from elsewhere",
+        (false, false) => "write `bulkhead = false` or `adaptive = false` into this policy: it has both from elsewhere",
+    }));
 }

@@ -53,7 +53,7 @@ pub(super) fn read_circuit_breaker(table: &Table<'_>) -> Option<CircuitBreakerCo
 }
 
 fn read_recovery(table: &Table<'_>) -> Option<StagedRecovery> {
-    let stage_length: Option<Duration> = table.required("stage_length");
+    let stage_length: Option<Duration> = table.required_like("stage_length", "\"10s\"");
     let rate: Option<Ratio> = table.optional("failure_rate");
     let min_calls: Option<NonZeroU64> = table.optional("min_calls");
     let shares = match table.value("shares") {
@@ -95,7 +95,7 @@ fn read_open_time(table: &Table<'_>, config: &mut CircuitBreakerConfig) {
     if longest.is_none() && multiplier.is_some_and(|multiplier| multiplier > 1.0) {
         let error = table
             .error("open_for_multiplier", "an open time that grows needs a longest")
-            .absence();
+            .lacks(table.path_of("open_for_max"));
         table.report(error.help("add it, for example `open_for_max = \"1m\"`"));
     }
 }
@@ -117,6 +117,13 @@ fn read_rules(table: &Table<'_>) -> Option<Rules> {
     let slow: Rule<Duration> = read_rule(table, "slow_call");
     let consecutive: Rule<NonZeroU64> = read_rule(table, "consecutive_failures");
     let windows = Windows::read(table);
+    let on = [
+        ("failures", matches!(failures, Ok(Some(_)))),
+        ("failure_rate", matches!(rate, Ok(Some(_)))),
+        ("slow_call", matches!(slow, Ok(Some(_)))),
+    ];
+    let on = on.into_iter().filter(|(_, on)| *on).map(|(rule, _)| rule);
+    windows.refuse_missing(table, on.collect());
     let within = failures.and_then(|failures| read_failures(table, failures, &windows));
     let rate = rate.and_then(|rate| read_failure_rate(table, rate, &windows));
     let slow = slow.and_then(|slow| read_slow(table, slow, &windows));
@@ -127,7 +134,11 @@ fn read_rules(table: &Table<'_>) -> Option<Rules> {
         );
         let help = "add `consecutive_failures = 5`, or `failures = 5` and `window = \"30s\"`, or `failure_rate = 0.5` and \
                     `window = { calls = 100 }`";
-        table.report(error.absence().help(help));
+        let rules = ["consecutive_failures", "failures", "failure_rate", "slow_call"];
+        let error = rules
+            .into_iter()
+            .fold(error, |error, rule| error.lacks(table.path_of(rule)));
+        table.report(error.help(help));
         return None;
     }
     let (within, rate, slow, consecutive) = (within.ok()?, rate.ok()?, slow.ok()?, consecutive.ok()?);
@@ -153,12 +164,9 @@ fn refuse_idle_keys(table: &Table<'_>) {
     let idle = |key: &'static str, rules: &[&'static str]| {
         if table.contains(key) && !rules.iter().any(|rule| table.contains(rule)) {
             let path = table.path_of(key);
-            let rules = rules.join("` or `");
-            table.report(
-                table
-                    .error(key, format!("`{path}` means nothing without `{rules}`"))
-                    .absence(),
-            );
+            let names = rules.join("` or `");
+            let error = table.error(key, format!("`{path}` means nothing without `{names}`"));
+            table.report(rules.iter().fold(error, |error, rule| error.lacks(table.path_of(rule))));
         }
     };
     let windowed = ["failures", "failure_rate", "slow_call"];
@@ -196,6 +204,40 @@ impl Windows {
             all: read("window"),
             failures: read("failures_window"),
             slow: read("slow_window"),
+        }
+    }
+
+    /// Notes once that there is no window, and once that there is no least number of calls, with the rules that ask for it.
+    fn refuse_missing(&self, table: &Table<'_>, rules: Vec<&'static str>) {
+        let window_of = |rule: &str| match rule {
+            "failures" => self.failures.map(|own| own.or(self.all.ok().flatten())),
+            "slow_call" => self.slow.map(|own| own.or(self.all.ok().flatten())),
+            _ => self.all,
+        };
+        let report = |key, example, rules: Vec<&'static str>| {
+            if !rules.is_empty() {
+                let error = table.missing(key, Some(example));
+                table.report(rules.into_iter().fold(error, |error, rule| {
+                    error.also(table.key_span(rule), "this rule asks for it")
+                }));
+            }
+        };
+        if self.all == Ok(None) {
+            let lacking = rules.iter().copied().filter(|rule| window_of(rule) == Ok(None));
+            let lacking: Vec<&str> = lacking.collect();
+            let example = match lacking.contains(&"failures") {
+                true => "\"30s\"",
+                false => "{ calls = 100 }",
+            };
+            report("window", example, lacking);
+        }
+        if !table.has("min_calls") {
+            let lacks = |rule: &&str| match *rule {
+                "failures" => false,
+                "slow_call" if table.contains("slow_min_calls") => false,
+                rule => matches!(window_of(rule), Ok(Some(Window::Time(_)))),
+            };
+            report("min_calls", "20", rules.into_iter().filter(lacks).collect());
         }
     }
 }
@@ -245,10 +287,7 @@ fn read_failures(table: &Table<'_>, failures: Option<NonZeroU64>, windows: &Wind
             }));
             return Err(());
         }
-        None => {
-            table.report_missing("window", Some("\"30s\""));
-            return Err(());
-        }
+        None => return Err(()),
     };
     let rule = FailuresWithin::new(failures.get(), window);
     Ok(Some(match share {
@@ -288,19 +327,12 @@ fn window_of(
     (key, min_key): (&'static str, &'static str),
     given: Option<NonZeroU32>,
 ) -> Result<(Window, u64), ()> {
-    let Some(window) = window else {
-        table.report_missing("window", Some("{ calls = 100 }"));
-        return Err(());
-    };
+    // What is missing was noted for all rules at once.
+    let window = window.ok_or(())?;
     let min_calls = match (window, given) {
         (_, Some(calls)) => calls.get(),
         (Window::Calls(calls), None) => calls,
-        (Window::Time(_), None) => {
-            if !table.has(min_key) {
-                table.report_missing(min_key, Some("20"));
-            }
-            return Err(());
-        }
+        (Window::Time(_), None) => return Err(()),
     };
     if let Window::Calls(calls) = window
         && min_calls > calls

@@ -1,28 +1,58 @@
 //! Which tables make up a policy: defaults, what it extends, and its own, over all documents.
 
+use std::collections::HashMap;
+
+use super::overlay::{ROOTS, SET};
 use super::text::profile_document;
 use crate::policy::Profile;
-use crate::policy::document::{Diagnostic, Document, Span, Table, Value, nearest};
+use crate::policy::document::{Diagnostic, Document, Shape, Span, Table, Value, nearest};
 
 /// Names are labels of metrics and parts of environment variables.
 const LONGEST_NAME: usize = 64;
 
+/// The parts of a policy.
+pub(super) const PARTS: [&str; 7] = [
+    "timeout",
+    "rate_limit",
+    "bulkhead",
+    "adaptive",
+    "retry",
+    "hedge",
+    "circuit_breaker",
+];
+
 /// The tables of all documents, by what they are about.
 pub(super) struct Tables<'d> {
-    code: &'d [(&'d str, Document)],
     defaults: Vec<Table<'d>>,
     policies: Vec<Named<'d>>,
+    /// Where a policy stands in the list.
+    index: HashMap<&'d str, usize>,
     profiles: [(Profile, Document); 3],
 }
 
 struct Named<'d> {
     name: &'d str,
+    code: Option<&'d Document>,
     tables: Vec<Table<'d>>,
     extends: Option<(String, Value<'d>)>,
+    /// The name in a header, where a file has one.
+    header: Option<&'d Span>,
+    parent: Parent,
+}
+
+/// What a policy starts from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parent {
+    Nothing,
+    Profile(usize),
+    Policy(usize),
+    /// It extends what is not there, or itself; or what it extends does.
+    Wrong,
 }
 
 /// A layer of a policy: a table, or a whole document of ours.
 pub(super) enum Layer<'a, 'd> {
+    Defaults(&'a Table<'d>),
     Table(&'a Table<'d>),
     Document(&'a Document),
 }
@@ -33,53 +63,68 @@ impl<'a> Layer<'a, '_> {
         Self: 'a,
     {
         match self {
-            Self::Table(table) => (*table).clone(),
+            Self::Defaults(table) | Self::Table(table) => (*table).clone(),
             Self::Document(document) => document.root(),
         }
+    }
+
+    /// Whether it says something of each policy rather than of this one.
+    pub(super) fn is_defaults(&self) -> bool {
+        matches!(self, Self::Defaults(_))
     }
 }
 
 /// The names of all policies, in the order in which they occur.
-pub(super) fn names(code: &[(String, crate::policy::PolicyConfig)], documents: &[Document]) -> Vec<String> {
+pub(super) fn names(code: &[(String, crate::policy::PolicyConfig)], files: &[Document]) -> Vec<String> {
     let mut names: Vec<String> = code.iter().map(|(name, _)| name.clone()).collect();
-    for document in documents {
+    for document in files {
         let policies = document.root().value("policy").and_then(|value| value.as_table());
-        let entries = policies.map_or_else(Vec::new, |policies| policies.entries());
-        for (name, ..) in entries {
-            if !names.iter().any(|other| other == name) {
-                names.push(name.to_owned());
-            }
-        }
+        names.extend(policies.iter().flat_map(Table::all).map(|(name, ..)| name.to_owned()));
     }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     names
 }
 
 impl<'d> Tables<'d> {
+    /// Sorts the tables of all documents; the first `files` of them may name policies, the others only be about these.
     pub(super) fn read(
         code: &'d [(&'d str, Document)],
         documents: &'d [Document],
+        files: usize,
         errors: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut tables = Self {
-            code,
             defaults: Vec::new(),
             policies: Vec::new(),
+            index: HashMap::new(),
             profiles: Profile::ALL.map(|profile| (profile, profile_document(profile))),
         };
-        for (name, _) in code {
-            tables.named(name);
+        for (name, document) in code {
+            tables.named(name).code = Some(document);
         }
-        for document in documents {
+        let (files, overlays) = documents.split_at(files);
+        let empty: Vec<&Document> = files.iter().filter(|file| is_empty(file)).collect();
+        errors.extend(empty.iter().map(|file| {
+            let error = Diagnostic::new(file.root().span().clone(), "the file is empty");
+            error.help("if that is meant, write a comment into it; a file that was cut off while it was written changes nothing")
+        }));
+        let before = errors.len();
+        for document in files {
+            tables.add_document(document, true, errors);
+        }
+        // An overlay that is wrong as it stands is not looked into, and what a file should have named may be in one that
+        // is empty.
+        for document in overlays.iter().filter(|document| !document.has_errors()) {
+            tables.add_document(document, !empty.is_empty(), errors);
+        }
+        let is_odd = |document: &Document| {
             let root = document.root();
-            tables.defaults.extend(root.optional_table("defaults"));
-            let entries = root
-                .optional_table("policy")
-                .map_or_else(Vec::new, |policies| policies.entries());
-            for (name, place, value) in entries {
-                tables.add(name, place, &value, errors);
-            }
-        }
+            document.has_errors() || root.all().any(|(key, ..)| !ROOTS.contains(&key))
+        };
+        let told = errors.len() > before || !empty.is_empty() || documents.iter().any(is_odd);
         if tables.policies.is_empty()
+            && !told
             && let Some(document) = documents.first()
         {
             let error = Diagnostic::new(document.root().span().clone(), "no policy is named").absence();
@@ -88,19 +133,76 @@ impl<'d> Tables<'d> {
         if tables.policies.is_empty() {
             tables.defaults.iter().for_each(Table::ignore_rest);
         }
+        tables.find_parents(errors);
         tables
     }
 
+    /// Adds what one document says; whether it may name policies that nobody has named before it.
+    fn add_document(&mut self, document: &'d Document, may_name: bool, errors: &mut Vec<Diagnostic>) {
+        let root = document.root();
+        root.known(&ROOTS);
+        explain_unknown_roots(&root, errors);
+        let defaults = root.optional_table("defaults");
+        if let Some(defaults) = &defaults
+            && let Some((_, place, _)) = defaults.all().find(|(key, ..)| *key == "extends")
+        {
+            let error = Diagnostic::new(place.clone(), "unknown key `defaults.extends`");
+            errors.push(
+                error
+                    .label("not a key of `defaults`")
+                    .help("each policy says by itself what it extends: `extends` belongs in `[policy.NAME]`"),
+            );
+        }
+        self.defaults.extend(defaults);
+        let Some(value) = root.value("policy") else { return };
+        if value.shape() == Some(Shape::List) {
+            root.excuse("policy");
+            let error = value.error("`policy` must be a table");
+            errors.push(
+                error
+                    .label("this is a list")
+                    .help("write `[policy.NAME]`, with the name of what is called"),
+            );
+            return;
+        }
+        let Some(policies) = value.read_table() else { return };
+        for (name, place, value) in policies.entries() {
+            if may_name || self.index.contains_key(name) {
+                self.add(name, place, &value, errors);
+            } else {
+                errors.push(self.unnamed(name, place));
+                if let Some(table) = value.as_table() {
+                    table.ignore_rest();
+                }
+            }
+        }
+    }
+
+    /// The error of a policy that the environment or the command line is about, and that is not there.
+    fn unnamed(&self, name: &str, place: &Span) -> Diagnostic {
+        let message = format!("no file and no code names a policy `{name}`");
+        let error = Diagnostic::new(place.clone(), message).absence();
+        let names = self.names();
+        match nearest(name, names.iter().copied()) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None if names.is_empty() => error.help(format!("add a table `[policy.{name}]` to a file")),
+            None => error.help(format!("the policies are {}", names.join(", "))),
+        }
+    }
+
     fn named(&mut self, name: &'d str) -> &mut Named<'d> {
-        let at = self.policies.iter().position(|policy| policy.name == name);
-        let at = at.unwrap_or_else(|| {
+        let next = self.policies.len();
+        let at = *self.index.entry(name).or_insert(next);
+        if at == next {
             self.policies.push(Named {
                 name,
+                code: None,
                 tables: Vec::new(),
                 extends: None,
+                header: None,
+                parent: Parent::Nothing,
             });
-            self.policies.len() - 1
-        });
+        }
         &mut self.policies[at]
     }
 
@@ -118,6 +220,7 @@ impl<'d> Tables<'d> {
         let extends = table.value("extends").and_then(|value| Some((value.read()?, value)));
         let named = self.named(name);
         named.extends = extends.or(named.extends.take());
+        named.header = named.header.or(Some(place));
         named.tables.push(table);
     }
 
@@ -125,42 +228,117 @@ impl<'d> Tables<'d> {
         self.policies.iter().map(|policy| policy.name).collect()
     }
 
-    /// The layers of a policy, lowest first; `None` if what it extends cannot be told.
-    pub(super) fn layers(&self, name: &str, errors: &mut Vec<Diagnostic>) -> Option<Vec<Layer<'_, 'd>>> {
-        let mut chain: Vec<&Named<'d>> = Vec::new();
-        let mut profile = None;
-        let mut next = Some(name.to_owned());
-        while let Some(name) = next.take() {
-            let policy = self.policies.iter().find(|policy| policy.name == name)?;
-            chain.push(policy);
-            let Some((parent, value)) = &policy.extends else { break };
-            if let Some(found) = self.profiles.iter().find(|(profile, _)| profile.name() == parent) {
-                profile = Some(&found.1);
-            } else if chain.iter().any(|policy| policy.name == parent) {
-                policy.tables.iter().for_each(Table::ignore_rest);
-                let error = value.error(format!("`policy.{name}` extends itself"));
-                let path: Vec<&str> = chain
-                    .iter()
-                    .map(|policy| policy.name)
-                    .chain([parent.as_str()])
-                    .collect();
-                errors.push(error.label(path.join(" → ")));
-                return None;
-            } else if self.policies.iter().any(|policy| policy.name == parent) {
-                next = Some(parent.clone());
-            } else {
-                policy.tables.iter().for_each(Table::ignore_rest);
-                errors.push(self.unknown_parent(parent, value));
-                return None;
+    /// The tables that lie under every policy, lowest first.
+    pub(super) fn defaults(&self) -> &[Table<'d>] {
+        &self.defaults
+    }
+
+    /// Where a policy is to be seen in what somebody wrote: what it extends, or its header.
+    pub(super) fn place_of(&self, name: &str) -> Option<(Span, String)> {
+        let policy = &self.policies[*self.index.get(name)?];
+        match (&policy.extends, policy.header) {
+            (Some((parent, value)), _) => {
+                let what = match policy.parent {
+                    Parent::Profile(_) => "the profile",
+                    _ => "the policy",
+                };
+                Some((value.span().clone(), format!("`{name}` has it from {what} {parent}")))
+            }
+            (None, Some(header)) => Some((header.clone(), "this is the policy".to_owned())),
+            (None, None) => None,
+        }
+    }
+
+    /// Finds what each policy starts from, and tells what cannot be told once: a name that is not there, and a circle.
+    fn find_parents(&mut self, errors: &mut Vec<Diagnostic>) {
+        for at in 0..self.policies.len() {
+            self.policies[at].parent = self.parent_of(at, errors);
+        }
+        // Which policies are known to lead to an end.
+        let mut done = vec![false; self.policies.len()];
+        for start in 0..self.policies.len() {
+            let mut path: Vec<usize> = Vec::new();
+            let mut on_path = HashMap::new();
+            let mut next = Parent::Policy(start);
+            while let Parent::Policy(at) = next
+                && !done[at]
+            {
+                if let Some(first) = on_path.get(&at) {
+                    errors.push(self.circle(&path[*first..]));
+                    next = Parent::Wrong;
+                    break;
+                }
+                on_path.insert(at, path.len());
+                path.push(at);
+                next = self.policies[at].parent;
+            }
+            let wrong = match next {
+                Parent::Policy(at) => self.policies[at].parent == Parent::Wrong,
+                parent => parent == Parent::Wrong,
+            };
+            for at in path {
+                done[at] = true;
+                if wrong {
+                    self.policies[at].parent = Parent::Wrong;
+                }
             }
         }
-        let code = chain.iter().rev().filter_map(|policy| {
-            let code = self.code.iter().find(|(name, _)| *name == policy.name);
-            code.map(|(_, document)| Layer::Document(document))
-        });
+        let wrong = self.policies.iter().filter(|policy| policy.parent == Parent::Wrong);
+        wrong.flat_map(|policy| &policy.tables).for_each(Table::ignore_rest);
+    }
+
+    fn parent_of(&self, at: usize, errors: &mut Vec<Diagnostic>) -> Parent {
+        let Some((parent, value)) = &self.policies[at].extends else {
+            return Parent::Nothing;
+        };
+        let profile = self.profiles.iter().position(|(profile, _)| profile.name() == parent);
+        if let Some(profile) = profile {
+            return Parent::Profile(profile);
+        }
+        self.index.get(parent.as_str()).map_or_else(
+            || {
+                errors.push(self.unknown_parent(parent, value));
+                Parent::Wrong
+            },
+            |parent| Parent::Policy(*parent),
+        )
+    }
+
+    /// The error of policies each of which extends the next, and the last the first.
+    fn circle(&self, members: &[usize]) -> Diagnostic {
+        let name = |at: usize| self.policies[at].name;
+        let place = |at: usize| {
+            self.policies[at]
+                .extends
+                .as_ref()
+                .map(|(_, value)| value.span().clone())
+        };
+        let path: Vec<&str> = members.iter().chain(&members[..1]).map(|at| name(*at)).collect();
+        let span = place(members[0]).expect("who extends says so somewhere");
+        let error = Diagnostic::new(span, format!("`policy.{}` extends itself", path[0])).label(path.join(" → "));
+        let others = members[1..].iter().take(MOST_SHOWN);
+        others.fold(error, |error, at| {
+            error.also(place(*at), format!("`{}` is in the circle", name(*at)))
+        })
+    }
+
+    /// The layers of a policy, lowest first; `None` if what it extends cannot be told.
+    pub(super) fn layers(&self, name: &str) -> Option<Vec<Layer<'_, 'd>>> {
+        let mut at = *self.index.get(name)?;
+        let mut chain = vec![&self.policies[at]];
+        let profile = loop {
+            match self.policies[at].parent {
+                Parent::Nothing => break None,
+                Parent::Profile(profile) => break Some(&self.profiles[profile].1),
+                Parent::Policy(parent) => at = parent,
+                Parent::Wrong => return None,
+            }
+            chain.push(&self.policies[at]);
+        };
+        let code = chain.iter().rev().filter_map(|policy| policy.code.map(Layer::Document));
         let tables = chain.iter().rev().flat_map(|policy| &policy.tables);
         let layers = code
-            .chain(self.defaults.iter().map(Layer::Table))
+            .chain(self.defaults.iter().map(Layer::Defaults))
             .chain(profile.map(Layer::Document))
             .chain(tables.map(Layer::Table));
         Some(layers.collect())
@@ -174,5 +352,37 @@ impl<'d> Tables<'d> {
             Some(name) => error.help(format!("did you mean \"{name}\"?")),
             None => error.help(format!("there are {}", names.join(", "))),
         }
+    }
+}
+
+/// So many other members of a circle are shown.
+const MOST_SHOWN: usize = 5;
+
+fn is_empty(file: &Document) -> bool {
+    file.source().text().trim().is_empty()
+}
+
+/// Tells of keys at the top that should stand in a policy; others are told as any unknown key is.
+fn explain_unknown_roots(root: &Table<'_>, errors: &mut Vec<Diagnostic>) {
+    let is_set = root.document().source().name() == SET;
+    for (key, place, value) in root.all() {
+        if ROOTS.contains(&key) || nearest(key, ROOTS).is_some() {
+            continue;
+        }
+        let inner = value.as_table();
+        let has_parts = |table: &Table<'_>| PARTS.iter().chain(&["extends"]).any(|part| table.contains(part));
+        let help = if is_set {
+            let text = root.document().source().text();
+            let path = text.split_once(" = ").map_or(text, |(path, _)| path);
+            format!("write `policy.{path}`")
+        } else if PARTS.contains(&key) {
+            format!("write `[policy.NAME.{key}]` for one policy, or `[defaults.{key}]` for each")
+        } else if inner.as_ref().is_some_and(|table| table.is_empty() || has_parts(table)) {
+            format!("write `[policy.{key}]`")
+        } else {
+            continue;
+        };
+        root.excuse(key);
+        errors.push(Diagnostic::new(place.clone(), format!("unknown key `{key}`")).help(help));
     }
 }

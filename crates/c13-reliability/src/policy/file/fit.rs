@@ -1,4 +1,4 @@
-//! Refuses retries that the total timeout leaves no time for.
+//! Refuses what the timeouts leave no time for: retries, waits, and calls so slow that they have been cut off.
 
 use std::time::Duration;
 
@@ -74,4 +74,56 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
         Some(retries) => format!("lower `retry.max_retries` to {retries}, or {raise}"),
         None => raise,
     }));
+}
+
+/// Refuses a wait that ends after the whole call.
+pub(super) fn check_waits(table: &Table<'_>, config: &PolicyConfig) {
+    let Some(total) = config.total_timeout else { return };
+    let waits = [
+        ("rate_limit", config.rate_limit.map(|limit| limit.max_wait)),
+        ("bulkhead", config.bulkhead.map(|bulkhead| bulkhead.max_wait)),
+        ("adaptive", config.adaptive.map(|limit| limit.max_wait)),
+    ];
+    for (part, wait) in waits {
+        let Some(wait) = wait.filter(|wait| *wait > total) else {
+            continue;
+        };
+        let Some(part) = table.value(part).and_then(|value| value.as_table()) else {
+            continue;
+        };
+        let (wait, total) = (duration_text(wait), duration_text(total));
+        let message = format!("`{}` must not be above the total timeout", part.path_of("max_wait"));
+        let error = part
+            .error("max_wait", message)
+            .label(format!("a call may wait for {wait}"))
+            .also(table.place_of("timeout.total"), "and has ended by then");
+        table.report(error.help(format!(
+            "lower `max_wait` to {total} or less, or raise `timeout.total` to {wait} or more"
+        )));
+    }
+}
+
+/// Refuses a time at which a call counts as slow that no call can reach.
+pub(super) fn check_slow_calls(table: &Table<'_>, config: &PolicyConfig) {
+    let slow = config.circuit_breaker.and_then(|breaker| breaker.slow_calls);
+    let (limit, key) = match (config.attempt_timeout, config.total_timeout) {
+        (Some(attempt), _) => (attempt, "attempt"),
+        (None, Some(total)) => (total, "total"),
+        (None, None) => return,
+    };
+    let Some(slow) = slow.map(|rule| rule.threshold).filter(|slow| *slow >= limit) else {
+        return;
+    };
+    let Some(breaker) = table.value("circuit_breaker").and_then(|value| value.as_table()) else {
+        return;
+    };
+    let (slow, limit) = (duration_text(slow), duration_text(limit));
+    let message = format!("`{}` must be below the {key} timeout", breaker.path_of("slow_call"));
+    let error = breaker
+        .error("slow_call", message)
+        .label(format!("no call comes to an end after {slow}"))
+        .also(table.place_of(&format!("timeout.{key}")), "it is cut off by then");
+    table.report(error.help(format!(
+        "lower `slow_call` below {limit}, or raise `timeout.{key}` above {slow}"
+    )));
 }

@@ -47,7 +47,7 @@ fn read_delay(value: &Value<'_>) -> Option<HedgeDelay> {
     else {
         unreachable!("it is a percentile");
     };
-    let quantile: Option<Ratio> = table.required("quantile");
+    let quantile: Option<Ratio> = table.required_like("quantile", "\"95%\"");
     let min_calls: Option<NonZeroU32> = table.optional("min_calls");
     let over: Option<Duration> = table.optional("window");
     Some(HedgeDelay::Percentile {

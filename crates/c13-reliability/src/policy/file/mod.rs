@@ -13,12 +13,17 @@
 //! | `circuit_breaker` | the rules `consecutive_failures`, `failures` (with `failure_share`), `failure_rate`, `slow_call` (with `slow_rate`), of which the first to be met opens it; `window` (`"30s"` or `{ calls = 100 }`) and `min_calls` for all of them, `failures_window`, `slow_window` and `slow_min_calls` for one; `success_threshold`, `half_open_calls`, `half_open_timeout`, `open_for`, `open_for_max`, `open_for_multiplier`, `jitter`, `abandoned` (`ignored`, `failure`), `recovery` |
 //! | `circuit_breaker.recovery` | `shares`, `stage_length`, `failure_rate`, `min_calls` |
 //!
-//! `false` in place of a table, or of a rule of the breaker, switches it off.
+//! `false` in place of a table, of a timeout or of a rule of the breaker, switches it off.
 //!
 //! A service's file names its policies: `[policy.NAME]`, each with `extends = "…"` (a profile or another policy) if it is to
 //! start from one, and `[defaults]` under all of them. [`PolicyFiles`] reads it with its layers: code, `[defaults]`, what a
 //! policy extends, the policy itself; in each of these, a second file over the first, environment variables over files, and
-//! `--set` over all.
+//! `--set` over all. Only code and files name policies; variables and `--set` change what these say.
+//!
+//! A part of `[defaults]` that can stand by itself is in every policy that does not switch it off. One that cannot, because
+//! it lacks the key without which there is no such part (`max_retries` of `retry`, `rate` of `rate_limit`, `max_concurrent`
+//! of `bulkhead`, `delay` of `hedge`, any of its rules of `circuit_breaker`), gives its values to the policies that have the
+//! part, by themselves or by what they extend, and switches nothing on.
 //!
 //! ```
 //! use c13_reliability::policy::Profile;
@@ -37,8 +42,10 @@
 mod adaptive;
 mod breaker;
 mod chain;
+mod faults;
 mod fit;
 mod hedge;
+mod overlay;
 mod read;
 mod retry;
 mod set;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::adaptive::{check_one_bound, read_adaptive};
 use super::breaker::read_circuit_breaker;
-use super::fit::check_retries_fit;
+use super::chain::{Layer, PARTS};
+use super::fit::{check_retries_fit, check_slow_calls, check_waits};
 use super::hedge::{check_hedge, read_hedge};
 use super::retry::read_retry;
 use super::text::one_second;
 use crate::error::ConfigError;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
-use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, duration_text};
+use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, Value, duration_text};
 use crate::policy::{PolicyConfig, RateLimitPer};
 
 /// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
@@ -33,13 +34,75 @@ pub fn read_policy(path: &str, layers: &[Table<'_>]) -> Result<PolicyConfig, Dia
 }
 
 /// The same for a policy that has a name, and may extend another.
-pub(super) fn read_named_policy(path: &str, layers: &[Table<'_>]) -> Result<PolicyConfig, Diagnostics> {
-    let Some(document) = Document::layered(path, layers) else {
+pub(super) fn read_named_policy(path: &str, layers: &[Layer<'_, '_>]) -> Result<PolicyConfig, Diagnostics> {
+    let roots: Vec<Table<'_>> = layers.iter().map(Layer::root).collect();
+    let Some(mut document) = Document::layered(path, &roots) else {
         return Ok(PolicyConfig::NONE);
     };
+    let own = || {
+        let own = layers.iter().filter(|layer| !layer.is_defaults());
+        own.map(Layer::root)
+    };
+    for (part, _) in idle_parts(&document.root()) {
+        if !own().any(|layer| has_table(&layer, part)) {
+            document.leave_out(part);
+        }
+    }
     document.root().known(&["extends"]);
     let config = read(&document.root());
     document.finish(config)
+}
+
+/// The parts that are there by one of these keys only: without any, `[defaults]` does not switch them on. Of the keys the
+/// last of retry is none, but is refused with what to write instead.
+const SWITCHES: [(&str, &[&str]); 5] = [
+    ("rate_limit", &["rate"]),
+    ("bulkhead", &["max_concurrent"]),
+    ("retry", &["max_retries", "max_attempts"]),
+    ("hedge", &["delay"]),
+    (
+        "circuit_breaker",
+        &["consecutive_failures", "failures", "failure_rate", "slow_call"],
+    ),
+];
+
+/// The parts of a table that have none of the keys that switch them on.
+fn idle_parts(table: &Table<'_>) -> Vec<(&'static str, &'static [&'static str])> {
+    let is_idle = |(part, keys): &(&'static str, &'static [&'static str])| {
+        let part = table.all().find(|(key, ..)| key == part);
+        part.and_then(|(.., value)| value.as_table()).is_some_and(|part| {
+            let switches = |(key, _, value): (&str, _, Value<'_>)| {
+                // The delay of a hedge may be false; a rule of the breaker that is, is none.
+                keys.contains(&key) && (value.as_boolean() != Some(false) || key == "delay")
+            };
+            !part.all().any(switches)
+        })
+    };
+    SWITCHES.into_iter().filter(is_idle).collect()
+}
+
+fn has_table(table: &Table<'_>, key: &str) -> bool {
+    table
+        .all()
+        .any(|(other, _, value)| other == key && value.as_table().is_some())
+}
+
+/// What is wrong with the parts of `[defaults]` that switch nothing on, whether a policy has them or not.
+pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic> {
+    let Some(mut document) = Document::layered("defaults", defaults) else {
+        return Vec::new();
+    };
+    let idle = idle_parts(&document.root());
+    for part in PARTS.iter().filter(|part| !idle.iter().any(|(idle, _)| idle == *part)) {
+        document.leave_out(part);
+    }
+    document.leave_out("extends");
+    document.root().known(&PARTS);
+    let config = read(&document.root());
+    let errors = document.finish(config.or(Some(PolicyConfig::NONE)));
+    let errors = errors.err();
+    let errors = errors.iter().flat_map(Diagnostics::iter);
+    errors.filter(|error| !error.absence).cloned().collect()
 }
 
 fn read(table: &Table<'_>) -> Option<PolicyConfig> {
@@ -64,6 +127,8 @@ fn read(table: &Table<'_>) -> Option<PolicyConfig> {
     config.adaptive = adaptive?;
     check_one_bound(table, &config);
     config.circuit_breaker = circuit_breaker?;
+    check_waits(table, &config);
+    check_slow_calls(table, &config);
     // What the parts and the checks above have not found.
     if !table.document().has_errors()
         && let Err(error) = config.validate()
@@ -120,15 +185,22 @@ pub(super) fn check(
         .find(|(name, _)| *name == setting)
         .map_or(setting, |(_, key)| key);
     let message = format!("`{}` {}", table.path_of(key), error.rule);
-    table.report(table.error(key, message).label(format!("this is {}", error.value)));
+    let error_at_key = table.error(key, message).label(format!("this is {}", error.value));
+    // The rule may speak of another key: that one's place belongs to it.
+    let other = error.rule.split('`').nth(1);
+    let place = other.and_then(|other| table.place_of(other));
+    table.report(error_at_key.also(place, "and this has to do with it"));
 }
 
 /// The limits of the whole call and of an attempt.
 type Timeouts = (Option<Duration>, Option<Duration>);
 
 fn read_timeout(table: &Table<'_>) -> Option<Timeouts> {
-    let total = above_zero(table, "total");
-    let attempt = above_zero(table, "attempt");
+    let limit = |key| match table.value(key).and_then(|value| value.as_boolean()) {
+        Some(false) => None,
+        _ => above_zero(table, key),
+    };
+    let (total, attempt) = (limit("total"), limit("attempt"));
     if table.is_empty() {
         let error = Diagnostic::new(table.span().clone(), format!("`{}` sets nothing", table.path())).absence();
         table.report(error.help("set `total`, `attempt`, or both"));
@@ -180,8 +252,8 @@ fn read_rate_limit(table: &Table<'_>) -> Option<(RateLimiterConfig, RateLimitPer
 }
 
 fn read_warm_up(table: &Table<'_>) -> Option<WarmUp> {
-    let period: Option<Duration> = table.required("period");
-    let cold_factor: Option<f64> = table.required("cold_factor");
+    let period: Option<Duration> = table.required_like("period", "\"30s\"");
+    let cold_factor: Option<f64> = table.required_like("cold_factor", "3.0");
     Some(WarmUp::new(period?, cold_factor?))
 }
 
@@ -200,7 +272,7 @@ fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {
             "max_queue" => "set `max_queue` above 0 too, or neither of the two",
             _ => "set `max_wait` above zero too, or neither of the two",
         };
-        let error = table.error(given, rule).absence();
+        let error = table.error(given, rule).lacks(table.path_of(lacking));
         table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
     }
     let config = BulkheadConfig::new(max_concurrent?.get()).queue(max_queue, max_wait);

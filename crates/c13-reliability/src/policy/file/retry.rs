@@ -12,7 +12,7 @@ pub(super) fn read_retry(table: &Table<'_>) -> Option<RetryConfig> {
     refuse_max_attempts(table);
     let max_retries = match table.contains("max_attempts") && !table.has("max_retries") {
         true => None,
-        false => table.required("max_retries"),
+        false => table.required_like("max_retries", "2"),
     };
     let backoff = match table.value("backoff") {
         Some(value) => value.read_table().and_then(|backoff| read_backoff(&backoff)),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::chain::{self, Tables};
-use super::read::read_named_policy;
+use super::chain::{self, Layer, Tables};
+use super::faults::Faults;
+use super::overlay::{set_document, variable_document};
+use super::read::{faults_of_idle_defaults, read_named_policy};
 use super::setting::{NamedPolicy, Setting};
 use super::text::policy_text;
 use crate::policy::PolicyConfig;
@@ -64,7 +66,8 @@ impl PolicyFiles {
         self
     }
 
-    /// A file, over those that were added before.
+    /// A file, over those that were added before. One without a single character but white space is refused, as a file is
+    /// for a moment while it is written: where nothing is to be said, a comment says so.
     #[must_use]
     pub fn file(mut self, source: Source) -> Self {
         self.files.push(source);
@@ -72,8 +75,11 @@ impl PolicyFiles {
     }
 
     /// An environment variable, over all files: `C13__POLICY__PAYMENTS__TIMEOUT__TOTAL` is
-    /// `policy.payments.timeout.total`, and `C13__DEFAULTS__TIMEOUT__TOTAL` is `defaults.timeout.total`. A name that does
-    /// not begin with one of the two is ignored. A policy's dashes are underscores in it.
+    /// `policy.payments.timeout.total`, and `C13__DEFAULTS__TIMEOUT__TOTAL` is `defaults.timeout.total`. A policy's dashes
+    /// are underscores in it.
+    ///
+    /// A name that begins with neither is ignored, unless it is nearly one of the two: that is refused. So is a policy that
+    /// neither code nor a file names, because a variable that outlives a file must not stand in for it.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -91,7 +97,8 @@ impl PolicyFiles {
             })
     }
 
-    /// A setting of the command line, over everything else: `policy.payments.timeout.total=800ms`.
+    /// A setting of the command line, over everything else: `policy.payments.timeout.total=800ms`. As with
+    /// [`variable`](Self::variable), the policy is one that code or a file names.
     #[must_use]
     pub fn set(mut self, assignment: &str) -> Self {
         self.sets.push(assignment.to_owned());
@@ -106,9 +113,10 @@ impl PolicyFiles {
     pub fn read(&self) -> Result<PolicySet, Diagnostics> {
         let mut documents: Vec<Document> = self.files.iter().cloned().map(Document::parse).collect();
         let names = chain::names(&self.code, &documents);
+        let files = documents.len();
         let variables = self.variables.iter();
         documents.extend(variables.filter_map(|(name, value)| variable_document(name, value, &names)));
-        documents.extend(self.sets.iter().map(|assignment| set_document(assignment)));
+        documents.extend(self.sets.iter().map(|argument| set_document(argument)));
         let code: Vec<(&str, Document)> = self
             .code
             .iter()
@@ -117,19 +125,22 @@ impl PolicyFiles {
         let mut policies = BTreeMap::new();
         let mut errors = Vec::new();
         {
-            let tables = Tables::read(&code, &documents, &mut errors);
+            let tables = Tables::read(&code, &documents, files, &mut errors);
+            let mut faults = Faults::default();
             for name in tables.names() {
-                let Some(layers) = tables.layers(name, &mut errors) else {
+                let Some(layers) = tables.layers(name) else {
                     continue;
                 };
-                let layers: Vec<Table<'_>> = layers.iter().map(|layer| layer.root()).collect();
                 match read_named_policy(&format!("policy.{name}"), &layers) {
                     Ok(config) => {
+                        let layers: Vec<Table<'_>> = layers.iter().map(Layer::root).collect();
                         policies.insert(name.to_owned(), NamedPolicy::new(config, &layers));
                     }
-                    Err(found) => errors.extend(found.iter().cloned()),
+                    Err(found) => found.iter().for_each(|error| faults.add(name, error)),
                 }
             }
+            errors.extend(faults.told(&tables));
+            errors.extend(faults_of_idle_defaults(tables.defaults()));
         }
         if documents.iter().any(Document::is_damaged) {
             errors.retain(|error| !error.absence);
@@ -145,42 +156,6 @@ impl PolicyFiles {
 
 fn code_document(name: &str, config: &PolicyConfig) -> Document {
     Document::parse(Source::generated(format!("the code's {name}"), policy_text(config)))
-}
-
-/// The value as TOML: as it stands if it is a TOML value, else as text in quotes.
-fn toml_value(raw: &str) -> String {
-    let document = Document::parse(Source::new("", format!("value = {raw}")));
-    let is_value = document.root().entries().len() == 1 && !document.has_errors() && !raw.trim().is_empty();
-    // A line break could begin another setting.
-    if is_value && !raw.contains('\n') {
-        raw.to_owned()
-    } else {
-        format!("{raw:?}")
-    }
-}
-
-fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Document> {
-    let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
-    let mut keys: Vec<&str> = path.split("__").collect();
-    if keys.first() != Some(&"policy") && keys.first() != Some(&"defaults") {
-        return None;
-    }
-    if keys[0] == "policy"
-        && let Some(key) = keys.get_mut(1)
-        && let Some(name) = names.iter().find(|name| name.replace('-', "_") == *key)
-    {
-        *key = name;
-    }
-    let text = format!("{} = {}", keys.join("."), toml_value(value));
-    Some(Document::parse(Source::new(name, text)))
-}
-
-fn set_document(assignment: &str) -> Document {
-    let text = match assignment.split_once('=') {
-        Some((path, value)) => format!("{} = {}", path.trim(), toml_value(value.trim())),
-        None => assignment.to_owned(),
-    };
-    Document::parse(Source::new("--set", text))
 }
 
 /// Policies by name, each with where its settings come from.

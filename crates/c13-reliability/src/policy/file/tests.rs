@@ -1,5 +1,7 @@
 //! What a file says is what a policy is set to, and what a policy is set to can be said in a file.
 
+mod mistakes;
+
 use super::*;
 use crate::budget::RetryBudgetConfig;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
@@ -344,11 +346,19 @@ error: unknown key `policy.payments.timeout.totl`
 #[test]
 fn a_file_names_policies() {
     refused(
-        "",
+        "# nothing yet\n",
         "
         error: no policy is named
          --> service.toml:1:1
           = help: add a table `[policy.NAME]`
+    ",
+    );
+    refused(
+        " \n",
+        "
+        error: the file is empty
+         --> service.toml:1:1
+          = help: if that is meant, write a comment into it; a file that was cut off while it was written changes nothing
     ",
     );
 }
@@ -426,13 +436,10 @@ fn a_policy_does_not_extend_itself() {
          --> service.toml:2:11
           |
         2 | extends = "b"
-          |           ^^^ b → a → b
-
-        error: `policy.b` extends itself
-         --> service.toml:4:11
-          |
-        4 | extends = "a"
           |           ^^^ a → b → a
+        ...
+        4 | extends = "a"
+          |           --- `b` is in the circle
     "#,
     );
 }
@@ -464,7 +471,7 @@ fn contradictions_with_a_profile_show_both() {
     refused(
         "[policy.a]\nextends = \"critical\"\ntimeout.total = \"20s\"\n",
         r#"
-        error: the retries cannot fit into the total timeout
+        error: in policy `a`, the retries cannot fit into the total timeout
          --> service.toml:3:17
           |
         3 | timeout.total = "20s"
@@ -489,7 +496,7 @@ fn any_number_of_retries_is_summed_at_once() {
         "[policy.a]\ntimeout = { total = \"1h\", attempt = \"1s\" }\n\
         retry = { max_retries = 4294967295, backoff = { multiplier = 1.0 } }\n",
         r#"
-        error: the retries cannot fit into the total timeout
+        error: in policy `a`, the retries cannot fit into the total timeout
          --> service.toml:3:25
           |
         2 | timeout = { total = "1h", attempt = "1s" }
@@ -509,7 +516,7 @@ fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_togeth
         "[policy.a]\ntimeout.attempt = \"50ms\"\nretry.max_retries = 1\nhedge = { delay = \"80ms\", budget = false }\n\
         rate_limit = { rate = \"5/s\", per = \"attempts\" }\n",
         r#"
-        error: the hedge comes after the end of what it stands beside
+        error: in policy `a`, the hedge comes after the end of what it stands beside
          --> service.toml:4:19
           |
         2 | timeout.attempt = "50ms"
@@ -520,7 +527,7 @@ fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_togeth
           |
           = help: lower `hedge.delay` below 50ms, or raise `timeout.attempt` above 80ms
 
-        error: a hedge beside retries draws on their budget
+        error: in policy `a`, a hedge beside retries draws on their budget
          --> service.toml:4:36
           |
         4 | hedge = { delay = "80ms", budget = false }
@@ -544,7 +551,7 @@ fn two_bounds_on_the_calls_in_flight_are_one_too_many() {
     refused(
         "[policy.a]\nbulkhead.max_concurrent = 5\nadaptive = { strategy = \"aimd\", buffer = 0.5 }\n",
         r#"
-        error: a policy has a bulkhead or an adaptive limit, and not both
+        error: in policy `a`, there is a bulkhead or an adaptive limit, and not both
          --> service.toml:3:12
           |
         2 | bulkhead.max_concurrent = 5
@@ -552,7 +559,7 @@ fn two_bounds_on_the_calls_in_flight_are_one_too_many() {
         3 | adaptive = { strategy = "aimd", buffer = 0.5 }
           |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
           |
-          = help: switch one of them off: `bulkhead = false`
+          = help: keep one of the two
 
         error: `policy.a.adaptive.buffer` belongs to the strategy "gradient"
          --> service.toml:3:42
