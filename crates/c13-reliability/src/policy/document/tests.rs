@@ -815,20 +815,23 @@ fn carets_stand_under_wide_characters() {
 fn text_that_would_turn_a_line_around_is_not_printed() {
     let shown = errors("\"\u{202E}evil\u{2066}\u{9b}\" = 1\n", |_| ());
     assert!(!shown.contains(['\u{202E}', '\u{2066}', '\u{9b}']), "{shown}");
-    assert_text(&shown, r#"
+    assert_text(
+        &shown,
+        r#"
         error: unknown key `\u{202e}evil\u{2066}\u{9b}`
          --> f.toml:1:1
           |
         1 | "�evil��" = 1
           | ^^^^^^^^^
-    "#);
+    "#,
+    );
 }
 
 #[test]
 fn a_key_set_twice_shows_both_places_wherever_they_stand() {
     assert_text(
         &errors("t = { x = 1, x = 2 }\n[a]\nb.c = 1\nb.c = 2\n", |root| {
-            root.ignore_rest()
+            root.ignore_rest();
         }),
         r#"
         error: `x` is set twice
@@ -856,7 +859,9 @@ fn a_key_set_twice_shows_both_places_wherever_they_stand() {
 #[test]
 fn the_first_byte_that_is_not_utf_8_is_shown() {
     let error = Source::from_bytes("f.toml", b"\xEF\xBB\xBFa = 1\n\xC3\xA9b = \"\xE9t\xFF\"\n".to_vec());
-    assert_text(&error.expect_err("it is another encoding").to_string(), r#"
+    assert_text(
+        &error.expect_err("it is another encoding").to_string(),
+        r#"
         error: this is not UTF-8
          --> f.toml:2:7
           |
@@ -864,6 +869,7 @@ fn the_first_byte_that_is_not_utf_8_is_shown() {
           |       ^ the byte 0xe9
           |
           = help: save the file as UTF-8
-    "#);
+    "#,
+    );
     assert!(Source::from_bytes("f.toml", "é".into()).is_ok());
 }

@@ -37,11 +37,14 @@ const PAYMENTS: &str = "[policy.payments]\nextends = \"critical\"\n";
 fn a_variable_does_not_stand_in_for_a_file_that_was_cut_off() {
     let variable = [("C13__POLICY__PAYMENTS__TIMEOUT__TOTAL", "29s")];
     assert_eq!(overlaid(PAYMENTS, &variable, &[]), "all right");
-    told(&overlaid("", &variable, &["policy.payments.retry=false"]), r#"
+    told(
+        &overlaid("", &variable, &["policy.payments.retry=false"]),
+        r#"
         error: the file is empty
          --> service.toml:1:1
           = help: if that is meant, write a comment into it; a file that was cut off while it was written changes nothing
-    "#);
+    "#,
+    );
 }
 
 #[test]
@@ -106,7 +109,9 @@ fn a_variable_whose_name_is_nearly_ours_is_refused_and_others_are_ignored() {
         ("C13__OTHER", "1"),
         ("C13__PORT", "80"),
     ];
-    told(&overlaid(PAYMENTS, &variables, &[]), r#"
+    told(
+        &overlaid(PAYMENTS, &variables, &[]),
+        r#"
         error: unknown key `polcy`
          --> C13__POLCY__PAYMENTS__RETRY:1:1
           |
@@ -122,13 +127,16 @@ fn a_variable_whose_name_is_nearly_ours_is_refused_and_others_are_ignored() {
           | ^^^^^^^
           |
           = help: did you mean `C13__DEFAULTS__TIMEOUT__TOTAL`?
-    "#);
+    "#,
+    );
 }
 
 #[test]
 fn a_variable_that_may_be_two_policies_is_refused() {
     let text = "[policy.a-b]\nextends = \"batch\"\n[policy.a_b]\nextends = \"batch\"\n";
-    told(&overlaid(text, &[("C13__POLICY__A_B__RETRY", "false")], &[]), r#"
+    told(
+        &overlaid(text, &[("C13__POLICY__A_B__RETRY", "false")], &[]),
+        r#"
         error: `a_b` may be the policy `a-b` or the policy `a_b`
          --> C13__POLICY__A_B__RETRY:1:8
           |
@@ -136,7 +144,8 @@ fn a_variable_that_may_be_two_policies_is_refused() {
           |        ^^^
           |
           = help: a policy's dashes are underscores in a variable's name: rename one of the two, or write the setting into a file or after --set
-    "#);
+    "#,
+    );
 }
 
 #[test]
@@ -370,7 +379,9 @@ fn a_missing_window_names_its_rules() {
 #[test]
 fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
     let text = "[defaults.timeout]\ntotal = \"1s\"\nattempt = \"2s\"\n[policy.a]\n[policy.b]\n[policy.c]\n[policy.d]\n";
-    told(&overlaid(text, &[], &[]), r#"
+    told(
+        &overlaid(text, &[], &[]),
+        r#"
         error: in policies `a`, `b`, `c` and 1 more, an attempt must not take longer than the whole call
          --> service.toml:3:11
           |
@@ -380,13 +391,16 @@ fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
           |           ^^^^ each attempt may take 2s
           |
           = help: lower `attempt` to 1s or less, or raise `total` to 2s or more
-    "#);
+    "#,
+    );
 }
 
 #[test]
 fn a_contradiction_within_a_profile_s_values_shows_who_extends_it() {
     let text = "[policy.a]\nextends = \"critical\"\nretry.backoff = { base = \"5s\", max = \"9s\" }\n";
-    told(&overlaid(text, &[], &[]), r#"
+    told(
+        &overlaid(text, &[], &[]),
+        r#"
         error: in policy `a`, the retries cannot fit into the total timeout
          --> service.toml:2:11
           |
@@ -406,13 +420,16 @@ fn a_contradiction_within_a_profile_s_values_shows_who_extends_it() {
           |                     - 4 attempts of 7s and 23s of waits are 51s
           |
           = help: lower `retry.max_retries` to 1, or raise `timeout.total` to 51s or more
-    "#);
+    "#,
+    );
 }
 
 #[test]
 fn the_limit_that_is_inherited_is_the_one_to_switch_off() {
     let text = "[policy.a]\nadaptive.max_limit = 50\n[policy.b]\nextends = \"a\"\nbulkhead.max_concurrent = 5\n";
-    told(&overlaid(text, &[], &[]), r#"
+    told(
+        &overlaid(text, &[], &[]),
+        r#"
         error: in policy `b`, there is a bulkhead or an adaptive limit, and not both
          --> service.toml:2:1
           |
@@ -423,12 +440,15 @@ fn the_limit_that_is_inherited_is_the_one_to_switch_off() {
           | -------- this bounds the calls in flight too
           |
           = help: write `adaptive = false` into this policy: it has that limit from elsewhere
-    "#);
+    "#,
+    );
 }
 
 #[test]
 fn examples_are_such_as_one_would_write() {
-    told(&overlaid("[policy.a]\nretry.backoff.base = \"1s\"\n", &[], &[]), r#"
+    told(
+        &overlaid("[policy.a]\nretry.backoff.base = \"1s\"\n", &[], &[]),
+        r#"
         error: `policy.a.retry.max_retries` is missing
          --> service.toml:2:1
           |
@@ -436,7 +456,8 @@ fn examples_are_such_as_one_would_write() {
           | ^^^^^ `max_retries` belongs in this table
           |
           = help: add it, for example `max_retries = 2`
-    "#);
+    "#,
+    );
 }
 
 #[test]
@@ -444,7 +465,9 @@ fn waits_and_slow_calls_end_before_the_call_does() {
     let text = "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"3s\" }\n\
                 rate_limit = { rate = \"5/s\", max_wait = \"2001ms\" }\n\
                 circuit_breaker = { slow_call = \"1s\", window = { calls = 20 } }\n";
-    told(&overlaid(text, &[], &[]), r#"
+    told(
+        &overlaid(text, &[], &[]),
+        r#"
         error: `policy.a.bulkhead.max_wait` must not be above the total timeout
          --> service.toml:3:60
           |
@@ -476,7 +499,8 @@ fn waits_and_slow_calls_end_before_the_call_does() {
           |                                 ^^^^ no call comes to an end after 1s
           |
           = help: lower `slow_call` below 1s, or raise `timeout.attempt` above 1s
-    "#);
+    "#,
+    );
     let right = "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\nadaptive = { max_queue = 1, max_wait = \"2s\" }\n\
                  circuit_breaker = { slow_call = \"999ms\", window = { calls = 20 } }\n";
     assert_eq!(overlaid(right, &[], &[]), "all right");
