@@ -16,8 +16,8 @@ const KIND: &str = "strategy";
 impl Document {
     /// A document of several tables, each laid over those before it, and called `path` in errors.
     ///
-    /// Documents of their own are called `path` too. Tables are put together key by key; anything else is replaced as a whole. So is a table that names another
-    /// `strategy` than the ones below it, because their settings mean nothing to it. Every value keeps its own place,
+    /// Documents of their own are called `path` too. Tables are put together key by key; anything else is replaced as a whole. So is a table that names a
+    /// `strategy` by one that names another, because its settings mean nothing to that. Every value keeps its own place,
     /// and its own path in errors, whichever table it came from.
     ///
     /// What nobody asks for is reported by this document; the ones that the tables came from
@@ -30,7 +30,10 @@ impl Document {
             "" => path.to_owned(),
             own => own.to_owned(),
         };
-        let tables: Vec<(&Fields, String)> = layers.iter().map(|table| (table.fields, path_of(table))).collect();
+        let levels = layers.iter().zip(1..);
+        let tables: Vec<Laid<'_>> = levels
+            .map(|(table, level)| (table.fields, path_of(table), level))
+            .collect();
         Some(Self {
             root: put_together(&tables),
             span: top.span.clone(),
@@ -55,14 +58,17 @@ impl Document {
     }
 }
 
-/// The fields of several tables with their paths, lowest first.
-fn put_together(tables: &[(&Fields, String)]) -> Fields {
-    let mut found: Vec<(&str, Vec<(&Entry, &str)>)> = Vec::new();
-    for (fields, path) in tables {
+/// A table's fields, its path, and its number among those that are laid over each other, from the lowest up.
+type Laid<'a> = (&'a Fields, String, usize);
+
+/// The fields of several tables, lowest first.
+fn put_together(tables: &[Laid<'_>]) -> Fields {
+    let mut found: Vec<(&str, Vec<(&Entry, &str, usize)>)> = Vec::new();
+    for (fields, path, level) in tables {
         for entry in &fields.entries {
             match found.iter_mut().find(|(key, _)| *key == entry.key) {
-                Some((_, entries)) => entries.push((entry, path)),
-                None => found.push((&entry.key, vec![(entry, path)])),
+                Some((_, entries)) => entries.push((entry, path, *level)),
+                None => found.push((&entry.key, vec![(entry, path, *level)])),
             }
         }
     }
@@ -73,20 +79,20 @@ fn put_together(tables: &[(&Fields, String)]) -> Fields {
 }
 
 /// What comes of one key that several tables set, lowest first.
-fn resolve(entries: &[(&Entry, &str)]) -> Option<Entry> {
-    let (top, path) = entries.last()?;
+fn resolve(entries: &[(&Entry, &str, usize)]) -> Option<Entry> {
+    let (top, path, level) = entries.last()?;
     let mut kind = None;
-    let mut tables: Vec<(&Fields, String)> = Vec::new();
-    for (entry, path) in entries.iter().rev() {
+    let mut tables: Vec<Laid<'_>> = Vec::new();
+    for (entry, path, level) in entries.iter().rev() {
         let Content::Table(fields) = &entry.node.content else {
             break;
         };
         let own = kind_of(fields);
-        if !tables.is_empty() && kind.is_some() && own != kind {
+        if kind.is_some() && own.is_some() && own != kind {
             break;
         }
         kind = kind.or(own);
-        tables.push((fields, home_of(entry, path)));
+        tables.push((fields, home_of(entry, path), *level));
     }
     tables.reverse();
     let content = match &top.node.content {
@@ -101,6 +107,7 @@ fn resolve(entries: &[(&Entry, &str)]) -> Option<Entry> {
             span: top.node.span.clone(),
         },
         home: Some(top.home.clone().unwrap_or_else(|| Arc::from(*path))),
+        level: *level,
     })
 }
 

@@ -97,6 +97,7 @@ impl Fields {
             key_span: entry.key_span.clone(),
             node: entry.node.copied(),
             home: entry.home.clone(),
+            level: entry.level,
         });
         Self {
             entries: entries.collect(),
@@ -124,6 +125,8 @@ pub(super) struct Entry {
     pub(super) node: Node,
     /// The path of the table that it came from, where that is not the table it is in.
     pub(super) home: Option<Arc<str>>,
+    /// The number of that table among those laid over each other, from the lowest up.
+    pub(super) level: usize,
 }
 
 /// Turns the parser's tree into ours.
@@ -138,6 +141,7 @@ pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage)
                 span: Span::new(source, value.span()),
             },
             home: None,
+            level: 0,
         })
         .collect();
     entries.sort_by_key(|entry| entry.key_span.range().start);

@@ -233,6 +233,13 @@ impl<'d> Table<'d> {
         self.fields.find(key).is_some()
     }
 
+    /// Whether a key comes from a table below the one that the other comes from; makes nothing known.
+    #[must_use]
+    pub fn is_below(&self, key: &str, other: &str) -> bool {
+        let level = |key| self.fields.find(key).map(|entry| entry.level);
+        level(key).zip(level(other)).is_some_and(|(key, other)| key < other)
+    }
+
     /// Where the value of a key stands, if it is there.
     #[must_use]
     pub fn value_span(&self, key: &'static str) -> Option<Span> {

@@ -68,6 +68,11 @@ fn refuse_keys_of_other_strategies(table: &Table<'_>, algorithm: Algorithm) {
             continue;
         }
         for key in keys.iter().filter(|key| table.contains(key)) {
+            if table.is_below(key, "strategy") {
+                // It belonged to the strategy that this one has taken the place of.
+                table.known(&[key]);
+                continue;
+            }
             let message = format!("`{}` belongs to the strategy \"{name}\"", table.path_of(key));
             let error = table.error(key, message);
             table.report(error.also(table.value_span("strategy"), "this is another strategy"));

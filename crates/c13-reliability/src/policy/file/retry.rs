@@ -177,6 +177,11 @@ fn refuse_keys_of_other_strategies(table: &Table<'_>, kind: Kind) {
         if ours.contains(&key) || !table.contains(key) {
             continue;
         }
+        if table.is_below(key, "strategy") {
+            // It belonged to the strategy that this one has taken the place of.
+            table.known(&[key]);
+            continue;
+        }
         let mut owners: Vec<String> = STRATEGIES
             .iter()
             .filter(|(.., keys)| keys.contains(&key))

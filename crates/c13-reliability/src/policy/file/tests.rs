@@ -149,15 +149,35 @@ fn the_upper_layer_counts_key_by_key() {
 }
 
 #[test]
-fn another_strategy_keeps_nothing_of_the_one_below() {
-    let below = "retry = { max_retries = 1, backoff = { multiplier = 3.0, max = \"1s\", jitter = \"equal\" } }";
-    let fixed = layered(&[below, "retry.backoff = { strategy = \"fixed\", base = \"5ms\" }"]).expect("it is right");
-    assert_eq!(
-        fixed
+fn another_strategy_keeps_nothing_of_the_one_below_and_what_it_knows_of_where_none_is_named() {
+    let fixed = "retry.backoff = { strategy = \"fixed\", base = \"5ms\" }";
+    for (kind, jitter) in [("", Jitter::Equal), ("strategy = \"exponential\", ", Jitter::None)] {
+        let below = "multiplier = 3.0, max = \"1s\", jitter = \"equal\"";
+        let below = format!("retry = {{ max_retries = 1, backoff = {{ {kind}{below} }} }}");
+        let config = layered(&[&below, fixed]).expect("it is right");
+        let read = config
             .retry
-            .map(|retry| (retry.max_retries, retry.strategy, retry.jitter)),
-        Some((1, RetryStrategy::FixedDelay(5 * MS), Jitter::None))
-    );
+            .map(|retry| (retry.max_retries, retry.strategy, retry.jitter));
+        assert_eq!(read, Some((1, RetryStrategy::FixedDelay(5 * MS), jitter)), "{below}");
+    }
+    let above = "retry.backoff.multiplier = 3.0";
+    let refused = layered(&["retry.max_retries = 1", fixed, above]).expect_err("a fixed delay has none");
+    assert!(refused.contains("belongs to the strategy \"exponential\""), "{refused}");
+}
+
+#[test]
+fn a_strategy_keeps_the_keys_beside_it_in_whatever_order_they_are_laid() {
+    let file = "retry.max_retries = 1\nadaptive = { max_limit = 50 }";
+    let keys = ["retry.backoff.strategy = \"fibonacci\"", "retry.backoff.max = \"2s\""];
+    let limit = |strategy: &str| format!("adaptive.strategy = \"{strategy}\"");
+    for (one, other) in [(0, 1), (1, 0)] {
+        for strategy in ["gradient", "vegas"] {
+            let config = layered(&[file, keys[one], keys[other], &limit(strategy)]).expect("it is right");
+            let longest = config.retry.map(|retry| retry.strategy.longest());
+            let most = config.adaptive.map(|adaptive| adaptive.max_limit);
+            assert_eq!((longest, most), (Some(2 * SECOND), Some(50)), "{strategy}");
+        }
+    }
 }
 
 #[test]
