@@ -229,22 +229,26 @@ pin_project! {
     /// Dropping it drops the future inside, and the breaker takes the attempt for abandoned.
     #[must_use = "futures do nothing unless awaited"]
     pub(super) struct Attempt<'a, 'r, F, R> {
+        // Dropped first: until it is gone it runs, and no other probe may have its place.
         #[pin]
         future: F,
         #[pin]
         timer: Option<Sleep>,
-        permit: Option<circuit_breaker::Permit<'a>>,
+        held: Held<'a>,
         limit: Limit,
         parts: &'a Parts,
         rules: &'r R,
     }
+}
 
-    impl<F, R> PinnedDrop for Attempt<'_, '_, F, R> {
-        fn drop(this: Pin<&mut Self>) {
-            // Not left to the permit's own drop: unwinding may drop this future for a panic that was not the call's.
-            if let Some(permit) = this.project().permit.take() {
-                permit.record(Outcome::Abandoned);
-            }
+/// The permit between two polls. None while the attempt is polled, and once it is over.
+struct Held<'a>(Option<circuit_breaker::Permit<'a>>);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Not left to the permit's own drop: unwinding may drop the attempt for a panic that was not the call's.
+        if let Some(permit) = self.0.take() {
+            permit.record(Outcome::Abandoned);
         }
     }
 }
@@ -261,7 +265,7 @@ impl<'a, 'r, F, R> Attempt<'a, 'r, F, R> {
         Self {
             future,
             timer: None,
-            permit,
+            held: Held(permit),
             limit,
             parts,
             rules,
@@ -281,7 +285,7 @@ where
         let (limit, parts) = (*this.limit, *this.parts);
         // While the attempt is polled its permit lies on the stack, so that a panic drops it during unwinding and counts as a
         // failure, whoever catches the panic later.
-        let permit = this.permit.take();
+        let permit = this.held.0.take();
         if let Poll::Ready(result) = poll_within(parts, &limit, this.future, cx) {
             if let Some(permit) = permit {
                 permit.record(this.rules.outcome(&result));
@@ -296,7 +300,7 @@ where
                 Poll::Ready(Err(Stop::Cut(Cut::TimedOut(limit))))
             }
             Ending::NotYet => {
-                *this.permit = permit;
+                this.held.0 = permit;
                 Poll::Pending
             }
         }

@@ -21,7 +21,9 @@ use crate::time::{Clock, Deadline};
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+#[cfg(feature = "toml")]
+use std::sync::Weak;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The patterns put together in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its
 /// budget, hedge, circuit breaker, attempt timeout, the call. Around them, for calls of one kind, stand a fallback and a
@@ -64,8 +66,10 @@ struct Shared {
 }
 
 /// A policy that somebody else may still hold.
+#[cfg(feature = "toml")]
 pub(super) struct HeldElsewhere(Weak<Shared>);
 
+#[cfg(feature = "toml")]
 impl HeldElsewhere {
     pub(super) fn find(&self) -> Option<Policy> {
         self.0.upgrade().map(|shared| Policy { shared })
@@ -121,6 +125,7 @@ impl Policy {
     }
 
     /// Lets go of it, so that it lasts as long as others hold it.
+    #[cfg(feature = "toml")]
     pub(super) fn let_go(self) -> HeldElsewhere {
         HeldElsewhere(Arc::downgrade(&self.shared))
     }

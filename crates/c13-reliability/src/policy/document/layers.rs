@@ -60,10 +60,12 @@ impl Document {
 
 /// A table's fields, its path, and its number among those that are laid over each other, from the lowest up.
 type Laid<'a> = (&'a Fields, String, usize);
+/// The same of one of its entries.
+type LaidEntry<'a> = (&'a Entry, &'a str, usize);
 
 /// The fields of several tables, lowest first.
 fn put_together(tables: &[Laid<'_>]) -> Fields {
-    let mut found: Vec<(&str, Vec<(&Entry, &str, usize)>)> = Vec::new();
+    let mut found: Vec<(&str, Vec<LaidEntry<'_>>)> = Vec::new();
     for (fields, path, level) in tables {
         for entry in &fields.entries {
             match found.iter_mut().find(|(key, _)| *key == entry.key) {
@@ -79,7 +81,7 @@ fn put_together(tables: &[Laid<'_>]) -> Fields {
 }
 
 /// What comes of one key that several tables set, lowest first.
-fn resolve(entries: &[(&Entry, &str, usize)]) -> Option<Entry> {
+fn resolve(entries: &[LaidEntry<'_>]) -> Option<Entry> {
     let (top, path, level) = entries.last()?;
     let mut kind = None;
     let mut tables: Vec<Laid<'_>> = Vec::new();
