@@ -118,7 +118,7 @@ fn a_check_tells_programs_every_error_with_its_places() {
         object,
         json!({"schema": 1, "files": ["wrong.toml"], "policies": [], "errors": [
             {
-                "message": "an attempt must not take longer than the whole call",
+                "message": "in policy `a`, an attempt must not take longer than the whole call",
                 "help": ["lower `attempt` to 1s or less, or raise `total` to 2s or more"],
                 "places": [
                     {"file": "wrong.toml", "line": 2, "column": 37, "end_column": 41, "text": "\"2s\"",
