@@ -141,6 +141,15 @@ fn a_check_tells_programs_every_error_with_its_places() {
         ]})
     );
 
+    fs::write(folder.0.join("latin.toml"), b"[policy.a]\n# caf\xe9\n").expect("the folder is there");
+    let (object, status) = folder.json("config check latin.toml --json");
+    let place = &object["errors"][0]["places"][0];
+    assert_eq!(
+        (status, &place["line"], &place["column"]),
+        (Some(2), &json!(2), &json!(6)),
+        "{object}"
+    );
+
     let many: String = (0..70).map(|n| format!("[policy.p{n}]\nwrong = 1\n")).collect();
     folder.file("many.toml", &many);
     let (object, _) = folder.json("config check many.toml --json");

@@ -211,8 +211,7 @@ impl Shared {
 
     /// The texts of all files.
     fn contents(&self) -> Result<Vec<String>, ReloadError> {
-        let read = |path: &PathBuf| text(path).map_err(|error| ReloadError::File(path.clone(), error));
-        self.paths.iter().map(read).collect()
+        self.paths.iter().map(|path| text(path)).collect()
     }
 
     /// Whether this is what was read last.
@@ -340,18 +339,25 @@ fn refused(name: &str, error: &crate::ConfigError) -> ReloadError {
     ReloadError::Policy(format!("policy.{name}: {error}"))
 }
 
-/// The text of a file. What is no file, such as a pipe, might have nobody at its other end for ever.
-fn text(path: &Path) -> io::Result<String> {
+fn text(path: &Path) -> Result<String, ReloadError> {
+    let bytes = bytes(path).map_err(|error| ReloadError::File(path.to_owned(), error))?;
+    let source = Source::from_bytes(path.display().to_string(), bytes);
+    let source = source.map_err(|error| ReloadError::Settings((*error).into()))?;
+    Ok(source.text().to_owned())
+}
+
+/// What a file holds. What is no file, such as a pipe, might have nobody at its other end for ever.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let refused = |rule: &str| io::Error::new(io::ErrorKind::InvalidInput, rule);
     if !path.metadata()?.is_file() {
         return Err(refused("it is no regular file"));
     }
-    let mut text = String::new();
-    let read = File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if read as u64 > LARGEST {
         return Err(refused("it is larger than 1 MiB"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 impl fmt::Debug for PolicyRegistry {

@@ -83,7 +83,7 @@ fn read(layers: &LayerArgs) -> Result<PolicySet, Failure> {
     files.read().map_err(|errors: Diagnostics| Failure::Wrong(errors))
 }
 
-/// Says how to start where the file that is read by default is not there.
+/// Says how to start where the file that is read by default is not there, and that a file is wrong where that is asked.
 fn with_a_start(file: &Path, failure: Failure) -> Failure {
     match failure {
         Failure::File(path, error) if error.kind() == ErrorKind::NotFound && file == Path::new(DEFAULT_FILE) => {
@@ -92,6 +92,7 @@ fn with_a_start(file: &Path, failure: Failure) -> Failure {
                 "there is no {name} here: name the file, or start one with `c13 config init`"
             ))
         }
+        Failure::Input(errors) => Failure::Wrong(errors),
         other => other,
     }
 }

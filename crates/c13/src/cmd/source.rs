@@ -31,20 +31,20 @@ pub(crate) fn name(path: &Path) -> String {
 /// A file that cannot be read, is no text, or is far too large.
 pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
     let read = |reader: &mut dyn Read| {
-        let mut text = String::new();
-        reader.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > LARGEST_FILE {
+        let mut bytes = Vec::new();
+        reader.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST_FILE {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
                 "it is larger than 1 MiB, so it is no such file",
             ));
         }
-        Ok(text)
+        Ok(bytes)
     };
-    let text = match is_standard_input(path) {
+    let bytes = match is_standard_input(path) {
         true => read(&mut io::stdin().lock()),
         false => File::open(path).and_then(|mut file| read(&mut file)),
     };
-    text.map(|text| Source::new(name(path), text))
-        .map_err(|error| Failure::File(path.to_owned(), error))
+    let bytes = bytes.map_err(|error| Failure::File(path.to_owned(), error))?;
+    Source::from_bytes(name(path), bytes).map_err(|error| Failure::Input((*error).into()))
 }

@@ -251,6 +251,9 @@ fn what_is_no_file_or_too_large_is_refused_and_nobody_waits_for_it() {
         Some(1),
         "1 MiB may be"
     );
+    fs::write(&file, b"[policy.a]\n# caf\xe9\n").expect("the folder was made just now");
+    let error = refused(&registry);
+    assert!(error.contains("not UTF-8") && error.contains("a.toml:2:6"), "{error}");
 }
 
 #[test]
