@@ -1,11 +1,15 @@
 //! `c13 config` as it is started by people, by CI and by editors.
 
+#[path = "common/toml_files.rs"]
+mod toml_files;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value as Json, json};
+use toml_files::toml_files;
 
 /// A folder of its own for each test, gone afterwards.
 struct Folder(PathBuf);
@@ -241,17 +245,6 @@ const ODD: [&str; 7] = [
      circuit_breaker = { failure_rate = \"12.3%\", window = { calls = 100 }, slow_call = \"1s\", slow_window = { calls = 50 } }\n\
      [policy.c]\nextends = \"b\"\nhedge = false\nrate_limit = { rate = \"0.1/s\", warm_up = false }\ntimeout.attempt = \"1h\"\n",
 ];
-
-fn toml_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("it can be listed").path();
-        if path.is_dir() && !path.ends_with("target") {
-            toml_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            found.push(path);
-        }
-    }
-}
 
 #[test]
 fn what_is_shown_is_a_file_that_says_the_same() {

@@ -2,10 +2,14 @@
 //!
 //! Rust is run by the library's documentation tests, which include the same files. TOML and commands are run here.
 
+#[path = "common/toml_files.rs"]
+mod toml_files;
+
 use serde_json::Value as Json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use toml_files::toml_files;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -194,17 +198,6 @@ fn the_schema_refuses_what_the_reader_refuses() {
         "[policy.a]\ntimeout = { total = \"1h30m\", attempt = \"5µs\" }\n",
     ] {
         assert_eq!(errors(right), None, "{right}");
-    }
-}
-
-fn toml_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let path = entry.expect("it can be listed").path();
-        if path.is_dir() && !path.ends_with("target") {
-            toml_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            found.push(path);
-        }
     }
 }
 

@@ -58,7 +58,7 @@ mod suggest;
 mod syntax;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod trace;
 mod value;
 mod width;

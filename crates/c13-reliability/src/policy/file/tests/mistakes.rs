@@ -14,30 +14,13 @@ fn overlaid(text: &str, variables: &[(&str, &str)], sets: &[&str]) -> String {
         .map_or_else(|errors| errors.to_string(), |_| "all right".to_owned())
 }
 
-/// Compares with a text that is indented as the code around it is.
-#[track_caller]
-fn told(actual: &str, expected: &str) {
-    let lines: Vec<&str> = expected.lines().skip(1).collect();
-    let indents = lines.iter().filter(|line| !line.trim().is_empty());
-    let indent = indents
-        .map(|line| line.len() - line.trim_start().len())
-        .min()
-        .unwrap_or(0);
-    let expected: Vec<&str> = lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
-    assert_eq!(
-        actual.trim_end(),
-        expected.join("\n").trim_end(),
-        "\n--- actual ---\n{actual}"
-    );
-}
-
 const PAYMENTS: &str = "[policy.payments]\nextends = \"critical\"\n";
 
 #[test]
 fn a_variable_does_not_stand_in_for_a_file_that_was_cut_off() {
     let variable = [("C13__POLICY__PAYMENTS__TIMEOUT__TOTAL", "29s")];
     assert_eq!(overlaid(PAYMENTS, &variable, &[]), "all right");
-    told(
+    assert_text(
         &overlaid("", &variable, &["policy.payments.retry=false"]),
         r#"
         error: the file is empty
@@ -49,7 +32,7 @@ fn a_variable_does_not_stand_in_for_a_file_that_was_cut_off() {
 
 #[test]
 fn a_variable_and_a_setting_are_about_policies_that_are_there() {
-    told(
+    assert_text(
         &overlaid(
             PAYMENTS,
             &[("C13__POLICY__PAYMENT__TIMEOUT__TOTAL", "8s")],
@@ -77,7 +60,7 @@ fn a_variable_and_a_setting_are_about_policies_that_are_there() {
 
 #[test]
 fn a_comment_and_a_variable_name_no_policy() {
-    told(
+    assert_text(
         &overlaid("# later\n", &[("C13__POLICY__A__TIMEOUT__TOTAL", "8s")], &[]),
         r#"
         error: no file and no code names a policy `a`
@@ -109,7 +92,7 @@ fn a_variable_whose_name_is_nearly_ours_is_refused_and_others_are_ignored() {
         ("C13__OTHER", "1"),
         ("C13__PORT", "80"),
     ];
-    told(
+    assert_text(
         &overlaid(PAYMENTS, &variables, &[]),
         r#"
         error: unknown key `polcy`
@@ -134,7 +117,7 @@ fn a_variable_whose_name_is_nearly_ours_is_refused_and_others_are_ignored() {
 #[test]
 fn a_variable_that_may_be_two_policies_is_refused() {
     let text = "[policy.a-b]\nextends = \"batch\"\n[policy.a_b]\nextends = \"batch\"\n";
-    told(
+    assert_text(
         &overlaid(text, &[("C13__POLICY__A_B__RETRY", "false")], &[]),
         r#"
         error: `a_b` may be the policy `a-b` or the policy `a_b`
@@ -158,7 +141,7 @@ fn a_setting_that_is_none_is_told_in_words() {
         "payments.timeout.total=6s",
         "policy.payments={timeout={total=6s}}",
     ];
-    told(
+    assert_text(
         &overlaid(PAYMENTS, &[("C13__POLICY__PAYMENTS__RETRY__MAX_RETRIES", " ")], &sets),
         r#"
         error: unknown key `payments`
@@ -218,7 +201,7 @@ fn a_setting_that_is_none_is_told_in_words() {
 
 #[test]
 fn extends_belongs_in_a_policy() {
-    told(
+    assert_text(
         &overlaid(
             "[defaults]\nextends = \"critical\"\n[policy.a]\nextends = \"batch\"\n",
             &[],
@@ -238,7 +221,7 @@ fn extends_belongs_in_a_policy() {
 
 #[test]
 fn a_policy_at_the_top_is_shown_its_place() {
-    told(
+    assert_text(
         &overlaid(
             "[payments]\ntimeout.total = \"1s\"\n[retry]\nmax_retries = 2\n",
             &[],
@@ -266,7 +249,7 @@ fn a_policy_at_the_top_is_shown_its_place() {
 
 #[test]
 fn a_list_of_policies_is_one_mistake() {
-    told(
+    assert_text(
         &overlaid("[[policy]]\nname = \"a\"\ntimeout.total = \"1s\"\n", &[], &[]),
         r#"
         error: `policy` must be a table
@@ -282,7 +265,7 @@ fn a_list_of_policies_is_one_mistake() {
 
 #[test]
 fn a_misspelt_key_is_not_missing_as_well() {
-    told(
+    assert_text(
         &overlaid(
             "[policy.a]\nretry.max_retry = 2\nbulkhead.max_concurent = 5\ncircuit_breaker.failure_rat = 0.5\n",
             &[],
@@ -318,7 +301,7 @@ fn a_misspelt_key_is_not_missing_as_well() {
 
 #[test]
 fn a_circle_is_told_once_however_many_lead_into_it() {
-    told(
+    assert_text(
         &overlaid(
             "[policy.x]\nextends = \"a\"\n[policy.y]\nextends = \"x\"\n[policy.a]\nextends = \"b\"\n[policy.b]\nextends = \"a\"\n",
             &[],
@@ -339,7 +322,7 @@ fn a_circle_is_told_once_however_many_lead_into_it() {
 
 #[test]
 fn a_missing_window_names_its_rules() {
-    told(
+    assert_text(
         &overlaid(
             "[policy.a]\ncircuit_breaker = { failures = 5, slow_call = \"1s\" }\n",
             &[],
@@ -357,7 +340,7 @@ fn a_missing_window_names_its_rules() {
           = help: add it, for example `window = "30s"`
     "#,
     );
-    told(
+    assert_text(
         &overlaid(
             "[policy.a]\ncircuit_breaker = { failure_rate = 0.5, window = \"30s\" }\n",
             &[],
@@ -379,7 +362,7 @@ fn a_missing_window_names_its_rules() {
 #[test]
 fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
     let text = "[defaults.timeout]\ntotal = \"1s\"\nattempt = \"2s\"\n[policy.a]\n[policy.b]\n[policy.c]\n[policy.d]\n";
-    told(
+    assert_text(
         &overlaid(text, &[], &[]),
         r#"
         error: in policies `a`, `b`, `c` and 1 more, an attempt must not take longer than the whole call
@@ -398,7 +381,7 @@ fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
 #[test]
 fn a_contradiction_within_a_profile_s_values_shows_who_extends_it() {
     let text = "[policy.a]\nextends = \"critical\"\nretry.backoff = { base = \"5s\", max = \"9s\" }\n";
-    told(
+    assert_text(
         &overlaid(text, &[], &[]),
         r#"
         error: in policy `a`, the retries cannot fit into the total timeout
@@ -427,7 +410,7 @@ fn a_contradiction_within_a_profile_s_values_shows_who_extends_it() {
 #[test]
 fn the_limit_that_is_inherited_is_the_one_to_switch_off() {
     let text = "[policy.a]\nadaptive.max_limit = 50\n[policy.b]\nextends = \"a\"\nbulkhead.max_concurrent = 5\n";
-    told(
+    assert_text(
         &overlaid(text, &[], &[]),
         r#"
         error: in policy `b`, there is a bulkhead or an adaptive limit, and not both
@@ -446,7 +429,7 @@ fn the_limit_that_is_inherited_is_the_one_to_switch_off() {
 
 #[test]
 fn examples_are_such_as_one_would_write() {
-    told(
+    assert_text(
         &overlaid("[policy.a]\nretry.backoff.base = \"1s\"\n", &[], &[]),
         r#"
         error: `policy.a.retry.max_retries` is missing
@@ -465,7 +448,7 @@ fn waits_and_slow_calls_end_before_the_call_does() {
     let text = "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"3s\" }\n\
                 rate_limit = { rate = \"5/s\", max_wait = \"2001ms\" }\n\
                 circuit_breaker = { slow_call = \"1s\", window = { calls = 20 } }\n";
-    told(
+    assert_text(
         &overlaid(text, &[], &[]),
         r#"
         error: `policy.a.bulkhead.max_wait` must not be above the total timeout
@@ -545,7 +528,7 @@ fn a_part_of_the_defaults_that_cannot_stand_alone_switches_nothing_on() {
 
 #[test]
 fn a_mistake_in_a_part_that_switches_nothing_on_is_told_all_the_same() {
-    told(
+    assert_text(
         &overlaid(
             "[defaults]\nbulkhead.max_concurent = 5\nretry.backoff.base = 5\n[policy.a]\ntimeout.total = \"1s\"\n[policy.b]\nretry.max_retries = 1\n",
             &[],
