@@ -29,12 +29,16 @@ struct Sentinel {
 }
 
 impl Sentinel {
+    /// How long a master is silent before it is replaced, counted from its last answer: it is asked once a second.
+    const DOWN_AFTER: Duration = Duration::from_secs(5);
+
     fn start(master: u16) -> Self {
         let port = free_port();
         let file = std::env::temp_dir().join(format!("c13-sentinel-{}-{port}.conf", std::process::id()));
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor group 127.0.0.1 {master} 1\n\
-             sentinel down-after-milliseconds group 2000\nsentinel failover-timeout group 3000\n"
+             sentinel down-after-milliseconds group {}\nsentinel failover-timeout group 3000\n",
+            Self::DOWN_AFTER.as_millis()
         );
         std::fs::write(&file, settings).unwrap();
         let process = Command::new("redis-sentinel")
@@ -68,19 +72,33 @@ async fn a_lock_goes_on_at_the_master_that_sentinels_have_made() {
     .await;
     let url = format!("redis://127.0.0.1:{}", sentinel.port);
     let redis = Redis::sentinel(&[&url], "group", RedisSettings::DEFAULT).unwrap();
-    let lock = Lock::new(Arc::new(RedisBackend::new(redis)), "sentinel", config(LEASE));
-    let first = lock.try_acquire().await.unwrap();
-    let fence = first.fence();
+    let backend = Arc::new(RedisBackend::new(redis));
+    let lock = Lock::new(backend.clone(), "sentinel", config(LEASE));
+    // One is over before the Sentinel can have found out, the other long after.
+    let short = lock.try_acquire().await.unwrap();
+    let long = Lock::new(backend, "long", config(LEASE * 20).renew_every(ms(200)));
+    let long = long.try_acquire().await.unwrap();
+    comes_true("the replica has both", || {
+        replica.ask(&["EXISTS", "sentinel", "long"]) == "2"
+    })
+    .await;
+    let fence = short.fence();
     master.kill();
-    first.lost().await;
-    drop(first);
+    let lost = Clock::system().timeout(SOON, short.lost()).await;
+    lost.expect("nobody renews it");
+    drop(short);
     let second = lock
         .acquire(Duration::from_secs(20))
         .await
         .expect("the replica is master now");
     assert!(second.fence() > fence);
     assert_eq!(replica.ask(&["EXISTS", "sentinel"]), "1");
-    // It is renewed there, and handed on by messages from there.
+    let seen = long.valid_until().unwrap();
+    comes_true("what the replica had is renewed there", || {
+        long.valid_until().unwrap() > seen
+    })
+    .await;
+    // The new one is renewed there as well, and handed on by messages from there.
     let waiter = tokio::spawn({
         let lock = lock.clone();
         async move { lock.acquire(Duration::from_secs(10)).await.map(|guard| guard.fence()) }
