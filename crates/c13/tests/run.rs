@@ -3,7 +3,8 @@
 #![cfg(target_os = "linux")]
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// A folder of its own for one test, gone afterwards.
@@ -35,7 +36,14 @@ impl Folder {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().expect("c13 runs")
+        let child = self.start(arguments);
+        let (process, (tell, told)) = (child.id(), mpsc::channel());
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
+        let Ok(output) = told.recv_timeout(ENDS) else {
+            signal("-KILL", &process.to_string());
+            panic!("{arguments:?} does not end, or leaves somebody behind who has its output");
+        };
+        output.expect("c13 runs")
     }
 
     fn status(&self, arguments: &[&str]) -> i32 {
@@ -90,6 +98,21 @@ fn listens(process: &str) -> bool {
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     caught.is_some_and(|mask| mask & (1 << 14) != 0)
+}
+
+/// Far longer than anything here takes.
+const ENDS: Duration = Duration::from_secs(120);
+
+/// Waits until it ends, which it must.
+fn ended(process: &mut Child) -> ExitStatus {
+    for _ in 0..ENDS.as_millis() / 10 {
+        if let Some(status) = process.try_wait().expect("it is ours to wait for") {
+            return status;
+        }
+        pause(Duration::from_millis(10));
+    }
+    drop(process.kill());
+    panic!("{process:?} does not end");
 }
 
 /// For a process that was killed, on a machine that may stand still meanwhile.
@@ -151,7 +174,7 @@ fn a_lock_that_somebody_has_is_not_waited_for_when_told_so() {
     );
     assert_eq!(folder.status(&["lock", "status", "k"]), 75);
     signal("-TERM", &holder.id().to_string());
-    assert_eq!(holder.wait().expect("it ends").code(), Some(128 + 15));
+    assert_eq!(ended(&mut holder).code(), Some(128 + 15));
     assert_eq!(folder.status(&["lock", "status", "k"]), 0);
     let next = folder.run(&["run", "--lock", "k", "--", "sh", "-c", "echo $C13_LOCK_FENCE"]);
     let next: u64 = String::from_utf8_lossy(&next.stdout)
@@ -169,7 +192,7 @@ fn a_lost_lock_stops_the_command() {
     let mut wrapper = folder.start(&["run", "--lock", "k", "--ttl", "3s", "--", "sh", "-c", &script]);
     let command = folder.wait_for("pid");
     std::fs::remove_file(folder.0.join("k.lock")).expect("the lock file is there");
-    assert_eq!(wrapper.wait().expect("it ends").code(), Some(76));
+    assert_eq!(ended(&mut wrapper).code(), Some(76));
     assert!(!is_alive(&command));
 }
 
@@ -225,7 +248,7 @@ fn signals_reach_the_whole_group_and_the_status_says_which() {
         let mut wrapper = folder.start(&["run", "--", "sh", "-c", &script]);
         let grandchild = folder.wait_for("pid");
         signal(name, &wrapper.id().to_string());
-        assert_eq!(wrapper.wait().expect("it ends").code(), Some(128 + number), "{name}");
+        assert_eq!(ended(&mut wrapper).code(), Some(128 + number), "{name}");
         assert!(dies_within(&grandchild, SOON), "{name}");
     }
 }
@@ -238,7 +261,7 @@ fn the_command_does_not_outlive_a_wrapper_that_is_killed() {
     let mut wrapper = folder.start(&["run", "--lock", "k", "--", "sh", "-c", &script]);
     let grandchild = folder.wait_for("pid");
     signal("-KILL", &wrapper.id().to_string());
-    drop(wrapper.wait());
+    ended(&mut wrapper);
     assert!(dies_within(&grandchild, SOON));
     assert_eq!(folder.status(&["run", "--lock", "k", "--wait", "10s", "--", "true"]), 0);
 }
@@ -255,10 +278,10 @@ fn a_signal_while_waiting_for_the_lock_ends_the_wait_and_runs_nothing() {
     assert!(comes_true(|| listens(&waiter.id().to_string())));
     pause(Duration::from_millis(300));
     signal("-TERM", &waiter.id().to_string());
-    assert_eq!(waiter.wait().expect("it ends").code(), Some(128 + 15));
+    assert_eq!(ended(&mut waiter).code(), Some(128 + 15));
     assert!(!std::path::Path::new(&ran).exists());
     signal("-TERM", &holder.id().to_string());
-    drop(holder.wait());
+    ended(&mut holder);
 }
 
 #[test]
@@ -274,7 +297,7 @@ fn a_second_signal_kills_a_command_that_ignores_the_first() {
     folder.wait_for("first");
     assert!(is_alive(&command));
     signal("-TERM", &wrapper.id().to_string());
-    assert_eq!(wrapper.wait().expect("it ends").code(), Some(128 + 9));
+    assert_eq!(ended(&mut wrapper).code(), Some(128 + 9));
     assert!(!is_alive(&command));
 }
 
@@ -297,7 +320,7 @@ fn a_signal_at_any_moment_leaves_nothing_running() {
         // Before it listens for signals, it ends like any other program; later it has a lock, a guard and a command.
         pause(Duration::from_millis(round));
         signal("-TERM", &wrapper.id().to_string());
-        wrapper.wait().expect("it ends");
+        ended(&mut wrapper);
     }
     let pids = std::fs::read_to_string(&pids).unwrap_or_default();
     for pid in pids.lines() {
@@ -317,7 +340,7 @@ fn a_wrapper_that_stands_still_for_longer_than_its_lock_has_no_command_any_more(
     signal("-STOP", &wrapper.id().to_string());
     assert!(dies_within(&command, SOON), "the guard keeps the time");
     signal("-CONT", &wrapper.id().to_string());
-    assert_eq!(wrapper.wait().expect("it ends").code(), Some(76));
+    assert_eq!(ended(&mut wrapper).code(), Some(76));
 }
 
 fn is_stopped(process: &str) -> bool {
@@ -345,7 +368,7 @@ fn a_pause_from_the_terminal_stops_both_and_going_on_continues_both() {
     signal("-CONT", &wrapper_pid);
     assert!(comes_true(|| !is_stopped(&command) && !is_stopped(&wrapper_pid)));
     signal("-TERM", &wrapper_pid);
-    assert_eq!(wrapper.wait().expect("it ends").code(), Some(128 + 15));
+    assert_eq!(ended(&mut wrapper).code(), Some(128 + 15));
 }
 
 #[test]
@@ -365,7 +388,7 @@ fn other_signals_are_passed_on_and_end_nothing() {
         folder.wait_for(file);
     }
     signal("-WINCH", &wrapper.id().to_string());
-    assert_eq!(wrapper.wait().expect("it ends").code(), Some(5));
+    assert_eq!(ended(&mut wrapper).code(), Some(5));
 }
 
 #[test]
@@ -508,7 +531,7 @@ fn a_policy_gives_places_and_a_limit_to_all_that_run_under_it() {
     let other = ["run", "--policy", &policy, "--", "true"];
     assert_eq!(folder.status(&other), 75, "the one place is taken");
     signal("-TERM", &holder.id().to_string());
-    holder.wait().expect("it ends");
+    ended(&mut holder);
     assert_eq!([folder.status(&other), folder.status(&other)], [0, 75], "three an hour");
 }
 
@@ -568,7 +591,7 @@ fn never_overlap(folder: &Folder, options: &[&str]) {
     for _ in 0..8 {
         let jobs = [start(), start(), start()];
         for mut job in jobs {
-            assert_eq!(job.wait().expect("it ends").code(), Some(0));
+            assert_eq!(ended(&mut job).code(), Some(0));
         }
     }
 }

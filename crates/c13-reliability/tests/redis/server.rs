@@ -103,11 +103,12 @@ impl Drop for Server {
 }
 
 pub(crate) fn ask(port: u16, command: &[&str]) -> String {
-    let output = Command::new("redis-cli")
-        .args(["-h", "127.0.0.1", "-p", &port.to_string()])
+    // On its own it waits for ever for a server that stands still.
+    let output = Command::new("timeout")
+        .args(["20", "redis-cli", "-h", "127.0.0.1", "-p", &port.to_string()])
         .args(command)
         .output()
-        .expect("redis-cli is not installed (Debian: redis-tools)");
+        .expect("coreutils has `timeout`");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
