@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicBool;
 
 use c13_reliability::time::{Clock, Tick};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use std::os::unix::process::CommandExt;
 
@@ -102,27 +104,53 @@ pub(crate) fn run() -> std::process::ExitCode {
     let said = pipe.as_mut().is_ok_and(|pipe| pipe.write_all(b"+").is_ok());
     drop(pipe);
     if said {
-        watch(&Clock::since_boot());
+        watch(&Clock::since_boot(), std::io::stdin());
     }
     let _: Result<(), _> = rustix::process::kill_current_process_group(Signal::KILL);
     std::process::ExitCode::FAILURE
 }
 
-/// Returns when the wrapper is gone, or the time is over that it told last.
-fn watch(clock: &Clock) {
-    let mut wrapper = std::io::stdin();
+/// Returns when the wrapper is gone, or the time is over that it told last; with that time.
+fn watch(clock: &Clock, wrapper: impl AsFd) -> Tick {
     let mut until = Tick::MAX;
-    while clock.now() < until {
-        let left = Timespec::try_from(until - clock.now()).map_or(LOOK, |left| left.min(LOOK));
-        match poll(&mut [PollFd::new(&wrapper, PollFlags::IN)], Some(&left)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+    // More than one word may have come while the guard stood still; the last one counts.
+    let mut words = [0; 512];
+    loop {
+        // Looked at before the pipe: what was told in time is read, however late that is.
+        let left = until - clock.now();
+        let wait = Timespec::try_from(left).map_or(LOOK, |left| left.min(LOOK));
+        match poll(&mut [PollFd::new(&wrapper, PollFlags::IN)], Some(&wait)) {
+            Ok(0) if left.is_zero() => return until,
+            Ok(0) | Err(Errno::INTR) => continue,
             Ok(_) => {}
-            Err(_) => return,
+            Err(_) => return until,
         }
-        let mut end = [0; 8];
-        if wrapper.read_exact(&mut end).is_err() {
-            return;
+        match rustix::io::read(&wrapper, &mut words) {
+            Ok(0) => return until,
+            Ok(read) => {
+                // A word goes through a pipe whole.
+                if let Some(word) = words[..read].as_chunks().0.last() {
+                    until = Tick::from_nanos(u64::from_ne_bytes(*word));
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return until,
         }
-        until = Tick::from_nanos(u64::from_ne_bytes(end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_that_stood_still_goes_by_the_last_word() {
+        let (read, mut write) = std::io::pipe().expect("the system has a pipe");
+        let words = [Tick::from_nanos(1), Tick::from_nanos(2), Tick::MAX].map(Tick::as_nanos);
+        write
+            .write_all(words.map(u64::to_ne_bytes).as_flattened())
+            .expect("the pipe takes it");
+        drop(write);
+        assert_eq!(watch(&Clock::since_boot(), read), Tick::MAX);
     }
 }
