@@ -144,7 +144,7 @@ impl PolicyConfig {
     ///
     /// The first rule that is broken: a part's own; a time limit of zero; an attempt's limit above the total; attempts
     /// that, with the longest pauses between them, do not fit the total; a hedge that comes after the attempt's end;
-    /// an adaptive limit beside a bulkhead.
+    /// a call that is slow only once it was cut off; a wait above the total; an adaptive limit beside a bulkhead.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Some(limit) = self.total_timeout
             && limit.is_zero()
@@ -194,11 +194,29 @@ impl PolicyConfig {
     }
 
     const fn validate_times(&self) -> Result<(), ConfigError> {
-        if let Some((delay, limit)) = self.hedge_against()
-            && delay.as_nanos() >= limit.as_nanos()
-        {
-            let rule = "must be shorter than the time limit of what it stands beside";
-            return Err(refused("hedge.delay", delay, rule));
+        if let Some((limit, _)) = self.cut_off() {
+            if let Some(delay) = self.hedge_delay()
+                && delay.as_nanos() >= limit.as_nanos()
+            {
+                let rule = "must be shorter than the time limit of what it stands beside";
+                return Err(refused("hedge.delay", delay, rule));
+            }
+            if let Some(slow) = self.slow_call()
+                && slow.as_nanos() >= limit.as_nanos()
+            {
+                let rule = "must be shorter than the time limit that cuts the call off";
+                return Err(refused("circuit_breaker.slow_call", slow, rule));
+            }
+        }
+        if let Some(total) = self.total_timeout {
+            let (waits, mut part) = (self.waits(), 0);
+            while part < waits.len() {
+                let (setting, wait) = waits[part];
+                if wait.as_nanos() > total.as_nanos() {
+                    return Err(refused(setting, wait, "must not be longer than `timeout.total`"));
+                }
+                part += 1;
+            }
         }
         let (Some(total), Some(attempt)) = (self.total_timeout, self.attempt_timeout) else {
             return Ok(());
@@ -219,19 +237,52 @@ impl PolicyConfig {
         Ok(())
     }
 
-    /// The hedge's fixed delay, and the time limit of what it stands beside.
-    pub(super) const fn hedge_against(&self) -> Option<(Duration, Duration)> {
-        let Some(HedgeConfig {
-            delay: HedgeDelay::Fixed(delay),
-            ..
-        }) = self.hedge
-        else {
-            return None;
-        };
+    /// When the dependency's call is cut off, and by which timeout.
+    pub(super) const fn cut_off(&self) -> Option<(Duration, &'static str)> {
         match (self.attempt_timeout, self.total_timeout) {
-            (Some(limit), _) | (None, Some(limit)) => Some((delay, limit)),
+            (Some(limit), _) => Some((limit, "attempt")),
+            (None, Some(limit)) => Some((limit, "total")),
             (None, None) => None,
         }
+    }
+
+    /// The hedge's delay, where it is fixed.
+    pub(super) const fn hedge_delay(&self) -> Option<Duration> {
+        match self.hedge {
+            Some(HedgeConfig {
+                delay: HedgeDelay::Fixed(delay),
+                ..
+            }) => Some(delay),
+            _ => None,
+        }
+    }
+
+    /// The time at which a call counts as slow.
+    pub(super) const fn slow_call(&self) -> Option<Duration> {
+        match self.circuit_breaker {
+            Some(CircuitBreakerConfig {
+                slow_calls: Some(rule), ..
+            }) => Some(rule.threshold),
+            _ => None,
+        }
+    }
+
+    /// How long a call may wait before it begins, by the settings for it.
+    pub(super) const fn waits(&self) -> [(&'static str, Duration); 3] {
+        [
+            match self.rate_limit {
+                Some(limit) => ("rate_limit.max_wait", limit.max_wait),
+                None => ("rate_limit.max_wait", Duration::ZERO),
+            },
+            match self.bulkhead {
+                Some(bulkhead) => ("bulkhead.max_wait", bulkhead.max_wait),
+                None => ("bulkhead.max_wait", Duration::ZERO),
+            },
+            match self.adaptive {
+                Some(limit) => ("adaptive.max_wait", limit.max_wait),
+                None => ("adaptive.max_wait", Duration::ZERO),
+            },
+        ]
     }
 
     /// How long a call takes when every attempt runs into its limit and every pause is the longest; `None` without a

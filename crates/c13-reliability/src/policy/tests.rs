@@ -3,8 +3,9 @@
 use super::{CRITICAL, Policy, PolicyConfig, PolicyError, Profile};
 use crate::error::Layer;
 use crate::gate::{Gate, Outcome};
+use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::BulkheadConfig;
-use crate::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
+use crate::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState, SlowCalls, Window};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::{GiveUp, Jitter, RetryConfig, RetryStrategy, Verdict};
 use crate::sync::Random;
@@ -317,8 +318,12 @@ fn a_full_bulkhead_refuses_and_a_place_is_held_through_the_pauses() {
 fn waiting_for_a_place_counts_against_the_total() {
     let executor = Executor::new();
     let clock = executor.clock();
-    let bulkhead = BulkheadConfig::new(1).queue(4, 60 * SECOND);
-    let policy = policy(PolicyConfig::NONE.total_timeout(2 * SECOND).bulkhead(bulkhead), &clock);
+    // A second for a token, and then two for a place.
+    let config = PolicyConfig::NONE
+        .total_timeout(2 * SECOND)
+        .rate_limit(RateLimiterConfig::new(1.0, 1).start_empty(true).max_wait(SECOND))
+        .bulkhead(BulkheadConfig::new(1).queue(4, 2 * SECOND));
+    let policy = policy(config, &clock);
     let bulkhead = policy.bulkhead().expect("it has a bulkhead");
     let place = bulkhead.try_admit().expect("it is empty");
     let late = executor
@@ -418,6 +423,35 @@ fn settings_that_contradict_each_other_are_refused() {
         .retry(RetryConfig::new(u32::MAX, endless));
     assert!(refused(endless.total_timeout(SECOND)).contains("must hold all attempts"));
     assert!(refused(PolicyConfig::NONE.total_timeout(Duration::ZERO)).contains("must be above zero"));
+    let slow = CircuitBreakerConfig::new().slow_calls(SlowCalls::new(SECOND, 0.5, Window::Calls(10), 10));
+    let slow = PolicyConfig::NONE.circuit_breaker(slow).total_timeout(3 * SECOND);
+    assert!(slow.validate().is_ok());
+    assert_eq!(
+        refused(slow.attempt_timeout(SECOND)),
+        "policy: `circuit_breaker.slow_call` is 1s, but it must be shorter than the time limit that cuts the call off"
+    );
+    let total = PolicyConfig::NONE.total_timeout(SECOND);
+    let long = 2 * SECOND;
+    for (setting, config) in [
+        (
+            "rate_limit",
+            total.rate_limit(RateLimiterConfig::new(1.0, 1).max_wait(long)),
+        ),
+        ("bulkhead", total.bulkhead(BulkheadConfig::new(1).queue(1, long))),
+        (
+            "adaptive",
+            total.adaptive(AdaptiveConfig::new(Algorithm::AIMD).queue(1, long)),
+        ),
+    ] {
+        assert_eq!(
+            refused(config),
+            format!("policy: `{setting}.max_wait` is 2s, but it must not be longer than `timeout.total`")
+        );
+        assert!(
+            config.total_timeout(long).validate().is_ok(),
+            "{setting}: it ends together"
+        );
+    }
     assert!(refused(CRITICAL.circuit_breaker(CircuitBreakerConfig::new())).starts_with("circuit breaker"));
 }
 

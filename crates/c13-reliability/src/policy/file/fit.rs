@@ -79,15 +79,11 @@ pub(super) fn check_retries_fit(table: &Table<'_>, config: &PolicyConfig) {
 /// Refuses a wait that ends after the whole call.
 pub(super) fn check_waits(table: &Table<'_>, config: &PolicyConfig) {
     let Some(total) = config.total_timeout else { return };
-    let waits = [
-        ("rate_limit", config.rate_limit.map(|limit| limit.max_wait)),
-        ("bulkhead", config.bulkhead.map(|bulkhead| bulkhead.max_wait)),
-        ("adaptive", config.adaptive.map(|limit| limit.max_wait)),
-    ];
-    for (part, wait) in waits {
-        let Some(wait) = wait.filter(|wait| *wait > total) else {
+    for (setting, wait) in config.waits() {
+        if wait <= total {
             continue;
-        };
+        }
+        let part = setting.trim_end_matches(".max_wait");
         let Some(part) = table.value(part).and_then(|value| value.as_table()) else {
             continue;
         };
@@ -105,15 +101,12 @@ pub(super) fn check_waits(table: &Table<'_>, config: &PolicyConfig) {
 
 /// Refuses a time at which a call counts as slow that no call can reach.
 pub(super) fn check_slow_calls(table: &Table<'_>, config: &PolicyConfig) {
-    let slow = config.circuit_breaker.and_then(|breaker| breaker.slow_calls);
-    let (limit, key) = match (config.attempt_timeout, config.total_timeout) {
-        (Some(attempt), _) => (attempt, "attempt"),
-        (None, Some(total)) => (total, "total"),
-        (None, None) => return,
-    };
-    let Some(slow) = slow.map(|rule| rule.threshold).filter(|slow| *slow >= limit) else {
+    let (Some(slow), Some((limit, key))) = (config.slow_call(), config.cut_off()) else {
         return;
     };
+    if slow < limit {
+        return;
+    }
     let Some(breaker) = table.value("circuit_breaker").and_then(|value| value.as_table()) else {
         return;
     };

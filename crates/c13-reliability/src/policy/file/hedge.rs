@@ -62,14 +62,9 @@ pub(super) fn check_hedge(table: &Table<'_>, config: &PolicyConfig) {
     let Some(hedge) = table.value("hedge").and_then(|value| value.as_table()) else {
         return;
     };
-    if let Some((delay, limit)) = config.hedge_against()
+    if let (Some(delay), Some((limit, key))) = (config.hedge_delay(), config.cut_off())
         && delay >= limit
     {
-        let key = if config.attempt_timeout.is_some() {
-            "attempt"
-        } else {
-            "total"
-        };
         let timeout = table
             .optional_table("timeout")
             .and_then(|timeout| timeout.value_span(key));

@@ -4,6 +4,7 @@ use super::{MS, SECOND, breaker, policy, retry};
 use crate::gate::Outcome;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::{Bulkhead, BulkheadConfig};
+use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
@@ -223,6 +224,42 @@ fn a_place_is_held_until_the_attempt_is_dropped_whether_it_ended_or_was_cut_shor
     assert_eq!((running.get(), policy.bulkhead().unwrap().in_flight()), (0, 0));
 }
 
+/// Asserts when it is dropped that it is still the one probe of a half-open circuit.
+struct Probe(CircuitBreaker);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        assert_eq!(self.0.snapshot().probes_running, 1, "no other may be let in yet");
+    }
+}
+
+#[test]
+fn a_further_attempt_is_a_probe_until_it_is_dropped() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let open_for = breaker(1).open_for(5 * MS).half_open_calls(1);
+    let plain = PolicyConfig::NONE.circuit_breaker(open_for).retry(retry(1, 10 * MS));
+    for config in [plain, plain.hedge(HedgeConfig::new(HedgeDelay::Fixed(SECOND)))] {
+        let policy = policy(config, &clock);
+        let circuit = policy.circuit_breaker().expect("it has one");
+        let attempts = Cell::new(0);
+        let call = policy.call(|| {
+            attempts.set(attempts.get() + 1);
+            let probe = (attempts.get() == 2).then(|| Probe(circuit.clone()));
+            // Its probe lives as long as the future.
+            poll_fn(move |_| {
+                if probe.is_some() {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(Err::<(), _>("down"))
+                }
+            })
+        });
+        assert!(executor.block_on(clock.timeout(20 * MS, call)).is_err());
+        assert_eq!((attempts.get(), circuit.snapshot().probes_running), (2, 0));
+    }
+}
+
 /// Panics when it is dropped.
 struct PanicsAtTheEnd;
 
@@ -294,20 +331,18 @@ fn a_panic_anywhere_in_a_call_gives_back_what_it_holds_and_is_counted_once() {
 
 #[test]
 fn a_call_that_ends_between_two_attempts_was_not_abandoned() {
-    let limit = RateLimiterConfig::new(0.01, 1);
+    let limit = RateLimiterConfig::new(0.4, 1);
     let retry = RetryConfig::new(5, RetryStrategy::FixedDelay(SECOND / 1_000));
     let config = PolicyConfig::NONE.rate_limit_per(RateLimitPer::Attempt).retry(retry);
     let (refusing, waiting) = (
         config.rate_limit(limit),
-        config
-            .rate_limit(limit.max_wait(1_000 * SECOND))
-            .total_timeout(3 * SECOND),
+        config.rate_limit(limit.max_wait(3 * SECOND)).total_timeout(3 * SECOND),
     );
     for (name, config) in [("refused", refusing), ("its time is over", waiting)] {
         let executor = Executor::new();
         let policy = policy(config, &executor.clock());
         for _ in 0..3 {
-            // The first has the token for its attempt, the others have none at all.
+            // Those that wait have the token for an attempt, and the next comes too late for them.
             assert!(
                 executor
                     .block_on(policy.call(|| async { Err::<(), _>("down") }))
