@@ -197,7 +197,7 @@ fn what_is_shown_and_explained_is_there_for_programs_too() {
         object,
         json!({"schema": 1, "settings": [{
             "policy": "search", "path": "retry", "value": false,
-            "origin": "a.toml:5:9", "file": "a.toml", "line": 5, "column": 9,
+            "origin": "a.toml:5:9", "file": "a.toml", "line": 5, "column": 9, "applies": true,
             "overrides": [{"path": "retry.max_retries", "value": 4,
                 "origin": "a.toml:2:21", "file": "a.toml", "line": 2, "column": 21}],
         }]})
@@ -229,6 +229,41 @@ fn what_is_switched_off_is_explained_with_what_it_hides() {
         on.contains(default),
         "what lies under a part that was switched off does not count: {on}"
     );
+}
+
+#[test]
+fn defaults_without_effect_are_explained_with_what_would_switch_them_on() {
+    let text = "[defaults]\nretry.backoff.base = \"1s\"\ncircuit_breaker.open_for = \"9s\"\nhedge = {}\nbulkhead = false\n\
+        [policy.a]\ntimeout.total = \"3s\"\n[policy.b]\nretry.max_retries = 1\n";
+    let folder = Folder::with("idle", "a.toml", text);
+    let base = "retry.backoff.base = \"1s\"\n  from a.toml:2:22\n";
+    let idle = format!("policy.a.{base}  without effect: no layer sets `retry.max_retries`\n");
+    assert_eq!(folder.right("config explain a.retry a.toml"), idle);
+    assert_eq!(folder.right("config explain a.retry.backoff.base a.toml"), idle);
+    assert!(
+        folder
+            .right("config explain b.retry a.toml")
+            .contains(&format!("policy.b.{base}policy.b."))
+    );
+    let rules = "`circuit_breaker.consecutive_failures`, `circuit_breaker.failures`, `circuit_breaker.failure_rate` or \
+        `circuit_breaker.slow_call`\n";
+    let all = folder.right("config explain a a.toml");
+    assert!(
+        all.starts_with("policy.a.timeout.total = \"3s\"\n") && all.contains(&idle) && all.contains(rules),
+        "{all}"
+    );
+    assert!(
+        all.contains("policy.a.bulkhead = false\n  from a.toml:5:12\npolicy.a."),
+        "switched off, and not idle: {all}"
+    );
+    assert!(
+        all.contains("policy.a.hedge = {}\n  from a.toml:4:9\n  without effect: no layer sets `hedge.delay`\n"),
+        "{all}"
+    );
+    let (object, _) = folder.json("config explain a a.toml --json");
+    let settings = object["settings"].as_array().expect("it is a list").iter();
+    let applies: Vec<&Json> = settings.map(|setting| &setting["applies"]).collect();
+    assert_eq!(applies, [true, true, false, false, false]);
 }
 
 /// Files in which rules have windows of their own, parts are on by an empty table, and layers switch things off.

@@ -56,7 +56,7 @@ mod text;
 
 pub use read::read_policy;
 pub use set::{Change, ENVIRONMENT_PREFIX, PolicyFiles, PolicySet};
-pub use setting::{NamedPolicy, Place, Setting, is_in_file, origin_text};
+pub use setting::{NamedPolicy, Place, Setting, is_in_file, origin_text, switches};
 pub use text::{Leaf, leaves, policy_text, profile_document};
 
 /// The JSON schema of a service's file, for editors.

@@ -53,12 +53,11 @@ pub(super) fn read_named_policy(path: &str, layers: &[Layer<'_, '_>]) -> Result<
     document.finish(config)
 }
 
-/// The parts that are there by one of these keys only: without any, `[defaults]` does not switch them on. Of the keys the
-/// last of retry is none, but is refused with what to write instead.
-const SWITCHES: [(&str, &[&str]); 5] = [
+/// The parts that are there by one of these keys only: without any, `[defaults]` does not switch them on.
+pub(super) const SWITCHES: [(&str, &[&str]); 5] = [
     ("rate_limit", &["rate"]),
     ("bulkhead", &["max_concurrent"]),
-    ("retry", &["max_retries", "max_attempts"]),
+    ("retry", &["max_retries"]),
     ("hedge", &["delay"]),
     (
         "circuit_breaker",
@@ -72,8 +71,10 @@ fn idle_parts(table: &Table<'_>) -> Vec<(&'static str, &'static [&'static str])>
         let part = table.all().find(|(key, ..)| key == part);
         part.and_then(|(.., value)| value.as_table()).is_some_and(|part| {
             let switches = |(key, _, value): (&str, _, Value<'_>)| {
+                // Who writes `max_attempts` is told what to write instead.
+                let is_switch = keys.contains(&key) || key == "max_attempts";
                 // The delay of a hedge may be false; a rule of the breaker that is, is none.
-                keys.contains(&key) && (value.as_boolean() != Some(false) || key == "delay")
+                is_switch && (value.as_boolean() != Some(false) || key == "delay")
             };
             !part.all().any(switches)
         })

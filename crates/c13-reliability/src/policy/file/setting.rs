@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::read::SWITCHES;
 use super::set::ENVIRONMENT_PREFIX;
 use super::text::{as_told, follows, leaves_as_said};
 use crate::policy::PolicyConfig;
@@ -14,6 +15,7 @@ pub struct NamedPolicy {
     settings: Vec<Setting>,
     switched_off: Vec<Setting>,
     bare: Vec<Setting>,
+    idle: Vec<Setting>,
 }
 
 impl NamedPolicy {
@@ -40,13 +42,22 @@ impl NamedPolicy {
         let off = off.filter(|path| !is_setting(path) && means_something(path));
         let switched_off = off.map(|path| setting(path, "false".to_owned())).collect();
         let said = merged.as_ref().map_or_else(Vec::new, |table| table.said_of(""));
-        let bare = said.into_iter().filter(|said| said.text == "{}" && is_on(&said.path));
-        let bare = bare.map(|said| setting(said.path, said.text)).collect();
+        let bare = said.iter().filter(|said| said.text == "{}" && is_on(&said.path));
+        let bare = bare.map(|said| setting(said.path.clone(), said.text.clone())).collect();
+        let idle = said.iter().filter(|said| {
+            let part = said.path.split('.').next().unwrap_or_default();
+            let is_off = said.path == part && said.text == "false";
+            !switches(part).is_empty() && !is_on(part) && !is_off
+        });
+        let idle = idle
+            .map(|said| setting(said.path.clone(), as_told(&said.text)))
+            .collect();
         Self {
             config,
             settings,
             switched_off,
             bare,
+            idle,
         }
     }
 
@@ -72,6 +83,12 @@ impl NamedPolicy {
     #[must_use]
     pub fn switched_off(&self) -> &[Setting] {
         &self.switched_off
+    }
+
+    /// What `[defaults]` says of parts that nothing switches on in this policy, and that has no effect for that.
+    #[must_use]
+    pub fn idle(&self) -> &[Setting] {
+        &self.idle
     }
 
     /// What the layers say, without the defaults: the settings that stand somewhere, what is switched off, and the tables
@@ -183,6 +200,14 @@ impl Place {
         let value = as_told(written);
         Self { path, value, span }
     }
+}
+
+/// The keys one of which switches a part of a policy on, such as `max_retries` for `retry`; none for a part that is there
+/// as soon as its table is.
+#[must_use]
+pub fn switches(part: &str) -> &'static [&'static str] {
+    let found = SWITCHES.iter().find(|(switched, _)| *switched == part);
+    found.map_or(&[], |(_, keys)| keys)
 }
 
 /// Where a value stands, in words.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use c13_reliability::policy::document::nearest;
-use c13_reliability::policy::file::{NamedPolicy, PolicySet, SCHEMA, Setting, origin_text};
+use c13_reliability::policy::file::{NamedPolicy, PolicySet, SCHEMA, Setting, origin_text, switches};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -23,12 +23,15 @@ pub(super) fn is_a_path(path: &str) -> Result<(), Failure> {
 
 /// The explanation for people.
 pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
-    let (name, settings) = find(set, path)?;
+    let (name, found) = find(set, path)?;
     let mut text = String::new();
-    for setting in settings {
+    for Found { setting, applies } in found {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "policy.{name}.{} = {}", setting.path, setting.value);
         let _ = writeln!(text, "  from {}", setting.origin());
+        if !applies {
+            let _ = writeln!(text, "  without effect: {}", what_is_missing(&setting.path));
+        }
         for place in setting.below() {
             let what = match place.path == setting.path {
                 true => place.value.clone(),
@@ -38,6 +41,16 @@ pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
         }
     }
     Ok(text)
+}
+
+/// Why a setting of the defaults does not apply.
+fn what_is_missing(path: &str) -> String {
+    let part = path.split('.').next().unwrap_or_default();
+    let keys: Vec<String> = switches(part).iter().map(|key| format!("`{part}.{key}`")).collect();
+    match &keys[..] {
+        [first @ .., last] if !first.is_empty() => format!("no layer sets {} or {last}", first.join(", ")),
+        _ => format!("no layer sets {}", keys.concat()),
+    }
 }
 
 #[derive(Serialize)]
@@ -53,6 +66,7 @@ struct Explanation<'a> {
     value: Json,
     #[serde(flatten)]
     origin: Origin,
+    applies: bool,
     overrides: Vec<Hidden<'a>>,
 }
 
@@ -66,12 +80,13 @@ struct Hidden<'a> {
 
 /// The explanation for programs.
 pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
-    let (policy, settings) = find(set, path)?;
-    let settings = settings.into_iter().map(|setting| Explanation {
+    let (policy, found) = find(set, path)?;
+    let settings = found.into_iter().map(|Found { setting, applies }| Explanation {
         policy,
         path: &setting.path,
         value: json::value(&setting.value),
         origin: Origin::of(setting.span()),
+        applies,
         overrides: setting
             .below()
             .map(|place| Hidden {
@@ -87,8 +102,15 @@ pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
     })
 }
 
-/// The policy that a path names, and its settings there, below it, or switched off in its place.
-fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<&'s Setting>), Failure> {
+/// A setting that was asked for.
+struct Found<'a> {
+    setting: &'a Setting,
+    /// Whether it does, or stands in the defaults of a part that nothing switches on.
+    applies: bool,
+}
+
+/// The policy that a path names, and its settings there, below it, switched off in its place, or without effect.
+fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<Found<'s>>), Failure> {
     let path = path.strip_prefix("policy.").unwrap_or(path);
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some((name, policy)) = set.iter().find(|(other, _)| *other == name) else {
@@ -98,7 +120,13 @@ fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<&'s Setting>
     let settings = policy.settings().iter().filter(|setting| is_below(&setting.path, rest));
     let off = policy.switched_off().iter();
     let off = off.filter(|setting| is_below(&setting.path, rest) || is_below(rest, &setting.path));
-    let found: Vec<&Setting> = settings.chain(off).collect();
+    let applies = settings.chain(off).map(|setting| Found { setting, applies: true });
+    let idle = policy.idle().iter().filter(|setting| is_below(&setting.path, rest));
+    let idle = idle.map(|setting| Found {
+        setting,
+        applies: false,
+    });
+    let found: Vec<Found<'_>> = applies.chain(idle).collect();
     if found.is_empty() && !rest.is_empty() {
         return Err(not_there(name, policy, rest));
     }
