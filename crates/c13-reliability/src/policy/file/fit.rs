@@ -83,18 +83,20 @@ pub(super) fn check_waits(table: &Table<'_>, config: &PolicyConfig) {
         if wait <= total {
             continue;
         }
-        let part = setting.trim_end_matches(".max_wait");
+        let Some((part, key)) = setting.split_once('.') else {
+            continue;
+        };
         let Some(part) = table.value(part).and_then(|value| value.as_table()) else {
             continue;
         };
         let (wait, total) = (duration_text(wait), duration_text(total));
-        let message = format!("`{}` must not be above the total timeout", part.path_of("max_wait"));
+        let message = format!("`{}` must not be above the total timeout", part.path_of(key));
         let error = part
-            .error("max_wait", message)
+            .error(key, message)
             .label(format!("a call may wait for {wait}"))
             .also(table.place_of("timeout.total"), "and has ended by then");
         table.report(error.help(format!(
-            "lower `max_wait` to {total} or less, or raise `timeout.total` to {wait} or more"
+            "lower `{key}` to {total} or less, or raise `timeout.total` to {wait} or more"
         )));
     }
 }
