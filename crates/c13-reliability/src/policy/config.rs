@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, ConfigValue};
 use crate::patterns::adaptive::AdaptiveConfig;
 use crate::patterns::bulkhead::BulkheadConfig;
-use crate::patterns::circuit_breaker::CircuitBreakerConfig;
+use crate::patterns::circuit_breaker::{CircuitBreakerConfig, circuit_config};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::RetryConfig;
@@ -55,7 +55,8 @@ pub struct PolicyConfig {
     /// When to make another attempt beside one that is late. It draws on the budget of retry, where retry has one, and on
     /// its own otherwise.
     pub hedge: Option<HedgeConfig>,
-    /// When to stop calling for a while.
+    /// When to stop calling for a while. Its `half_open_timeout` is the attempt's time limit where that is longer than the
+    /// default, and must not be set below it.
     pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// The time limit of one attempt.
     pub attempt_timeout: Option<Duration>,
@@ -144,7 +145,8 @@ impl PolicyConfig {
     ///
     /// The first rule that is broken: a part's own; a time limit of zero; an attempt's limit above the total; attempts
     /// that, with the longest pauses between them, do not fit the total; a hedge that comes after the attempt's end;
-    /// a call that is slow only once it was cut off; a wait above the total; an adaptive limit beside a bulkhead.
+    /// a call that is slow only once it was cut off; a probe that is overdue before an attempt's end; a wait above the
+    /// total; an adaptive limit beside a bulkhead.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Some(limit) = self.total_timeout
             && limit.is_zero()
@@ -208,6 +210,13 @@ impl PolicyConfig {
                 return Err(refused("circuit_breaker.slow_call", slow, rule));
             }
         }
+        if let (Some(breaker), Some(attempt)) = (&self.circuit_breaker, self.attempt_timeout) {
+            let set = breaker.half_open_timeout;
+            if set.as_nanos() < attempt.as_nanos() && set.as_nanos() != circuit_config::HALF_OPEN_TIMEOUT.as_nanos() {
+                let rule = "must not be shorter than `timeout.attempt`, which a probe may take";
+                return Err(refused("circuit_breaker.half_open_timeout", set, rule));
+            }
+        }
         if let Some(total) = self.total_timeout {
             let (waits, mut part) = (self.waits(), 0);
             while part < waits.len() {
@@ -235,6 +244,20 @@ impl PolicyConfig {
             return Err(refused("timeout.total", total, rule));
         }
         Ok(())
+    }
+
+    /// The breaker's settings as they apply here: a probe may take as long as an attempt, so a half-open circuit waits at
+    /// least as long where nobody has set how long it does.
+    pub(super) const fn breaker(&self) -> Option<CircuitBreakerConfig> {
+        let Some(mut breaker) = self.circuit_breaker else {
+            return None;
+        };
+        if let Some(attempt) = self.attempt_timeout
+            && breaker.half_open_timeout.as_nanos() < attempt.as_nanos()
+        {
+            breaker.half_open_timeout = attempt;
+        }
+        Some(breaker)
     }
 
     /// When the dependency's call is cut off, and by which timeout.

@@ -7,7 +7,7 @@ use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
 use crate::patterns::bulkhead::{self, Bulkhead};
-use crate::patterns::circuit_breaker::{self, CircuitBreaker, CircuitBreakerConfig};
+use crate::patterns::circuit_breaker::{self, CircuitBreaker};
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::RetryExecutor;
@@ -160,10 +160,10 @@ impl Parts {
                 Some(AdaptiveLimit::with_random(settings, clock.clone(), random)?)
             }
         };
-        let circuit_breaker = match (breaker_settings(&config), &self.circuit_breaker) {
+        let circuit_breaker = match (config.breaker(), &self.circuit_breaker) {
             (None, _) => None,
             (Some(settings), Some(breaker)) => {
-                if breaker_settings(&self.config) != Some(settings) {
+                if self.config.breaker() != Some(settings) {
                     breaker.change(settings)?;
                 }
                 Some(breaker.clone())
@@ -343,13 +343,4 @@ impl Length {
     pub(super) fn after(self, now: Tick) -> Tick {
         Tick::from_nanos(now.as_nanos().saturating_add(self.0))
     }
-}
-
-/// The breaker's settings: a probe may take as long as an attempt, and is not overdue before.
-fn breaker_settings(config: &PolicyConfig) -> Option<CircuitBreakerConfig> {
-    let mut breaker = config.circuit_breaker?;
-    if let Some(attempt) = config.attempt_timeout {
-        breaker.half_open_timeout = breaker.half_open_timeout.max(attempt);
-    }
-    Some(breaker)
 }

@@ -430,6 +430,17 @@ fn settings_that_contradict_each_other_are_refused() {
         refused(slow.attempt_timeout(SECOND)),
         "policy: `circuit_breaker.slow_call` is 1s, but it must be shorter than the time limit that cuts the call off"
     );
+    let probes = |time| {
+        PolicyConfig::NONE
+            .circuit_breaker(breaker(1).half_open_timeout(time))
+            .attempt_timeout(9 * SECOND)
+    };
+    assert_eq!(
+        refused(probes(8 * SECOND)),
+        "policy: `circuit_breaker.half_open_timeout` is 8s, but it must not be shorter than `timeout.attempt`, which a \
+         probe may take"
+    );
+    assert!(probes(9 * SECOND).validate().is_ok());
     let total = PolicyConfig::NONE.total_timeout(SECOND);
     let long = 2 * SECOND;
     for (setting, config) in [

@@ -37,6 +37,11 @@ pub struct Diagnostic {
     /// Whether the error is that something is not there; such errors are withheld from a text with broken syntax,
     /// where it may be there after all.
     pub(in crate::policy) absence: bool,
+    /// Whether it is about one value, or a key of the outermost table, and nothing else, so that it holds wherever that
+    /// stands.
+    pub(in crate::policy) of_value: bool,
+    /// Whether it is about a key that is not known where it stands.
+    pub(in crate::policy) unknown_key: bool,
     /// The paths of keys of which one would mend it.
     pub(super) lacks: Vec<String>,
     /// The path of the key that an unknown one was probably meant to be.
@@ -66,6 +71,8 @@ impl Diagnostic {
             secondary: Vec::new(),
             help: Vec::new(),
             absence: false,
+            of_value: false,
+            unknown_key: false,
             lacks: Vec::new(),
             meant: None,
         }
@@ -111,6 +118,18 @@ impl Diagnostic {
     /// may be there after all.
     pub fn absence(mut self) -> Self {
         self.absence = true;
+        self
+    }
+
+    /// Marks the error as one of a single value or name: it holds even where another layer hides that.
+    pub(in crate::policy) fn of_value(mut self) -> Self {
+        self.of_value = true;
+        self
+    }
+
+    /// Marks the error as one of a key that is not known where it stands.
+    pub(super) fn unknown_key(mut self) -> Self {
+        self.unknown_key = true;
         self
     }
 

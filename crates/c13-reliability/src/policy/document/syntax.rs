@@ -40,6 +40,15 @@ impl Damage {
         self.swallows(at) || self.lines.binary_search(&self.source.line_start(at)).is_ok()
     }
 
+    /// Whether the header of a table is broken above a byte, so that what follows seems to stand in no table.
+    pub(super) fn is_below_broken_header(&self, at: usize) -> bool {
+        let above = self.lines.iter().take_while(|line| **line < at);
+        let text = self.source.text();
+        above
+            .into_iter()
+            .any(|line| text[*line..].trim_start().starts_with('['))
+    }
+
     /// Whether a byte lies where not even the structure is known.
     pub(super) fn swallows(&self, at: usize) -> bool {
         at >= self.beyond

@@ -88,6 +88,11 @@ impl Document {
         self.damage.is_some()
     }
 
+    /// Whether the header of a table is broken above a place, so that what stands there may belong into that table.
+    pub(in crate::policy) fn is_below_broken_header(&self, place: &Span) -> bool {
+        self.damage.is_below_broken_header(place.range().start)
+    }
+
     /// Gives the value that was read, or everything that is wrong: what was noted, and every key that nobody asked for.
     ///
     /// # Errors
@@ -124,10 +129,18 @@ impl Document {
             let known = asked.contains(&entry.key.as_str());
             if known || fields.rest.get() == Rest::Named {
                 self.report_unknown_below(&entry.node, &here);
-            } else if !self.damage.touches(entry.key_span.range().start) && entry.node.content.shape().is_some() {
-                self.report(unknown(entry, &here, path, &asked, table));
+            } else if !self.may_be_displaced(entry, path) && entry.node.content.shape().is_some() {
+                let error = unknown(entry, &here, path, &asked, table);
+                let is_outermost = std::ptr::eq(fields, &self.root);
+                self.report(if is_outermost { error.of_value() } else { error });
             }
         }
+    }
+
+    /// Whether a key may belong somewhere else, because the syntax is broken on its line or in a header above it.
+    fn may_be_displaced(&self, entry: &Entry, table: &str) -> bool {
+        let is_displaced = table.is_empty() && self.is_below_broken_header(&entry.key_span);
+        is_displaced || self.damage.touches(entry.key_span.range().start)
     }
 
     fn report_unknown_below(&self, node: &Node, path: &str) {
@@ -141,7 +154,7 @@ impl Document {
 
 /// The error of an unknown key: its path, that of the table that it was written in, and that of the table which is read.
 fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str], read: &str) -> Diagnostic {
-    let error = Diagnostic::new(entry.key_span.clone(), format!("unknown key `{path}`"));
+    let error = Diagnostic::new(entry.key_span.clone(), format!("unknown key `{path}`")).unknown_key();
     let error = if table.is_empty() {
         error
     } else {
@@ -405,7 +418,7 @@ impl<'d> Table<'d> {
     /// that is not there breaks no rule.
     pub fn must(&self, key: &'static str, holds: bool, rule: &str) {
         if let Some(value) = self.value(key).filter(|_| !holds) {
-            self.document.report(value.error(format!("`{}` {rule}", value.path())));
+            value.refuse(value.error(format!("`{}` {rule}", value.path())));
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Diagnostic, Document, FromValue, Refusal, Span, Table,
-    node::{Content, Node},
+    node::{Content, Node, Rest},
     suggest::nearest,
 };
 
@@ -130,7 +130,7 @@ impl<'d> Value<'d> {
                     .and_then(|range| self.part(range))
                     .unwrap_or_else(|| self.span().clone());
                 let error = Diagnostic::new(span, format!("`{}` {}", self.path, refusal.rule)).label(refusal.label);
-                self.document.report(match refusal.help {
+                self.refuse(match refusal.help {
                     Some(help) => error.help(help),
                     None => error,
                 });
@@ -150,7 +150,7 @@ impl<'d> Value<'d> {
         }
         let list = or_list(names.iter().map(|(name, _)| format!("\"{name}\"")));
         let error = Diagnostic::new(self.span().clone(), format!("`{}` must be {list}", self.path));
-        self.document.report(match text {
+        self.refuse(match text {
             None => error.label(format!("this is {}", shape.name())),
             Some(text) => match nearest(text, names.iter().map(|(name, _)| *name)) {
                 Some(name) => error.help(format!("did you mean \"{name}\"?")),
@@ -168,7 +168,7 @@ impl<'d> Value<'d> {
             && let Some(shape) = self.shape()
         {
             let error = Diagnostic::new(self.span().clone(), format!("`{}` must be a table", self.path));
-            self.document.report(error.label(format!("this is {}", shape.name())));
+            self.refuse(error.label(format!("this is {}", shape.name())));
         }
         table
     }
@@ -190,7 +190,7 @@ impl<'d> Value<'d> {
         }
         if let Some(shape) = self.shape() {
             let error = Diagnostic::new(self.span().clone(), format!("`{}` must be a list", self.path));
-            self.document.report(error.label(format!("this is {}", shape.name())));
+            self.refuse(error.label(format!("this is {}", shape.name())));
         }
         None
     }
@@ -212,6 +212,20 @@ impl<'d> Value<'d> {
     /// An error about this value, to be completed and [reported](Document::report).
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(self.span().clone(), message)
+    }
+
+    /// Notes an error about this value. What stands in it is not looked at any more: nobody can tell what belongs there.
+    pub(in crate::policy) fn refuse(&self, error: Diagnostic) {
+        let nodes = match &self.node.content {
+            Content::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(self.node),
+        };
+        for node in nodes {
+            if let Content::Table(fields) = &node.content {
+                fields.rest.set(Rest::Ignored);
+            }
+        }
+        self.document.report(error.of_value());
     }
 
     /// The place in the source of a part of this text, if the text stands there letter by letter.

@@ -233,6 +233,12 @@ impl<'d> Tables<'d> {
         &self.defaults
     }
 
+    /// All tables that somebody wrote, whatever becomes of them.
+    pub(super) fn written(&self) -> impl Iterator<Item = &Table<'d>> {
+        let own = self.policies.iter().flat_map(|policy| &policy.tables);
+        self.defaults.iter().chain(own)
+    }
+
     /// Where a policy is to be seen in what somebody wrote: what it extends, or its header.
     pub(super) fn place_of(&self, name: &str) -> Option<(Span, String)> {
         let policy = &self.policies[*self.index.get(name)?];
@@ -366,7 +372,8 @@ fn is_empty(file: &Document) -> bool {
 fn explain_unknown_roots(root: &Table<'_>, errors: &mut Vec<Diagnostic>) {
     let is_set = root.document().source().name() == SET;
     for (key, place, value) in root.all() {
-        if ROOTS.contains(&key) || nearest(key, ROOTS).is_some() {
+        let is_displaced = root.document().is_below_broken_header(place);
+        if ROOTS.contains(&key) || nearest(key, ROOTS).is_some() || is_displaced {
             continue;
         }
         let inner = value.as_table();

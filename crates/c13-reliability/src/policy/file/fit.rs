@@ -122,3 +122,27 @@ pub(super) fn check_slow_calls(table: &Table<'_>, config: &PolicyConfig) {
         "lower `slow_call` below {limit}, or raise `timeout.{key}` above {slow}"
     )));
 }
+
+/// Refuses a probe that is overdue while its attempt still has time.
+pub(super) fn check_probes(table: &Table<'_>, config: &PolicyConfig) {
+    let probe = config.circuit_breaker.map(|breaker| breaker.half_open_timeout);
+    let (Some(probe), Some(attempt)) = (probe, config.attempt_timeout) else {
+        return;
+    };
+    let breaker = table.value("circuit_breaker").and_then(|value| value.as_table());
+    let Some(breaker) = breaker.filter(|breaker| probe < attempt && breaker.contains("half_open_timeout")) else {
+        return;
+    };
+    let (probe, attempt) = (duration_text(probe), duration_text(attempt));
+    let path = breaker.path_of("half_open_timeout");
+    let error = breaker
+        .error(
+            "half_open_timeout",
+            format!("`{path}` must not be below the attempt timeout"),
+        )
+        .label(format!("a probe is given up after {probe}"))
+        .also(table.place_of("timeout.attempt"), "and may take this long");
+    table.report(error.help(format!(
+        "raise `half_open_timeout` to {attempt} or more, or leave it out: it is {attempt} then"
+    )));
+}

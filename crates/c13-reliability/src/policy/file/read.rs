@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::adaptive::{check_one_bound, read_adaptive};
 use super::breaker::read_circuit_breaker;
 use super::chain::{Layer, PARTS};
-use super::fit::{check_retries_fit, check_slow_calls, check_waits};
+use super::fit::{check_probes, check_retries_fit, check_slow_calls, check_waits};
 use super::hedge::{check_hedge, read_hedge};
 use super::retry::read_retry;
 use super::text::one_second;
@@ -103,7 +103,25 @@ pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic>
     let errors = document.finish(config.or(Some(PolicyConfig::NONE)));
     let errors = errors.err();
     let errors = errors.iter().flat_map(Diagnostics::iter);
-    errors.filter(|error| !error.absence).cloned().collect()
+    // What is wrong beside a value that is not there need not be, beside the one that a policy has.
+    errors
+        .filter(|error| error.of_value || error.unknown_key)
+        .cloned()
+        .collect()
+}
+
+/// What is wrong with single values of one layer, and with the names of its parts: that holds whatever other layers say,
+/// even where they hide it.
+pub(super) fn faults_of_values(layer: &Table<'_>) -> Vec<Diagnostic> {
+    let Some(document) = Document::layered("", std::slice::from_ref(layer)) else {
+        return Vec::new();
+    };
+    document.root().known(&PARTS);
+    document.root().known(&["extends"]);
+    let config = read(&document.root());
+    let errors = document.finish(config.or(Some(PolicyConfig::NONE))).err();
+    let errors = errors.iter().flat_map(Diagnostics::iter);
+    errors.filter(|error| error.of_value).cloned().collect()
 }
 
 fn read(table: &Table<'_>) -> Option<PolicyConfig> {
@@ -130,6 +148,7 @@ fn read(table: &Table<'_>) -> Option<PolicyConfig> {
     config.circuit_breaker = circuit_breaker?;
     check_waits(table, &config);
     check_slow_calls(table, &config);
+    check_probes(table, &config);
     // What the parts and the checks above have not found.
     if !table.document().has_errors()
         && let Err(error) = config.validate()
@@ -156,7 +175,7 @@ pub(super) fn read_part<T>(
     }
     if let Some(shape) = value.shape() {
         let error = value.error(format!("`{}` must be a table, or false to switch it off", value.path()));
-        table.report(error.label(format!("this is {}", shape.name())));
+        value.refuse(error.label(format!("this is {}", shape.name())));
     }
     None
 }

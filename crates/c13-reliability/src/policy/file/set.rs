@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::chain::{self, Layer, Tables};
 use super::faults::Faults;
 use super::overlay::{set_document, variable_document};
-use super::read::{faults_of_idle_defaults, read_named_policy};
+use super::read::{faults_of_idle_defaults, faults_of_values, read_named_policy};
 use super::setting::{NamedPolicy, Setting};
 use super::text::policy_text;
 use crate::policy::PolicyConfig;
-use crate::policy::document::{Diagnostics, Document, Source, Table};
+use crate::policy::document::{Diagnostic, Diagnostics, Document, Source, Span, Table};
 
 /// What policies are read from, lowest layer first: code, then files in their order, then the environment, then the
 /// command line.
@@ -141,6 +141,13 @@ impl PolicyFiles {
             }
             errors.extend(faults.told(&tables));
             errors.extend(faults_of_idle_defaults(tables.defaults()));
+            let hidden: Vec<Diagnostic> = tables.written().flat_map(faults_of_values).collect();
+            let told = |error: &Diagnostic, place: &Span| error.places().any(|told| told == place);
+            for error in hidden {
+                if !errors.iter().any(|other| told(other, &error.primary.span)) {
+                    errors.push(error);
+                }
+            }
         }
         if documents.iter().any(Document::is_damaged) {
             errors.retain(|error| !error.absence);

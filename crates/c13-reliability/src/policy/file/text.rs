@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::budget::RetryBudgetConfig;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
-use crate::patterns::circuit_breaker::{Abandoned, CircuitBreakerConfig, Window};
+use crate::patterns::circuit_breaker::{Abandoned, CircuitBreakerConfig, Window, circuit_config};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use crate::policy::document::{Document, Rate, Ratio, Source, duration_text, parse_duration};
@@ -65,7 +65,7 @@ pub(super) fn leaves_as_said(config: &PolicyConfig, said: &dyn Fn(&str) -> bool)
         let shared = config.retry.is_some_and(|retry| retry.budget.is_some());
         hedge_leaves(&mut list, hedge, shared);
     }
-    if let Some(breaker) = &config.circuit_breaker {
+    if let Some(breaker) = &config.breaker() {
         breaker_leaves(&mut list, breaker, said);
     }
     list.0
@@ -73,8 +73,9 @@ pub(super) fn leaves_as_said(config: &PolicyConfig, said: &dyn Fn(&str) -> bool)
 
 /// A policy's settings as a TOML text of its own, which [reads back](super::read_policy) as the same settings.
 ///
-/// It says nothing of a burst of one second's rate and of a least number of calls that is the window's: where this text
-/// is laid under another that sets the rate or the window, these follow.
+/// It says nothing of a burst of one second's rate, of a least number of calls that is the window's, and of a half-open
+/// time that is the attempt's: where this text is laid under another that sets the rate, the window or the attempt's
+/// timeout, these follow.
 #[must_use]
 pub fn policy_text(config: &PolicyConfig) -> String {
     let said = leaves(config).into_iter().filter(|leaf| !follows(config, &leaf.path));
@@ -91,6 +92,9 @@ pub(super) fn follows(config: &PolicyConfig, path: &str) -> bool {
         "rate_limit.burst" => config
             .rate_limit
             .is_some_and(|limit| limit.burst == one_second(limit.rate)),
+        "circuit_breaker.half_open_timeout" => config
+            .circuit_breaker
+            .is_some_and(|breaker| breaker.half_open_timeout == circuit_config::HALF_OPEN_TIMEOUT),
         "circuit_breaker.min_calls" => config.circuit_breaker.is_some_and(|breaker| {
             let rate = breaker.failure_rate.map(|rule| (rule.window, rule.min_calls));
             let slow = breaker.slow_calls.map(|rule| (rule.window, rule.min_calls));

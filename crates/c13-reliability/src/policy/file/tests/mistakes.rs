@@ -443,6 +443,143 @@ fn examples_are_such_as_one_would_write() {
     );
 }
 
+/// The first line of each error, and where it is.
+fn told(text: &str, sets: &[&str]) -> Vec<String> {
+    let said = overlaid(text, &[], sets);
+    let lines = said
+        .lines()
+        .filter(|line| line.starts_with("error: ") || line.starts_with(" --> "));
+    lines
+        .map(|line| {
+            line.trim_start_matches("error: ")
+                .trim_start_matches(" --> ")
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_value_that_is_wrong_is_told_even_where_another_layer_hides_it() {
+    for (text, sets, wanted) in [
+        (
+            "[defaults]\ntimeout = true\n[policy.a]\ntimeout.total = \"5s\"\n",
+            &[][..],
+            [
+                "`defaults.timeout` must be a table, or false to switch it off",
+                "service.toml:2:11",
+            ],
+        ),
+        (
+            "[defaults]\nretry.max_retries = -5\n[policy.a]\nretry.max_retries = 1\n",
+            &[],
+            [
+                "`defaults.retry.max_retries` must be a whole number from 0 to 4294967295",
+                "service.toml:2:21",
+            ],
+        ),
+        (
+            "[policy.a]\ntimeout.total = 5\n",
+            &["policy.a.timeout.total=5s"],
+            [
+                "`policy.a.timeout.total` must be a duration in quotes",
+                "service.toml:2:17",
+            ],
+        ),
+        (
+            "[policy.a]\nretry.max_retries = \"1\"\n",
+            &["policy.a.retry=false"],
+            [
+                "`policy.a.retry.max_retries` must be a whole number from 0 to 4294967295",
+                "service.toml:2:21",
+            ],
+        ),
+        (
+            "[policy.a]\ntimeout.total = \"5s\"\n",
+            &["defaults.timeout=true"],
+            [
+                "`defaults.timeout` must be a table, or false to switch it off",
+                "--set:1:20",
+            ],
+        ),
+    ] {
+        assert_eq!(told(text, sets), wanted, "{text}{sets:?}");
+    }
+    // What is wrong only beside something else is not, where that is hidden.
+    let text = "[defaults]\nretry.backoff.max = \"50ms\"\nadaptive.alpha = 2\ncircuit_breaker.failure_share = 0.5\n\
+        [policy.a]\nretry = { max_retries = 1, backoff.base = \"10ms\" }\nadaptive.strategy = \"vegas\"\n\
+        circuit_breaker = { failures = 5, window = \"10s\" }\n";
+    assert_eq!(told(text, &[]), [""; 0]);
+}
+
+#[test]
+fn a_policy_that_extends_nothing_hides_no_other_mistake() {
+    let text = "[policy.a]\nextends = \"critcal\"\ntiemout.total = 3\nretry.max_retries = \"x\"\n\
+        [policy.b]\nextends = \"a\"\nhegde.delay = false\n[defaults]\nbulkhead.max_concurrent = true\n";
+    let told = told(text, &[]);
+    let places: Vec<&str> = told.iter().skip(1).step_by(2).map(String::as_str).collect();
+    assert_eq!(
+        places,
+        [
+            "service.toml:2:11",
+            "service.toml:3:1",
+            "service.toml:4:21",
+            "service.toml:7:1",
+            "service.toml:9:27"
+        ],
+        "{told:?}"
+    );
+    let nobody = "[defaults]\nbulkhead.max_concurrent = true\n";
+    assert_eq!(told_places(nobody), ["service.toml:1:1", "service.toml:2:27"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_shape_is_one_mistake() {
+    for (text, place) in [
+        ("[policy.a]\ntimeout.total.seconds = 5\n", "service.toml:2:9"),
+        ("[[policy.a]]\ntimeout.total = \"5s\"\n", "service.toml:1:1"),
+        ("[policy.c\ntimeout.total = \"5s\"\n", "service.toml:1:10"),
+    ] {
+        assert_eq!(told_places(text), [place], "{text}");
+    }
+}
+
+fn told_places(text: &str) -> Vec<String> {
+    told(text, &[]).into_iter().skip(1).step_by(2).collect()
+}
+
+#[test]
+fn a_probe_may_take_as_long_as_an_attempt() {
+    let text = "[policy.a]\nextends = \"critical\"\ncircuit_breaker.half_open_timeout = \"5s\"\n";
+    assert_text(
+        &overlaid(text, &[], &["policy.a.timeout.attempt=6s"]),
+        r#"
+        error: `policy.a.circuit_breaker.half_open_timeout` must not be below the attempt timeout
+         --> service.toml:3:37
+          |
+        3 | circuit_breaker.half_open_timeout = "5s"
+          |                                     ^^^^ a probe is given up after 5s
+         ::: --set:1:28
+          |
+        1 | policy.a.timeout.attempt = "6s"
+          |                            ---- and may take this long
+          |
+          = help: raise `half_open_timeout` to 6s or more, or leave it out: it is 6s then
+    "#,
+    );
+    assert_eq!(overlaid(text, &[], &["policy.a.timeout.attempt=5s"]), "all right");
+    let set = PolicyFiles::new().file(Source::new("service.toml", PAYMENTS)).read();
+    let set = set.unwrap_or_else(|errors| panic!("{errors}"));
+    let probe = set
+        .policy("payments")
+        .and_then(|policy| policy.setting("circuit_breaker.half_open_timeout"));
+    let probe = probe.expect("the profile has a breaker");
+    assert_eq!(
+        (probe.value.as_str(), probe.origin().as_str()),
+        ("\"7s\"", "default"),
+        "what applies is told"
+    );
+}
+
 #[test]
 fn waits_and_slow_calls_end_before_the_call_does() {
     let text = "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"3s\" }\n\
