@@ -2,10 +2,14 @@
 //!
 //! Rust is run by the library's documentation tests, which include the same files. TOML and commands are run here.
 
+#[path = "common/pattern.rs"]
+mod pattern;
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/toml_files.rs"]
 mod toml_files;
 
-use serde_json::Value as Json;
+use schema::errors;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -169,174 +173,11 @@ fn every_policy_file_of_the_tree_is_right_and_as_the_schema_says() {
     assert!(seen >= 2, "the starter and the example's service are there");
 }
 
-#[test]
-fn the_schema_refuses_what_the_reader_refuses() {
-    for wrong in [
-        "[policy.a]\ntimeout.total = 5\n",
-        "[policy.a]\ntimeout.totl = \"5s\"\n",
-        "[policy.a]\nretry.max_retries = -1\n",
-        "[policy.a]\nrate_limit = { rate = 5 }\n",
-        "[policy.a]\nrate_limit = { rate = \"5/s\", per = \"attempts\" }\n",
-        "[policy.a]\nhedge.delay = { min_calls = 5 }\n",
-        "[policy.a]\ntimeout.total = \"50%\"\n",
-        "[policy.a]\ntimeout.total = \"10/s\"\n",
-        "[policy.a]\ntimeout.total = \"5\"\n",
-        "[policy.a]\ntimeout.total = \"5s \"\n",
-        "[policy.a]\ntimeout.total = true\n",
-        "[policy.critical]\n",
-        "[defaults]\nextends = \"critical\"\n",
-        "[policy.A]\n",
-        "[polcy.a]\n",
-    ] {
-        assert!(errors(wrong).is_some(), "{wrong}");
-        let source = c13_reliability::policy::document::Source::new("f.toml", wrong);
-        let read = c13_reliability::policy::file::PolicyFiles::new().file(source).read();
-        assert!(read.is_err(), "{wrong}");
-    }
-    for right in [
-        "[policy.a]\ntimeout = { total = \"2m 30.5s\", attempt = false }\n",
-        "[policy.a]\ntimeout = { total = \"1h30m\", attempt = \"5µs\" }\n",
-    ] {
-        assert_eq!(errors(right), None, "{right}");
-    }
-}
-
 /// Checks a policy file with the schema that is shipped.
 #[track_caller]
 fn conforms(name: &str, text: &str) {
     if let Some(error) = errors(text) {
         panic!("{name}: {error}");
-    }
-}
-
-fn errors(text: &str) -> Option<String> {
-    let schema: Json = serde_json::from_str(c13_reliability::policy::file::SCHEMA).expect("the schema is JSON");
-    let value: toml::Table = text.parse().expect("it is TOML");
-    let value = serde_json::to_value(value).expect("policy files hold nothing that JSON does not");
-    mismatch(&schema, &schema, &value, "the file").err()
-}
-
-/// What of the value the schema does not allow. It knows the words that our schema uses, and refuses others.
-fn mismatch(root: &Json, schema: &Json, value: &Json, at: &str) -> Result<(), String> {
-    let words = schema.as_object().expect("a schema is an object");
-    for (word, rule) in words {
-        let holds = match word.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "properties" => true,
-            "$ref" => {
-                let name = rule.as_str().and_then(|path| path.strip_prefix("#/$defs/"));
-                let target = &root["$defs"][name.expect("references point into the definitions")];
-                assert!(target.is_object(), "there is no {rule}");
-                mismatch(root, target, value, at)?;
-                true
-            }
-            "anyOf" => rule
-                .as_array()
-                .is_some_and(|kinds| kinds.iter().any(|kind| mismatch(root, kind, value, at).is_ok())),
-            "type" => match rule {
-                Json::Array(types) => types.iter().any(|name| is_of(name, value)),
-                name => is_of(name, value),
-            },
-            "not" => mismatch(root, rule, value, at).is_err(),
-            "enum" => rule.as_array().is_some_and(|values| values.contains(value)),
-            "const" => rule == value,
-            "minimum" => value
-                .as_f64()
-                .is_none_or(|number| number >= rule.as_f64().unwrap_or(f64::MAX)),
-            "maximum" => value
-                .as_f64()
-                .is_none_or(|number| number <= rule.as_f64().unwrap_or(f64::MIN)),
-            "minItems" => value
-                .as_array()
-                .is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap_or(u64::MAX)),
-            "maxItems" => value
-                .as_array()
-                .is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap_or(0)),
-            "pattern" => value
-                .as_str()
-                .is_none_or(|text| fits(rule.as_str().unwrap_or_default(), text)),
-            "required" => {
-                let keys = rule.as_array().into_iter().flatten().filter_map(Json::as_str);
-                keys.into_iter()
-                    .all(|key| value.as_object().is_none_or(|object| object.contains_key(key)))
-            }
-            "items" => {
-                for item in value.as_array().into_iter().flatten() {
-                    mismatch(root, rule, item, at)?;
-                }
-                true
-            }
-            "propertyNames" => {
-                for key in value.as_object().into_iter().flat_map(|object| object.keys()) {
-                    mismatch(root, rule, &Json::String(key.clone()), at)?;
-                }
-                true
-            }
-            "additionalProperties" => {
-                for (key, value) in value.as_object().into_iter().flatten() {
-                    let at = format!("{at}.{key}");
-                    match (schema["properties"].get(key), rule) {
-                        (Some(schema), _) => mismatch(root, schema, value, &at)?,
-                        (None, Json::Bool(false)) => return Err(format!("{at} is unknown")),
-                        (None, schema) => mismatch(root, schema, value, &at)?,
-                    }
-                }
-                true
-            }
-            other => panic!("the schema says {other:?}, which this check does not know"),
-        };
-        if !holds {
-            return Err(format!("{at} is {value}, but {word:?} is {rule}"));
-        }
-    }
-    Ok(())
-}
-
-fn is_of(name: &Json, value: &Json) -> bool {
-    match name.as_str() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("boolean") => value.is_boolean(),
-        Some("number") => value.is_number(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        _ => panic!("the schema has a type {name}, which this check does not know"),
-    }
-}
-
-const DURATION: &str = "^[0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|[µμ]s|ns)( ?[0-9]+(\\.[0-9]+)?(d|h|m|s|ms|us|[µμ]s|ns))*$";
-
-/// What follows a number and a unit of time, if the text begins with the two.
-fn part_of_duration(text: &str) -> Option<&str> {
-    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let whole = Some(digits(text)).filter(|count| *count > 0)?;
-    let rest = &text[whole..];
-    let rest = match rest.strip_prefix('.') {
-        Some(fraction) => &fraction[Some(digits(fraction)).filter(|count| *count > 0)?..],
-        None => rest,
-    };
-    let units = ["ms", "us", "µs", "μs", "ns", "d", "h", "m", "s"];
-    units.iter().find_map(|unit| rest.strip_prefix(unit))
-}
-
-/// The patterns of our schema.
-fn fits(pattern: &str, text: &str) -> bool {
-    let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    match pattern {
-        DURATION => {
-            let mut rest = text;
-            let mut parts = 0;
-            while let Some(after) = part_of_duration(rest) {
-                parts += 1;
-                rest = after;
-                let next = rest.strip_prefix(' ').filter(|next| part_of_duration(next).is_some());
-                rest = next.unwrap_or(rest);
-            }
-            parts > 0 && rest.is_empty()
-        }
-        "%$" => text.ends_with('%'),
-        "/[smhd]$" => ["/s", "/m", "/h", "/d"].iter().any(|unit| text.ends_with(unit)),
-        "^[a-z0-9_-]{1,64}$" => (1..=64).contains(&text.len()) && text.chars().all(of_names),
-        _ => panic!("the schema has the pattern {pattern:?}, which this check does not know"),
     }
 }
 
