@@ -12,13 +12,33 @@ pub(super) const SET: &str = "--set";
 /// What a setting's path begins with.
 pub(super) const ROOTS: [&str; 2] = ["policy", "defaults"];
 
-/// The variable's setting; `None` if the variable is none of ours. `names` are the policies that it may be about.
-pub(super) fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Document> {
+/// The settings of the variables that are ours. `names` are the policies that they may be about.
+pub(super) fn variable_documents(variables: &[(String, String)], names: &[String]) -> Vec<Document> {
+    let documents = variables.iter().enumerate().filter_map(|(at, (name, value))| {
+        let same = |other: &&(String, String)| other.0 != *name && other.0.eq_ignore_ascii_case(name);
+        match variables[..at].iter().find(same) {
+            Some((other, _)) if name.starts_with(ENVIRONMENT_PREFIX) => twice(name, value, other, names),
+            _ => variable_document(name, value, names),
+        }
+    });
+    documents.collect()
+}
+
+/// The variable's setting; `None` if the variable is none of ours.
+fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Document> {
+    if let Some(meant) = nearly_ours(name) {
+        let keys = keys_of(&meant, names);
+        let text = assignment(&keys, value);
+        let help = format!("did you mean `{meant}`?");
+        let place = 0..text.find(" = ").unwrap_or(0);
+        let message = format!("`{name}` is not the name of a setting");
+        return Some(refused(name, text, place, &message, "", &help));
+    }
     let path = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
-    let mut keys: Vec<String> = path.split("__").map(str::to_owned).collect();
-    let root = keys[0].clone();
+    let root = path.split("__").next().unwrap_or_default().to_owned();
+    let keys = keys_of(name, names);
     if !ROOTS.contains(&root.as_str()) {
-        let near = nearest(&root, ROOTS)?.to_ascii_uppercase();
+        let near = nearest_root(&root)?.to_ascii_uppercase();
         let rest = &name[ENVIRONMENT_PREFIX.len() + root.len()..];
         let help = format!("did you mean `{ENVIRONMENT_PREFIX}{near}{rest}`?");
         let message = format!("unknown key `{root}`");
@@ -31,30 +51,95 @@ pub(super) fn variable_document(name: &str, value: &str, names: &[String]) -> Op
             &help,
         ));
     }
+    if let (true, Some(key)) = (root == "policy", keys.get(1))
+        && let [first, second, ..] = meant(key, names)[..]
+    {
+        let message = format!("`{key}` may be the policy `{first}` or the policy `{second}`");
+        let help = "a policy's dashes are underscores in a variable's name: rename one of the two, or write the \
+                    setting into a file or after --set";
+        let start = root.len() + 1;
+        let place = start..start + key.len();
+        return Some(refused(name, assignment(&keys, value), place, &message, "", help));
+    }
     if value.trim().is_empty() {
         let text = assignment(&keys, "");
         let end = text.len();
         let help = "unset it, or give it a value";
         return Some(refused(name, text, end - 2..end, "the variable is empty", "", help));
     }
-    if root == "policy"
-        && let Some(key) = keys.get(1).cloned()
-    {
-        let meant: Vec<&String> = names.iter().filter(|name| name.replace('-', "_") == key).collect();
-        match meant[..] {
-            [] => {}
-            [name] => keys[1].clone_from(name),
-            [first, second, ..] => {
-                let message = format!("`{key}` may be the policy `{first}` or the policy `{second}`");
-                let help = "a policy's dashes are underscores in a variable's name: rename one of the two, or write the \
-                            setting into a file or after --set";
-                let start = root.len() + 1;
-                let place = start..start + key.len();
-                return Some(refused(name, assignment(&keys, value), place, &message, "", help));
-            }
-        }
-    }
     Some(Document::parse(Source::new(name, assignment(&keys, value))))
+}
+
+/// The error of a variable that sets what another one sets, in other letters.
+fn twice(name: &str, value: &str, other: &str, names: &[String]) -> Option<Document> {
+    let text = assignment(&keys_of(name, names), value);
+    let place = 0..text.find(" = ").unwrap_or(0);
+    let message = format!("the variable `{other}` sets this too");
+    Some(refused(
+        name,
+        text,
+        place,
+        &message,
+        "set twice",
+        "unset one of the two",
+    ))
+}
+
+/// The keys of a variable's name, with the policy's own name where there is one such.
+fn keys_of(variable: &str, names: &[String]) -> Vec<String> {
+    let path = variable[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase();
+    let mut keys: Vec<String> = path.split("__").map(str::to_owned).collect();
+    if let [root, key, ..] = &mut keys[..]
+        && *root == "policy"
+        && let [name] = meant(key, names)[..]
+    {
+        key.clone_from(name);
+    }
+    keys
+}
+
+/// The policies that a key of a variable's name may be: dashes are underscores in it.
+fn meant<'n>(key: &str, names: &'n [String]) -> Vec<&'n String> {
+    names.iter().filter(|name| name.replace('-', "_") == key).collect()
+}
+
+/// The root that somebody meant who wrote this word.
+fn nearest_root(word: &str) -> Option<&'static str> {
+    let near = nearest(word, ROOTS.into_iter().chain(["policies"]))?;
+    Some(ROOTS.into_iter().find(|root| *root == near).unwrap_or("policy"))
+}
+
+/// Whether a variable may be ours: by its name it is a setting, or nearly one.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with(ENVIRONMENT_PREFIX) || nearly_ours(name).is_some()
+}
+
+/// The name that was meant by one that lacks an underscore, or whose `C13` is in small letters.
+///
+/// Where no keys are parted by two underscores, as in the names that the program itself reads, no setting was meant.
+fn nearly_ours(name: &str) -> Option<String> {
+    let begins_right = name.starts_with(ENVIRONMENT_PREFIX);
+    let upper = name.to_ascii_uppercase();
+    let rest = upper.strip_prefix(ENVIRONMENT_PREFIX.trim_end_matches('_'))?;
+    let rest = rest.strip_prefix('_')?.trim_start_matches('_');
+    let of_names = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !rest.chars().all(of_names) || !(begins_right || rest.contains("__")) {
+        return None;
+    }
+    let parted = ROOTS.into_iter().find_map(|root| {
+        let after = rest.strip_prefix(&root.to_ascii_uppercase())?.strip_prefix('_')?;
+        (!after.starts_with('_')).then_some((root, after))
+    });
+    let (root, after) = match parted {
+        Some(parted) => parted,
+        // A name that begins as it should is told of its own keys.
+        None if begins_right => return None,
+        None => {
+            let (head, after) = rest.split_once("__")?;
+            (nearest_root(head)?, after)
+        }
+    };
+    Some(format!("{ENVIRONMENT_PREFIX}{}__{after}", root.to_ascii_uppercase()))
 }
 
 /// The setting of an argument such as `policy.payments.timeout.total=800ms`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chain::{self, Layer, Tables};
 use super::faults::Faults;
-use super::overlay::{set_document, variable_document};
+use super::overlay::{is_ours, set_document, variable_documents};
 use super::read::{faults_of_idle_defaults, faults_of_values, read_named_policy};
 use super::setting::{NamedPolicy, Setting};
 use super::text::policy_text;
@@ -78,8 +78,9 @@ impl PolicyFiles {
     /// `policy.payments.timeout.total`, and `C13__DEFAULTS__TIMEOUT__TOTAL` is `defaults.timeout.total`. A policy's dashes
     /// are underscores in it.
     ///
-    /// A name that begins with neither is ignored, unless it is nearly one of the two: that is refused. So is a policy that
-    /// neither code nor a file names, because a variable that outlives a file must not stand in for it.
+    /// A name that begins with neither is ignored, unless it is nearly one of the two: that is refused. So are a policy that
+    /// neither code nor a file names, because a variable that outlives a file must not stand in for it, and two variables
+    /// that set the same, in small letters and in large ones.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -90,11 +91,12 @@ impl PolicyFiles {
     /// are ignored unless they are ours, and refused then.
     #[must_use]
     pub fn environment(self) -> Self {
-        std::env::vars_os()
-            .filter(|(name, _)| name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX))
-            .fold(self, |files, (name, value)| {
-                files.variable(&name.to_string_lossy(), &value.to_string_lossy())
-            })
+        let variables = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
+        // The system tells them in no order.
+        let ours: BTreeMap<_, _> = variables.filter(|(name, _)| is_ours(name)).collect();
+        ours.iter().fold(self, |files, (name, value)| {
+            files.variable(name, &value.to_string_lossy())
+        })
     }
 
     /// A setting of the command line, over everything else: `policy.payments.timeout.total=800ms`. As with
@@ -114,8 +116,7 @@ impl PolicyFiles {
         let mut documents: Vec<Document> = self.files.iter().cloned().map(Document::parse).collect();
         let names = chain::names(&self.code, &documents);
         let files = documents.len();
-        let variables = self.variables.iter();
-        documents.extend(variables.filter_map(|(name, value)| variable_document(name, value, &names)));
+        documents.extend(variable_documents(&self.variables, &names));
         documents.extend(self.sets.iter().map(|argument| set_document(argument)));
         let code: Vec<(&str, Document)> = self
             .code

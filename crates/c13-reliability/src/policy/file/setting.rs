@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::overlay::{SET, is_ours};
 use super::read::SWITCHES;
-use super::set::ENVIRONMENT_PREFIX;
 use super::text::{as_told, follows, leaves_as_said};
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Document, Source, Span, Table};
@@ -226,5 +226,5 @@ pub fn origin_text(span: &Span) -> String {
 #[must_use]
 pub fn is_in_file(span: &Span) -> bool {
     let name = span.source().name();
-    !span.source().is_generated() && name != "--set" && !name.starts_with(ENVIRONMENT_PREFIX)
+    !span.source().is_generated() && name != SET && !is_ours(name)
 }

@@ -114,6 +114,75 @@ fn a_variable_whose_name_is_nearly_ours_is_refused_and_others_are_ignored() {
     );
 }
 
+const A_B: &str = "[policy.a-b]\nextends = \"critical\"\n";
+
+#[test]
+fn a_variable_that_lacks_an_underscore_or_is_in_small_letters_is_told_its_name() {
+    for (name, meant) in [
+        ("C13_POLICY__A_B__TIMEOUT__TOTAL", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13_POLICY_A_B__TIMEOUT__TOTAL", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13__POLICY_A_B__TIMEOUT__TOTAL", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13__POLICY_A_B_TIMEOUT", "C13__POLICY__A_B_TIMEOUT"),
+        ("c13__policy__a_b__timeout__total", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13__POLICIES__A_B__TIMEOUT__TOTAL", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13_POLICIES__A_B__TIMEOUT__TOTAL", "C13__POLICY__A_B__TIMEOUT__TOTAL"),
+        ("C13_DEFAULTS__TIMEOUT__TOTAL", "C13__DEFAULTS__TIMEOUT__TOTAL"),
+        ("C13__DEFAULTS_TIMEOUT__TOTAL", "C13__DEFAULTS__TIMEOUT__TOTAL"),
+    ] {
+        let said = overlaid(A_B, &[(name, "8s")], &[]);
+        let help = format!("= help: did you mean `{meant}`?");
+        assert!(said.starts_with("error: ") && said.contains(&help), "{name}: {said}");
+        assert!(said.contains(&format!(" --> {name}:1:1\n")), "{name}: {said}");
+    }
+    for name in [
+        "C13_STATE_DIR",
+        "C13_TEST_REDIS",
+        "C13_LOCK_FENCE",
+        "C13_POLICY_FILE",
+        "C13_TEST__POLICY",
+        "C13POLICY__A_B",
+        "C13__PORT",
+        "OTHER_C13__POLICY__A_B",
+    ] {
+        assert_eq!(overlaid(A_B, &[(name, "8s")], &[]), "all right", "{name}");
+    }
+}
+
+#[test]
+fn two_variables_that_differ_by_the_size_of_letters_are_refused() {
+    let large = ("C13__POLICY__A_B__TIMEOUT__TOTAL", "31s");
+    assert_text(
+        &overlaid(A_B, &[large, ("C13__POLICY__a_b__TIMEOUT__TOTAL", "32s")], &[]),
+        r#"
+        error: the variable `C13__POLICY__A_B__TIMEOUT__TOTAL` sets this too
+         --> C13__POLICY__a_b__TIMEOUT__TOTAL:1:1
+          |
+        1 | policy.a-b.timeout.total = "32s"
+          | ^^^^^^^^^^^^^^^^^^^^^^^^ set twice
+          |
+          = help: unset one of the two
+    "#,
+    );
+    let again = (large.0, "32s");
+    assert_eq!(overlaid(A_B, &[large, again], &[]), "all right", "the later one counts");
+}
+
+#[test]
+fn an_empty_variable_is_told_by_the_policy_s_own_name() {
+    assert_text(
+        &overlaid(A_B, &[("C13__POLICY__A_B__TIMEOUT__TOTAL", "")], &[]),
+        r#"
+        error: the variable is empty
+         --> C13__POLICY__A_B__TIMEOUT__TOTAL:1:28
+          |
+        1 | policy.a-b.timeout.total = ""
+          |                            ^^
+          |
+          = help: unset it, or give it a value
+    "#,
+    );
+}
+
 #[test]
 fn a_variable_that_may_be_two_policies_is_refused() {
     let text = "[policy.a-b]\nextends = \"batch\"\n[policy.a_b]\nextends = \"batch\"\n";
