@@ -266,6 +266,87 @@ fn defaults_without_effect_are_explained_with_what_would_switch_them_on() {
     assert_eq!(applies, [true, true, false, false, false]);
 }
 
+#[test]
+fn what_a_policy_extends_is_explained_with_what_that_hides() {
+    let text = "[policy.base]\nextends = \"batch\"\n[policy.a]\nextends = \"base\"\n";
+    let folder = Folder::with("extends", "a.toml", text);
+    folder.file("b.toml", "[policy.a]\nextends = \"critical\"\n");
+    let own = "policy.a.extends = \"base\"\n  from a.toml:4:11\n";
+    assert_eq!(folder.right("config explain a.extends a.toml"), own);
+    let over = "policy.a.extends = \"critical\"\n  from b.toml:2:11\n  over \"base\" from a.toml:4:11\n";
+    assert_eq!(folder.right("config explain a.extends a.toml b.toml"), over);
+    assert!(folder.right("config explain a a.toml b.toml").starts_with(over));
+    let window = folder.c13_on(DOCS, "config explain a.circuit_breaker.window -");
+    assert!(out(&window).starts_with("policy.a.circuit_breaker.window = { calls = 50 }\n"));
+    let calls = folder.c13_on(DOCS, "config explain a.circuit_breaker.window.calls -");
+    assert_eq!(out(&calls), out(&window), "{}", err(&calls));
+}
+
+#[test]
+fn what_another_setting_hides_is_explained_with_that() {
+    let text = "[defaults]\ntimeout.attempt = \"1s\"\n\
+        [policy.p]\ntimeout = false\nadaptive = { strategy = \"vegas\", alpha = 4, beta = 9 }\n\
+        [policy.d]\nextends = \"p\"\ntimeout.total = \"3s\"\nadaptive.strategy = \"aimd\"\n\
+        circuit_breaker = { failures = false, failure_share = 0.5, consecutive_failures = 3 }\n";
+    let folder = Folder::with("hidden", "a.toml", text);
+    for (path, told) in [
+        (
+            "timeout.attempt",
+            "= \"1s\"\n  from a.toml:2:19\n  without effect: hidden by timeout = false from a.toml:4:11\n",
+        ),
+        (
+            "adaptive.alpha",
+            "= 4\n  from a.toml:5:42\n  without effect: hidden by adaptive.strategy = \"aimd\" from a.toml:9:21\n",
+        ),
+        (
+            "circuit_breaker.failure_share",
+            "= 0.5\n  from a.toml:10:55\n  without effect: nothing in this policy asks for it\n",
+        ),
+    ] {
+        let explained = folder.right(&format!("config explain d.{path} a.toml"));
+        assert_eq!(explained, format!("policy.d.{path} {told}"));
+    }
+    let (object, _) = folder.json("config explain d.timeout.attempt a.toml --json");
+    let setting = &object["settings"][0];
+    assert_eq!(
+        (&setting["applies"], &setting["without_effect"]),
+        (&json!(false), &json!("hidden by timeout = false from a.toml:4:11"))
+    );
+    let (object, _) = folder.json("config explain d.timeout.total a.toml --json");
+    let setting = &object["settings"][0];
+    assert_eq!(
+        (&setting["applies"], setting.get("without_effect")),
+        (&json!(true), None)
+    );
+}
+
+#[test]
+fn a_path_that_goes_wrong_is_told_the_nearest_key_there() {
+    let folder = Folder::with("paths", "docs.toml", DOCS);
+    for (path, words) in [
+        ("a.timout", "no setting \"timout\": did you mean \"timeout\"?"),
+        ("a.bulkhed", "did you mean \"bulkhead\"?"),
+        ("a.rate_limt.rate", "did you mean \"rate_limit.rate\"?"),
+        ("a.rate_limt.nonsense", "did you mean \"rate_limit\"?"),
+        ("a.retry.backof.base", "did you mean \"retry.backoff.base\"?"),
+        (
+            "a.circuit_breaker.windw.calls",
+            "did you mean \"circuit_breaker.window.calls\"?",
+        ),
+        ("a.timeout.total.x", "\"timeout.total\" has nothing below it"),
+        ("search.retry.nonsense", "no setting \"retry.nonsense\": there are "),
+        ("a.", "`a.` is no path"),
+        ("a..retry", "`a..retry` is no path"),
+        ("a.retry.", "`a.retry.` is no path"),
+    ] {
+        let said = folder.wrong(&format!("config explain {path} docs.toml"));
+        assert!(said.contains(words), "{path}: {said}");
+        assert!(said.matches(", ").count() < 8, "{path}: {said}");
+    }
+    let said = folder.wrong("config explain a.circuit_breaker.zzz docs.toml");
+    assert!(said.contains(" more\n") && said.matches(", ").count() < 8, "{said}");
+}
+
 /// Files in which rules have windows of their own, parts are on by an empty table, and layers switch things off.
 const ODD: [&str; 7] = [
     DOCS,
@@ -450,4 +531,21 @@ fn what_applies_with_the_environment_can_be_written_down_and_drilled() {
         "a drill does not look at the environment"
     );
     assert_eq!(drilled("drilled.toml"), 1.0, "what was written down has no retries");
+}
+
+#[test]
+fn a_variable_of_the_environment_that_is_nearly_a_setting_s_is_refused() {
+    let folder = Folder::with("nearly", "a.toml", "[policy.a-b]\ntimeout.total = \"9s\"\n");
+    for (name, status) in [
+        ("C13_POLICY__A_B__TIMEOUT__TOTAL", 2),
+        ("c13__policy__a_b__timeout__total", 2),
+        ("C13_STATE_DIR", 0),
+        ("C13__POLICY__A_B__TIMEOUT__TOTAL", 0),
+    ] {
+        let output = folder.command("config check a.toml").env(name, "8s").output();
+        let output = output.expect("the program starts");
+        assert_eq!(output.status.code(), Some(status), "{name}: {}", err(&output));
+        let told = err(&output).contains("did you mean `C13__POLICY__A_B__TIMEOUT__TOTAL`?");
+        assert_eq!(told, status == 2, "{name}: {}", err(&output));
+    }
 }

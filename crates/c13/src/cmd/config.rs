@@ -2,6 +2,7 @@
 
 mod explain;
 mod json;
+mod known;
 #[cfg(test)]
 mod tests;
 

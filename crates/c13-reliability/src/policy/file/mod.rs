@@ -45,6 +45,7 @@ mod chain;
 mod faults;
 mod fit;
 mod hedge;
+mod idle;
 mod overlay;
 mod read;
 mod retry;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::idle::{idle_settings, leads_on};
 use super::overlay::{SET, is_ours};
 use super::read::SWITCHES;
 use super::text::{as_told, follows, leaves_as_said};
@@ -16,6 +17,7 @@ pub struct NamedPolicy {
     switched_off: Vec<Setting>,
     bare: Vec<Setting>,
     idle: Vec<Setting>,
+    extends: Option<Setting>,
 }
 
 impl NamedPolicy {
@@ -29,10 +31,7 @@ impl NamedPolicy {
             .map(|leaf| setting(leaf.path, leaf.value))
             .collect();
         let is_setting = |path: &str| settings.iter().any(|setting| setting.path == path);
-        let is_on = |part: &str| {
-            let below = |path: &str| path.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'));
-            settings.iter().any(|setting| below(&setting.path))
-        };
+        let is_on = |part: &str| settings.iter().any(|setting| leads_on(part, &setting.path));
         // What the defaults say of a part that is not there means nothing.
         let means_something = |path: &str| match path.rsplit_once('.') {
             Some((part, _)) => part == "timeout" || is_on(part),
@@ -40,24 +39,28 @@ impl NamedPolicy {
         };
         let off = merged.as_ref().map_or_else(Vec::new, Table::switched_off).into_iter();
         let off = off.filter(|path| !is_setting(path) && means_something(path));
-        let switched_off = off.map(|path| setting(path, "false".to_owned())).collect();
+        let switched_off: Vec<Setting> = off.map(|path| setting(path, "false".to_owned())).collect();
         let said = merged.as_ref().map_or_else(Vec::new, |table| table.said_of(""));
         let bare = said.iter().filter(|said| said.text == "{}" && is_on(&said.path));
-        let bare = bare.map(|said| setting(said.path.clone(), said.text.clone())).collect();
-        let idle = said.iter().filter(|said| {
-            let part = said.path.split('.').next().unwrap_or_default();
-            let is_off = said.path == part && said.text == "false";
-            !switches(part).is_empty() && !is_on(part) && !is_off
+        let bare: Vec<Setting> = bare.map(|said| setting(said.path.clone(), said.text.clone())).collect();
+        let idle = idle_settings(&settings, &[&switched_off, &bare], layers);
+        let extends = said.iter().find(|said| said.path == "extends").map(|said| {
+            // What another policy extends is not hidden by what this one does.
+            let name = layers.last().map(Table::path);
+            let own: Vec<Table<'_>> = layers
+                .iter()
+                .filter(|layer| Some(layer.path()) == name)
+                .cloned()
+                .collect();
+            Setting::new(said.path.clone(), as_told(&said.text), place, &own)
         });
-        let idle = idle
-            .map(|said| setting(said.path.clone(), as_told(&said.text)))
-            .collect();
         Self {
             config,
             settings,
             switched_off,
             bare,
             idle,
+            extends,
         }
     }
 
@@ -85,10 +88,17 @@ impl NamedPolicy {
         &self.switched_off
     }
 
-    /// What `[defaults]` says of parts that nothing switches on in this policy, and that has no effect for that.
+    /// What the layers say and what has no effect in this policy: what `[defaults]` says of parts that nothing switches on,
+    /// what is [hidden](Setting::hidden_by) by a setting of another name, and what nothing asks for.
     #[must_use]
     pub fn idle(&self) -> &[Setting] {
         &self.idle
+    }
+
+    /// The profile or the policy that this one starts from, if it says one.
+    #[must_use]
+    pub fn extends(&self) -> Option<&Setting> {
+        self.extends.as_ref()
     }
 
     /// What the layers say, without the defaults: the settings that stand somewhere, what is switched off, and the tables
@@ -133,10 +143,16 @@ pub struct Setting {
     place: Option<(Span, Span)>,
     /// What the layers say of it and what does not count, the uppermost layer first.
     below: Vec<Place>,
+    hidden_by: Option<Place>,
 }
 
 impl Setting {
-    fn new(path: String, value: String, place: impl Fn(&str) -> Option<(Span, Span)>, layers: &[Table<'_>]) -> Self {
+    pub(super) fn new(
+        path: String,
+        value: String,
+        place: impl Fn(&str) -> Option<(Span, Span)>,
+        layers: &[Table<'_>],
+    ) -> Self {
         let place = place(&path);
         let whole = value.starts_with('{');
         let mut below: Vec<Place> = Vec::new();
@@ -161,7 +177,21 @@ impl Setting {
             value,
             place,
             below,
+            hidden_by: None,
         }
+    }
+
+    /// The same, where something of another name takes away its effect.
+    pub(super) fn hidden(mut self, by: Option<Place>) -> Self {
+        self.hidden_by = by;
+        self
+    }
+
+    /// Whether this is told of a value that stands in a layer: as the setting's own, or as one that it hides.
+    pub(super) fn tells(&self, path: &str, span: &Span) -> bool {
+        let own = self.span() == Some(span);
+        let below = || self.below.iter().any(|place| place.path == path && place.span == *span);
+        own || below() || (self.value != "{}" && leads_on(&self.path, path))
     }
 
     /// Where the value stands; `None` if it is the pattern's default.
@@ -181,6 +211,13 @@ impl Setting {
     pub fn below(&self) -> impl Iterator<Item = &Place> {
         self.below.iter()
     }
+
+    /// What takes away the effect of an [idle](NamedPolicy::idle) one, where that has another name: `false` in place of its
+    /// part in a layer between it and the one that switches the part on again, or a strategy to which it means nothing.
+    #[must_use]
+    pub fn hidden_by(&self) -> Option<&Place> {
+        self.hidden_by.as_ref()
+    }
 }
 
 /// A value in a layer that another one hides.
@@ -196,7 +233,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(path: String, written: &str, span: Span) -> Self {
+    pub(super) fn new(path: String, written: &str, span: Span) -> Self {
         let value = as_told(written);
         Self { path, value, span }
     }

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use c13_reliability::policy::document::nearest;
-use c13_reliability::policy::file::{NamedPolicy, PolicySet, SCHEMA, Setting, origin_text, switches};
+use c13_reliability::policy::file::{NamedPolicy, PolicySet, Setting, origin_text, switches};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::json::{self, Origin};
+use super::known::{Known, some_of};
 use crate::cmd::Failure;
 
 /// Refuses a file in place of a path.
@@ -25,12 +26,12 @@ pub(super) fn is_a_path(path: &str) -> Result<(), Failure> {
 pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
     let (name, found) = find(set, path)?;
     let mut text = String::new();
-    for Found { setting, applies } in found {
+    for Found { setting, idle } in found {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "policy.{name}.{} = {}", setting.path, setting.value);
         let _ = writeln!(text, "  from {}", setting.origin());
-        if !applies {
-            let _ = writeln!(text, "  without effect: {}", what_is_missing(&setting.path));
+        if let Some(why) = idle {
+            let _ = writeln!(text, "  without effect: {why}");
         }
         for place in setting.below() {
             let what = match place.path == setting.path {
@@ -43,11 +44,21 @@ pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Why a setting of the defaults does not apply.
-fn what_is_missing(path: &str) -> String {
-    let part = path.split('.').next().unwrap_or_default();
+/// Why a setting that stands in a layer has no effect.
+fn why_idle(policy: &NamedPolicy, setting: &Setting) -> String {
+    if let Some(place) = setting.hidden_by() {
+        return format!(
+            "hidden by {} = {} from {}",
+            place.path,
+            place.value,
+            origin_text(&place.span)
+        );
+    }
+    let part = setting.path.split('.').next().unwrap_or_default();
     let keys: Vec<String> = switches(part).iter().map(|key| format!("`{part}.{key}`")).collect();
+    let is_on = policy.settings().iter().any(|setting| is_below(&setting.path, part));
     match &keys[..] {
+        _ if is_on => "nothing in this policy asks for it".to_owned(),
         [first @ .., last] if !first.is_empty() => format!("no layer sets {} or {last}", first.join(", ")),
         _ => format!("no layer sets {}", keys.concat()),
     }
@@ -67,6 +78,8 @@ struct Explanation<'a> {
     #[serde(flatten)]
     origin: Origin,
     applies: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_effect: Option<String>,
     overrides: Vec<Hidden<'a>>,
 }
 
@@ -81,12 +94,13 @@ struct Hidden<'a> {
 /// The explanation for programs.
 pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
     let (policy, found) = find(set, path)?;
-    let settings = found.into_iter().map(|Found { setting, applies }| Explanation {
+    let settings = found.into_iter().map(|Found { setting, idle }| Explanation {
         policy,
         path: &setting.path,
         value: json::value(&setting.value),
         origin: Origin::of(setting.span()),
-        applies,
+        applies: idle.is_none(),
+        without_effect: idle,
         overrides: setting
             .below()
             .map(|place| Hidden {
@@ -105,75 +119,61 @@ pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
 /// A setting that was asked for.
 struct Found<'a> {
     setting: &'a Setting,
-    /// Whether it does, or stands in the defaults of a part that nothing switches on.
-    applies: bool,
+    /// Why it has no effect, where it has none.
+    idle: Option<String>,
 }
 
-/// The policy that a path names, and its settings there, below it, switched off in its place, or without effect.
+/// The policy that a path names, and its settings there, below it, in its place, or without effect.
 fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<Found<'s>>), Failure> {
+    if path.split('.').any(str::is_empty) {
+        let rule = "a path is keys joined by single dots, such as `payments.retry.max_retries`";
+        return Err(Failure::Usage(format!("`{path}` is no path: {rule}")));
+    }
     let path = path.strip_prefix("policy.").unwrap_or(path);
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some((name, policy)) = set.iter().find(|(other, _)| *other == name) else {
-        let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
-        return Err(missing(&format!("there is no policy called \"{name}\""), name, &names));
+        return Err(Failure::Usage(no_policy(set, name)));
     };
-    let settings = policy.settings().iter().filter(|setting| is_below(&setting.path, rest));
-    let off = policy.switched_off().iter();
-    let off = off.filter(|setting| is_below(&setting.path, rest) || is_below(rest, &setting.path));
-    let applies = settings.chain(off).map(|setting| Found { setting, applies: true });
+    let known = Known::new();
+    if !known.has(rest) {
+        let way_out = known.way_out(rest);
+        return Err(Failure::Usage(format!(
+            "policy.{name} has no setting \"{rest}\": {way_out}"
+        )));
+    }
+    let settings = policy
+        .extends()
+        .into_iter()
+        .chain(policy.settings())
+        .chain(policy.switched_off());
+    let settings = settings.filter(|setting| is_below(&setting.path, rest) || is_below(rest, &setting.path));
+    let settings = settings.map(|setting| Found { setting, idle: None });
     let idle = policy.idle().iter().filter(|setting| is_below(&setting.path, rest));
     let idle = idle.map(|setting| Found {
         setting,
-        applies: false,
+        idle: Some(why_idle(policy, setting)),
     });
-    let found: Vec<Found<'_>> = applies.chain(idle).collect();
+    let found: Vec<Found<'_>> = settings.chain(idle).collect();
     if found.is_empty() && !rest.is_empty() {
-        return Err(not_there(name, policy, rest));
+        return Err(Failure::Usage(format!(
+            "policy.{name}.{rest} is not set in any layer and has no default: it does not apply"
+        )));
     }
     Ok((name, found))
+}
+
+fn no_policy(set: &PolicySet, name: &str) -> String {
+    let message = format!("there is no policy called \"{name}\"");
+    let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
+    match nearest(name, names.iter().copied()) {
+        Some(name) => format!("{message}: did you mean \"{name}\"?"),
+        None if names.is_empty() => message,
+        None => format!("{message}: {}", some_of(&names)),
+    }
 }
 
 /// Whether a path is another one, or leads on from it.
 fn is_below(path: &str, above: &str) -> bool {
     let after = path.strip_prefix(above);
     above.is_empty() || after.is_some_and(|after| after.is_empty() || after.starts_with('.'))
-}
-
-fn not_there(name: &str, policy: &NamedPolicy, path: &str) -> Failure {
-    let keys: Vec<&str> = path.split('.').collect();
-    let schema: Json = serde_json::from_str(SCHEMA).unwrap_or_default();
-    if knows(&schema, &schema["$defs"]["policy"], &keys) {
-        return Failure::Usage(format!(
-            "policy.{name}.{path} is not set in any layer and has no default: it does not apply"
-        ));
-    }
-    let paths: Vec<&str> = policy.settings().iter().map(|setting| setting.path.as_str()).collect();
-    missing(&format!("policy.{name} has no setting \"{path}\""), path, &paths)
-}
-
-fn missing(message: &str, word: &str, names: &[&str]) -> Failure {
-    Failure::Usage(match nearest(word, names.iter().copied()) {
-        Some(name) => format!("{message}: did you mean \"{name}\"?"),
-        None if names.is_empty() => message.to_owned(),
-        None => format!("{message}: there are {}", names.join(", ")),
-    })
-}
-
-/// Whether a schema has a place for these keys, and for nothing else beside them.
-pub(super) fn knows(root: &Json, schema: &Json, keys: &[&str]) -> bool {
-    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
-        return knows(root, &root["$defs"][name], keys);
-    }
-    if let Some(kinds) = schema["anyOf"].as_array() {
-        return kinds.iter().any(|kind| knows(root, kind, keys));
-    }
-    match keys {
-        [] => true,
-        [key, rest @ ..] => {
-            schema["additionalProperties"] == false
-                && schema["properties"]
-                    .get(key)
-                    .is_some_and(|schema| knows(root, schema, rest))
-        }
-    }
 }

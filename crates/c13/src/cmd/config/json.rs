@@ -8,7 +8,7 @@
 //! | `errors[].places[]` | | `file`, `line`, `column`, `end_column` (the first column after it, where it ends on the same line), the marked `text`, and the `label` there |
 //! | `policies.NAME.settings` | `show` | the settings as the policy's table |
 //! | `policies.NAME.origins` | `show` | where each comes from, by its path |
-//! | `settings[]` | `explain` | `policy`, `path`, `value`, where it comes from, whether it `applies` (what `[defaults]` says of a part that nothing switches on does not), and what it `overrides`, the uppermost first |
+//! | `settings[]` | `explain` | `policy`, `path`, `value`, where it comes from, whether it `applies`, why it is `without_effect` if not, and what it `overrides`, the uppermost first |
 //!
 //! Where a value comes from is its `origin` in words (`reliability.toml:5:17`, a variable's name, `--set`, `the profile
 //! critical`, `default`), and for files `file`, `line` and `column` too. What stands in no file has no line. Columns count

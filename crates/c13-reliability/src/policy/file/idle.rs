@@ -1,0 +1,51 @@
+//! What the layers say of a policy and what has no effect in it.
+
+use super::setting::{Place, Setting};
+use super::text::as_told;
+use crate::policy::document::Table;
+
+/// Every path of which a layer says something that no setting tells, neither as its value nor as one that it hides, with
+/// the uppermost of these values. `settings` are those that apply, `others` what else is told.
+pub(super) fn idle_settings(settings: &[Setting], others: &[&[Setting]], layers: &[Table<'_>]) -> Vec<Setting> {
+    let is_on = |part: &str| settings.iter().any(|setting| leads_on(part, &setting.path));
+    let mut found: Vec<Setting> = Vec::new();
+    for (at, layer) in layers.iter().enumerate() {
+        for said in layer.said_of("") {
+            let is_bare = said.text == "{}" && is_on(&said.path);
+            let mut told = settings.iter().chain(others.iter().copied().flatten());
+            if is_bare || said.path == "extends" || told.any(|setting| setting.tells(&said.path, &said.span)) {
+                continue;
+            }
+            let place = |path: &str| layer.place_with_key(path);
+            let setting = Setting::new(said.path.clone(), as_told(&said.text), place, &layers[..=at]);
+            let setting = setting.hidden(hidden_by(&said.path, layers, at, is_on));
+            match found.iter_mut().find(|lower| lower.path == said.path) {
+                Some(lower) => *lower = setting,
+                None => found.push(setting),
+            }
+        }
+    }
+    found
+}
+
+/// Whether a path of keys leads on from another one.
+pub(super) fn leads_on(above: &str, path: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// What takes the place of a value of the layer `at`: what stands in place of its table in one above, or the strategy of
+/// its table, to which it means nothing.
+fn hidden_by(path: &str, layers: &[Table<'_>], at: usize, is_on: impl Fn(&str) -> bool) -> Option<Place> {
+    let in_place = layers[at + 1..].iter().find_map(|layer| {
+        let mut said = layer.said_of(path).into_iter();
+        said.find(|said| leads_on(&said.path, path) && said.text != "{}")
+    });
+    if let Some(said) = in_place {
+        return Some(Place::new(said.path, &said.text, said.span));
+    }
+    let (table, _) = path.rsplit_once('.')?;
+    let strategy = format!("{table}.strategy");
+    let span = layers.iter().rev().find_map(|layer| layer.place_of(&strategy));
+    let span = span.filter(|_| is_on(table))?;
+    Some(Place::new(strategy, span.text(), span.clone()))
+}
