@@ -1,19 +1,26 @@
 //! What the layers say of a policy and what has no effect in it.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::setting::{Place, Setting};
 use super::text::as_told;
-use crate::policy::document::Table;
+use crate::policy::document::{Source, Span, Table};
 
 /// Every path of which a layer says something that no setting tells, neither as its value nor as one that it hides, with
 /// the uppermost of these values. `settings` are those that apply, `others` what else is told.
 pub(super) fn idle_settings(settings: &[Setting], others: &[&[Setting]], layers: &[Table<'_>]) -> Vec<Setting> {
     let is_on = |part: &str| settings.iter().any(|setting| leads_on(part, &setting.path));
+    let all = || settings.iter().chain(others.iter().copied().flatten());
+    // A chain of many policies has as many values of one setting.
+    let told: HashSet<_> = all().flat_map(Setting::places).map(place_of).collect();
+    let is_within = |path: &str| all().any(|setting| setting.value != "{}" && leads_on(&setting.path, path));
     let mut found: Vec<Setting> = Vec::new();
     for (at, layer) in layers.iter().enumerate() {
         for said in layer.said_of("") {
             let is_bare = said.text == "{}" && is_on(&said.path);
-            let mut told = settings.iter().chain(others.iter().copied().flatten());
-            if is_bare || said.path == "extends" || told.any(|setting| setting.tells(&said.path, &said.span)) {
+            let is_told = told.contains(&place_of(&said.span)) || is_within(&said.path);
+            if is_bare || said.path == "extends" || is_told {
                 continue;
             }
             let place = |path: &str| layer.place_with_key(path);
@@ -26,6 +33,12 @@ pub(super) fn idle_settings(settings: &[Setting], others: &[&[Setting]], layers:
         }
     }
     found
+}
+
+/// What tells one place from another.
+fn place_of(span: &Span) -> (*const Source, usize, usize) {
+    let range = span.range();
+    (Arc::as_ptr(span.source()), range.start, range.end)
 }
 
 /// Whether a path of keys leads on from another one.

@@ -187,11 +187,11 @@ impl Setting {
         self
     }
 
-    /// Whether this is told of a value that stands in a layer: as the setting's own, or as one that it hides.
-    pub(super) fn tells(&self, path: &str, span: &Span) -> bool {
-        let own = self.span() == Some(span);
-        let below = || self.below.iter().any(|place| place.path == path && place.span == *span);
-        own || below() || (self.value != "{}" && leads_on(&self.path, path))
+    /// Where its own value stands, and those that it hides.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Span> {
+        self.span()
+            .into_iter()
+            .chain(self.below.iter().map(|place| &place.span))
     }
 
     /// Where the value stands; `None` if it is the pattern's default.
