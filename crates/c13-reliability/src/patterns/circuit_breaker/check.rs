@@ -1,14 +1,12 @@
 //! Whether settings make sense, each alone and all together.
 
-use super::config::{CircuitBreakerConfig, Shares, StagedRecovery, Window};
+use super::config::{CircuitBreakerConfig, FailuresWithin, Shares, StagedRecovery, Window};
 use crate::error::{ConfigError, ConfigValue};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
-const MOST_FAILURES: u64 = 1 << 16;
-const MOST_CALLS: u32 = 1 << 20;
 const STEEPEST: f64 = 100.0;
 
 impl CircuitBreakerConfig {
@@ -86,7 +84,7 @@ impl CircuitBreakerConfig {
             return Some(count("consecutive_failures", 0, "must be at least 1"));
         }
         if let Some(rule) = self.failures_within {
-            if rule.failures == 0 || rule.failures > MOST_FAILURES {
+            if rule.failures == 0 || rule.failures > FailuresWithin::MOST_FAILURES as u64 {
                 return Some(count(
                     "failures_within.failures",
                     rule.failures,
@@ -145,7 +143,7 @@ const fn window_error(
         return Some(count(min_calls_name, 0, "must be at least 1"));
     }
     match window {
-        Window::Calls(calls) if calls == 0 || calls > MOST_CALLS => {
+        Window::Calls(calls) if calls == 0 || calls > Window::MOST_CALLS => {
             Some(count(window_name, calls as u64, "must be from 1 to 1048576 calls"))
         }
         Window::Calls(calls) if min_calls > calls as u64 => Some(count(

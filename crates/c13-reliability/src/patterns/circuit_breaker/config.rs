@@ -76,6 +76,9 @@ impl FailuresWithin {
     /// How many of the most recent calls a [`share`](Self::share) is taken of.
     pub const SHARE_CALLS: u32 = 20;
 
+    /// The most failures that can be asked for.
+    pub(crate) const MOST_FAILURES: u32 = 1 << 16;
+
     /// `failures` within `window`, whatever else succeeded meanwhile.
     #[must_use]
     pub const fn new(failures: u64, window: Duration) -> Self {
@@ -153,6 +156,11 @@ pub enum Window {
     Calls(u32),
     /// The calls of the last so long, in ten buckets: it reaches back at least nine tenths of this; from 100 ms to 1 h.
     Time(Duration),
+}
+
+impl Window {
+    /// The most calls that a window can hold.
+    pub(crate) const MOST_CALLS: u32 = 1 << 20;
 }
 
 /// The way back in stages: each lets a larger share of the calls run than the one before, chosen at random, and

@@ -49,6 +49,9 @@ pub struct HedgeConfig {
 }
 
 impl HedgeConfig {
+    /// As many extra attempts may stand beside a late one.
+    pub(crate) const MOST_HEDGES: u32 = 10;
+
     /// One hedge after `delay`.
     #[must_use]
     pub const fn new(delay: HedgeDelay) -> Self {
@@ -87,7 +90,7 @@ impl HedgeConfig {
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         const PART: &str = "hedge";
-        if self.max_hedges == 0 || self.max_hedges > 10 {
+        if self.max_hedges == 0 || self.max_hedges > Self::MOST_HEDGES {
             let value = ConfigValue::Count(self.max_hedges as u64);
             return Err(ConfigError::new(PART, "max_hedges", value, "must be from 1 to 10"));
         }

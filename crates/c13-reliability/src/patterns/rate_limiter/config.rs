@@ -11,7 +11,6 @@ pub const DEFAULT_MAX_WAITERS: usize = 1_024;
 const BUCKET: &str = "token bucket";
 const WINDOW: &str = "sliding window";
 const SLOWEST: f64 = 1.0 / 86_400.0;
-const FASTEST: f64 = 1e9;
 const LARGEST_BURST: u64 = 1 << 54;
 const COLDEST: f64 = 100.0;
 const LARGEST_WINDOW: u64 = 1 << 24;
@@ -74,6 +73,9 @@ impl WarmUp {
 }
 
 impl RateLimiterConfig {
+    /// The highest rate there is, in requests a second.
+    pub(crate) const FASTEST: f64 = 1e9;
+
     /// `rate` tokens a second, and at most `burst` of them at once. The bucket starts full, and nobody waits.
     #[must_use]
     pub const fn new(rate: f64, burst: u64) -> Self {
@@ -146,7 +148,7 @@ impl RateLimiterConfig {
     /// The first setting that makes no sense, and the rule it breaks.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         // Written so that a rate that is no number fails it.
-        if !(self.rate >= SLOWEST && self.rate <= FASTEST) {
+        if !(self.rate >= SLOWEST && self.rate <= Self::FASTEST) {
             let rule = "must be from one a day to 1,000,000,000 a second";
             return refuse(BUCKET, "rate", ConfigValue::Number(self.rate), rule);
         }

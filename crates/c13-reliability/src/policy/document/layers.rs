@@ -104,10 +104,7 @@ fn resolve(entries: &[LaidEntry<'_>]) -> Option<Entry> {
     Some(Entry {
         key: top.key.clone(),
         key_span: top.key_span.clone(),
-        node: Node {
-            content,
-            span: top.node.span.clone(),
-        },
+        node: Node::new(content, top.node.span.clone()),
         home: Some(top.home.clone().unwrap_or_else(|| Arc::from(*path))),
         level: *level,
     })

@@ -12,14 +12,21 @@ use super::{Shape, Source, Span, syntax::Damage};
 pub(super) struct Node {
     pub(super) content: Content,
     pub(super) span: Span,
+    /// Whether it was refused, and what is wrong with it noted.
+    pub(super) refused: Cell<bool>,
 }
 
 impl Node {
-    fn copied(&self) -> Self {
+    pub(super) fn new(content: Content, span: Span) -> Self {
         Self {
-            content: self.content.copied(),
-            span: self.span.clone(),
+            content,
+            span,
+            refused: Cell::new(false),
         }
+    }
+
+    fn copied(&self) -> Self {
+        Self::new(self.content.copied(), self.span.clone())
     }
 }
 
@@ -136,10 +143,10 @@ pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage)
         .map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
             key_span: Span::new(source, key.span()),
-            node: Node {
-                content: content(source, value.get_ref(), value.span().start, damage),
-                span: Span::new(source, value.span()),
-            },
+            node: Node::new(
+                content(source, value.get_ref(), value.span().start, damage),
+                Span::new(source, value.span()),
+            ),
             home: None,
             level: 0,
         })
@@ -158,9 +165,11 @@ fn content(source: &Arc<Source>, value: &DeValue<'_>, start: usize, damage: &Dam
         DeValue::Array(array) => Content::List(
             array
                 .iter()
-                .map(|item| Node {
-                    content: content(source, item.get_ref(), item.span().start, damage),
-                    span: Span::new(source, item.span()),
+                .map(|item| {
+                    Node::new(
+                        content(source, item.get_ref(), item.span().start, damage),
+                        Span::new(source, item.span()),
+                    )
                 })
                 .collect(),
         ),

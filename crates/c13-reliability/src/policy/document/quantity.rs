@@ -83,25 +83,26 @@ impl FromStr for Ratio {
         let all = 0..text.len();
         let range_rule = || QuantityError::new("a ratio is from 0 to 1, or from \"0%\" to \"100%\"", 0..text.len());
         if text.trim().is_empty() {
-            return Err(QuantityError::new("a ratio cannot be empty", all).help("write 0.5 or \"50%\""));
+            return Err(QuantityError::new("a ratio cannot be empty", all).help(RATIO_HELP));
         }
         let (number, unit) = split_number(text);
         if number.is_empty() {
             return Err(if text.starts_with('-') {
                 range_rule()
             } else {
-                QuantityError::new(format!("`{text}` is no ratio"), all).help("write 0.5 or \"50%\"")
+                QuantityError::new(format!("`{text}` is no ratio"), all).help(RATIO_HELP)
             });
         }
         if unit.is_empty() {
             let help = match number.parse().ok().and_then(Self::new) {
                 Some(_) => format!("write {number} without quotes"),
-                None => format!("write \"{number}%\""),
+                None => offered::<Self>(&format!("{number}%")).unwrap_or_else(|| RATIO_HELP.to_owned()),
             };
             return Err(QuantityError::new("a ratio in quotes needs a percent sign", all).help(help));
         }
         if unit != "%" {
-            return Err(QuantityError::new(format!("`{text}` is no ratio"), all).help(format!("write \"{number}%\"")));
+            return Err(QuantityError::new(format!("`{text}` is no ratio"), all)
+                .help(spelt_out::<Self>(text, '%').unwrap_or_else(|| RATIO_HELP.to_owned())));
         }
         // The parser rounds correctly once; dividing by 100 would round a second time.
         format!("{number}e-2")
@@ -118,6 +119,25 @@ impl fmt::Display for Ratio {
         let text = format!("{:.4}", self.0 * 100.0);
         write!(f, "{}%", text.trim_end_matches('0').trim_end_matches('.'))
     }
+}
+
+const RATIO_HELP: &str = "write 0.5 or \"50%\"";
+
+/// The help that offers a text, if it is a right one.
+fn offered<T: FromStr>(text: &str) -> Option<String> {
+    text.parse::<T>().ok().map(|_| format!("write \"{text}\""))
+}
+
+/// The help that offers the same quantity without spaces around its sign, underscores in its number, and an exponent.
+fn spelt_out<T: FromStr>(text: &str, sign: char) -> Option<String> {
+    let (number, unit) = text.split_once(sign)?;
+    let number = number.trim().replace('_', "");
+    let number: f64 = number
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then(|| number.parse().ok())??;
+    let spelt = format!("{number}{sign}{}", unit.trim());
+    // Reading it asks here again.
+    (spelt != text).then(|| offered::<T>(&spelt))?
 }
 
 /// So many events in a second, a minute, an hour or a day: `"100/s"`, `"5/m"`, `"10/h"`, `"1/d"`.
@@ -185,10 +205,16 @@ impl FromStr for Rate {
                 return Err(too_large(place));
             }
             let error = QuantityError::new("the number of a rate has no exponent", place);
-            return Err(error.help(format!("write \"{value}{}\"", &text[whole.len()..])));
+            return Err(error.help(spelt_out::<Self>(text, '/').unwrap_or_else(|| HELP.to_owned())));
         }
         let Some(unit) = unit.strip_prefix('/') else {
-            return Err(QuantityError::new("a rate says in which time", all).help(format!("write \"{number}/s\"")));
+            let help = match unit.is_empty() {
+                true => offered::<Self>(&format!("{number}/s")),
+                false => spelt_out::<Self>(text, '/'),
+            };
+            return Err(
+                QuantityError::new("a rate says in which time", all).help(help.unwrap_or_else(|| HELP.to_owned()))
+            );
         };
         let Some((_, nanos)) = UNITS[..4].iter().find(|(name, _)| *name == unit) else {
             return Err(QuantityError::new(
@@ -253,6 +279,13 @@ mod tests {
             ("0.5", "a ratio in quotes needs a percent sign", "write 0.5 without quotes"),
             ("50", "a ratio in quotes needs a percent sign", "write \"50%\""),
             ("50 %", "`50 %` is no ratio", "write \"50%\""),
+            ("1e-3%", "`1e-3%` is no ratio", "write \"0.001%\""),
+            ("1_0%", "`1_0%` is no ratio", "write \"10%\""),
+            ("0,5%", "`0,5%` is no ratio", "write 0.5 or \"50%\""),
+            ("5%%", "`5%%` is no ratio", "write 0.5 or \"50%\""),
+            ("1_0%x", "`1_0%x` is no ratio", "write 0.5 or \"50%\""),
+            ("1e9%", "`1e9%` is no ratio", "write 0.5 or \"50%\""),
+            ("500", "a ratio in quotes needs a percent sign", "write 0.5 or \"50%\""),
             ("half", "`half` is no ratio", "write 0.5 or \"50%\""),
             ("NaN%", "`NaN%` is no ratio", "write 0.5 or \"50%\""),
         ] {
@@ -296,6 +329,12 @@ mod tests {
             ("", "a rate cannot be empty", "", HELP),
             ("100", "a rate says in which time", "100", "write \"100/s\""),
             ("100 / s", "a rate says in which time", "100 / s", "write \"100/s\""),
+            ("1_000/s", "a rate says in which time", "1_000/s", "write \"1000/s\""),
+            ("1,000/s", "a rate says in which time", "1,000/s", HELP),
+            ("1_0/s/s", "a rate says in which time", "1_0/s/s", HELP),
+            ("1e3/s/s", "the number of a rate has no exponent", "1e3", HELP),
+            ("5 a minute", "a rate says in which time", "5 a minute", HELP),
+            ("1e3", "the number of a rate has no exponent", "1e3", HELP),
             ("100/sec", "`sec` is no time of a rate", "sec", "the times are s, m, h and d"),
             ("100/10s", "`10s` is no time of a rate", "10s", "the times are s, m, h and d"),
             ("0/s", "a rate must be above zero", "0", ""),

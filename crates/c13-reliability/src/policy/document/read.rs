@@ -178,6 +178,27 @@ impl FromValue for NonZeroU32 {
     }
 }
 
+/// A whole number from `LEAST` to `MOST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::policy) struct Within<const LEAST: u32, const MOST: u32>(u32);
+
+impl<const LEAST: u32, const MOST: u32> Within<LEAST, MOST> {
+    /// The number.
+    pub(in crate::policy) const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> FromValue for Within<LEAST, MOST> {
+    const EXAMPLE: &'static str = "10";
+
+    fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
+        whole(value, LEAST.into(), MOST.into(), |number| {
+            u32::try_from(number).ok().map(Self)
+        })
+    }
+}
+
 /// A finite number; one without a point is as good as one with it.
 impl FromValue for f64 {
     const EXAMPLE: &'static str = "1.5";

@@ -106,10 +106,10 @@ impl Document {
         }
         match value {
             Some(value) if errors.is_empty() => Ok(value),
-            None if errors.is_empty() => Err(Diagnostics::new(vec![Diagnostic::new(
-                self.span,
-                "this document cannot be read",
-            )])),
+            None if errors.is_empty() => {
+                let error = Diagnostic::new(self.span, "this document cannot be read");
+                Err(Diagnostics::new(vec![error.absence()]))
+            }
             _ => Err(Diagnostics::new(errors)),
         }
     }
@@ -226,6 +226,11 @@ impl<'d> Table<'d> {
     #[must_use]
     pub fn value(&self, key: &'static str) -> Option<Value<'d>> {
         self.fields.ask(key);
+        self.peek(key)
+    }
+
+    /// The same without making the key known.
+    pub(super) fn peek(&self, key: &str) -> Option<Value<'d>> {
         let entry = self.fields.find(key)?;
         Some(Value {
             document: self.document,
@@ -257,26 +262,6 @@ impl<'d> Table<'d> {
     #[must_use]
     pub fn value_span(&self, key: &'static str) -> Option<Span> {
         self.value(key).map(|value| value.span().clone())
-    }
-
-    /// Where the value at a path of keys joined by points stands, if it is there; makes nothing known.
-    #[must_use]
-    pub fn place_of(&self, path: &str) -> Option<Span> {
-        let (key, rest) = match path.split_once('.') {
-            Some((key, rest)) => (key, Some(rest)),
-            None => (path, None),
-        };
-        let node = &self.fields.find(key)?.node;
-        match (rest, &node.content) {
-            (None, _) => Some(node.span.clone()),
-            (Some(rest), Content::Table(fields)) => Self {
-                fields,
-                span: &node.span,
-                ..self.clone()
-            }
-            .place_of(rest),
-            (Some(_), _) => None,
-        }
     }
 
     /// Where a key itself stands, if it is there.
@@ -415,9 +400,9 @@ impl<'d> Table<'d> {
     }
 
     /// Notes an error unless the rule holds. The rule is a sentence that the key's path begins: "must be above zero". A key
-    /// that is not there breaks no rule.
+    /// that is not there breaks no rule. Nobody reads the value any more after that.
     pub fn must(&self, key: &'static str, holds: bool, rule: &str) {
-        if let Some(value) = self.value(key).filter(|_| !holds) {
+        if let Some(value) = self.value(key).filter(|value| !holds && !value.node.refused.get()) {
             value.refuse(value.error(format!("`{}` {rule}", value.path())));
         }
     }

@@ -120,7 +120,7 @@ impl<'d> Value<'d> {
     /// Reads the value with a function. What the function refuses is noted as an error.
     #[must_use]
     pub fn read_with<T>(&self, read: impl FnOnce(&Self) -> Result<T, Refusal>) -> Option<T> {
-        self.shape()?;
+        self.shape().filter(|_| !self.node.refused.get())?;
         match read(self) {
             Ok(value) => Some(value),
             Err(refusal) => {
@@ -143,7 +143,7 @@ impl<'d> Value<'d> {
     /// that lists the names and says which is nearest.
     #[must_use]
     pub fn read_choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
-        let shape = self.shape()?;
+        let shape = self.shape().filter(|_| !self.node.refused.get())?;
         let text = self.as_text();
         if let Some((_, choice)) = names.iter().find(|(name, _)| Some(*name) == text) {
             return Some(*choice);
@@ -164,11 +164,8 @@ impl<'d> Value<'d> {
     #[must_use]
     pub fn read_table(&self) -> Option<Table<'d>> {
         let table = self.as_table();
-        if table.is_none()
-            && let Some(shape) = self.shape()
-        {
-            let error = Diagnostic::new(self.span().clone(), format!("`{}` must be a table", self.path));
-            self.refuse(error.label(format!("this is {}", shape.name())));
+        if table.is_none() {
+            self.refuse_shape("must be a table");
         }
         table
     }
@@ -176,7 +173,9 @@ impl<'d> Value<'d> {
     /// Reads the value as a list. Anything else is noted as an error.
     #[must_use]
     pub fn read_list(&self) -> Option<Vec<Self>> {
-        if let Content::List(nodes) = &self.node.content {
+        if let Content::List(nodes) = &self.node.content
+            && !self.node.refused.get()
+        {
             return Some(
                 nodes
                     .iter()
@@ -188,11 +187,16 @@ impl<'d> Value<'d> {
                     .collect(),
             );
         }
-        if let Some(shape) = self.shape() {
-            let error = Diagnostic::new(self.span().clone(), format!("`{}` must be a list", self.path));
+        self.refuse_shape("must be a list");
+        None
+    }
+
+    /// Notes once that the value is of another shape.
+    pub(in crate::policy) fn refuse_shape(&self, rule: &str) {
+        if let Some(shape) = self.shape().filter(|_| !self.node.refused.get()) {
+            let error = self.error(format!("`{}` {rule}", self.path));
             self.refuse(error.label(format!("this is {}", shape.name())));
         }
-        None
     }
 
     /// The table, if it is one.
@@ -214,7 +218,7 @@ impl<'d> Value<'d> {
         Diagnostic::new(self.span().clone(), message)
     }
 
-    /// Notes an error about this value. What stands in it is not looked at any more: nobody can tell what belongs there.
+    /// Notes an error about this value. Nobody reads it any more, nor what stands in it.
     pub(in crate::policy) fn refuse(&self, error: Diagnostic) {
         let nodes = match &self.node.content {
             Content::List(nodes) => nodes.as_slice(),
@@ -225,6 +229,7 @@ impl<'d> Value<'d> {
                 fields.rest.set(Rest::Ignored);
             }
         }
+        self.node.refused.set(true);
         self.document.report(error.of_value());
     }
 

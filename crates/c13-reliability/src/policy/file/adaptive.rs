@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::read::{above_zero, check};
+use super::read::{above_zero, read_checked};
+use crate::gate::places::MAX_PLACES;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
-use crate::policy::PolicyConfig;
-use crate::policy::document::{Ratio, Table};
+use crate::policy::document::{Ratio, Table, Within};
 
 /// The strategies by name, and the keys that belong to each.
 const STRATEGIES: [(&str, Algorithm, &[&str]); 3] = [
@@ -16,18 +16,27 @@ const STRATEGIES: [(&str, Algorithm, &[&str]); 3] = [
 ];
 
 pub(super) fn read_adaptive(table: &Table<'_>) -> Option<AdaptiveConfig> {
-    let errors = table.document().error_count();
     let names = STRATEGIES.map(|(name, algorithm, _)| (name, algorithm));
     let strategy = match table.has("strategy") {
         true => table.optional_choice("strategy", &names),
         false => Some(Algorithm::GRADIENT),
     };
-    let Some(mut algorithm) = strategy else {
+    let Some(algorithm) = strategy else {
         // Which other keys belong here depends on the strategy.
         table.ignore_rest();
         return None;
     };
     refuse_keys_of_other_strategies(table, algorithm);
+    let paths: [(&str, &[&str]); 1] = [("min_samples", &["min_calls"])];
+    read_checked(
+        table,
+        &paths,
+        || read_limits(table, algorithm),
+        AdaptiveConfig::validate,
+    )
+}
+
+fn read_limits(table: &Table<'_>, mut algorithm: Algorithm) -> AdaptiveConfig {
     let number = |key, default| table.optional::<f64>(key).unwrap_or(default);
     match &mut algorithm {
         Algorithm::Gradient { buffer } => *buffer = number("buffer", *buffer),
@@ -39,10 +48,14 @@ pub(super) fn read_adaptive(table: &Table<'_>) -> Option<AdaptiveConfig> {
     }
     let defaults = AdaptiveConfig::new(algorithm);
     let count = |key, default| table.optional::<NonZeroU32>(key).map_or(default, NonZeroU32::get);
-    let min = count("min_limit", defaults.min_limit);
-    let max = count("max_limit", defaults.max_limit);
+    let places = |key, default| {
+        let places: Option<Within<1, MAX_PLACES>> = table.optional(key);
+        places.map_or(default, Within::get)
+    };
+    let min = places("min_limit", defaults.min_limit);
+    let max = places("max_limit", defaults.max_limit);
     // Unless it is said, the start lies within what is.
-    let initial = count("initial_limit", defaults.initial_limit.max(min).min(max.max(min)));
+    let initial = places("initial_limit", defaults.initial_limit.max(min).min(max.max(min)));
     let window = above_zero(table, "window").unwrap_or(defaults.window);
     let min_calls = count("min_calls", defaults.min_samples);
     let timeout = above_zero(table, "timeout").unwrap_or(defaults.timeout);
@@ -52,14 +65,12 @@ pub(super) fn read_adaptive(table: &Table<'_>) -> Option<AdaptiveConfig> {
     let baseline_age = above_zero(table, "baseline_age").unwrap_or(defaults.baseline_age);
     let max_queue = table.optional("max_queue").unwrap_or(0);
     let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
-    let config = defaults
+    defaults
         .limits(initial, min, max)
         .window(window, min_calls)
         .drops(timeout, drop_ratio)
         .baseline_age(baseline_age)
-        .queue(max_queue, max_wait);
-    check(table, errors, config.validate(), &[("min_samples", "min_calls")]);
-    Some(config)
+        .queue(max_queue, max_wait)
 }
 
 fn refuse_keys_of_other_strategies(table: &Table<'_>, algorithm: Algorithm) {
@@ -81,8 +92,9 @@ fn refuse_keys_of_other_strategies(table: &Table<'_>, algorithm: Algorithm) {
 }
 
 /// Refuses two bounds on the calls in flight.
-pub(super) fn check_one_bound(table: &Table<'_>, config: &PolicyConfig) {
-    if config.bulkhead.is_none() || config.adaptive.is_none() {
+pub(super) fn check_one_bound(table: &Table<'_>) {
+    let has_table = |key| table.value(key).is_some_and(|value| value.as_table().is_some());
+    if !has_table("bulkhead") || !has_table("adaptive") {
         return;
     }
     let error = table.error("adaptive", "there is a bulkhead or an adaptive limit, and not both");

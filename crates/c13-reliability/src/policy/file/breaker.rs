@@ -3,34 +3,38 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use super::read::{above_zero, check, read_part};
+use super::read::{above_zero, optional_that, read_checked, read_part};
 use crate::patterns::circuit_breaker::{
     Abandoned, CircuitBreakerConfig, FailureRate, FailuresWithin, Shares, SlowCalls, StagedRecovery, Window,
     circuit_config,
 };
-use crate::policy::document::{Diagnostic, FromValue, Ratio, Refusal, Span, Table, Value, duration_text};
+use crate::policy::document::{Diagnostic, FromValue, Ratio, Refusal, Span, Table, Value, Within, duration_text};
 
-/// How a setting of the breaker is called in a file, where that is not its own name.
-const KEYS: [(&str, &str); 13] = [
-    ("recovery.shares", "recovery"),
-    ("recovery.stage_length", "recovery"),
-    ("recovery.failure_rate", "recovery"),
-    ("recovery.min_calls", "recovery"),
-    ("failures_within.failures", "failures"),
-    ("failures_within.window", "window"),
-    ("failure_rate.window", "window"),
-    ("failure_rate.min_calls", "min_calls"),
-    ("slow_calls.threshold", "slow_call"),
-    ("slow_calls.window", "window"),
-    ("slow_calls.min_calls", "min_calls"),
-    ("open_for_jitter", "jitter"),
-    ("failures_within.share", "failure_share"),
+/// Where a setting of the breaker stands in a file, if that is not its own name.
+const PATHS: [(&str, &[&str]); 11] = [
+    ("failures_within.failures", &["failures"]),
+    ("failures_within.window", &["failures_window", "window"]),
+    ("failures_within.share", &["failure_share"]),
+    ("failure_rate.rate", &["failure_rate"]),
+    ("failure_rate.window", &["window.calls", "window"]),
+    ("failure_rate.min_calls", &["min_calls"]),
+    ("slow_calls.threshold", &["slow_call"]),
+    ("slow_calls.rate", &["slow_rate"]),
+    (
+        "slow_calls.window",
+        &["slow_window.calls", "slow_window", "window.calls", "window"],
+    ),
+    ("slow_calls.min_calls", &["slow_min_calls", "min_calls"]),
+    ("open_for_jitter", &["jitter"]),
 ];
 
 pub(super) fn read_circuit_breaker(table: &Table<'_>) -> Option<CircuitBreakerConfig> {
-    let errors = table.document().error_count();
-    let rules = read_rules(table);
+    read_checked(table, &PATHS, || read_settings(table), CircuitBreakerConfig::validate)
+}
+
+fn read_settings(table: &Table<'_>) -> CircuitBreakerConfig {
     let mut config = CircuitBreakerConfig::new();
+    read_rules(table, &mut config);
     if let Some(successes) = table.optional::<NonZeroU64>("success_threshold") {
         config = config.success_threshold(successes.get());
     }
@@ -40,30 +44,21 @@ pub(super) fn read_circuit_breaker(table: &Table<'_>) -> Option<CircuitBreakerCo
     config.half_open_timeout = above_zero(table, "half_open_timeout").unwrap_or(circuit_config::HALF_OPEN_TIMEOUT);
     read_open_time(table, &mut config);
     let abandoned = [("ignored", Abandoned::Ignored), ("failure", Abandoned::Failure)];
-    let recovery = read_part(table, "recovery", read_recovery);
+    config.recovery = read_part(table, "recovery", read_recovery).flatten();
     config.abandoned = table.optional_choice("abandoned", &abandoned).unwrap_or_default();
-    let rules = rules?;
-    config.recovery = recovery?;
-    config.consecutive_failures = rules.consecutive.map(NonZeroU64::get);
-    config.failures_within = rules.within;
-    config.failure_rate = rules.rate;
-    config.slow_calls = rules.slow;
-    check(table, errors, config.validate(), &KEYS);
-    Some(config)
+    config
 }
 
 fn read_recovery(table: &Table<'_>) -> Option<StagedRecovery> {
     let stage_length: Option<Duration> = table.required_like("stage_length", "\"10s\"");
     let rate: Option<Ratio> = table.optional("failure_rate");
     let min_calls: Option<NonZeroU64> = table.optional("min_calls");
-    let shares = match table.value("shares") {
-        Some(value) => {
-            let list: Option<Vec<Ratio>> = value.read_list()?.iter().map(Value::read).collect();
-            Some(list?.into_iter().map(Ratio::value).collect::<Vec<f64>>())
-        }
-        None => None,
-    };
-    let mut recovery = StagedRecovery::new(stage_length?);
+    let shares = table.value("shares").and_then(|value| {
+        let list: Option<Vec<Ratio>> = value.read_list()?.iter().map(Value::read).collect();
+        Some(list?.into_iter().map(Ratio::value).collect::<Vec<f64>>())
+    });
+    // What stands in for a length that is not known breaks no rule.
+    let mut recovery = StagedRecovery::new(stage_length.unwrap_or(Duration::from_secs(1)));
     if let Some(shares) = shares {
         recovery = recovery.shares(Shares::new(&shares));
     }
@@ -87,32 +82,33 @@ fn read_open_time(table: &Table<'_>, config: &mut CircuitBreakerConfig) {
     if let Some(longest) = longest
         && open_for > longest
     {
-        let path = table.path_of("open_for_max");
-        let error = table.error("open_for_max", format!("`{path}` must not be shorter than `open_for`"));
-        let error = error.label(format!("`open_for` is {}", duration_text(open_for)));
-        table.report(error.also(table.value_span("open_for"), "set here"));
+        if !table.is_refused("open_for") {
+            let path = table.path_of("open_for_max");
+            let error = table.error("open_for_max", format!("`{path}` must not be shorter than `open_for`"));
+            let error = error.label(format!("`open_for` is {}", duration_text(open_for)));
+            table.report(error.also(table.value_span("open_for"), "set here"));
+        }
+        config.open_for_max = Some(open_for);
     }
     if longest.is_none() && multiplier.is_some_and(|multiplier| multiplier > 1.0) {
-        let error = table
-            .error("open_for_multiplier", "an open time that grows needs a longest")
-            .lacks(table.path_of("open_for_max"));
-        table.report(error.help("add it, for example `open_for_max = \"1m\"`"));
+        if !table.is_refused("open_for_max") {
+            let error = table
+                .error("open_for_multiplier", "an open time that grows needs a longest")
+                .lacks(table.path_of("open_for_max"));
+            table.report(error.help("add it, for example `open_for_max = \"1m\"`"));
+        }
+        config.open_for_max = Some(open_for);
     }
 }
 
-/// The rules that were read.
-struct Rules {
-    consecutive: Option<NonZeroU64>,
-    within: Option<FailuresWithin>,
-    rate: Option<FailureRate>,
-    slow: Option<SlowCalls>,
-}
+/// A number of failures that are counted.
+type Failures = Within<1, { FailuresWithin::MOST_FAILURES }>;
 
 /// A rule: not there, there, or there and wrong.
 type Rule<T> = Result<Option<T>, ()>;
 
-fn read_rules(table: &Table<'_>) -> Option<Rules> {
-    let failures: Rule<NonZeroU64> = read_rule(table, "failures");
+fn read_rules(table: &Table<'_>, config: &mut CircuitBreakerConfig) {
+    let failures: Rule<Failures> = read_rule(table, "failures");
     let rate: Rule<Ratio> = read_rule(table, "failure_rate");
     let slow: Rule<Duration> = read_rule(table, "slow_call");
     let consecutive: Rule<NonZeroU64> = read_rule(table, "consecutive_failures");
@@ -124,31 +120,37 @@ fn read_rules(table: &Table<'_>) -> Option<Rules> {
     ];
     let on = on.into_iter().filter(|(_, on)| *on).map(|(rule, _)| rule);
     windows.refuse_missing(table, on.collect());
-    let within = failures.and_then(|failures| read_failures(table, failures, &windows));
-    let rate = rate.and_then(|rate| read_failure_rate(table, rate, &windows));
-    let slow = slow.and_then(|slow| read_slow(table, slow, &windows));
-    if let (Ok(None), Ok(None), Ok(None), Ok(None)) = (&consecutive, &within, &rate, &slow) {
-        let error = Diagnostic::new(
-            table.span().clone(),
-            format!("`{}` does not say when to open", table.path()),
-        );
-        let help = "add `consecutive_failures = 5`, or `failures = 5` and `window = \"30s\"`, or `failure_rate = 0.5` and \
-                    `window = { calls = 100 }`";
-        let rules = ["consecutive_failures", "failures", "failure_rate", "slow_call"];
-        let error = rules
-            .into_iter()
-            .fold(error, |error, rule| error.lacks(table.path_of(rule)));
-        table.report(error.help(help));
-        return None;
+    let is_none = matches!(
+        (&failures, &rate, &slow, &consecutive),
+        (Ok(None), Ok(None), Ok(None), Ok(None))
+    );
+    config.consecutive_failures = consecutive.ok().flatten().map(NonZeroU64::get);
+    config.failures_within = read_failures(table, failures.ok().flatten(), &windows);
+    config.failure_rate = read_failure_rate(table, rate.ok().flatten(), &windows);
+    config.slow_calls = read_slow(table, slow.ok().flatten(), &windows);
+    if is_none {
+        report_no_rule(table);
+    } else {
+        refuse_idle_keys(table);
     }
-    let (within, rate, slow, consecutive) = (within.ok()?, rate.ok()?, slow.ok()?, consecutive.ok()?);
-    refuse_idle_keys(table);
-    Some(Rules {
-        consecutive,
-        within,
-        rate,
-        slow,
-    })
+    if config.failures_within.is_none() && config.failure_rate.is_none() && config.slow_calls.is_none() {
+        // Where every rule is wrong, this one stands in for them: the other settings are to be looked at as well.
+        config.consecutive_failures = config.consecutive_failures.or(Some(circuit_config::FAILURE_THRESHOLD));
+    }
+}
+
+fn report_no_rule(table: &Table<'_>) {
+    let error = Diagnostic::new(
+        table.span().clone(),
+        format!("`{}` does not say when to open", table.path()),
+    );
+    let help = "add `consecutive_failures = 5`, or `failures = 5` and `window = \"30s\"`, or `failure_rate = 0.5` and \
+                `window = { calls = 100 }`";
+    let rules = ["consecutive_failures", "failures", "failure_rate", "slow_call"];
+    let error = rules
+        .into_iter()
+        .fold(error, |error, rule| error.lacks(table.path_of(rule)));
+    table.report(error.help(help));
 }
 
 /// A rule's own key; `false` switches the rule off.
@@ -207,11 +209,25 @@ impl Windows {
         }
     }
 
+    /// The window of failures that are counted.
+    fn of_failures(&self) -> Given {
+        self.own_or_all(self.failures)
+    }
+
+    /// The window of slow calls.
+    fn of_slow(&self) -> Given {
+        self.own_or_all(self.slow)
+    }
+
+    fn own_or_all(&self, own: Given) -> Given {
+        own?.map_or(self.all, |own| Ok(Some(own)))
+    }
+
     /// Notes once that there is no window, and once that there is no least number of calls, with the rules that ask for it.
     fn refuse_missing(&self, table: &Table<'_>, rules: Vec<&'static str>) {
         let window_of = |rule: &str| match rule {
-            "failures" => self.failures.map(|own| own.or(self.all.ok().flatten())),
-            "slow_call" => self.slow.map(|own| own.or(self.all.ok().flatten())),
+            "failures" => self.of_failures(),
+            "slow_call" => self.of_slow(),
             _ => self.all,
         };
         let report = |key, example, rules: Vec<&'static str>| {
@@ -245,7 +261,7 @@ impl Windows {
 fn read_window(value: &Value<'_>) -> Option<Window> {
     match value.as_table() {
         Some(window) => window
-            .required::<NonZeroU32>("calls")
+            .required::<Within<1, { Window::MOST_CALLS }>>("calls")
             .map(|calls| Window::Calls(calls.get())),
         None => value
             .read_with(|value| {
@@ -260,83 +276,91 @@ fn read_window(value: &Value<'_>) -> Option<Window> {
     }
 }
 
-fn read_failures(table: &Table<'_>, failures: Option<NonZeroU64>, windows: &Windows) -> Rule<FailuresWithin> {
-    let share: Option<Ratio> = table.optional("failure_share");
-    table.must("failure_share", share != Some(Ratio::ZERO), "must be above zero");
-    let Some(failures) = failures else { return Ok(None) };
-    let (key, window) = match windows.failures? {
-        Some(window) => ("failures_window", Some(window)),
-        None => ("window", windows.all?),
-    };
-    let window = match window {
-        Some(Window::Time(window)) => window,
-        Some(Window::Calls(_)) => {
-            let error = table.error(
-                key,
-                format!("`{}` must be a duration where failures are counted", table.path_of(key)),
-            );
-            let error = error
-                .label("this is a number of calls")
-                .also(table.key_span("failures"), "counted here");
-            let own = table.contains("failure_rate") || table.contains("slow_call");
-            table.report(error.help(match own {
-                true => {
-                    "give them a window of their own, for example `failures_window = \"30s\"`, or `failures = false`"
-                }
-                false => "write, for example, `window = \"30s\"`",
-            }));
-            return Err(());
+/// The window of a rule whose own is missing or wrong, which was noted: it breaks no rule.
+const ANY_WINDOW: Duration = Duration::from_secs(1);
+
+fn read_failures(table: &Table<'_>, failures: Option<Failures>, windows: &Windows) -> Option<FailuresWithin> {
+    let share = optional_that(table, "failure_share", is_above_zero, "must be above zero");
+    let failures = failures?;
+    let window = match windows.of_failures() {
+        Ok(Some(Window::Time(window))) => window,
+        Ok(Some(Window::Calls(_))) => {
+            report_counted_window(table);
+            ANY_WINDOW
         }
-        None => return Err(()),
+        _ => ANY_WINDOW,
     };
-    let rule = FailuresWithin::new(failures.get(), window);
-    Ok(Some(match share {
+    let rule = FailuresWithin::new(failures.get().into(), window);
+    Some(match share {
         Some(share) => rule.share(share.value()),
         None => rule,
-    }))
+    })
 }
 
-fn read_failure_rate(table: &Table<'_>, rate: Option<Ratio>, windows: &Windows) -> Rule<FailureRate> {
+/// Notes that failures are to be counted within a number of calls.
+fn report_counted_window(table: &Table<'_>) {
+    let key = match table.has("failures_window") {
+        true => "failures_window",
+        false => "window",
+    };
+    let error = table.error(
+        key,
+        format!("`{}` must be a duration where failures are counted", table.path_of(key)),
+    );
+    let error = error
+        .label("this is a number of calls")
+        .also(table.key_span("failures"), "counted here");
+    let own = table.contains("failure_rate") || table.contains("slow_call");
+    table.report(error.help(match own {
+        true => "give them a window of their own, for example `failures_window = \"30s\"`, or `failures = false`",
+        false => "write, for example, `window = \"30s\"`",
+    }));
+}
+
+fn is_above_zero(ratio: &Ratio) -> bool {
+    *ratio != Ratio::ZERO
+}
+
+fn read_failure_rate(table: &Table<'_>, rate: Option<Ratio>, windows: &Windows) -> Option<FailureRate> {
     let given = table.optional("min_calls");
-    let Some(rate) = rate else { return Ok(None) };
-    table.must("failure_rate", rate != Ratio::ZERO, "must be above zero");
-    let (window, min_calls) = window_of(table, windows.all?, ("window", "min_calls"), given)?;
-    Ok(Some(FailureRate::new(rate.value(), window, min_calls)))
+    let rate = rate?;
+    table.must("failure_rate", is_above_zero(&rate), "must be above zero");
+    let (window, min_calls) = window_of(table, windows.all, ("window", "min_calls"), given);
+    Some(FailureRate::new(rate.value(), window, min_calls)).filter(|_| is_above_zero(&rate))
 }
 
-fn read_slow(table: &Table<'_>, threshold: Option<Duration>, windows: &Windows) -> Rule<SlowCalls> {
-    let rate: Ratio = table.optional("slow_rate").unwrap_or(Ratio::ONE);
+fn read_slow(table: &Table<'_>, threshold: Option<Duration>, windows: &Windows) -> Option<SlowCalls> {
+    let rate = optional_that(table, "slow_rate", is_above_zero, "must be above zero").unwrap_or(Ratio::ONE);
     let shared: Option<NonZeroU32> = table.optional("min_calls");
     let own: Option<NonZeroU32> = table.optional("slow_min_calls");
-    let Some(threshold) = threshold else { return Ok(None) };
+    let threshold = threshold?;
     table.must("slow_call", !threshold.is_zero(), "must be longer than zero");
-    table.must("slow_rate", rate != Ratio::ZERO, "must be above zero");
-    let (key, window) = match windows.slow? {
-        Some(window) => ("slow_window", Some(window)),
-        None => ("window", windows.all?),
+    let key = match table.has("slow_window") {
+        true => "slow_window",
+        false => "window",
     };
-    let min_key = if own.is_some() { "slow_min_calls" } else { "min_calls" };
-    let (window, min_calls) = window_of(table, window, (key, min_key), own.or(shared))?;
-    Ok(Some(SlowCalls::new(threshold, rate.value(), window, min_calls)))
+    let (min_key, min_calls) = match table.has("slow_min_calls") {
+        true => ("slow_min_calls", own),
+        false => ("min_calls", shared),
+    };
+    let (window, min_calls) = window_of(table, windows.of_slow(), (key, min_key), min_calls);
+    Some(SlowCalls::new(threshold, rate.value(), window, min_calls)).filter(|rule| !rule.threshold.is_zero())
 }
 
 /// A share's window, and how many calls it must hold: all of them unless set, where they are counted.
 fn window_of(
     table: &Table<'_>,
-    window: Option<Window>,
+    window: Given,
     (key, min_key): (&'static str, &'static str),
     given: Option<NonZeroU32>,
-) -> Result<(Window, u64), ()> {
+) -> (Window, u64) {
     // What is missing was noted for all rules at once.
-    let window = window.ok_or(())?;
-    let min_calls = match (window, given) {
-        (_, Some(calls)) => calls.get(),
-        (Window::Calls(calls), None) => calls,
-        (Window::Time(_), None) => return Err(()),
+    let Ok(Some(Window::Calls(calls))) = window else {
+        let window = window.ok().flatten().unwrap_or(Window::Time(ANY_WINDOW));
+        return (window, given.map_or(1, NonZeroU32::get).into());
     };
-    if let Window::Calls(calls) = window
-        && min_calls > calls
-    {
+    let min_calls = given.map_or(calls, NonZeroU32::get);
+    if min_calls > calls {
         let path = table.path_of(min_key);
         let error = table.error(
             min_key,
@@ -345,5 +369,5 @@ fn window_of(
         let window: Option<Span> = table.value_span(key);
         table.report(error.also(window, format!("the last {calls} calls")));
     }
-    Ok((window, min_calls.into()))
+    (Window::Calls(calls), min_calls.min(calls).into())
 }

@@ -3,34 +3,35 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::read::{check, read_part};
+use super::read::{read_checked, read_part};
 use super::retry::read_budget;
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::retry::RetryConfig;
 use crate::policy::PolicyConfig;
-use crate::policy::document::{Diagnostic, Ratio, Table, Value, duration_text};
+use crate::policy::document::{Diagnostic, Ratio, Table, Value, Within, duration_text};
 
 pub(super) fn read_hedge(table: &Table<'_>) -> Option<HedgeConfig> {
-    let errors = table.document().error_count();
-    if !table.has("delay") {
-        table.report_missing("delay", Some("\"50ms\""));
-    }
-    let delay = table.value("delay").and_then(|value| read_delay(&value));
-    let max_extra: Option<NonZeroU32> = table.optional("max_extra");
-    let budget = match table.has("budget") {
-        true => read_part(table, "budget", read_budget)?,
-        false => HedgeConfig::new(HedgeDelay::AfterFailure).budget,
+    let read = || {
+        if !table.has("delay") {
+            table.report_missing("delay", Some("\"50ms\""));
+        }
+        let delay = table.value("delay").and_then(|value| read_delay(&value));
+        let mut config = HedgeConfig::new(delay.unwrap_or(HedgeDelay::AfterFailure));
+        if let Some(max_extra) = table.optional::<Within<1, { HedgeConfig::MOST_HEDGES }>>("max_extra") {
+            config = config.max_hedges(max_extra.get());
+        }
+        if table.has("budget") {
+            config.budget = read_part(table, "budget", read_budget).flatten();
+        }
+        config
     };
-    let mut config = HedgeConfig::new(delay?).max_hedges(max_extra.map_or(1, NonZeroU32::get));
-    config.budget = budget;
-    let keys = [
-        ("max_hedges", "max_extra"),
-        ("quantile", "delay"),
-        ("min_samples", "delay"),
-        ("window", "delay"),
+    let paths: [(&str, &[&str]); 4] = [
+        ("max_hedges", &["max_extra"]),
+        ("quantile", &["delay.quantile"]),
+        ("min_samples", &["delay.min_calls"]),
+        ("window", &["delay.window"]),
     ];
-    check(table, errors, config.validate(), &keys);
-    Some(config)
+    read_checked(table, &paths, read, HedgeConfig::validate)
 }
 
 /// A fixed time; a quantile of what is measured; or `false`: only failures start one.
@@ -41,20 +42,21 @@ fn read_delay(value: &Value<'_>) -> Option<HedgeDelay> {
     let Some(table) = value.as_table() else {
         return value.read::<Duration>().map(HedgeDelay::Fixed);
     };
-    let HedgeDelay::Percentile {
-        min_samples, window, ..
-    } = HedgeDelay::P95
-    else {
-        unreachable!("it is a percentile");
-    };
     let quantile: Option<Ratio> = table.required_like("quantile", "\"95%\"");
     let min_calls: Option<NonZeroU32> = table.optional("min_calls");
     let over: Option<Duration> = table.optional("window");
-    Some(HedgeDelay::Percentile {
-        quantile: quantile?.value(),
-        min_samples: min_calls.map_or(min_samples, NonZeroU32::get),
-        window: over.unwrap_or(window),
-    })
+    let mut delay = HedgeDelay::P95;
+    if let HedgeDelay::Percentile {
+        quantile: share,
+        min_samples,
+        window,
+    } = &mut delay
+    {
+        *share = quantile.map_or(*share, Ratio::value);
+        *min_samples = min_calls.map_or(*min_samples, NonZeroU32::get);
+        *window = over.unwrap_or(*window);
+    }
+    Some(delay)
 }
 
 /// Refuses a hedge that never comes, and a budget that nothing draws on.

@@ -13,7 +13,9 @@ use super::text::one_second;
 use crate::error::ConfigError;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
-use crate::policy::document::{Diagnostic, Diagnostics, Document, Rate, Table, Value, duration_text};
+use crate::policy::document::{
+    Diagnostic, Diagnostics, Document, FromValue, Rate, Table, Value, Within, duration_text,
+};
 use crate::policy::{PolicyConfig, RateLimitPer};
 
 /// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
@@ -132,30 +134,34 @@ fn read(table: &Table<'_>) -> Option<PolicyConfig> {
     let retry = read_part(table, "retry", read_retry);
     let hedge = read_part(table, "hedge", read_hedge);
     let circuit_breaker = read_part(table, "circuit_breaker", read_circuit_breaker);
-    let (total, attempt) = timeout?.unwrap_or_default();
+    // A part with an error is left out below, so that nothing is measured by what is not known of it.
+    let all_read = timeout.is_some()
+        && (rate_limit.is_some() && bulkhead.is_some() && adaptive.is_some())
+        && (retry.is_some() && hedge.is_some() && circuit_breaker.is_some());
     let mut config = PolicyConfig::NONE;
-    config.total_timeout = total;
-    config.attempt_timeout = attempt;
-    config.retry = retry?;
-    config.hedge = hedge?;
+    (config.total_timeout, config.attempt_timeout) = timeout.flatten().unwrap_or_default();
+    config.retry = retry.flatten();
+    config.hedge = hedge.flatten();
+    if let Some((limit, per)) = rate_limit.flatten() {
+        (config.rate_limit, config.rate_limit_per) = (Some(limit), per);
+    }
+    config.bulkhead = bulkhead.flatten();
+    config.adaptive = adaptive.flatten();
+    config.circuit_breaker = circuit_breaker.flatten();
     check_hedge(table, &config);
     check_retries_fit(table, &config);
-    (config.rate_limit, config.rate_limit_per) =
-        rate_limit?.map_or((None, RateLimitPer::Call), |(limit, per)| (Some(limit), per));
-    config.bulkhead = bulkhead?;
-    config.adaptive = adaptive?;
-    check_one_bound(table, &config);
-    config.circuit_breaker = circuit_breaker?;
+    check_one_bound(table);
     check_waits(table, &config);
     check_slow_calls(table, &config);
     check_probes(table, &config);
     // What the parts and the checks above have not found.
     if !table.document().has_errors()
+        && all_read
         && let Err(error) = config.validate()
     {
         table.report(Diagnostic::new(table.span().clone(), error.to_string()));
     }
-    Some(config)
+    all_read.then_some(config)
 }
 
 /// A part of the policy: not there if the table says nothing or `false`. The outer `None` is an error.
@@ -173,43 +179,81 @@ pub(super) fn read_part<T>(
     if let Some(part) = value.as_table() {
         return read(&part).map(Some);
     }
-    if let Some(shape) = value.shape() {
-        let error = value.error(format!("`{}` must be a table, or false to switch it off", value.path()));
-        value.refuse(error.label(format!("this is {}", shape.name())));
-    }
+    value.refuse_shape("must be a table, or false to switch it off");
     None
+}
+
+/// A value that keeps a rule; `None` where it breaks the rule, which is noted.
+pub(super) fn optional_that<T: FromValue>(
+    table: &Table<'_>,
+    key: &'static str,
+    holds: impl Fn(&T) -> bool,
+    rule: &str,
+) -> Option<T> {
+    let value: Option<T> = table.optional(key);
+    table.must(key, value.as_ref().is_none_or(&holds), rule);
+    value.filter(holds)
 }
 
 /// A duration above zero.
 pub(super) fn above_zero(table: &Table<'_>, key: &'static str) -> Option<Duration> {
-    let duration = table.optional(key);
-    table.must(key, duration != Some(Duration::ZERO), "must be longer than zero");
-    duration
+    optional_that(
+        table,
+        key,
+        |duration: &Duration| !duration.is_zero(),
+        "must be longer than zero",
+    )
 }
 
-/// Notes what a pattern refuses of settings that were read without an error: at the key, where the table has one.
-/// `errors` is how many there were before; `keys` says which setting has which key.
-pub(super) fn check(
+/// The paths at which a setting of a pattern may stand, seen from its part: the first that is there is its place. A
+/// setting without a line here stands at its own name.
+type Paths = [(&'static str, &'static [&'static str])];
+
+/// Reads a part, and notes everything that its pattern refuses of it, each at the key that is wrong.
+///
+/// A pattern says of its settings only what it refuses first. So the part is read again without that value, and again,
+/// until nothing is left that is refused; each time there is one value less. `read` puts a default in place of every
+/// value that is refused, or missing and noted.
+pub(super) fn read_checked<C>(
     table: &Table<'_>,
-    errors: usize,
-    result: Result<(), ConfigError>,
-    keys: &[(&'static str, &'static str)],
-) {
-    let Err(error) = result else { return };
-    if table.document().error_count() > errors {
-        return;
+    paths: &Paths,
+    read: impl Fn() -> C,
+    validate: impl Fn(&C) -> Result<(), ConfigError>,
+) -> Option<C> {
+    let errors = table.document().error_count();
+    let mut config = read();
+    while let Err(error) = validate(&config)
+        && refuse(table, &error, paths)
+    {
+        config = table.document().again(&read);
     }
-    let setting = error.setting;
-    let key = keys
-        .iter()
-        .find(|(name, _)| *name == setting)
-        .map_or(setting, |(_, key)| key);
-    let message = format!("`{}` {}", table.path_of(key), error.rule);
-    let error_at_key = table.error(key, message).label(format!("this is {}", error.value));
-    // The rule may speak of another key: that one's place belongs to it.
-    let other = error.rule.split('`').nth(1);
-    let place = other.and_then(|other| table.place_of(other));
-    table.report(error_at_key.also(place, "and this has to do with it"));
+    (table.document().error_count() == errors && !table.has_refused()).then_some(config)
+}
+
+/// Notes what a pattern refuses, unless it measured by a default that stands in place of a refused value. Whether that
+/// leaves a value out which was there before.
+fn refuse(table: &Table<'_>, error: &ConfigError, paths: &Paths) -> bool {
+    let path_of = |setting: &'static str| {
+        let paths = paths.iter().find(|(name, _)| *name == setting);
+        let is_there = |path: &&&'static str| table.value_at(path).is_some();
+        let path = paths.and_then(|(_, paths)| paths.iter().find(is_there).or(paths.last()));
+        path.copied().unwrap_or(setting)
+    };
+    let path = path_of(error.setting);
+    // The rule may speak of another setting: that one's place belongs to it.
+    let other = error.rule.split('`').nth(1).map(path_of);
+    if !table.is_refused(path) && !other.is_some_and(|other| table.is_refused(other)) {
+        let value = table.value_at(path);
+        let named = value
+            .as_ref()
+            .map_or_else(|| table.path_of(path), |value| value.path().to_owned());
+        let span = value.map_or_else(|| table.span().clone(), |value| value.span().clone());
+        let place = other.and_then(|other| table.place_of(other));
+        let at_key = Diagnostic::new(span, format!("`{named}` {}", error.rule));
+        let at_key = at_key.label(format!("this is {}", error.value));
+        table.report(at_key.also(place, "and this has to do with it"));
+    }
+    table.refuse(path) || other.is_some_and(|other| table.refuse(other))
 }
 
 /// The limits of the whole call and of an attempt.
@@ -241,61 +285,68 @@ fn read_timeout(table: &Table<'_>) -> Option<Timeouts> {
 }
 
 fn read_rate_limit(table: &Table<'_>) -> Option<(RateLimiterConfig, RateLimitPer)> {
-    let errors = table.document().error_count();
-    let rate: Option<Rate> = table.required("rate");
-    let burst: Option<NonZeroU64> = table.optional("burst");
-    let max_wait = table.optional("max_wait");
-    let max_waiters: Option<NonZeroU32> = table.optional("max_waiters");
-    let warm_up = read_part(table, "warm_up", read_warm_up);
-    let per = match table.has("per") {
-        true => table.optional_choice(
-            "per",
-            &[("call", RateLimitPer::Call), ("attempt", RateLimitPer::Attempt)],
-        ),
-        false => Some(RateLimitPer::Call),
+    let read = || {
+        let rate: Option<Rate> = table.required("rate");
+        // Nothing is measured by a rate that is not known: any burst goes with the fastest.
+        let rate = rate.map_or(RateLimiterConfig::FASTEST, Rate::per_second);
+        let burst: Option<NonZeroU64> = table.optional("burst");
+        let mut config = RateLimiterConfig::new(rate, burst.map_or_else(|| one_second(rate), NonZeroU64::get));
+        if let Some(max_wait) = table.optional("max_wait") {
+            config = config.max_wait(max_wait);
+        }
+        if let Some(waiters) = table.optional::<NonZeroU32>("max_waiters") {
+            config = config.max_waiters(waiters.get() as usize);
+        }
+        config.warm_up = read_part(table, "warm_up", read_warm_up).flatten();
+        let flag = |key| table.optional(key).unwrap_or(false);
+        (config.start_empty, config.paced, config.shadow) = (flag("start_empty"), flag("paced"), flag("shadow"));
+        let pers = [("call", RateLimitPer::Call), ("attempt", RateLimitPer::Attempt)];
+        (
+            config,
+            table.optional_choice("per", &pers).unwrap_or(RateLimitPer::Call),
+        )
     };
-    let flag = |key| table.optional(key).unwrap_or(false);
-    let (start_empty, paced, shadow) = (flag("start_empty"), flag("paced"), flag("shadow"));
-    let rate = rate?.per_second();
-    let mut config = RateLimiterConfig::new(rate, burst.map_or(one_second(rate), NonZeroU64::get));
-    if let Some(max_wait) = max_wait {
-        config = config.max_wait(max_wait);
-    }
-    if let Some(waiters) = max_waiters {
-        config = config.max_waiters(waiters.get() as usize);
-    }
-    (config.start_empty, config.paced, config.shadow) = (start_empty, paced, shadow);
-    config.warm_up = warm_up?;
-    let keys = [("warm_up.period", "warm_up"), ("warm_up.cold_factor", "warm_up")];
-    check(table, errors, config.validate(), &keys);
-    Some((config, per?))
+    read_checked(table, &[], read, |(config, _)| config.validate())
 }
 
 fn read_warm_up(table: &Table<'_>) -> Option<WarmUp> {
     let period: Option<Duration> = table.required_like("period", "\"30s\"");
     let cold_factor: Option<f64> = table.required_like("cold_factor", "3.0");
-    Some(WarmUp::new(period?, cold_factor?))
+    // What stands in for a value that is not known breaks no rule.
+    Some(WarmUp::new(
+        period.unwrap_or(Duration::from_secs(1)),
+        cold_factor.unwrap_or(2.0),
+    ))
 }
 
 fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {
-    let errors = table.document().error_count();
-    let max_concurrent: Option<NonZeroU32> = table.required("max_concurrent");
-    let max_queue: u32 = table.optional("max_queue").unwrap_or(0);
-    let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
-    if (max_queue == 0) != max_wait.is_zero() {
-        let (given, lacking, rule) = if max_queue == 0 {
-            ("max_wait", "max_queue", "calls cannot wait where none may queue")
-        } else {
-            ("max_queue", "max_wait", "calls cannot queue where none may wait")
-        };
-        let help = match lacking {
-            "max_queue" => "set `max_queue` above 0 too, or neither of the two",
-            _ => "set `max_wait` above zero too, or neither of the two",
-        };
-        let error = table.error(given, rule).lacks(table.path_of(lacking));
-        table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
-    }
-    let config = BulkheadConfig::new(max_concurrent?.get()).queue(max_queue, max_wait);
-    check(table, errors, config.validate(), &[]);
-    Some(config)
+    let read = || {
+        let places: Option<Within<1, { BulkheadConfig::MAX_CONCURRENT }>> = table.required("max_concurrent");
+        let config = BulkheadConfig::new(places.map_or(1, Within::get));
+        let max_queue: u32 = table.optional("max_queue").unwrap_or(0);
+        let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
+        if (max_queue == 0) == max_wait.is_zero() {
+            return config.queue(max_queue, max_wait);
+        }
+        if !table.is_refused("max_queue") && !table.is_refused("max_wait") {
+            report_half_a_queue(table, max_queue);
+        }
+        config
+    };
+    read_checked(table, &[], read, BulkheadConfig::validate)
+}
+
+/// Notes that calls may queue and not wait, or the other way round.
+fn report_half_a_queue(table: &Table<'_>, max_queue: u32) {
+    let (given, lacking, rule) = if max_queue == 0 {
+        ("max_wait", "max_queue", "calls cannot wait where none may queue")
+    } else {
+        ("max_queue", "max_wait", "calls cannot queue where none may wait")
+    };
+    let help = match lacking {
+        "max_queue" => "set `max_queue` above 0 too, or neither of the two",
+        _ => "set `max_wait` above zero too, or neither of the two",
+    };
+    let error = table.error(given, rule).lacks(table.path_of(lacking));
+    table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
 }

@@ -2,52 +2,53 @@
 
 use std::time::Duration;
 
-use super::read::{above_zero, check, read_part};
+use super::read::{above_zero, optional_that, read_checked, read_part};
 use crate::budget::RetryBudgetConfig;
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy, retry_config};
 use crate::policy::document::{Ratio, Table, duration_text};
 
 pub(super) fn read_retry(table: &Table<'_>) -> Option<RetryConfig> {
-    let errors = table.document().error_count();
-    refuse_max_attempts(table);
-    let max_retries = match table.contains("max_attempts") && !table.has("max_retries") {
-        true => None,
-        false => table.required_like("max_retries", "2"),
+    let read = || {
+        refuse_max_attempts(table);
+        let max_retries = match table.contains("max_attempts") && !table.has("max_retries") {
+            true => None,
+            false => table.required_like("max_retries", "2"),
+        };
+        let backoff = table.value("backoff").and_then(|value| value.read_table());
+        let (strategy, jitter) = backoff.and_then(|backoff| read_backoff(&backoff)).unzip();
+        let mut config = RetryConfig::new(max_retries.unwrap_or(0), strategy.unwrap_or(retry_config::STRATEGY));
+        if let Some(jitter) = jitter.flatten() {
+            config = config.jitter(jitter);
+        }
+        if let Some(max_hint) = table.optional("max_hint") {
+            config = config.max_hint(max_hint);
+        }
+        config.total_limit = above_zero(table, "total_limit");
+        config.budget = match table.has("budget") {
+            true => read_part(table, "budget", read_budget).flatten(),
+            false => Some(RetryBudgetConfig::new()),
+        };
+        config
     };
-    let backoff = match table.value("backoff") {
-        Some(value) => value.read_table().and_then(|backoff| read_backoff(&backoff)),
-        None => Some((retry_config::STRATEGY, None)),
-    };
-    let budget = match table.has("budget") {
-        true => read_part(table, "budget", read_budget),
-        false => Some(Some(RetryBudgetConfig::new())),
-    };
-    let total_limit = above_zero(table, "total_limit");
-    let max_hint: Option<Duration> = table.optional("max_hint");
-    let (strategy, jitter) = backoff?;
-    let mut config = RetryConfig::new(max_retries?, strategy);
-    if let Some(jitter) = jitter {
-        config = config.jitter(jitter);
-    }
-    if let Some(max_hint) = max_hint {
-        config = config.max_hint(max_hint);
-    }
-    config.total_limit = total_limit;
-    config.budget = budget?;
-    let keys = [("jitter", "backoff"), ("multiplier", "backoff"), ("max", "backoff")];
-    check(table, errors, config.validate(), &keys);
-    Some(config)
+    let paths: [(&str, &[&str]); 4] = [
+        ("jitter", &["backoff.jitter"]),
+        ("multiplier", &["backoff.multiplier"]),
+        ("initial", &["backoff.base"]),
+        ("max", &["backoff.max"]),
+    ];
+    read_checked(table, &paths, read, RetryConfig::validate)
 }
 
 pub(super) fn read_budget(table: &Table<'_>) -> Option<RetryBudgetConfig> {
-    let errors = table.document().error_count();
-    let mut budget = RetryBudgetConfig::new();
-    let ratio: Option<Ratio> = table.optional("ratio");
-    budget.ratio = ratio.map_or(budget.ratio, Ratio::value);
-    budget.min_per_second = table.optional("min_per_second").unwrap_or(budget.min_per_second);
-    budget.window = above_zero(table, "window").unwrap_or(budget.window);
-    check(table, errors, budget.validate(), &[]);
-    Some(budget)
+    let read = || {
+        let mut budget = RetryBudgetConfig::new();
+        let ratio: Option<Ratio> = table.optional("ratio");
+        budget.ratio = ratio.map_or(budget.ratio, Ratio::value);
+        budget.min_per_second = table.optional("min_per_second").unwrap_or(budget.min_per_second);
+        budget.window = above_zero(table, "window").unwrap_or(budget.window);
+        budget
+    };
+    read_checked(table, &[], read, RetryBudgetConfig::validate)
 }
 
 fn refuse_max_attempts(table: &Table<'_>) {
@@ -124,9 +125,8 @@ fn read_backoff(table: &Table<'_>) -> Option<(RetryStrategy, Option<Jitter>)> {
             first.map(|initial| RetryStrategy::Fibonacci { initial, max })
         }
         Kind::Exponential => {
-            let given: Option<f64> = table.optional("multiplier");
+            let given = optional_that(table, "multiplier", |given: &f64| *given >= 1.0, "must be 1 or more");
             let multiplier = given.unwrap_or(retry_config::BACKOFF_MULTIPLIER);
-            table.must("multiplier", multiplier >= 1.0, "must be 1 or more");
             let max = longest();
             first.map(|initial| RetryStrategy::ExponentialBackoff {
                 initial,
@@ -135,9 +135,7 @@ fn read_backoff(table: &Table<'_>) -> Option<(RetryStrategy, Option<Jitter>)> {
             })
         }
     };
-    if let (Some(initial), Some(strategy)) = (first, &strategy) {
-        check_longest(table, initial, strategy.longest());
-    }
+    let strategy = strategy.filter(|strategy| first.is_none_or(|base| is_ordered(table, base, strategy.longest())));
     let jitters = [
         ("full", Jitter::Full),
         ("equal", Jitter::Equal),
@@ -145,8 +143,8 @@ fn read_backoff(table: &Table<'_>) -> Option<(RetryStrategy, Option<Jitter>)> {
         ("none", Jitter::None),
     ];
     let jitter = table.optional_choice("jitter", &jitters);
-    if jitter == Some(Jitter::Decorrelated)
-        && !matches!(strategy, Some(RetryStrategy::ExponentialBackoff { multiplier, .. }) if multiplier == 2.0)
+    let doubles = |strategy: &RetryStrategy| matches!(strategy, RetryStrategy::ExponentialBackoff { multiplier, .. } if *multiplier == 2.0);
+    if jitter == Some(Jitter::Decorrelated) && !table.is_refused("multiplier") && !strategy.as_ref().is_none_or(doubles)
     {
         let error = table.error(
             "jitter",
@@ -157,6 +155,7 @@ fn read_backoff(table: &Table<'_>) -> Option<(RetryStrategy, Option<Jitter>)> {
         );
         let error = error.also(table.value_span("strategy"), "this is the strategy");
         table.report(error.also(table.value_span("multiplier"), "this is the multiplier"));
+        return None;
     }
     Some((strategy?, jitter))
 }
@@ -202,8 +201,9 @@ fn refuse_keys_of_other_strategies(table: &Table<'_>, kind: Kind) {
     }
 }
 
-fn check_longest(table: &Table<'_>, base: Duration, max: Duration) {
-    if base > max {
+/// Whether the longest wait is no shorter than the first. Notes where it is, unless a default stands in for one of them.
+fn is_ordered(table: &Table<'_>, base: Duration, max: Duration) -> bool {
+    if base > max && !table.is_refused("base") && !table.is_refused("max") {
         let key = if table.has("max") { "max" } else { "base" };
         let error = table.error(
             key,
@@ -216,4 +216,5 @@ fn check_longest(table: &Table<'_>, base: Duration, max: Duration) {
         ));
         table.report(error.also(table.value_span("base").filter(|_| key == "max"), "`base` is set here"));
     }
+    base <= max
 }
