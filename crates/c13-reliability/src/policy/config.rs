@@ -210,9 +210,9 @@ impl PolicyConfig {
                 return Err(refused("circuit_breaker.slow_call", slow, rule));
             }
         }
-        if let (Some(breaker), Some(attempt)) = (&self.circuit_breaker, self.attempt_timeout) {
+        if let (Some(breaker), Some(probe)) = (&self.circuit_breaker, self.longest_probe()) {
             let set = breaker.half_open_timeout;
-            if set.as_nanos() < attempt.as_nanos() && set.as_nanos() != circuit_config::HALF_OPEN_TIMEOUT.as_nanos() {
+            if set.as_nanos() < probe.as_nanos() && set.as_nanos() != circuit_config::HALF_OPEN_TIMEOUT.as_nanos() {
                 let rule = "must not be shorter than `timeout.attempt`, which a probe may take";
                 return Err(refused("circuit_breaker.half_open_timeout", set, rule));
             }
@@ -252,12 +252,21 @@ impl PolicyConfig {
         let Some(mut breaker) = self.circuit_breaker else {
             return None;
         };
-        if let Some(attempt) = self.attempt_timeout
-            && breaker.half_open_timeout.as_nanos() < attempt.as_nanos()
+        if let Some(probe) = self.longest_probe()
+            && breaker.half_open_timeout.as_nanos() < probe.as_nanos()
         {
-            breaker.half_open_timeout = attempt;
+            breaker.half_open_timeout = probe;
         }
         Some(breaker)
+    }
+
+    /// How long a probe may take: as long as an attempt, and no longer than a breaker can wait, which is a day.
+    pub(super) const fn longest_probe(&self) -> Option<Duration> {
+        const DAY: Duration = Duration::from_secs(86_400);
+        match self.attempt_timeout {
+            Some(attempt) if attempt.as_nanos() > DAY.as_nanos() => Some(DAY),
+            attempt => attempt,
+        }
     }
 
     /// When the dependency's call is cut off, and by which timeout.

@@ -441,6 +441,10 @@ fn settings_that_contradict_each_other_are_refused() {
          probe may take"
     );
     assert!(probes(9 * SECOND).validate().is_ok());
+    let long = PolicyConfig::NONE
+        .circuit_breaker(breaker(1))
+        .attempt_timeout(9 * 86_400 * SECOND);
+    assert!(Policy::new(long).is_ok(), "a breaker waits for a day at most");
     let total = PolicyConfig::NONE.total_timeout(SECOND);
     let long = 2 * SECOND;
     for (setting, config) in [

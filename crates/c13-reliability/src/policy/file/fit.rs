@@ -126,7 +126,7 @@ pub(super) fn check_slow_calls(table: &Table<'_>, config: &PolicyConfig) {
 /// Refuses a probe that is overdue while its attempt still has time.
 pub(super) fn check_probes(table: &Table<'_>, config: &PolicyConfig) {
     let probe = config.circuit_breaker.map(|breaker| breaker.half_open_timeout);
-    let (Some(probe), Some(attempt)) = (probe, config.attempt_timeout) else {
+    let (Some(probe), Some(attempt)) = (probe, config.longest_probe()) else {
         return;
     };
     let breaker = table.value("circuit_breaker").and_then(|value| value.as_table());

@@ -636,6 +636,11 @@ fn a_probe_may_take_as_long_as_an_attempt() {
     "#,
     );
     assert_eq!(overlaid(text, &[], &["policy.a.timeout.attempt=5s"]), "all right");
+    let day = text.replace("5s", "1d");
+    assert_eq!(
+        overlaid(&day, &[], &["policy.a.timeout.attempt=2d", "policy.a.timeout.total=9d"]),
+        "all right"
+    );
     let set = PolicyFiles::new().file(Source::new("service.toml", PAYMENTS)).read();
     let set = set.unwrap_or_else(|errors| panic!("{errors}"));
     let probe = set
