@@ -90,7 +90,7 @@ fn has_table(table: &Table<'_>, key: &str) -> bool {
         .any(|(other, _, value)| other == key && value.as_table().is_some())
 }
 
-/// What is wrong with the parts of `[defaults]` that switch nothing on, whether a policy has them or not.
+/// The keys that are not known in the parts of `[defaults]` that switch nothing on, whether a policy has them or not.
 pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic> {
     let Some(mut document) = Document::layered("defaults", defaults) else {
         return Vec::new();
@@ -101,15 +101,9 @@ pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic>
     }
     document.leave_out("extends");
     document.root().known(&PARTS);
-    let config = read(&document.root());
-    let errors = document.finish(config.or(Some(PolicyConfig::NONE)));
-    let errors = errors.err();
-    let errors = errors.iter().flat_map(Diagnostics::iter);
-    // What is wrong beside a value that is not there need not be, beside the one that a policy has.
-    errors
-        .filter(|error| error.of_value || error.unknown_key)
-        .cloned()
-        .collect()
+    // Values are looked at by themselves; what is wrong beside one that is not there need not be, beside the one that a
+    // policy has.
+    faults(document, |error| error.unknown_key)
 }
 
 /// What is wrong with single values of one layer, and with the names of its parts: that holds whatever other layers say,
@@ -120,10 +114,15 @@ pub(super) fn faults_of_values(layer: &Table<'_>) -> Vec<Diagnostic> {
     };
     document.root().known(&PARTS);
     document.root().known(&["extends"]);
+    faults(document, |error| error.of_value)
+}
+
+/// What is wrong with a document that is no whole policy, of the kind that is asked for.
+fn faults(document: Document, is_asked: impl Fn(&Diagnostic) -> bool) -> Vec<Diagnostic> {
     let config = read(&document.root());
     let errors = document.finish(config.or(Some(PolicyConfig::NONE))).err();
     let errors = errors.iter().flat_map(Diagnostics::iter);
-    errors.filter(|error| error.of_value).cloned().collect()
+    errors.filter(|error| is_asked(error)).cloned().collect()
 }
 
 fn read(table: &Table<'_>) -> Option<PolicyConfig> {
