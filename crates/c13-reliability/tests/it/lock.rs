@@ -6,7 +6,7 @@
 mod conformance;
 
 use c13_reliability::distributed::lock::{
-    Backend, Election, FileBackend, Lock, LockConfig, MemoryBackend, Quorum, Role,
+    Backend, Claim, Election, FileBackend, Lock, LockConfig, MemoryBackend, Mode, Quorum, Role,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,30 @@ async fn two_processes_share_lock_files_and_fences_go_on_growing() {
     let guard = waiter.await.unwrap().unwrap();
     assert!(guard.fence() > fence);
     assert_eq!(one.status().await.unwrap().fence, Some(guard.fence()));
+}
+
+#[tokio::test]
+async fn a_duplicate_of_a_locked_file_holds_the_lock_until_it_is_released() {
+    let folder = Folder::new("duplicates");
+    let config = LockConfig::new(Duration::from_secs(2));
+    let (one, other) = (FileBackend::new(&folder.0).unwrap(), folder.backend());
+    let other = Lock::new(other, "key", config);
+    assert!(one.held_files().unwrap().is_empty());
+    // Whoever held it is gone without a release; a duplicate is left.
+    let claim = Claim::new(["key".to_owned()].into(), Mode::Exclusive, &config);
+    one.acquire(&claim).await.unwrap();
+    let duplicates = one.held_files().unwrap();
+    assert_eq!(duplicates.len(), 1);
+    drop(one);
+    assert!(other.try_acquire().await.is_err());
+    drop(duplicates);
+    drop(other.try_acquire().await.unwrap().release().await);
+    // A release is one for all duplicates.
+    let one = FileBackend::new(&folder.0).unwrap();
+    one.acquire(&claim).await.unwrap();
+    let _duplicates = one.held_files().unwrap();
+    one.release(&claim, false).await.unwrap();
+    assert!(other.try_acquire().await.is_ok());
 }
 
 #[tokio::test]

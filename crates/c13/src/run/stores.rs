@@ -1,5 +1,7 @@
 //! Where locks, limits and journals are kept: on a Redis, or in a folder of this machine.
 
+use std::cell::OnceCell;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,11 @@ use super::plan::LimitPlan;
 #[derive(Debug)]
 pub(crate) enum Stores {
     Redis(Redis),
-    Folder(PathBuf),
+    Folder {
+        folder: PathBuf,
+        /// One for all locks, made when the first is asked for.
+        locks: OnceCell<FileBackend>,
+    },
 }
 
 /// How long Redis may take for a decision.
@@ -28,9 +34,10 @@ impl Stores {
     pub(crate) fn of(url: Option<&str>) -> Result<Self, String> {
         let Some(url) = url else {
             let folder = std::env::var_os("C13_STATE_DIR");
-            return Ok(Self::Folder(
-                folder.map_or_else(|| std::env::temp_dir().join("c13"), PathBuf::from),
-            ));
+            return Ok(Self::Folder {
+                folder: folder.map_or_else(|| std::env::temp_dir().join("c13"), PathBuf::from),
+                locks: OnceCell::new(),
+            });
         };
         // Not the URL itself: it may hold a password.
         let redis = Redis::open(url).map_err(|error| format!("the Redis URL makes no sense: {}", error.category()))?;
@@ -40,15 +47,30 @@ impl Stores {
     pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, String> {
         Ok(match self {
             Self::Redis(redis) => Arc::new(RedisBackend::new(redis.clone())),
-            Self::Folder(folder) => Arc::new(FileBackend::new(folder).map_err(|error| refused(folder, &error))?),
+            Self::Folder { folder, locks } => {
+                if let Some(made) = locks.get() {
+                    return Ok(Arc::new(made.clone()));
+                }
+                let made = FileBackend::new(folder).map_err(|error| refused(folder, &error))?;
+                Arc::new(locks.get_or_init(|| made).clone())
+            }
         })
+    }
+
+    /// Duplicates of the files of all locks that are held here: whoever has them holds the locks too. None on a Redis.
+    #[expect(dead_code, reason = "the guard is about to hold them")]
+    pub(crate) fn held_files(&self) -> std::io::Result<Vec<File>> {
+        match self {
+            Self::Redis(_) => Ok(Vec::new()),
+            Self::Folder { locks, .. } => locks.get().map_or_else(|| Ok(Vec::new()), FileBackend::held_files),
+        }
     }
 
     pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, String> {
         let backend: Arc<dyn QuotaBackend> = match self {
             // Apart from the locks' connection, whose renewals must not wait.
             Self::Redis(redis) => Arc::new(RedisQuota::new(redis.another_connection())),
-            Self::Folder(folder) => Arc::new(FileQuota::new(folder).map_err(|error| refused(folder, &error))?),
+            Self::Folder { folder, .. } => Arc::new(FileQuota::new(folder).map_err(|error| refused(folder, &error))?),
         };
         let config = SharedLimitConfig::DEFAULT
             .sharing(Sharing::Exact)
@@ -64,7 +86,7 @@ impl Stores {
                 redis: redis.another_connection(),
                 key: key.to_owned(),
             },
-            Self::Folder(folder) => {
+            Self::Folder { folder, .. } => {
                 std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
                 // In hexadecimal, as the key may hold what a file's name cannot.
                 let name: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -31,7 +31,7 @@ pub struct FileBackend {
 
 struct Shared {
     folder: PathBuf,
-    /// By owner, the files that are locked for it: dropping them unlocks.
+    /// By owner, the files that are locked for it.
     held: Mutex<HashMap<Arc<str>, Vec<Locked>>>,
     wakes: broadcast::Sender<Arc<str>>,
 }
@@ -64,6 +64,20 @@ impl FileBackend {
                 wakes: broadcast::Sender::new(WAKES),
             }),
         })
+    }
+
+    /// Duplicates of all files that are locked through this backend now, for a process that shall hold the locks too.
+    ///
+    /// A duplicate is another descriptor of the same open file, as `dup` makes it, closed on `exec` unless that is
+    /// changed. The kernel keeps a lock until the last descriptor of the file is closed, so whoever has the duplicate holds
+    /// the lock even if this process is killed. A release gives the lock up for all of them at once.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor left.
+    pub fn held_files(&self) -> io::Result<Vec<File>> {
+        let held = self.shared.held.lock();
+        held.values().flatten().map(|locked| locked.file.try_clone()).collect()
     }
 
     fn path(&self, name: &str, ending: &str) -> PathBuf {
@@ -260,18 +274,14 @@ impl Backend for FileBackend {
 
     fn release<'a>(&'a self, claim: &'a Claim, _bury: bool) -> Answer<'a, Released> {
         // Nothing to bury: a request is carried out before it is answered, and never again.
-        let released = self.shared.held.lock().remove(&claim.owner);
-        let found = if released.is_some() {
-            Released::Released
-        } else {
-            Released::NotHeld
+        let Some(files) = self.shared.held.lock().remove(&claim.owner) else {
+            return answer(Ok(Released::NotHeld));
         };
-        drop(released);
-        if found == Released::Released {
-            // An error means that nobody listens.
-            drop(self.shared.wakes.send("".into()));
-        }
-        answer(Ok(found))
+        // Not left to the close: a duplicate would go on holding the lock.
+        let unlocked: io::Result<()> = files.iter().try_for_each(|locked| locked.file.unlock());
+        // An error means that nobody listens.
+        drop(self.shared.wakes.send("".into()));
+        answer(unlocked.map(|()| Released::Released))
     }
 
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
