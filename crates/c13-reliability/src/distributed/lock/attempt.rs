@@ -1,12 +1,13 @@
 //! The task behind one acquisition: it contends for the lock, keeps it, and gives it back, whoever has gone meanwhile.
 
-use super::backend::{Attempted, Claim, Released};
+use super::backend::{Attempted, Claim, Released, Status};
 use super::error::{AcquireError, BackendError, BackendErrorKind};
 use super::guard::{Held, LockGuard, Phase, ReleaseCall};
 use super::handle::Shared;
 use super::state::{Lease, Loss, Step};
 use super::tally::Count;
 use super::validity::Validity;
+use super::waiting::{Reports, Waiting};
 use crate::distributed::fence::Fence;
 use crate::time::{Elapsed, Tick};
 use std::sync::Arc;
@@ -15,21 +16,36 @@ use tokio::sync::{oneshot, watch};
 
 type Answer = oneshot::Sender<Result<LockGuard, AcquireError>>;
 
-/// Contends for the lock for `wait`, answers, and keeps what it got until it is given back or lost.
+/// How long an acquisition may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// How long it waits for a holder; zero for one request and no wait.
+    pub(super) wait: Duration,
+    /// How much time the caller's deadline leaves.
+    pub(super) left: Option<Duration>,
+}
+
+/// Contends for the lock for as long as `patience` says, answers, and keeps what it got until it is given back or lost.
 ///
 /// One task for all of it, so that nothing is left behind wherever the asker stops listening: an attempt that nobody
 /// waits for any more is abandoned, a guard that nobody took is dropped and so released.
-pub(super) async fn run(lock: Arc<Shared>, wait: Duration, mut answer: Answer) {
+pub(super) async fn run(
+    lock: Arc<Shared>,
+    patience: Patience,
+    reports: Option<watch::Sender<Option<Waiting>>>,
+    mut answer: Answer,
+) {
     let asked = lock.clock.now();
     let mut attempt = Attempt {
         claim: lock.claim(),
         lock,
         pending: Pending::Nothing,
     };
+    let reports = Reports::new(reports, attempt.lock.config.fallback_poll);
     let contended = tokio::select! {
         biased;
         () = answer.closed() => None,
-        granted = attempt.contend(wait) => Some(granted),
+        granted = attempt.contend(patience, reports) => Some(granted),
     };
     let tally = &attempt.lock.tally;
     let granted = match contended {
@@ -88,45 +104,68 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn contend(&mut self, wait: Duration) -> Result<Granted, AcquireError> {
+    async fn contend(&mut self, patience: Patience, mut reports: Reports) -> Result<Granted, AcquireError> {
         let lock = self.lock.clone();
-        let deadline = lock.clock.now() + wait;
+        let begun = lock.clock.now();
+        let wait = patience.left.map_or(patience.wait, |left| left.min(patience.wait));
+        let deadline = begun + wait;
+        // Whoever does not wait asks once, and gives the request the time that a request has.
+        let ask_by = begun
+            + match patience.left {
+                Some(left) => left,
+                None if wait.is_zero() => lock.config.request_limit(),
+                None => wait,
+            };
         // Fair locks queue at the backend, and whoever does not wait asks at once.
         let _turn = if wait.is_zero() || lock.config.fair {
             None
         } else {
-            match lock
-                .clock
-                .timeout_at(deadline, lock.turns.clone().acquire_owned())
-                .await
-            {
-                Ok(turn) => turn.ok(),
-                Err(_) => return Err(AcquireError::NotAcquired { retry_after: None }),
-            }
+            lock.turn(deadline, &mut reports).await?
         };
         if wait.is_zero() {
             // Nobody waits, so nobody queues.
             self.claim.queue = None;
         }
         let mut watch = None;
+        let mut failing_since = None;
+        // What is known of the lock's holder, and since when.
+        let mut known = None;
         loop {
-            let held = match self.ask().await {
+            let sent = lock.clock.now();
+            let held = match self.ask(ask_by).await {
                 Ok(Asked::Granted(granted)) => return Ok(granted),
                 Ok(Asked::Held { lapses_in }) => Ok(lapses_in),
                 Err(error) if error.kind == BackendErrorKind::Refused => return Err(error.into()),
-                Err(error) => Err(error),
+                Err(error) => match known {
+                    // The wait ended before the request's own limit: that says nothing against what was known.
+                    Some((lapses_in, asked)) if sent + lock.config.request_limit() > ask_by => {
+                        return Err(not_acquired(lapses_in, lock.clock.now() - asked));
+                    }
+                    _ => Err(error),
+                },
             };
             let now = lock.clock.now();
+            known = held.as_ref().ok().map(|lapses_in| (*lapses_in, now));
+            let deadline = match (&held, lock.config.backend_wait) {
+                (Err(_), Some(wait)) => deadline.min(*failing_since.get_or_insert(sent) + wait),
+                (Err(_), None) => deadline,
+                (Ok(_), _) => {
+                    failing_since = None;
+                    deadline
+                }
+            };
+            let give_up = |now: Tick| match &held {
+                Ok(lapses_in) => not_acquired(*lapses_in, now - sent),
+                Err(error) => error.clone().into(),
+            };
             if now >= deadline {
-                return Err(match held {
-                    Ok(retry_after) => AcquireError::NotAcquired { retry_after },
-                    Err(error) => error.into(),
-                });
+                return Err(give_up(now));
             }
             if self.pending > Pending::Place {
                 // The next request must not be taken for this one.
                 self.abandon_and_rename();
             }
+            self.report(&held, deadline, &mut reports).await;
             if watch.is_none() {
                 let subscribed = lock.backend.watch(&self.claim);
                 let until = deadline.min(now + lock.config.request_limit());
@@ -138,9 +177,9 @@ impl Attempt {
             }
             let poll = lock.backend.poll_interval().unwrap_or(lock.config.fallback_poll);
             let poll = poll + Duration::from_nanos(lock.random.below(poll.as_nanos() as u64 / 4));
-            let look = match held {
+            let look = match &held {
                 // A moment later than it lapses, for the clocks' grain.
-                Ok(Some(lapses_in)) => poll.min(lapses_in + Duration::from_millis(1)),
+                Ok(Some(lapses_in)) => poll.min(*lapses_in + Duration::from_millis(1)),
                 Ok(None) => poll,
                 // A backend that does not answer is asked again sooner than one that has answered.
                 Err(_) => poll.min(lock.config.request_limit()),
@@ -153,15 +192,54 @@ impl Attempt {
                 }
                 None => lock.clock.sleep_until(until).await,
             }
+            let now = lock.clock.now();
+            if now >= deadline {
+                return Err(give_up(now));
+            }
         }
     }
 
-    /// Asks once, and says what the answer is worth now.
-    async fn ask(&mut self) -> Result<Asked, BackendError> {
+    /// Tells whoever observes this acquisition what it waits for, where that is due.
+    async fn report(&self, held: &Result<Option<Duration>, BackendError>, deadline: Tick, reports: &mut Reports) {
+        let lock = &self.lock;
+        let waiting = match held {
+            Err(cause) => Waiting::ForBackend { cause: cause.clone() },
+            Ok(lapses_in) => Waiting::ForHolder {
+                status: Status {
+                    lapses_in: *lapses_in,
+                    ..Status::default()
+                },
+            },
+        };
+        let now = lock.clock.now();
+        if !reports.is_due(&waiting, now) {
+            return;
+        }
+        let waiting = match waiting {
+            Waiting::ForHolder { status } => {
+                let until = deadline.min(now + lock.config.request_limit());
+                let asked = lock.clock.timeout_at(until, lock.backend.status(&lock.names[0])).await;
+                // Who it is cannot be told; that it is somebody is known all the same.
+                let status = asked.ok().and_then(Result::ok).unwrap_or(status);
+                Waiting::ForHolder { status }
+            }
+            waiting => waiting,
+        };
+        reports.report(waiting, now);
+    }
+
+    /// Asks once, until `ask_by` at the latest, and says what the answer is worth now.
+    async fn ask(&mut self, ask_by: Tick) -> Result<Asked, BackendError> {
+        let asked = self.ask_now(ask_by).await;
+        *self.lock.failing.lock() = asked.as_ref().err().cloned();
+        asked
+    }
+
+    async fn ask_now(&mut self, ask_by: Tick) -> Result<Asked, BackendError> {
         let lock = &self.lock;
         let sent = lock.clock.now();
         let before = std::mem::replace(&mut self.pending, Pending::Unknown { sent });
-        let limit = lock.config.request_limit();
+        let limit = lock.config.request_limit().min(ask_by - sent);
         let attempted = match lock.clock.timeout(limit, lock.backend.acquire(&self.claim)).await {
             Ok(Ok(attempted)) => attempted,
             Ok(Err(error)) => {
@@ -319,6 +397,13 @@ impl Attempt {
         if again {
             drop(self.give_back(false, until).await);
         }
+    }
+}
+
+/// Somebody has the lock, whose lease had so much left when that was asked so long ago.
+fn not_acquired(lapses_in: Option<Duration>, asked: Duration) -> AcquireError {
+    AcquireError::NotAcquired {
+        retry_after: lapses_in.map(|lapses_in| lapses_in.saturating_sub(asked)),
     }
 }
 

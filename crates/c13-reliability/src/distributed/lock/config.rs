@@ -28,6 +28,9 @@ pub struct LockConfig {
     /// How long a waiter trusts its wake-up before it looks by itself, up to a quarter more at random; 1 s by default.
     /// At least 1 ms.
     pub fallback_poll: Duration,
+    /// How long an acquisition goes on asking a backend that cannot serve or does not answer, even if its own wait is
+    /// longer; for as long as it waits unless set. At least 1 ms.
+    pub backend_wait: Option<Duration>,
     /// Whether waiters are served first come, first served, across processes; `false` by default.
     pub fair: bool,
 }
@@ -50,6 +53,7 @@ impl LockConfig {
             request_timeout: None,
             drift: 0.01,
             fallback_poll: Duration::from_secs(1),
+            backend_wait: None,
             fair: false,
         }
     }
@@ -79,6 +83,13 @@ impl LockConfig {
     #[must_use]
     pub const fn fallback_poll(mut self, interval: Duration) -> Self {
         self.fallback_poll = interval;
+        self
+    }
+
+    /// Sets how long an acquisition goes on asking a backend that cannot serve or does not answer.
+    #[must_use]
+    pub const fn backend_wait(mut self, limit: Duration) -> Self {
+        self.backend_wait = Some(limit);
         self
     }
 
@@ -173,6 +184,11 @@ impl LockConfig {
         if self.fallback_poll.as_nanos() < 1_000_000 {
             return Err(duration("fallback_poll", self.fallback_poll, "must be at least 1 ms"));
         }
+        if let Some(limit) = self.backend_wait
+            && limit.as_nanos() < 1_000_000
+        {
+            return Err(duration("backend_wait", limit, "must be at least 1 ms"));
+        }
         Ok(())
     }
 }
@@ -215,6 +231,7 @@ mod tests {
             ("drift", settings.drift(f64::NAN)),
             ("drift", settings.drift(0.3)),
             ("fallback_poll", settings.fallback_poll(Duration::ZERO)),
+            ("backend_wait", settings.backend_wait(Duration::ZERO)),
         ] {
             assert_eq!(broken.validate().map_err(|error| error.setting), Err(setting));
         }

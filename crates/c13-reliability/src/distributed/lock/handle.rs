@@ -1,24 +1,26 @@
 //! What users hold: a lock that can be acquired, with its settings and its backend.
 
-use super::attempt;
+use super::attempt::{self, Patience};
 use super::backend::{Backend, Claim, Mode, Status};
 use super::config::LockConfig;
-use super::error::{AcquireError, BackendError, LockError};
+use super::error::{AcquireError, BackendError, BackendErrorKind, LockError};
 use super::guard::{LockContext, LockGuard};
 use super::snapshot::LockSnapshot;
 use super::state::Terms;
 use super::tally::Tally;
+use super::waiting::{Reports, Waiting};
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
-use crate::time::Clock;
+use crate::sync::primitive::Mutex;
+use crate::time::{Clock, Deadline, Tick};
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore as Turns, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore as Turns, oneshot, watch};
 
 /// A lock of one name, or of several that are had together.
 ///
@@ -39,6 +41,8 @@ pub(super) struct Shared {
     pub(super) random: Random,
     /// Whose turn it is, among the waiters of this process, to contend.
     pub(super) turns: Arc<Turns>,
+    /// What the last request for the lock failed with; `None` once one was answered.
+    pub(super) failing: Mutex<Option<BackendError>>,
     pub(super) tally: Tally,
 }
 
@@ -127,6 +131,7 @@ impl Lock {
                 clock: Clock::since_boot(),
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),
+                failing: Mutex::new(None),
                 tally: Tally::new(),
             }),
         })
@@ -146,6 +151,7 @@ impl Lock {
                 clock,
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),
+                failing: Mutex::new(None),
                 tally: Tally::new(),
             }),
         }
@@ -184,28 +190,99 @@ impl Lock {
         self.acquire(Duration::ZERO).await
     }
 
-    /// Has the lock, waiting for it at most for `wait` (`Duration::MAX`: for ever).
+    /// Has the lock, waiting for it at most for `wait` (`Duration::MAX`: for ever), and no longer than the caller's
+    /// [`Deadline`].
+    ///
+    /// The time of a request is part of the wait. An error of the backend that waiting cannot mend (a permission that is
+    /// missing, a wrong address) ends the wait at once; one that may pass is waited for, at most for
+    /// [`backend_wait`](LockConfig::backend_wait) where that is set.
     ///
     /// Must be called within a tokio runtime, whose task then renews the lock until the guard is released or dropped.
     ///
     /// # Errors
     ///
-    /// [`AcquireError`]: somebody else had it all the time, or the backend could not be asked. A waiter goes on asking a
-    /// backend that does not answer until its time is over.
+    /// [`AcquireError`]: somebody else has it, or the backend could not be asked. Which of the two is what the last
+    /// request found.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives back whatever the attempt gets, in the background, and its place in the queue.
     pub async fn acquire(&self, wait: Duration) -> Result<LockGuard, AcquireError> {
+        let answer = self.contend(wait, None);
+        answer.await.unwrap_or_else(|_| Err(shutting_down()))
+    }
+
+    /// Has the lock as [`acquire`](Self::acquire) does, and tells `observe` what it waits for meanwhile: a holder, with
+    /// its status, or a backend that does not answer, with the cause.
+    ///
+    /// `observe` is called by the caller's own task while it waits: when the wait begins, when the reason changes, and
+    /// again about every [`fallback_poll`](LockConfig::fallback_poll). It is not called where the lock is had, or
+    /// refused, without a wait. Being observed costs the backend one request for the status per report of a holder.
+    ///
+    /// ```
+    /// use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend, Waiting};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let lock = Lock::new(Arc::new(MemoryBackend::new()), "invoices", LockConfig::DEFAULT);
+    /// let holder = lock.try_acquire().await?;
+    /// let mut waited_for = Vec::new();
+    /// let refused = lock
+    ///     .acquire_observed(Duration::from_millis(20), |waiting| match waiting {
+    ///         Waiting::ForHolder { status } => waited_for = status.owners,
+    ///         other => eprintln!("waiting: {other}"),
+    ///     })
+    ///     .await;
+    /// assert!(refused.is_err());
+    /// assert_eq!(waited_for.len(), 1);
+    /// # drop(holder);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](Self::acquire).
+    pub async fn acquire_observed(
+        &self,
+        wait: Duration,
+        mut observe: impl FnMut(Waiting),
+    ) -> Result<LockGuard, AcquireError> {
+        let (reports, mut reported) = watch::channel(None);
+        let mut answer = self.contend(wait, Some(reports));
+        loop {
+            tokio::select! {
+                biased;
+                acquired = &mut answer => return acquired.unwrap_or_else(|_| Err(shutting_down())),
+                // Nothing is reported any more once the task has its result.
+                Ok(()) = reported.changed() => {
+                    let waiting = reported.borrow_and_update().clone();
+                    waiting.into_iter().for_each(&mut observe);
+                }
+            }
+        }
+    }
+
+    /// Starts the task of an acquisition.
+    fn contend(
+        &self,
+        wait: Duration,
+        reports: Option<watch::Sender<Option<Waiting>>>,
+    ) -> oneshot::Receiver<Result<LockGuard, AcquireError>> {
         let (sender, receiver) = oneshot::channel();
-        tokio::spawn(attempt::run(self.shared.clone(), wait, sender));
-        receiver.await.unwrap_or_else(|_| {
-            Err(BackendError::new(
-                super::error::BackendErrorKind::Unanswered,
-                "the runtime is shutting down",
-            )
-            .into())
-        })
+        let left = left_of_deadline(&self.shared.clock);
+        tokio::spawn(attempt::run(
+            self.shared.clone(),
+            Patience { wait, left },
+            reports,
+            sender,
+        ));
+        receiver
     }
 
     /// Runs `work` under the lock, waiting for the lock at most for `wait`; the work is dropped at the moment the lock can
@@ -252,6 +329,47 @@ impl Shared {
     pub(super) fn claim(&self) -> Claim {
         Claim::new(self.names.clone(), self.mode, &self.config)
     }
+
+    /// Waits until no other waiter of this process contends.
+    pub(super) async fn turn(
+        &self,
+        deadline: Tick,
+        reports: &mut Reports,
+    ) -> Result<Option<OwnedSemaphorePermit>, AcquireError> {
+        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
+            return Ok(Some(turn));
+        }
+        let now = self.clock.now();
+        if reports.is_due(&Waiting::ForTurn, now) {
+            reports.report(Waiting::ForTurn, now);
+        }
+        match self
+            .clock
+            .timeout_at(deadline, self.turns.clone().acquire_owned())
+            .await
+        {
+            Ok(turn) => Ok(turn.ok()),
+            // The one who contends knows better than this one whether a holder or the backend is the reason.
+            Err(_) => Err(match self.failing.lock().clone() {
+                Some(cause) => cause.into(),
+                None => AcquireError::NotAcquired { retry_after: None },
+            }),
+        }
+    }
+}
+
+fn shutting_down() -> AcquireError {
+    BackendError::new(BackendErrorKind::Unanswered, "the runtime is shutting down").into()
+}
+
+/// How much time the deadline of the future that is being polled leaves; `None` without one.
+///
+/// Callers set deadlines on the clocks that their calls run on, which do not count while the machine is suspended, as a
+/// lock's clock does.
+fn left_of_deadline(clock: &Clock) -> Option<Duration> {
+    [clock, &Clock::system(), &Clock::tokio()]
+        .into_iter()
+        .find_map(|clock| Some(Deadline::current(clock)?.remaining(clock)))
 }
 
 /// Runs `work` until it is done or the lock is lost, whichever comes first; a result that comes too late is lost too.

@@ -41,6 +41,7 @@
 //! | want | use |
 //! |---|---|
 //! | a lock, held until a guard is dropped | [`Lock::acquire`] → [`LockGuard`] |
+//! | to know meanwhile what it waits for | [`Lock::acquire_observed`] → [`Waiting`] |
 //! | work that is dropped when the lock is lost | [`Lock::run`] |
 //! | many readers or one writer | [`RwLock`] |
 //! | at most N at a time | [`Semaphore`] |
@@ -60,6 +61,7 @@
 //! | one request | a sixth of the lease, at most 1 s |
 //! | margin | 1 % of the lease and 2 ms |
 //! | a waiter looks by itself | every 1 to 1.25 s, and when the holder's lease is over |
+//! | a backend that does not answer is asked again | for as long as the waiter waits |
 //! | order of waiters | whoever asks first after a release |
 //!
 //! # States
@@ -100,6 +102,8 @@ mod tally;
 #[cfg(all(feature = "tokio", not(c13_loom)))]
 mod tests;
 mod validity;
+#[cfg(feature = "tokio")]
+mod waiting;
 
 #[cfg(feature = "tokio")]
 pub use backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
@@ -125,3 +129,5 @@ pub use snapshot::LockSnapshot;
 #[cfg(feature = "tokio")]
 pub(crate) use snapshot::METRICS;
 pub use state::Loss;
+#[cfg(feature = "tokio")]
+pub use waiting::Waiting;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod waiting;
+
 const LEASE: Duration = Duration::from_secs(1);
 
 fn ms(ms: u64) -> Duration {
@@ -30,6 +32,8 @@ enum Fault {
     Lost,
     /// The backend says that it cannot.
     Unable,
+    /// The backend says that it never will.
+    Refused,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +69,7 @@ impl Faulty {
                 }
                 Fault::Lost => std::future::pending().await,
                 Fault::Unable => Err(BackendError::new(BackendErrorKind::Unable, "loading")),
+                Fault::Refused => Err(BackendError::new(BackendErrorKind::Refused, "no permission")),
             }
         })
     }
