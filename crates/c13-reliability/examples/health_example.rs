@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use c13_reliability::microservices::health::{
-    CheckSettings, ComponentHealth, DrainSettings, EventLoopChecker, HealthCheckService, HealthChecker, ProbeUrl,
+    CheckSettings, ComponentHealth, EventLoopChecker, HealthCheckService, HealthChecker, ProbeUrl, ServeSettings,
     serve_until,
 };
 use c13_reliability::time::Clock;
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A real service calls `serve`, which ends on SIGTERM; here the example gives the signal.
     let signal = Arc::new(Notify::new());
     let next = signal.clone();
-    let drain = DrainSettings::new().keep_serving(Duration::from_secs(2));
+    let drain = ServeSettings::new().keep_serving(Duration::from_secs(2));
     let server = tokio::spawn(serve_until(listener, app, health.clone(), drain, move || {
         let next = next.clone();
         async move { next.notified().await }

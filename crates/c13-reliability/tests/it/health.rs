@@ -2,12 +2,14 @@
 #![cfg(feature = "axum")]
 #![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
+mod strangers;
+
 use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use c13_reliability::microservices::health::{
-    CheckSettings, ComponentHealth, DrainSettings, HealthCheck, HealthCheckService, HealthChecker, HealthStatus,
-    HttpChecker, Shutdown, serve, serve_until,
+    CheckSettings, ComponentHealth, HealthCheck, HealthCheckService, HealthChecker, HealthStatus, HttpChecker,
+    ServeSettings, Shutdown, serve, serve_until,
 };
 use c13_reliability::time::Clock;
 use std::collections::HashMap;
@@ -427,7 +429,7 @@ async fn a_server_under_load_that_gets_sigterm_fails_no_request() {
     let clock = Clock::system();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let settings = DrainSettings::new().keep_serving(ms(2_000)).finish_within(ms(20_000));
+    let settings = ServeSettings::new().keep_serving(ms(2_000)).finish_within(ms(20_000));
     let app = working_app(&health, &clock);
     let server = tokio::spawn(serve(listener, app, health.clone(), settings));
     // The signal's handler stands once a request is answered.
@@ -477,7 +479,7 @@ async fn wrk_sees_no_error_while_a_server_that_got_sigterm_drains() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // As long as a load balancer takes to notice; wrk stands for one that goes on until then.
-    let settings = DrainSettings::new().keep_serving(ms(3_000)).finish_within(ms(5_000));
+    let settings = ServeSettings::new().keep_serving(ms(3_000)).finish_within(ms(5_000));
     let server = tokio::spawn(serve(listener, working_app(&health, &clock), health.clone(), settings));
     assert_eq!(ask(address, "GET", "/work", "").await.status, 200);
 
@@ -504,7 +506,7 @@ async fn the_end_comes_at_the_limit_or_at_the_second_signal() {
         let clock = Clock::system();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let settings = DrainSettings::new()
+        let settings = ServeSettings::new()
             .keep_serving(Duration::ZERO)
             .finish_within(if signals == 1 {
                 ms(50)
@@ -543,10 +545,10 @@ async fn the_end_comes_at_the_limit_or_at_the_second_signal() {
 #[tokio::test]
 async fn no_time_to_finish_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let settings = DrainSettings::new().finish_within(Duration::ZERO);
+    let settings = ServeSettings::new().finish_within(Duration::ZERO);
     let refused = serve(listener, Router::new(), service(), settings).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "drain: `finish_within` is 0ns, but it must be more than zero"
+        "serve: `finish_within` is 0ns, but it must be more than zero"
     );
 }

@@ -75,7 +75,7 @@ mod tests;
 mod url;
 
 #[cfg(feature = "axum")]
-pub use axum::{DrainSettings, Shutdown, serve, serve_until};
+pub use axum::{ServeSettings, Shutdown, serve, serve_until};
 pub use breaker::BreakerChecker;
 pub use checker::HealthChecker;
 pub use config::CheckSettings;
