@@ -230,7 +230,12 @@ Examples:
 The command has a process group of its own, which gets the signals INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT
 that this program gets; a second INT, TERM, HUP or QUIT kills it. It may print on a terminal but not read from it.
 
-Files of this machine are kept in `C13_STATE_DIR`, or in a folder `c13` of the temporary folder.
+Without Redis, locks, limits and circuits are kept in files of this machine, for each user apart:
+  root         /var/lib/c13
+  others       $XDG_STATE_HOME/c13, or ~/.local/state/c13
+The folder and its files must belong to the user and be writable by nobody else; anything else is refused with 125.
+`C13_STATE_DIR` names another folder. To share one between users, make it for their group, with the mode 2770:
+  install -d -o root -g jobs -m 2770 /srv/c13
 
 Exit status: the command's own, or
   2        the command line is wrong

@@ -97,6 +97,12 @@ pub(crate) fn run(report: &Report) -> ExitCode {
     ExitCode::from(report.status)
 }
 
+/// Says one line of what `c13 run` does, on standard error.
+pub(crate) fn say(line: &str) {
+    // As above.
+    drop(writeln!(anstream::stderr(), "c13 run: {line}"));
+}
+
 /// Prints who has a lock.
 pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
     let status = match status {

@@ -330,17 +330,38 @@ fn a_signal_at_any_moment_leaves_nothing_running() {
 }
 
 #[test]
-fn a_wrapper_that_stands_still_for_longer_than_its_lock_has_no_command_any_more() {
+fn a_wrapper_that_stands_still_for_longer_than_its_lease_has_no_command_any_more() {
     let folder = Folder::new("still");
-    let pid = folder.file("pid");
+    let (pid, url) = (folder.file("pid"), redis_url());
+    let key = format!("c13-test-still-{}", std::process::id());
     let script = format!("echo $$ > {pid}; exec sleep 60");
     // The wrapper is stopped before its first renewal, even on a machine that stands still for a second.
-    let mut wrapper = folder.start(&["run", "--lock", "k", "--ttl", "6s", "--", "sh", "-c", &script]);
+    let arguments = [
+        "run", "--redis", &url, "--lock", &key, "--ttl", "6s", "--", "sh", "-c", &script,
+    ];
+    let mut wrapper = folder.start(&arguments);
     let command = folder.wait_for("pid");
     signal("-STOP", &wrapper.id().to_string());
     assert!(dies_within(&command, SOON), "the guard keeps the time");
     signal("-CONT", &wrapper.id().to_string());
     assert_eq!(ended(&mut wrapper).code(), Some(76));
+}
+
+#[test]
+fn a_wrapper_that_stands_still_keeps_a_lock_of_this_machine_and_its_command() {
+    let folder = Folder::new("still-file");
+    let (pid, go) = (folder.file("pid"), folder.file("go"));
+    let script = format!("echo $$ > {pid}; while ! test -e {go}; do sleep 0.05; done");
+    let arguments = ["run", "--lock", "k", "--ttl", "100ms", "--", "sh", "-c", &script];
+    let mut wrapper = folder.start(&arguments);
+    let command = folder.wait_for("pid");
+    signal("-STOP", &wrapper.id().to_string());
+    pause(Duration::from_millis(500));
+    assert!(is_alive(&command), "a file's lock has no lease");
+    assert_eq!(folder.status(&["run", "--lock", "k", "--nonblock", "--", "true"]), 75);
+    signal("-CONT", &wrapper.id().to_string());
+    std::fs::write(&go, "").expect("the folder can be written");
+    assert_eq!(ended(&mut wrapper).code(), Some(0));
 }
 
 fn is_stopped(process: &str) -> bool {

@@ -18,6 +18,8 @@ mod postgres;
 pub mod rate_limiter;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod state_folder;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
@@ -25,3 +27,5 @@ pub use fence::Fence;
 pub use postgres::{FenceError, PostgresFence};
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisSettings};
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+pub use state_folder::{FileLock, StateFolder, Turn};

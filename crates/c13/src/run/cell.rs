@@ -1,17 +1,18 @@
-//! A piece of text that several processes change one after the other: in a file of this machine, or on a Redis.
+//! The text of a journal that several processes change one after the other: in a file of this machine, or on a Redis.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::lock::{BackendError, BackendErrorKind};
+use c13_reliability::distributed::{Redis, StateFolder};
 use c13_reliability::time::{Clock, wall_micros};
+
+use super::journal::Journal;
+use crate::output;
 
 /// Where the text is.
 #[derive(Debug)]
 pub(crate) enum Cell {
-    File(PathBuf),
+    File { folder: StateFolder, name: String },
     Redis { redis: Redis, key: String },
 }
 
@@ -32,50 +33,57 @@ return 1";
 
 impl Cell {
     /// Replaces the text by what `change` makes of it and of the time in microseconds since 1970, as if alone. `change`
-    /// may be asked more than once.
-    pub(crate) async fn update<T>(&self, mut change: impl FnMut(&str, u64) -> (String, T)) -> Result<T, String> {
+    /// may be asked more than once. A damaged text is taken for empty, and that is said.
+    pub(crate) async fn update<T>(&self, mut change: impl FnMut(&str, u64) -> (String, T)) -> Result<T, BackendError> {
         match self {
-            Self::File(path) => in_file(path, change).map_err(|error| format!("{}: {error}", path.display())),
+            Self::File { folder, name } => {
+                let _turn = folder.turn(&format!("{name}.cell-lock")).await?;
+                let name = format!("{name}.cell");
+                let whole = |text: &str| Journal::read(text).map(|_| text.to_owned());
+                let text = folder.read(&name, whole)?.unwrap_or_default();
+                let (changed, value) = change(&text, wall_micros());
+                if changed != text {
+                    folder.replace(&name, &changed)?;
+                }
+                Ok(value)
+            }
             Self::Redis { redis, key } => {
                 let changing = async {
                     for _ in 0..TRIES {
-                        let (text, seconds, micros): (String, u64, u64) =
+                        let (stored, seconds, micros): (Vec<u8>, u64, u64) =
                             ask(redis, redis::cmd("EVAL").arg(READ).arg(1).arg(key)).await?;
-                        let (changed, value) = change(&text, seconds * 1_000_000 + micros);
+                        let text = std::str::from_utf8(&stored).ok();
+                        let whole = text.filter(|text| Journal::read(text).is_some());
+                        let (changed, value) = change(whole.unwrap_or_default(), seconds * 1_000_000 + micros);
                         let mut write = redis::cmd("EVAL");
-                        write.arg(WRITE).arg(1).arg(key).arg(&text).arg(changed);
+                        write.arg(WRITE).arg(1).arg(key).arg(&stored).arg(changed);
                         let written: u8 = ask(redis, write.arg(KEEP.as_millis() as u64)).await?;
                         if written == 1 {
+                            if whole.is_none() {
+                                output::say(&format!("{key} on Redis: damaged, and taken for empty"));
+                            }
                             return Ok(value);
                         }
                     }
-                    Err(format!("others were quicker {TRIES} times"))
+                    Err(BackendError::new(
+                        BackendErrorKind::Unable,
+                        format!("others were quicker {TRIES} times"),
+                    ))
                 };
                 let changed = Clock::system().timeout(LIMIT, changing).await;
-                changed.unwrap_or_else(|_| Err(format!("no answer within {LIMIT:?}")))
+                changed.unwrap_or_else(|_| {
+                    Err(BackendError::new(
+                        BackendErrorKind::Unanswered,
+                        format!("no answer within {LIMIT:?}"),
+                    ))
+                })
             }
         }
     }
 }
 
-async fn ask<T: redis::FromRedisValue>(redis: &Redis, command: &redis::Cmd) -> Result<T, String> {
-    let value = redis.request(command).await.map_err(|error| error.to_string())?;
-    redis::from_redis_value(value).map_err(|error| error.to_string())
-}
-
-fn in_file<T>(path: &PathBuf, mut change: impl FnMut(&str, u64) -> (String, T)) -> io::Result<T> {
-    let mut file: File = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    file.lock()?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    let (changed, value) = change(&text, wall_micros());
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(changed.as_bytes())?;
-    Ok(value)
+async fn ask<T: redis::FromRedisValue>(redis: &Redis, command: &redis::Cmd) -> Result<T, BackendError> {
+    let failed = |error: redis::RedisError| BackendError::new(BackendErrorKind::Unanswered, error.to_string());
+    let value = redis.request(command).await.map_err(failed)?;
+    redis::from_redis_value(value).map_err(|error| failed(error.into()))
 }

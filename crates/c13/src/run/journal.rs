@@ -38,8 +38,13 @@ pub(crate) enum Answer {
 }
 
 impl Journal {
-    /// Reads a journal. What cannot be read is left out, as if it had been forgotten.
+    /// Reads a journal; an empty one where it is damaged.
     pub(crate) fn parse(text: &str) -> Self {
+        Self::read(text).unwrap_or_default()
+    }
+
+    /// Reads a journal; `None` where it is damaged.
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let run = |line: &str| {
             let mut words = line.split(' ');
             let (number, start) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -49,11 +54,11 @@ impl Journal {
                 (end, "failed") => Some((end.parse().ok()?, false)),
                 _ => return None,
             };
-            Some(Run { number, start, end })
+            let ends_after = end.is_none_or(|(end, _)| end >= start);
+            ends_after.then_some(Run { number, start, end })
         };
-        Self {
-            runs: text.lines().filter_map(run).collect(),
-        }
+        let runs: Vec<Run> = text.lines().map(run).collect::<Option<_>>()?;
+        (runs.len() <= MOST_RUNS).then_some(Self { runs })
     }
 
     pub(crate) fn text(&self) -> String {
@@ -70,8 +75,7 @@ impl Journal {
 
     /// Asks for another run of `key` at `now`, and writes it down if it may begin.
     pub(crate) fn admit(&mut self, key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Answer, ConfigError> {
-        // A calendar that was set back stands still until it has caught up.
-        let now = self.last().max(now);
+        self.rebase(now);
         let replayed = Replay::of(&self.runs, key, config, now)?;
         match replayed.breaker.try_acquire_owned() {
             Ok(permit) => {
@@ -93,20 +97,29 @@ impl Journal {
 
     /// Writes down what came of a run: `None` if that says nothing, and it is as if it had not been.
     pub(crate) fn record(&mut self, number: u64, now: u64, ok: Option<bool>) {
-        let now = self.last().max(now);
+        self.rebase(now);
         match ok {
             None => self.runs.retain(|run| run.number != number),
             Some(ok) => {
                 if let Some(run) = self.runs.iter_mut().find(|run| run.number == number) {
-                    run.end = Some((now, ok));
+                    run.end = Some((now.max(run.start), ok));
                 }
             }
         }
     }
 
-    fn last(&self) -> u64 {
+    /// Moves all runs back so far that none is in the future: a calendar that was ahead, by an hour or by a year, is taken
+    /// for one that was right when the last of them was written down. So an open circuit stays open for its time from now,
+    /// and no longer.
+    fn rebase(&mut self, now: u64) {
         let times = self.runs.iter().map(|run| run.end.map_or(run.start, |(end, _)| end));
-        times.max().unwrap_or(0)
+        let ahead = times.max().unwrap_or(0).saturating_sub(now);
+        if ahead > 0 {
+            for run in &mut self.runs {
+                run.start = run.start.saturating_sub(ahead);
+                run.end = run.end.map(|(end, ok)| (end.saturating_sub(ahead), ok));
+            }
+        }
     }
 }
 
@@ -237,10 +250,54 @@ mod tests {
     }
 
     #[test]
+    fn a_circuit_that_opened_when_the_clock_was_ahead_is_open_for_its_time_and_no_longer() {
+        for ahead in [SECOND, 3_600 * SECOND, 365 * 86_400 * SECOND, u64::MAX / 2] {
+            let mut journal = Journal::default();
+            (0..3).for_each(|second| run(&mut journal, NOW + ahead + second * SECOND, false));
+            let left = |journal: &mut Journal, now: u64| match admit(journal, now) {
+                Answer::Open(left) => left,
+                Answer::Admitted(_) => None,
+            };
+            assert_eq!(left(&mut journal, NOW), Some(Duration::from_secs(30)), "{ahead}");
+            // Being asked does not begin its time anew.
+            assert_eq!(
+                left(&mut journal, NOW + 29 * SECOND),
+                Some(Duration::from_secs(1)),
+                "{ahead}"
+            );
+            assert_eq!(left(&mut journal, NOW + 30 * SECOND), None, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_began_when_the_clock_was_ahead_ends_after_its_start() {
+        let mut journal = Journal::default();
+        let Answer::Admitted(number) = admit(&mut journal, NOW + 3_600 * SECOND) else {
+            panic!("a new circuit is closed");
+        };
+        journal.record(number, NOW, Some(false));
+        assert_eq!(Journal::read(&journal.text()), Some(journal.clone()));
+        assert!(journal.runs[0].end.is_some_and(|(end, _)| end == NOW));
+    }
+
+    #[test]
     fn a_journal_is_bounded_and_survives_what_it_cannot_read() {
         let mut journal = Journal::default();
         (0..200).for_each(|second| run(&mut journal, NOW + second * SECOND, true));
         assert_eq!(journal.runs.len(), MOST_RUNS);
-        assert_eq!(Journal::parse("nonsense\n1 2\n3 4 5 maybe\n6 7 - -\n").runs.len(), 1);
+        let whole = journal.text();
+        assert_eq!(Journal::read(&whole), Some(journal));
+        assert_eq!(Journal::read(""), Some(Journal::default()));
+        for damaged in [
+            "nonsense\n",
+            "1 2\n",
+            "3 4 5 maybe\n",
+            "6 7 - -\n3 4 5\n",
+            "8 9 7 ok\n",
+            &whole.repeat(2),
+        ] {
+            assert_eq!(Journal::read(damaged), None, "{damaged}");
+            assert_eq!(Journal::parse(damaged), Journal::default(), "{damaged}");
+        }
     }
 }

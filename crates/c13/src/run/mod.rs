@@ -7,4 +7,5 @@ pub(crate) mod journal;
 pub(crate) mod plan;
 pub(crate) mod session;
 pub(crate) mod signals;
+pub(crate) mod state_dir;
 pub(crate) mod stores;

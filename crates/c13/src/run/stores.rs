@@ -2,28 +2,34 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use c13_reliability::distributed::Redis;
 use c13_reliability::distributed::lock::{Backend, FileBackend, RedisBackend};
 use c13_reliability::distributed::rate_limiter::{
     FileQuota, Limit, OnFailure, QuotaBackend, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing,
 };
+use c13_reliability::distributed::{Redis, StateFolder};
 
 use super::cell::Cell;
 use super::plan::LimitPlan;
+use super::state_dir;
+use crate::output;
 
 /// Where everything is kept.
 #[derive(Debug)]
 pub(crate) enum Stores {
     Redis(Redis),
-    Folder {
-        folder: PathBuf,
-        /// One for all locks, made when the first is asked for.
-        locks: OnceCell<FileBackend>,
-    },
+    /// Opened when something is to be kept in it.
+    Folder(OnceCell<Local>),
+}
+
+/// The folder of this machine.
+#[derive(Debug)]
+pub(crate) struct Local {
+    folder: StateFolder,
+    /// One for all locks.
+    locks: FileBackend,
 }
 
 /// How long Redis may take for a decision.
@@ -33,11 +39,7 @@ impl Stores {
     /// The Redis at this URL, or this machine's folder.
     pub(crate) fn of(url: Option<&str>) -> Result<Self, String> {
         let Some(url) = url else {
-            let folder = std::env::var_os("C13_STATE_DIR");
-            return Ok(Self::Folder {
-                folder: folder.map_or_else(|| std::env::temp_dir().join("c13"), PathBuf::from),
-                locks: OnceCell::new(),
-            });
+            return Ok(Self::Folder(OnceCell::new()));
         };
         // Not the URL itself: it may hold a password.
         let redis = Redis::open(url).map_err(|error| format!("the Redis URL makes no sense: {}", error.category()))?;
@@ -47,13 +49,7 @@ impl Stores {
     pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, String> {
         Ok(match self {
             Self::Redis(redis) => Arc::new(RedisBackend::new(redis.clone())),
-            Self::Folder { folder, locks } => {
-                if let Some(made) = locks.get() {
-                    return Ok(Arc::new(made.clone()));
-                }
-                let made = FileBackend::new(folder).map_err(|error| refused(folder, &error))?;
-                Arc::new(locks.get_or_init(|| made).clone())
-            }
+            Self::Folder(local) => Arc::new(opened(local)?.locks.clone()),
         })
     }
 
@@ -62,7 +58,9 @@ impl Stores {
     pub(crate) fn held_files(&self) -> std::io::Result<Vec<File>> {
         match self {
             Self::Redis(_) => Ok(Vec::new()),
-            Self::Folder { locks, .. } => locks.get().map_or_else(|| Ok(Vec::new()), FileBackend::held_files),
+            Self::Folder(local) => local
+                .get()
+                .map_or_else(|| Ok(Vec::new()), |local| local.locks.held_files()),
         }
     }
 
@@ -70,7 +68,7 @@ impl Stores {
         let backend: Arc<dyn QuotaBackend> = match self {
             // Apart from the locks' connection, whose renewals must not wait.
             Self::Redis(redis) => Arc::new(RedisQuota::new(redis.another_connection())),
-            Self::Folder { folder, .. } => Arc::new(FileQuota::new(folder).map_err(|error| refused(folder, &error))?),
+            Self::Folder(local) => Arc::new(FileQuota::within(opened(local)?.folder.clone())),
         };
         let config = SharedLimitConfig::DEFAULT
             .sharing(Sharing::Exact)
@@ -86,16 +84,20 @@ impl Stores {
                 redis: redis.another_connection(),
                 key: key.to_owned(),
             },
-            Self::Folder { folder, .. } => {
-                std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
+            Self::Folder(local) => Cell::File {
+                folder: opened(local)?.folder.clone(),
                 // In hexadecimal, as the key may hold what a file's name cannot.
-                let name: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-                Cell::File(folder.join(format!("{name}.cell")))
-            }
+                name: key.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            },
         })
     }
 }
 
-fn refused(folder: &std::path::Path, error: &std::io::Error) -> String {
-    format!("{}: {error}", folder.display())
+fn opened(local: &OnceCell<Local>) -> Result<&Local, String> {
+    if let Some(local) = local.get() {
+        return Ok(local);
+    }
+    let folder = state_dir::open(output::say)?;
+    let locks = FileBackend::within(folder.clone());
+    Ok(local.get_or_init(|| Local { folder, locks }))
 }

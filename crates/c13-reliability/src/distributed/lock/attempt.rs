@@ -103,6 +103,29 @@ struct Attempt {
     pending: Pending,
 }
 
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        // Nothing is left after a release. A task that is dropped with its runtime comes here too, and cannot ask.
+        self.lock.backend.release_unattended(&self.claim);
+    }
+}
+
+/// Tells the holder, when dropped, that nobody keeps the lock any more.
+struct Kept<'a>(&'a Held);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.phase.send_if_modified(|phase| {
+            let kept = *phase == Phase::Held;
+            if kept {
+                *phase = Phase::Lost(Loss::Unattended);
+            }
+            kept
+        });
+        self.0.validity.revoke();
+    }
+}
+
 impl Attempt {
     async fn contend(&mut self, patience: Patience, mut reports: Reports) -> Result<Granted, AcquireError> {
         let lock = self.lock.clone();
@@ -317,6 +340,7 @@ impl Attempt {
 
     /// Renews the lock until it is given back or lost.
     async fn keep(self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
+        let _kept = Kept(held);
         let (clock, tally) = (&self.lock.clock, &self.lock.tally);
         let loss = loop {
             match lease.step(clock.now()) {

@@ -36,6 +36,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// How often a waiter has to look by itself, where releases by other processes are not heard of.
     fn poll_interval(&self) -> Option<Duration>;
 
+    /// How often a holder has to look whether it still has its lock, where a lock lasts as long as its process and has no
+    /// lease; `None` where it has one.
+    fn look_interval(&self) -> Option<Duration> {
+        None
+    }
+
     /// Gives the claim its lock if it can be had now. Never waits for another holder.
     fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted>;
 
@@ -46,6 +52,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// With `bury`, the claim is refused from now on, however late a copy of its request arrives.
     fn release<'a>(&'a self, claim: &'a Claim, bury: bool) -> Answer<'a, Released>;
+
+    /// Gives the claim's lock back at once, without waiting, where no request is needed for that. The task that kept it was
+    /// dropped, with its runtime; elsewhere the lock lapses with its lease.
+    fn release_unattended(&self, _claim: &Claim) {}
 
     /// Raises the fence of a held lock above `floor` and gives the new one, or `None` if the lock is not the claim's.
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>>;

@@ -1,69 +1,79 @@
 //! The backend in a folder: locks between the processes of one machine, which the kernel drops when a process dies.
 
 use super::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
-use super::error::{BackendError, BackendErrorKind};
+use super::error::BackendError;
 use crate::distributed::fence::Fence;
+use crate::distributed::state_folder::{FileLock, StateFolder, Turn};
 use crate::error::{ConfigError, ConfigValue};
 use crate::sync::primitive::Mutex;
-use crate::time::wall_micros;
+use crate::time::{Clock, wall_micros};
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::future::ready;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// Keeps locks in files of one folder, for all processes of one machine, without a server.
 ///
-/// A lock is a lock of the operating system on a file (`flock` on Linux), so it goes with the process that holds it,
-/// however that ends, and no lease ever runs out. Renewals only look whether the file is still the one in the folder.
-/// Waiters of other processes look every 10 ms. The folder must be on a local file system; requests are a few system
-/// calls each, made on the calling thread. Files stay, with the fence of the last grant.
+/// A lock is a lock of the operating system on a file (`flock`), so it goes with the process that holds it, however that
+/// ends. There is no lease: a process that stands still, or a machine that is suspended, keeps its locks, and
+/// [`LockConfig::lease`](super::LockConfig) only says how long a request may take. The holder looks twice a second whether
+/// the file is still the one in the folder; if somebody has removed it, the lock is lost. Waiters of other processes look
+/// every 10 ms.
 ///
-/// There is no queue: fair locks are refused.
+/// The folder must be on a local file system. A request is a few system calls, made on the calling thread, none of which
+/// waits for another process. Files stay, with the fence of the last grant. There is no queue: fair locks are refused.
+///
+/// Whoever can write to the folder can break the locks in it, so it has to be a folder of this user alone: see
+/// [`StateFolder`] for the rules, and for folders that several users share on purpose.
 #[derive(Clone)]
 pub struct FileBackend {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    folder: PathBuf,
+    folder: StateFolder,
     /// By owner, the files that are locked for it.
-    held: Mutex<HashMap<Arc<str>, Vec<Locked>>>,
+    held: Mutex<HashMap<Arc<str>, Vec<FileLock>>>,
     wakes: broadcast::Sender<Arc<str>>,
-}
-
-struct Locked {
-    path: PathBuf,
-    file: File,
 }
 
 /// How often a waiter looks whether another process has released the lock.
 const POLL: Duration = Duration::from_millis(10);
+/// How often a holder looks whether its file is still in its place.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often, and how far apart, a lock is tried that only a look at it stands in the way of.
+const TRIES: usize = 4;
+const APART: Duration = Duration::from_millis(1);
 /// The longest name, so that with its endings it fits a file name.
 const LONGEST_NAME: usize = 200;
 /// Wakes that a waiter may be behind before it looks by itself.
 const WAKES: usize = 16;
 
 impl FileBackend {
-    /// Keeps locks in `folder`, which is made if it is not there.
+    /// Keeps locks in `folder`, for the processes of this user alone. It is made if it is not there.
     ///
     /// # Errors
     ///
-    /// The folder is not there and cannot be made.
-    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        let folder = folder.into();
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self {
+    /// The folder cannot be made, or is not to be trusted, as [`StateFolder::private`] has it.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
+        StateFolder::private(folder).map(Self::within)
+    }
+
+    /// Keeps locks in this folder.
+    #[must_use]
+    pub fn within(folder: StateFolder) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 folder,
                 held: Mutex::default(),
                 wakes: broadcast::Sender::new(WAKES),
             }),
-        })
+        }
     }
 
     /// Duplicates of all files that are locked through this backend now, for a process that shall hold the locks too.
@@ -77,32 +87,26 @@ impl FileBackend {
     /// The system has no descriptor left.
     pub fn held_files(&self) -> io::Result<Vec<File>> {
         let held = self.shared.held.lock();
-        held.values().flatten().map(|locked| locked.file.try_clone()).collect()
-    }
-
-    fn path(&self, name: &str, ending: &str) -> PathBuf {
-        self.shared.folder.join(format!("{}.{ending}", file_name(name)))
+        held.values().flatten().map(FileLock::duplicate).collect()
     }
 
     /// Locks the files of all names, or none.
-    fn lock_all(&self, claim: &Claim) -> io::Result<Option<Vec<Locked>>> {
+    async fn lock_all(&self, claim: &Claim) -> Result<Option<Vec<FileLock>>, BackendError> {
+        let folder = &self.shared.folder;
         let mut locked = Vec::new();
         for name in claim.names.iter() {
-            let base = Locked::open(self.path(name, "lock"))?;
-            let have = match claim.mode {
-                Mode::Exclusive => base.file.try_lock(),
-                Mode::Shared { .. } => base.file.try_lock_shared(),
+            let base = file(name, "lock");
+            let base = match claim.mode {
+                Mode::Exclusive => self.lock_exclusively(&base).await?,
+                Mode::Shared { .. } => folder.try_lock_shared(&base)?,
             };
-            if !taken(have)? {
-                return Ok(None);
-            }
+            let Some(base) = base else { return Ok(None) };
             locked.push(base);
             if let Mode::Shared { slots: Some(slots) } = claim.mode {
                 let mut slot = None;
                 for n in 0..slots.get() {
-                    let file = Locked::open(self.path(name, &format!("slot-{n}")))?;
-                    if taken(file.file.try_lock())? {
-                        slot = Some(file);
+                    slot = folder.try_lock(&file(name, &format!("slot-{n}")))?;
+                    if slot.is_some() {
                         break;
                     }
                 }
@@ -113,117 +117,155 @@ impl FileBackend {
         Ok(Some(locked))
     }
 
-    /// Takes the next fence of all names: greater than each one's last, and no less than `floor`.
-    fn next_fence(&self, claim: &Claim, floor: u64) -> io::Result<Fence> {
-        let mut records = Vec::new();
-        for name in claim.names.iter() {
-            let mut record = Locked::open(self.path(name, "fence"))?.file;
-            // Held for these few lines only, whatever the mode of the lock itself.
-            record.lock()?;
-            records.push((read_fence(&mut record)?, record));
+    /// Locks a file unless somebody holds it; whoever only looks at its status for a moment does not.
+    async fn lock_exclusively(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
+        let folder = &self.shared.folder;
+        for _ in 1..TRIES {
+            if let Some(lock) = folder.try_lock(name)? {
+                return Ok(Some(lock));
+            }
+            // A look locks as readers do. Where there is a writer, it is held for sure.
+            if folder.try_lock_shared(name)?.is_none() {
+                return Ok(None);
+            }
+            Clock::since_boot().sleep(APART).await;
         }
-        let highest = records.iter().map(|(fence, _)| *fence).max();
-        let fence = highest.unwrap_or(Fence::from_number(0)).next(floor.max(wall_micros()));
-        for (_, record) in &mut records {
-            record.seek(SeekFrom::Start(0))?;
-            // Of one length, so that a reader never sees half of two numbers.
-            writeln!(record, "{:020} {} {}", fence.number(), claim.owner, std::process::id())?;
+        folder.try_lock(name)
+    }
+
+    /// Takes the next fence of all names: greater than each one's last, and no less than `floor`.
+    async fn next_fence(&self, claim: &Claim, floor: u64) -> Result<Fence, BackendError> {
+        let folder = &self.shared.folder;
+        let mut turns: Vec<Turn> = Vec::new();
+        if claim.mode != Mode::Exclusive {
+            // In one order, so that two who share several locks never wait for each other.
+            let mut names: Vec<&String> = claim.names.iter().collect();
+            names.sort();
+            for name in names {
+                turns.push(folder.turn(&file(name, "fence-lock")).await?);
+            }
+        }
+        let mut highest = Fence::from_number(0);
+        for name in claim.names.iter() {
+            let last = folder.read(&file(name, "fence"), Grant::parse)?;
+            highest = last.map_or(highest, |grant| highest.max(grant.fence));
+        }
+        let fence = highest.next(floor.max(wall_micros()));
+        let grant = Grant {
+            fence,
+            owner: claim.owner.to_string(),
+            is_exclusive: claim.mode == Mode::Exclusive,
+        };
+        for name in claim.names.iter() {
+            folder.replace(&file(name, "fence"), &grant.text())?;
         }
         Ok(fence)
     }
 
-    fn acquire_now(&self, claim: &Claim) -> io::Result<Attempted> {
-        if self.shared.held.lock().contains_key(&claim.owner) {
-            return Ok(Attempted::Granted {
-                fence: self.next_fence(claim, claim.floor.number())?,
-            });
+    async fn try_acquire(&self, claim: &Claim) -> Result<Attempted, BackendError> {
+        if self.is_held(claim)? {
+            let fence = self.next_fence(claim, claim.floor.number()).await?;
+            return Ok(Attempted::Granted { fence });
         }
-        let Some(locked) = self.lock_all(claim)? else {
+        let Some(locked) = self.lock_all(claim).await? else {
             return Ok(Attempted::Held {
                 lapses_in: None,
                 unsettled: false,
             });
         };
-        let fence = self.next_fence(claim, claim.floor.number())?;
+        let fence = self.next_fence(claim, claim.floor.number()).await?;
         self.shared.held.lock().insert(claim.owner.clone(), locked);
         Ok(Attempted::Granted { fence })
     }
 
-    fn is_held(&self, claim: &Claim) -> bool {
+    fn is_held(&self, claim: &Claim) -> Result<bool, BackendError> {
         let held = self.shared.held.lock();
-        held.get(&claim.owner)
-            .is_some_and(|files| files.iter().all(Locked::is_in_place))
+        let Some(files) = held.get(&claim.owner) else {
+            return Ok(false);
+        };
+        for file in files {
+            if !file.is_in_place()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    fn status_now(&self, name: &str) -> io::Result<Status> {
-        let path = self.path(name, "lock");
-        if !path.exists() {
-            return Ok(Status::default());
+    fn give_back(&self, claim: &Claim) -> Result<Released, BackendError> {
+        let Some(files) = self.shared.held.lock().remove(&claim.owner) else {
+            return Ok(Released::NotHeld);
+        };
+        let mut unlocked = Ok(Released::Released);
+        for file in files {
+            // Not left to the close: a duplicate would go on holding the lock.
+            if let Err(error) = file.unlock() {
+                unlocked = Err(error);
+            }
         }
-        let mut status = Status::default();
-        let mut text = String::new();
-        if let Ok(mut record) = File::open(self.path(name, "fence")) {
-            record.read_to_string(&mut text)?;
-        }
-        let mut words = text.split_whitespace();
-        status.fence = words.next().and_then(|word| word.parse().ok()).map(Fence::from_number);
-        // A look takes the lock for a moment where nobody has it.
-        if !taken(Locked::open(path)?.file.try_lock())? {
-            status.owners = words.next().map(str::to_owned).into_iter().collect();
+        // An error means that nobody listens.
+        drop(self.shared.wakes.send("".into()));
+        unlocked
+    }
+
+    fn look_at(&self, name: &str) -> Result<Status, BackendError> {
+        let folder = &self.shared.folder;
+        let last = folder.read(&file(name, "fence"), Grant::parse)?;
+        let mut status = Status {
+            fence: last.as_ref().map(|grant| grant.fence),
+            ..Status::default()
+        };
+        let Some(last) = last else { return Ok(status) };
+        let base = file(name, "lock");
+        // Where the last holder is the only one, a look beside others tells, which keeps nobody out.
+        let free = match folder.try_lock_shared(&base)? {
+            None => false,
+            Some(_) if last.is_exclusive => true,
+            Some(look) => {
+                drop(look);
+                folder.try_lock(&base)?.is_some()
+            }
+        };
+        if !free {
+            status.owners = vec![last.owner];
         }
         Ok(status)
     }
 }
 
-impl Locked {
-    fn open(path: PathBuf) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
-        Ok(Self { path, file })
-    }
-
-    /// Whether the locked file is the one that others find.
-    fn is_in_place(&self) -> bool {
-        same_file(&self.file, &self.path)
-    }
+/// The record of the last grant.
+struct Grant {
+    fence: Fence,
+    owner: String,
+    is_exclusive: bool,
 }
 
-#[cfg(unix)]
-fn same_file(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), path.metadata()) {
-        (Ok(ours), Ok(theirs)) => ours.dev() == theirs.dev() && ours.ino() == theirs.ino(),
-        _ => false,
+impl Grant {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let owner = words.next()?;
+        let _process: u32 = words.next()?.parse().ok()?;
+        Some(Self {
+            fence: Fence::from_number(number),
+            owner: owner.to_owned(),
+            is_exclusive: words.next()? == "exclusive",
+        })
     }
-}
 
-#[cfg(not(unix))]
-fn same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
-fn taken(locked: Result<(), TryLockError>) -> io::Result<bool> {
-    match locked {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
+    fn text(&self) -> String {
+        let mode = if self.is_exclusive { "exclusive" } else { "shared" };
+        let (fence, owner) = (self.fence.number(), &self.owner);
+        format!("{fence} {owner} {} {mode}\n", std::process::id())
     }
 }
 
-fn read_fence(record: &mut File) -> io::Result<Fence> {
-    let mut text = String::new();
-    record.read_to_string(&mut text)?;
-    let number = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    Ok(Fence::from_number(number.unwrap_or(0)))
+/// The file of a name with this ending: what is not a letter, a digit, `-` or `_` becomes its bytes in hexadecimal, each
+/// after a `%`.
+fn file(name: &str, ending: &str) -> String {
+    format!("{}.{ending}", encoded(name))
 }
 
-/// A name as a file name: what is not a letter, a digit, `-` or `_` becomes its bytes in hexadecimal, each after a `%`.
-fn file_name(name: &str) -> String {
+fn encoded(name: &str) -> String {
     let mut file = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
@@ -235,15 +277,9 @@ fn file_name(name: &str) -> String {
     file
 }
 
-fn answer<'a, T: Send + 'a>(result: io::Result<T>) -> Answer<'a, T> {
-    Box::pin(ready(result.map_err(|error| {
-        BackendError::new(BackendErrorKind::Unable, format!("lock file: {error}"))
-    })))
-}
-
 impl Backend for FileBackend {
     fn check_name(&self, name: &str) -> Result<(), ConfigError> {
-        let length = file_name(name).len();
+        let length = encoded(name).len();
         if length > LONGEST_NAME {
             let value = ConfigValue::Count(length as u64);
             return Err(ConfigError::new(
@@ -264,46 +300,50 @@ impl Backend for FileBackend {
         Some(POLL)
     }
 
+    fn look_interval(&self) -> Option<Duration> {
+        Some(LOOK)
+    }
+
     fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted> {
-        answer(self.acquire_now(claim))
+        Box::pin(self.try_acquire(claim))
     }
 
     fn renew<'a>(&'a self, claim: &'a Claim) -> Answer<'a, bool> {
-        answer(Ok(self.is_held(claim)))
+        Box::pin(ready(self.is_held(claim)))
     }
 
     fn release<'a>(&'a self, claim: &'a Claim, _bury: bool) -> Answer<'a, Released> {
-        // Nothing to bury: a request is carried out before it is answered, and never again.
-        let Some(files) = self.shared.held.lock().remove(&claim.owner) else {
-            return answer(Ok(Released::NotHeld));
-        };
-        // Not left to the close: a duplicate would go on holding the lock.
-        let unlocked: io::Result<()> = files.iter().try_for_each(|locked| locked.file.unlock());
-        // An error means that nobody listens.
-        drop(self.shared.wakes.send("".into()));
-        answer(unlocked.map(|()| Released::Released))
+        // Nothing to bury: a request that was dropped has left nothing behind.
+        Box::pin(ready(self.give_back(claim)))
+    }
+
+    fn release_unattended(&self, claim: &Claim) {
+        // Closed in any case, and nobody is left who could be told.
+        drop(self.give_back(claim));
     }
 
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
-        if !self.is_held(claim) {
-            return answer(Ok(None));
-        }
-        answer(self.next_fence(claim, floor.number().saturating_add(1)).map(Some))
+        Box::pin(async move {
+            if !self.is_held(claim)? {
+                return Ok(None);
+            }
+            self.next_fence(claim, floor.number().saturating_add(1)).await.map(Some)
+        })
     }
 
     fn watch<'a>(&'a self, _claim: &'a Claim) -> Answer<'a, Watch> {
-        answer(Ok(Watch::new(self.shared.wakes.subscribe(), Box::new(()))))
+        Box::pin(ready(Ok(Watch::new(self.shared.wakes.subscribe(), Box::new(())))))
     }
 
     fn status<'a>(&'a self, name: &'a str) -> Answer<'a, Status> {
-        answer(self.status_now(name))
+        Box::pin(ready(self.look_at(name)))
     }
 }
 
 impl fmt::Debug for FileBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileBackend")
-            .field("folder", &self.shared.folder)
+            .field("folder", &self.shared.folder.path())
             .finish_non_exhaustive()
     }
 }

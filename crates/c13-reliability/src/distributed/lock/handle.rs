@@ -123,11 +123,11 @@ impl Lock {
         }
         Ok(Self {
             shared: Arc::new(Shared {
+                terms: Terms::of(&config, backend.look_interval()),
                 backend,
                 names: names.into(),
                 mode,
                 config,
-                terms: Terms::of(&config),
                 clock: Clock::since_boot(),
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),

@@ -48,7 +48,7 @@
 //! | several locks together | [`Lock::try_of_all`] |
 //! | to be told who leads | [`Election`] |
 //! | locks of this process | [`MemoryBackend`] |
-//! | locks of this machine, without a server | [`FileBackend`] |
+//! | locks of this machine, without a server | [`FileBackend`] (Linux) |
 //! | locks of a fleet | `RedisBackend` (feature `redis`): one Redis, Sentinel or Cluster |
 //! | a majority of independent servers | [`Quorum`] |
 //!
@@ -79,7 +79,7 @@ mod config;
 mod election;
 #[cfg(feature = "tokio")]
 mod error;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", target_os = "linux"))]
 mod file;
 #[cfg(feature = "tokio")]
 mod guard;
@@ -112,7 +112,7 @@ pub use config::LockConfig;
 pub use election::{Election, Role};
 #[cfg(feature = "tokio")]
 pub use error::{AcquireError, BackendError, BackendErrorKind, LockError, Lost};
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", target_os = "linux"))]
 pub use file::FileBackend;
 #[cfg(feature = "tokio")]
 pub use guard::{LockContext, LockGuard};

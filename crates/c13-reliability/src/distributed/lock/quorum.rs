@@ -331,6 +331,10 @@ impl Backend for Quorum {
         Box::pin(self.release_all(claim, bury))
     }
 
+    fn release_unattended(&self, claim: &Claim) {
+        self.shared.nodes.iter().for_each(|node| node.release_unattended(claim));
+    }
+
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
         Box::pin(self.raise_all(claim, floor))
     }

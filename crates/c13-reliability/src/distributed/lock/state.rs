@@ -13,6 +13,8 @@ pub enum Loss {
     Expired,
     /// The backend said that the lock is no longer this holder's.
     Refused,
+    /// The runtime whose task kept the lock was shut down.
+    Unattended,
 }
 
 impl fmt::Display for Loss {
@@ -20,6 +22,7 @@ impl fmt::Display for Loss {
         f.write_str(match self {
             Self::Expired => "the lease ran out before a renewal was confirmed",
             Self::Refused => "the lock is no longer this holder's",
+            Self::Unattended => "the runtime whose task kept it was shut down",
         })
     }
 }
@@ -45,10 +48,15 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) const fn of(config: &LockConfig) -> Self {
+    /// By these settings; where there is no lease, the holder looks every `look` whether it still has the lock.
+    pub(crate) fn of(config: &LockConfig, look: Option<Duration>) -> Self {
+        let renew_every = config.renew_interval();
         Self {
-            trusted: config.lease.saturating_sub(config.margin()),
-            renew_every: config.renew_interval(),
+            trusted: match look {
+                Some(_) => Duration::MAX,
+                None => config.lease.saturating_sub(config.margin()),
+            },
+            renew_every: look.map_or(renew_every, |look| look.min(renew_every)),
             request_limit: config.request_limit(),
         }
     }
@@ -144,7 +152,7 @@ mod tests {
     }
 
     fn lease(sent: u64, now: u64) -> Option<Lease> {
-        Lease::granted(Terms::of(&CONFIG), at(sent), at(now))
+        Lease::granted(Terms::of(&CONFIG, None), at(sent), at(now))
     }
 
     #[test]
@@ -186,6 +194,29 @@ mod tests {
         lease.refused();
         assert_eq!(lease.step(at(10)), Step::Lost(Loss::Refused));
         assert_eq!(lease.renewed(at(10), at(11)), Err(Loss::Refused));
+    }
+
+    #[test]
+    fn without_a_lease_no_pause_ends_the_lock_and_only_a_refused_look_does() {
+        let terms = Terms::of(
+            &LockConfig::new(Duration::from_secs(30)),
+            Some(Duration::from_millis(500)),
+        );
+        let mut lease = Lease::granted(terms, at(0), at(5)).unwrap();
+        assert_eq!(lease.step(at(5)), Step::WaitUntil(at(500)));
+        // A machine that was suspended for a year.
+        let later = 365 * 86_400_000;
+        assert_eq!(
+            lease.step(at(later)),
+            Step::Renew {
+                until: at(later + 1_000)
+            }
+        );
+        lease.unanswered(at(later + 1_000));
+        assert_eq!(lease.step(at(later + 1_000)), Step::WaitUntil(at(later + 1_250)));
+        assert_eq!(lease.renewed(at(later + 1_250), at(later + 1_251)), Ok(()));
+        lease.refused();
+        assert_eq!(lease.step(at(later + 1_251)), Step::Lost(Loss::Refused));
     }
 
     #[test]

@@ -3,61 +3,76 @@
 use super::backend::{QuotaBackend, Taken};
 use super::config::Limit;
 use super::state::Cell;
-use crate::distributed::lock::{Answer, BackendError, BackendErrorKind};
+use crate::distributed::lock::{Answer, BackendError};
+use crate::distributed::state_folder::StateFolder;
 use crate::error::{ConfigError, ConfigValue};
 use crate::time::wall_micros;
-use std::fs::{File, OpenOptions};
-use std::future::ready;
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Keeps shared limits in files of one folder: a file a limit, locked for the few microseconds of a request.
+/// Keeps shared limits in files of one folder: a file a limit, which a request has for itself for some microseconds.
 ///
 /// By the calendar's clock, so that a limit goes on over a restart of the machine; a clock that steps back starves nobody
 /// for longer than one full burst.
+///
+/// Whoever can write to the folder can change the limits in it, so it has to be a folder of this user alone: see
+/// [`StateFolder`] for the rules, and for folders that several users share on purpose.
 #[derive(Clone, Debug)]
 pub struct FileQuota {
-    folder: PathBuf,
+    folder: StateFolder,
 }
 
 impl FileQuota {
-    /// Keeps limits in `folder`, which is made if it is not there.
+    /// Keeps limits in `folder`, for the processes of this user alone. It is made if it is not there.
     ///
     /// # Errors
     ///
-    /// The folder is not there and cannot be made.
-    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        let folder = folder.into();
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+    /// The folder cannot be made, or is not to be trusted, as [`StateFolder::private`] has it.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
+        StateFolder::private(folder).map(Self::within)
     }
 
-    fn take_now(&self, limits: &[Limit], want: u64, least: u64) -> io::Result<Taken> {
+    /// Keeps limits in this folder.
+    #[must_use]
+    pub fn within(folder: StateFolder) -> Self {
+        Self { folder }
+    }
+
+    async fn take_at(&self, limits: &[Limit], want: u64, least: u64) -> Result<Taken, BackendError> {
         // In one order, so that two who take several never wait for each other.
         let mut order: Vec<&Limit> = limits.iter().collect();
         order.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut turns = Vec::new();
+        let mut last = None;
+        for limit in &order {
+            // A key that is given twice is one file.
+            if last.replace(&limit.key) != Some(&limit.key) {
+                turns.push(self.folder.turn(&file(&limit.key, "limit-lock")).await?);
+            }
+        }
         let now = wall_micros() as f64;
-        let (mut granted, mut retry_after, mut open) = (want, Some(Duration::ZERO), Vec::new());
+        let (mut granted, mut retry_after, mut cells) = (want, Some(Duration::ZERO), Vec::new());
         for limit in order {
-            let mut options = OpenOptions::new();
-            let path = self.folder.join(format!("{}.limit", hexadecimal(&limit.key)));
-            let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
-            file.lock()?;
-            let cell = read(&mut file)?;
-            let decision = { cell }.take(limit.rate, limit.burst as f64, now, granted, least);
+            let name = file(&limit.key, "limit");
+            let stored = self.folder.read(&name, parse)?.unwrap_or_default();
+            let mut cell = stored;
+            let decision = cell.take(limit.rate, limit.burst as f64, now, granted, least);
             granted = granted.min(decision.granted);
             if decision.granted == 0 {
                 retry_after = retry_after.zip(decision.retry_after).map(|(a, b)| a.max(b));
             }
-            open.push((limit, cell, file));
+            cells.push((limit, name, stored, cell));
         }
-        if granted > 0 {
-            for (limit, mut cell, mut file) in open {
+        for (limit, name, stored, refused) in cells {
+            let mut cell = stored;
+            if granted > 0 {
                 cell.take(limit.rate, limit.burst as f64, now, granted, granted);
-                file.seek(SeekFrom::Start(0))?;
-                // Of one length, so that nothing of an older number is left.
-                writeln!(file, "{:024.3}", cell.full_at())?;
+            } else if refused.full_at() < stored.full_at() {
+                // More debt than these settings allow is not kept.
+                cell = refused;
+            }
+            if cell != stored {
+                self.folder.replace(&name, &format!("{:.3}\n", cell.full_at()))?;
             }
         }
         Ok(Taken {
@@ -68,14 +83,16 @@ impl FileQuota {
     }
 }
 
-fn read(file: &mut File) -> io::Result<Cell> {
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(Cell::full_from(text.trim().parse().unwrap_or(0.0)))
+fn parse(text: &str) -> Option<Cell> {
+    let full_at: f64 = text.trim().parse().ok()?;
+    full_at.is_finite().then(|| Cell::full_from(full_at))
 }
 
-fn hexadecimal(key: &str) -> String {
-    key.bytes().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal, as the key may hold what a file's name cannot.
+fn file(key: &str, ending: &str) -> String {
+    let mut name: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+    name.push('.');
+    name + ending
 }
 
 impl QuotaBackend for FileQuota {
@@ -93,9 +110,6 @@ impl QuotaBackend for FileQuota {
     }
 
     fn take<'a>(&'a self, limits: &'a [Limit], want: u64, least: u64, _process: &'a str) -> Answer<'a, Taken> {
-        let taken = self.take_now(limits, want, least);
-        Box::pin(ready(taken.map_err(|error| {
-            BackendError::new(BackendErrorKind::Unable, format!("limit file: {error}"))
-        })))
+        Box::pin(self.take_at(limits, want, least))
     }
 }

@@ -51,6 +51,7 @@
 
 mod backend;
 mod config;
+#[cfg(target_os = "linux")]
 mod file;
 mod handle;
 #[cfg(feature = "redis")]
@@ -60,6 +61,7 @@ mod state;
 
 pub use backend::{MemoryQuota, QuotaBackend, Taken};
 pub use config::{Limit, OnFailure, SharedLimitConfig, Sharing};
+#[cfg(target_os = "linux")]
 pub use file::FileQuota;
 pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
 #[cfg(feature = "redis")]

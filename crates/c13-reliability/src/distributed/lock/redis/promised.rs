@@ -81,7 +81,7 @@ impl RedisDistributedLock {
             lock: Lock::try_new(Arc::new(backend.clone()), key, config)?,
             backend,
             clock: Clock::since_boot(),
-            terms: Terms::of(&config),
+            terms: Terms::of(&config, None),
             held: None,
         })
     }

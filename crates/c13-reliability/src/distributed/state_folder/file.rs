@@ -1,0 +1,88 @@
+//! A file that is locked, and whether it is still the one that others find.
+
+use super::folder::StateFolder;
+use super::trust::{failed, io_failed};
+use super::walk::Opened;
+use crate::distributed::lock::BackendError;
+use rustix::fs::{AtFlags, fstat, statat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// A file of a [`StateFolder`] that this process has locked. Dropped, it is closed, and unlocked if nobody has a duplicate.
+#[derive(Debug)]
+pub struct FileLock {
+    folder: StateFolder,
+    opened: Arc<Opened>,
+    name: String,
+    file: File,
+}
+
+impl FileLock {
+    pub(super) fn new(folder: StateFolder, opened: Arc<Opened>, name: &str, file: File) -> Self {
+        Self {
+            folder,
+            opened,
+            name: name.to_owned(),
+            file,
+        }
+    }
+
+    /// Whether the locked file is the one that others find.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses to say.
+    pub fn is_in_place(&self) -> Result<bool, BackendError> {
+        let path = self.folder.file(&self.name);
+        if !self.opened.is_at(self.folder.path()) {
+            return Ok(false);
+        }
+        let ours = fstat(&self.file).map_err(|errno| failed(&path, errno))?;
+        match statat(&self.opened.descriptor, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(theirs) => Ok((ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(failed(&path, errno)),
+        }
+    }
+
+    /// Another descriptor of the same open file: whoever has it holds the lock too.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptor left.
+    pub fn duplicate(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Unlocks it, for all duplicates.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn unlock(self) -> Result<(), BackendError> {
+        let unlocked = self.file.unlock();
+        unlocked.map_err(|error| io_failed(&self.folder.file(&self.name), &error))
+    }
+}
+
+/// The time in which a record is one process's alone. It ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "the turn is over when this is dropped"]
+pub struct Turn {
+    lock: FileLock,
+}
+
+impl Turn {
+    pub(super) fn new(lock: FileLock) -> Self {
+        Self { lock }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Not left to the close: a child that another thread is just starting may have the descriptor too.
+        drop(self.lock.file.unlock());
+    }
+}

@@ -1,0 +1,342 @@
+//! The folder as its users hold it: locks that are tried, records that are read and replaced.
+
+use super::file::{FileLock, Turn};
+use super::trust::{Facts, failed, io_failed, user};
+use super::walk::Opened;
+use crate::distributed::lock::{BackendError, BackendErrorKind};
+use crate::sync::primitive::Mutex;
+use crate::time::Clock;
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A folder of this machine for what processes share, and whom it trusts: see the [module](self).
+///
+/// Cheap to clone; all clones are one folder.
+#[derive(Clone)]
+pub struct StateFolder {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    may_be_shared: bool,
+    opened: Mutex<Arc<Opened>>,
+    report: Option<Report>,
+}
+
+type Report = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The most bytes of a record that are read. Ours are far shorter.
+const LONGEST_RECORD: u64 = 16 * 1024;
+/// How often a file may be replaced or removed by others while it is being locked.
+const TRIES: usize = 16;
+/// How long another process may have a record, for which ours need some microseconds.
+const TURN: Duration = Duration::from_millis(500);
+/// How long to wait between two looks whether it has done.
+const LOOK: Duration = Duration::from_millis(1);
+
+const COMMON: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+impl StateFolder {
+    /// The folder at this path, for the processes of this user alone. It is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The folder or the way to it is not to be trusted, or cannot be made; with the path and the rule.
+    pub fn private(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
+        Self::open(path.into(), false)
+    }
+
+    /// The folder at this path, which several users may share: those of its group, if the group may write to it.
+    ///
+    /// It is made for this user alone if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// The folder or the way to it is not to be trusted, or cannot be made; with the path and the rule.
+    pub fn shared(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
+        Self::open(path.into(), true)
+    }
+
+    fn open(path: PathBuf, may_be_shared: bool) -> Result<Self, BackendError> {
+        // Of an empty path, and where the present folder is gone.
+        let path = std::path::absolute(&path).map_err(|error| {
+            let message = format!("the state folder `{}`: {error}", path.display());
+            BackendError::new(BackendErrorKind::Refused, message)
+        })?;
+        let opened = Opened::at(&path, may_be_shared)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path,
+                may_be_shared,
+                opened: Mutex::new(Arc::new(opened)),
+                report: None,
+            }),
+        })
+    }
+
+    /// Has `report` called with a line of text when a record turns out to be damaged and is taken for empty.
+    ///
+    /// With the feature `tracing` that is an event too.
+    ///
+    /// # Panics
+    ///
+    /// The folder was cloned before.
+    #[must_use]
+    pub fn on_damage(mut self, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("it is set before the folder is cloned");
+        shared.report = Some(Box::new(report));
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Where a file of it is.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.shared.path.join(name)
+    }
+
+    /// Locks a file, which is made if it is not there, unless another process has it locked. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The file is not to be trusted, or the system refuses.
+    pub fn try_lock(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
+        self.lock_with(name, File::try_lock)
+    }
+
+    /// As [`try_lock`](Self::try_lock), beside others that have it locked in this way, but not in that.
+    ///
+    /// # Errors
+    ///
+    /// The file is not to be trusted, or the system refuses.
+    pub fn try_lock_shared(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
+        self.lock_with(name, File::try_lock_shared)
+    }
+
+    fn lock_with(
+        &self,
+        name: &str,
+        lock: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<FileLock>, BackendError> {
+        for _ in 0..TRIES {
+            let folder = self.current()?;
+            let file = match self.open_or_make(&folder, name)? {
+                Some(file) => file,
+                None => continue,
+            };
+            match lock(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(io_failed(&self.file(name), &error)),
+            }
+            let lock = FileLock::new(self.clone(), folder, name, file);
+            // Removed or replaced before it was locked, it keeps nobody out.
+            if lock.is_in_place()? {
+                return Ok(Some(lock));
+            }
+        }
+        let message = format!("{}: others remove it again and again", self.file(name).display());
+        Err(BackendError::new(BackendErrorKind::Unable, message))
+    }
+
+    /// Waits until no other process has the record of this name in hands, at most for half a second, and keeps others off
+    /// as long as the turn lasts.
+    ///
+    /// # Errors
+    ///
+    /// The file is not to be trusted, or somebody has it locked all the time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it leaves nothing locked.
+    pub async fn turn(&self, name: &str) -> Result<Turn, BackendError> {
+        if let Some(lock) = self.try_lock(name)? {
+            return Ok(Turn::new(lock));
+        }
+        let clock = Clock::since_boot();
+        let end = clock.now() + TURN;
+        loop {
+            clock.sleep(LOOK).await;
+            if let Some(lock) = self.try_lock(name)? {
+                return Ok(Turn::new(lock));
+            }
+            if clock.now() >= end {
+                let message = format!(
+                    "{}: another process has had it locked for {TURN:?}",
+                    self.file(name).display()
+                );
+                return Err(BackendError::new(BackendErrorKind::Unable, message));
+            }
+        }
+    }
+
+    /// Reads a record: `None` if there is none, and also if `parse` can make nothing of it, which is reported.
+    ///
+    /// # Errors
+    ///
+    /// The file is not to be trusted, or the system refuses.
+    pub fn read<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, BackendError> {
+        let folder = self.current()?;
+        let Some(file) = self.open_file(&folder, name, OFlags::RDONLY)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let path = self.file(name);
+        let read = file.take(LONGEST_RECORD + 1).read_to_end(&mut bytes);
+        read.map_err(|error| io_failed(&path, &error))?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&bytes).ok();
+        let parsed = text.filter(|text| text.len() as u64 <= LONGEST_RECORD).and_then(parse);
+        if parsed.is_none() {
+            let message = format!("{}: damaged, and taken for empty", path.display());
+            #[cfg(feature = "tracing")]
+            tracing::warn!(target: "c13::state", "{message}");
+            if let Some(report) = &self.shared.report {
+                report(&message);
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// Replaces a record, all of it or nothing. Only whoever has its turn may do so.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses: the old record stays.
+    pub fn replace(&self, name: &str, text: &str) -> Result<(), BackendError> {
+        let folder = self.current()?;
+        let written = format!("{name}.new");
+        let path = self.file(&written);
+        let mut file = self.make(&folder, &written)?;
+        let done = file
+            .write_all(text.as_bytes())
+            .map_err(|error| io_failed(&path, &error));
+        let done = done.and_then(|()| {
+            renameat(&folder.descriptor, &written, &folder.descriptor, name)
+                .map_err(|errno| failed(&self.file(name), errno))
+        });
+        if done.is_err() {
+            // What is left there is replaced next time.
+            let _: Result<(), _> = unlinkat(&folder.descriptor, &written, AtFlags::empty());
+        }
+        done
+    }
+
+    /// Removes a file. That it is not there is as good.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), BackendError> {
+        match unlinkat(&self.current()?.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(&self.file(name), errno)),
+        }
+    }
+
+    /// The folder that others find at the path now, checked.
+    pub(super) fn current(&self) -> Result<Arc<Opened>, BackendError> {
+        let shared = &self.shared;
+        let opened = shared.opened.lock().clone();
+        if opened.is_at(&shared.path) {
+            return Ok(opened);
+        }
+        let opened = Arc::new(Opened::at(&shared.path, shared.may_be_shared)?);
+        *shared.opened.lock() = opened.clone();
+        Ok(opened)
+    }
+
+    /// Opens a file and checks it; `None` if it is not there.
+    fn open_file(&self, folder: &Opened, name: &str, access: OFlags) -> Result<Option<File>, BackendError> {
+        let path = self.file(name);
+        match openat(&folder.descriptor, name, access | COMMON, Mode::empty()) {
+            Ok(file) => {
+                let facts = Facts::from(&fstat(&file).map_err(|errno| failed(&path, errno))?);
+                let checked = facts.check_file(user(), folder.shared_with);
+                checked.map_err(|rule| facts.refused(&path, rule))?;
+                Ok(Some(file.into()))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            // What cannot be opened is named by what it is, if that is the reason.
+            Err(errno) => Err(self.why_not(folder, name).unwrap_or_else(|| failed(&path, errno))),
+        }
+    }
+
+    /// The rule that a file breaks which cannot be opened.
+    fn why_not(&self, folder: &Opened, name: &str) -> Option<BackendError> {
+        let facts = Facts::from(&statat(&folder.descriptor, name, AtFlags::SYMLINK_NOFOLLOW).ok()?);
+        let rule = facts.check_file(user(), folder.shared_with).err()?;
+        Some(facts.refused(&self.file(name), rule))
+    }
+
+    /// Opens a file to be locked, and makes it if it is not there; `None` if others were quicker, and removed it again.
+    fn open_or_make(&self, folder: &Opened, name: &str) -> Result<Option<File>, BackendError> {
+        if let Some(file) = self.open_file(folder, name, OFlags::RDWR)? {
+            return Ok(Some(file));
+        }
+        if folder.shared_with.is_none() {
+            let access = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | COMMON;
+            return match openat(&folder.descriptor, name, access, Mode::RUSR | Mode::WUSR) {
+                Ok(file) => Ok(Some(file.into())),
+                Err(Errno::EXIST) => self.open_file(folder, name, OFlags::RDWR),
+                Err(errno) => Err(failed(&self.file(name), errno)),
+            };
+        }
+        // Others must never find it before it has the mode that lets them open it.
+        let made = format!("{name}.{}", std::process::id());
+        let file = self.make(folder, &made)?;
+        let (from, to) = ((&folder.descriptor, &made), (&folder.descriptor, name));
+        let renamed = renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE);
+        if renamed.is_err() {
+            let _: Result<(), _> = unlinkat(&folder.descriptor, &made, AtFlags::empty());
+        }
+        match renamed {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::EXIST) => self.open_file(folder, name, OFlags::RDWR),
+            Err(errno) => Err(failed(&self.file(name), errno)),
+        }
+    }
+
+    /// Makes a new file in the place of what a killed process may have left under this name.
+    fn make(&self, folder: &Opened, name: &str) -> Result<File, BackendError> {
+        let access = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | COMMON;
+        let mut made = openat(&folder.descriptor, name, access, Mode::RUSR | Mode::WUSR);
+        if matches!(made, Err(Errno::EXIST)) {
+            unlinkat(&folder.descriptor, name, AtFlags::empty()).map_err(|errno| failed(&self.file(name), errno))?;
+            made = openat(&folder.descriptor, name, access, Mode::RUSR | Mode::WUSR);
+        }
+        let file = made.map_err(|errno| failed(&self.file(name), errno))?;
+        if folder.shared_with.is_some() {
+            // The umask may have taken the group's rights.
+            let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP;
+            fchmod(&file, mode).map_err(|errno| failed(&self.file(name), errno))?;
+        }
+        Ok(file.into())
+    }
+}
+
+impl fmt::Debug for StateFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateFolder")
+            .field("path", &self.shared.path)
+            .finish_non_exhaustive()
+    }
+}
