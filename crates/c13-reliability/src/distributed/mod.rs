@@ -10,6 +10,8 @@
 
 #[cfg(any(feature = "tokio", test))]
 mod fence;
+#[cfg(feature = "tokio")]
+mod file_name;
 #[cfg(any(feature = "tokio", test))]
 pub mod lock;
 #[cfg(feature = "postgres")]

@@ -3,8 +3,9 @@
 use super::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
 use super::error::BackendError;
 use crate::distributed::fence::Fence;
+use crate::distributed::file_name::file_name;
 use crate::distributed::state_folder::{FileLock, StateFolder, Turn};
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::ConfigError;
 use crate::sync::primitive::Mutex;
 use crate::time::{Clock, wall_micros};
 use std::collections::HashMap;
@@ -49,8 +50,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often, and how far apart, a lock is tried that only a look at it stands in the way of.
 const TRIES: usize = 4;
 const APART: Duration = Duration::from_millis(1);
-/// The longest name, so that with its endings it fits a file name.
-const LONGEST_NAME: usize = 200;
 /// Wakes that a waiter may be behind before it looks by itself.
 const WAKES: usize = 16;
 
@@ -88,6 +87,12 @@ impl FileBackend {
     pub fn held_files(&self) -> io::Result<Vec<File>> {
         let held = self.shared.held.lock();
         held.values().flatten().map(FileLock::duplicate).collect()
+    }
+
+    /// What the files of the lock `name` are called, without their endings: readable, unless it is long.
+    #[must_use]
+    pub fn file_name(name: &str) -> String {
+        file_name(name)
     }
 
     /// Locks the files of all names, or none.
@@ -259,36 +264,14 @@ impl Grant {
     }
 }
 
-/// The file of a name with this ending: what is not a letter, a digit, `-` or `_` becomes its bytes in hexadecimal, each
-/// after a `%`.
+/// The file of a name with this ending.
 fn file(name: &str, ending: &str) -> String {
-    format!("{}.{ending}", encoded(name))
-}
-
-fn encoded(name: &str) -> String {
-    let mut file = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
-            file.push(byte as char);
-        } else {
-            file.push_str(&format!("%{byte:02x}"));
-        }
-    }
-    file
+    format!("{}.{ending}", file_name(name))
 }
 
 impl Backend for FileBackend {
-    fn check_name(&self, name: &str) -> Result<(), ConfigError> {
-        let length = encoded(name).len();
-        if length > LONGEST_NAME {
-            let value = ConfigValue::Count(length as u64);
-            return Err(ConfigError::new(
-                "lock",
-                "names",
-                value,
-                "must be at most 200 bytes as a file name",
-            ));
-        }
+    fn check_name(&self, _name: &str) -> Result<(), ConfigError> {
+        // The file of a name that is too long for one has its hash.
         Ok(())
     }
 

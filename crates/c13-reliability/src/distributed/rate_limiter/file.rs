@@ -4,8 +4,9 @@ use super::backend::{QuotaBackend, Taken};
 use super::config::Limit;
 use super::state::Cell;
 use crate::distributed::lock::{Answer, BackendError};
+use crate::distributed::file_name::file_name;
 use crate::distributed::state_folder::StateFolder;
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::ConfigError;
 use crate::time::wall_micros;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,24 +89,13 @@ fn parse(text: &str) -> Option<Cell> {
     full_at.is_finite().then(|| Cell::full_from(full_at))
 }
 
-/// In hexadecimal, as the key may hold what a file's name cannot.
 fn file(key: &str, ending: &str) -> String {
-    let mut name: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
-    name.push('.');
-    name + ending
+    format!("{}.{ending}", file_name(key))
 }
 
 impl QuotaBackend for FileQuota {
-    fn check_key(&self, key: &str) -> Result<(), ConfigError> {
-        if key.len() > 100 {
-            let value = ConfigValue::Count(key.len() as u64);
-            return Err(ConfigError::new(
-                "shared rate limit",
-                "key",
-                value,
-                "must be at most 100 bytes",
-            ));
-        }
+    fn check_key(&self, _key: &str) -> Result<(), ConfigError> {
+        // The file of a key that is too long for a name has its hash.
         Ok(())
     }
 
