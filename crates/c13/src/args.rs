@@ -8,6 +8,8 @@ use c13_reliability::policy::document::parse_duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::drill::scenario::MOST_REPEATS;
+use crate::run::key::Key;
+use crate::status;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -42,7 +44,7 @@ pub(crate) enum Command {
 /// Layers count from the lowest to the highest: `[defaults]`, what a policy extends, the policy itself; a later file over
 /// an earlier one, environment variables (`C13__POLICY__NAME__TIMEOUT__TOTAL=800ms`) over files, `--set` over all.
 #[derive(Debug, Args)]
-#[command(after_long_help = CONFIG_HELP)]
+#[command(after_long_help = status::help(CONFIG_HELP, "Exit status:", status::CONFIG))]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     pub(crate) command: ConfigCommand,
@@ -125,46 +127,54 @@ Examples:
   c13 config explain payments.timeout.total           say where a value comes from
   c13 config explain payments.retry service.toml      or what has switched a part off
   c13 config show --effective base.toml site.toml     print all that applies
-  c13 config schema > reliability.schema.json         complete and check in the editor
-
-Exit status:
-  0    everything is right
-  1    c13 itself failed
-  2    the command line or a file is wrong";
+  c13 config schema > reliability.schema.json         complete and check in the editor";
 
 /// What to do with a lock.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LockCommand {
     /// Print who has a lock; exit with 0 if it is free, 75 if it is held
+    #[command(after_long_help = status::help(LOCK_HELP, "Exit status:", status::LOCK))]
     Status {
         /// The lock's key
-        key: String,
+        key: Key,
         /// The Redis that keeps it; `REDIS_URL` otherwise, and this machine's lock files without either
         #[arg(long, value_name = "URL")]
         redis: Option<String>,
     },
 }
 
+const LOCK_HELP: &str = "\
+Examples:
+  c13 lock status nightly                                  who has it on this machine
+  c13 lock status nightly --redis redis://redis.example    who has it anywhere";
+
 /// Run a command under a lock, a rate limit, a time limit, with retries
 ///
 /// The command is stopped before its lock can be lost, and never outlives this program. `C13_LOCK_FENCE` holds the fencing
 /// token: a number that grows with every holder, for whatever the command writes to.
 #[derive(Debug, Args)]
-#[command(after_long_help = RUN_HELP)]
+#[command(after_long_help = status::help(RUN_HELP, "Exit status: the command's own, or", status::RUN))]
 pub(crate) struct RunArgs {
     /// Run only while holding the lock of this key
+    ///
+    /// A key, here and below, has 1 to 512 bytes, no control characters, and braces only around something (`{mail}:out`). The
+    /// same keys are right on Redis and in files.
     #[arg(long, value_name = "KEY")]
-    pub(crate) lock: Option<String>,
+    pub(crate) lock: Option<Key>,
 
     /// How long the lock lasts when it is not renewed; it is renewed every third of that
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub(crate) ttl: String,
 
-    /// Wait for the lock and the limit at most this long; for ever by default
+    /// Wait at most this long for lock, limit and place together, and as long again for the limit of each further run; for
+    /// others for ever by default
+    ///
+    /// A Redis that cannot be reached or does not answer is told on standard error at once, and asked again for as long; for
+    /// 10s by default, counted anew after each answer.
     #[arg(short, long, value_name = "DURATION", conflicts_with = "nonblock")]
     pub(crate) wait: Option<String>,
 
-    /// Do not wait
+    /// Do not wait; a Redis that does not answer has a second
     #[arg(short, long)]
     pub(crate) nonblock: bool,
 
@@ -198,12 +208,12 @@ pub(crate) struct RunArgs {
 
     /// What shares the limit
     #[arg(long, value_name = "KEY")]
-    pub(crate) limit_key: Option<String>,
+    pub(crate) limit_key: Option<Key>,
 
     /// Do not run for a while after five failed runs in a row, of all that use the same key; then try one, and go on
     /// after two that succeed
     #[arg(long, value_name = "KEY")]
-    pub(crate) breaker: Option<String>,
+    pub(crate) breaker: Option<Key>,
 
     /// Run under this policy of a file, such as `reliability.toml#payments`: its time limits, rate limit, bulkhead, retry
     /// and circuit breaker, shared by all that run under it; the options above have the last word
@@ -221,30 +231,24 @@ pub(crate) struct RunArgs {
 
 const RUN_HELP: &str = "\
 Examples:
-  c13 run --lock nightly --nonblock -- ./backup.sh    skip if another one is running
-  c13 run --retry 3 --timeout 10m -- ./import.sh      three more tries, ten minutes each
-  c13 run --limit 10/m --limit-key mail -- ./send.sh  ten a minute, from all that run it
-  c13 run --breaker api -- ./poll.sh                  not while the thing it polls is down
-  c13 run --policy reliability.toml#batch -- ./x.sh   as the service's policy has it
+  c13 run --lock nightly --nonblock -- ./backup.sh         skip if another one is running
+  c13 run --retry 3 --timeout 10m -- ./import.sh           three more tries, ten minutes each
+  c13 run --limit 10/m --limit-key mail -- ./send.sh       ten a minute, from all that run it
+  c13 run --breaker api -- ./poll.sh                       not while the thing it polls is down
+  c13 run --policy reliability.toml#payments -- ./pay.sh   as the service's policy has it
 
 The command has a process group of its own, which gets the signals INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT
 that this program gets; a second INT, TERM, HUP or QUIT kills it. It may print on a terminal but not read from it.
+
+What is waited for is told on standard error: who has the lock, a limit that is used up for a second or more, a Redis that
+does not answer. An open circuit is not waited for.
 
 Without Redis, locks, limits and circuits are kept in files of this machine, for each user apart:
   root         /var/lib/c13
   others       $XDG_STATE_HOME/c13, or ~/.local/state/c13
 The folder and its files must belong to the user and be writable by nobody else; anything else is refused with 125.
 `C13_STATE_DIR` names another folder. To share one between users, make it for their group, with the mode 2770:
-  install -d -o root -g jobs -m 2770 /srv/c13
-
-Exit status: the command's own, or
-  2        the command line is wrong
-  75       somebody else has the lock, the limit is used up, or the circuit is open
-  76       the lock was lost, and the command stopped
-  124      the command's time was over
-  125      c13 itself failed, or Redis does not answer
-  126 127  the command cannot be executed, or is not there
-  128+N    signal N ended the command, or the wait for it";
+  install -d -o root -g jobs -m 2770 /srv/c13";
 
 /// Rehearse an incident in virtual time, against the library's own policy code
 ///
@@ -254,7 +258,7 @@ Exit status: the command's own, or
 ///
 /// Without a file, a built-in brown-out is rehearsed: a client that retries at once never gets out of it.
 #[derive(Debug, Args)]
-#[command(after_long_help = DRILL_HELP)]
+#[command(after_long_help = status::help(DRILL_HELP, "Exit status:", status::DRILL))]
 pub(crate) struct DrillArgs {
     /// The scenario, a TOML file; `-` reads standard input
     ///
@@ -294,20 +298,13 @@ Examples:
   c13 drill my.toml --json | jq '.variants[] | {name, recovery_s}'
   c13 config show --effective service.toml > drilled.toml
                                         write down what applies, environment variables included,
-                                        to name it in a variant: drilled.toml#payments
-
-Exit status:
-  0    every objective is met, or there is none
-  1    c13 itself failed
-  2    the command line or the scenario is wrong
-  3    an objective is missed
-  130  interrupted";
+                                        to name it in a variant: drilled.toml#payments";
 
 /// Ask a service whether it is well, for the health checks of containers
 ///
 /// Asks an HTTP address once, or again and again until it answers well. Needs no curl in the image.
 #[derive(Debug, Args)]
-#[command(after_long_help = HEALTH_HELP)]
+#[command(after_long_help = status::help(HEALTH_HELP, "Exit status:", status::HEALTH))]
 pub(crate) struct HealthArgs {
     /// The address, such as `http://127.0.0.1:8080/ready`; without TLS
     #[arg(value_name = "URL")]
@@ -325,12 +322,7 @@ pub(crate) struct HealthArgs {
 const HEALTH_HELP: &str = "\
 Examples:
   HEALTHCHECK CMD [\"c13\", \"health\", \"http://127.0.0.1:8080/ready\"]
-  c13 health http://127.0.0.1:8080/startup --wait 30s && run-the-tests
-
-Exit status:
-  0    it answered with a status from 200 to 399
-  1    it did not
-  2    the command line is wrong";
+  c13 health http://127.0.0.1:8080/startup --wait 30s && run-the-tests";
 
 /// Put every pattern under load, faults, cancellation and reload in real time, then see whether everything adds up
 ///
@@ -338,7 +330,7 @@ Exit status:
 /// file changes, and a lock, to a dependency that fails, hangs and panics by turns; one call in eight is dropped midway. In the end every
 /// count must add up, no task and no open file may be left, and memory must be flat after the warm-up.
 #[derive(Debug, Args)]
-#[command(after_long_help = SOAK_HELP)]
+#[command(after_long_help = status::help(SOAK_HELP, "Exit status:", status::SOAK))]
 pub(crate) struct SoakArgs {
     /// How long, such as `90s` or `2h`; at least 10s
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10m")]
@@ -356,14 +348,7 @@ pub(crate) struct SoakArgs {
 const SOAK_HELP: &str = "\
 Examples:
   c13 soak                     ten minutes
-  c13 soak --for 60s --json    as a test of a machine or an image
-
-Exit status:
-  0    everything adds up and nothing leaked
-  1    c13 itself failed
-  2    the command line is wrong
-  3    something does not add up, or leaked
-  130  interrupted";
+  c13 soak --for 60s --json    as a test of a machine or an image";
 
 #[cfg(test)]
 mod tests {
@@ -413,6 +398,14 @@ mod tests {
             (&["--jsn"], ErrorKind::UnknownArgument),
         ] {
             assert_eq!(drill(arguments).expect_err("it is wrong"), kind, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn every_example_that_takes_minutes_is_a_command_line() {
+        for line in ["c13 drill", "c13 soak", "c13 soak --for 60s --json"] {
+            assert!(SOAK_HELP.contains(line) || DRILL_HELP.contains(line), "{line}");
+            assert!(CommandLine::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-use crate::output::INTERRUPTED;
+use crate::status::INTERRUPTED;
 
 /// A flag that is set once somebody interrupts the program.
 ///

@@ -8,6 +8,7 @@ mod interrupt;
 mod output;
 mod run;
 mod soak;
+mod status;
 
 use std::process::ExitCode;
 

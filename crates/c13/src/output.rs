@@ -2,6 +2,7 @@
 //!
 //! Colour is shown on terminals only, unless `CLICOLOR_FORCE` asks for it; `NO_COLOR` and `TERM=dumb` turn it off.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,24 +18,12 @@ use crate::cmd::health;
 use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
-use crate::run::session::Report;
+use crate::run::report::Report;
 use crate::soak;
+use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = AnsiColor::Blue.on_default().bold();
-
-/// Every objective is met, or nothing was judged.
-const DONE: u8 = 0;
-/// The fault is ours.
-const FAILED: u8 = 1;
-/// The command line or a file is wrong.
-const BAD_INPUT: u8 = 2;
-/// An objective is missed.
-const MISSED: u8 = 3;
-/// Somebody has the lock.
-const HELD: u8 = 75;
-/// Stopped by a signal: 128 and the number of SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Prints what came of `c13 drill`, and says with which status to exit.
 pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
@@ -90,28 +79,63 @@ pub(crate) fn soak(outcome: Result<Soaked, Failure>) -> ExitCode {
 
 /// Says what is to be said of `c13 run`, on standard error: standard output is the command's.
 pub(crate) fn run(report: &Report) -> ExitCode {
+    ended("c13 run", report)
+}
+
+fn ended(command: &str, report: &Report) -> ExitCode {
     if let Some(message) = &report.message {
         // Whoever closed standard error does not want to know.
-        drop(writeln!(anstream::stderr(), "{ERROR}c13:{ERROR:#} {message}"));
+        drop(writeln!(
+            anstream::stderr(),
+            "{ERROR}{command}:{ERROR:#} {}",
+            printable(message)
+        ));
     }
     ExitCode::from(report.status)
 }
 
-/// Says one line of what `c13 run` does, on standard error.
+/// Says one line of what `c13 run` waits for or does, on standard error.
 pub(crate) fn say(line: &str) {
     // As above.
-    drop(writeln!(anstream::stderr(), "c13 run: {line}"));
+    drop(writeln!(anstream::stderr(), "c13 run: {}", one_line(line)));
+}
+
+/// A text with words of others in it, as it may be shown on a terminal: control characters are written as escapes, but for
+/// the ends of lines and tabs.
+fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| {
+        character.is_control() && !matches!(character, '\n' | '\t')
+    })
+}
+
+/// Words of others as they may be shown within a line.
+fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, char::is_control)
+}
+
+fn escaped(text: &str, is_control: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_control(character) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Prints who has a lock.
 pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
     let status = match status {
         Ok(status) => status,
-        Err(report) => return run(&report),
+        Err(report) => return ended("c13 lock", &report),
     };
     let mut text = match status.owners.as_slice() {
         [] => "free\n".to_owned(),
-        owners => format!("held by {}\n", owners.join(", ")),
+        owners => format!("held by {}\n", one_line(&owners.join(", "))),
     };
     if let Some(left) = status.lapses_in {
         text.push_str(&format!("lapses in {} ms unless it is renewed\n", left.as_millis()));
@@ -123,8 +147,8 @@ pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
         text.push_str(&format!("{} wait\n", status.queued));
     }
     match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(FAILED),
-        _ => ExitCode::from(if status.owners.is_empty() { DONE } else { HELD }),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(BROKEN),
+        _ => ExitCode::from(if status.owners.is_empty() { DONE } else { REFUSED }),
     }
 }
 

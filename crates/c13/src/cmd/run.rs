@@ -1,5 +1,6 @@
-//! `c13 run` and `c13 lock status`: the arguments in, what came of it out.
+//! `c13 run` and `c13 lock status`: the arguments in, how it ended out.
 
+use std::env::VarError;
 use std::path::Path;
 
 use c13_reliability::distributed::lock::Status;
@@ -8,11 +9,10 @@ use c13_reliability::policy::file::PolicyFiles;
 
 use super::{Failure, source};
 use crate::args::{LockCommand, RunArgs};
+use crate::run::key::Key;
 use crate::run::plan::Plan;
-use crate::run::session::{self, Report};
-
-const BAD_INPUT: u8 = 2;
-const FAILED: u8 = 125;
+use crate::run::report::Report;
+use crate::run::session;
 
 /// Runs a command under the conditions asked for.
 pub(crate) fn run(args: RunArgs) -> Report {
@@ -21,15 +21,15 @@ pub(crate) fn run(args: RunArgs) -> Report {
         .as_deref()
         .map(policy)
         .transpose()
-        .and_then(|policy| Plan::of(args, redis_url(), policy));
+        .and_then(|policy| Plan::of(args, redis_url()?, policy));
     match plan {
         Ok(plan) => on_runtime(session::run(plan)).unwrap_or_else(|report| report),
-        Err(message) => Report::new(BAD_INPUT, message),
+        Err(message) => Report::wrong(message),
     }
 }
 
 /// The policy that `FILE#NAME` names, as the file and the environment have it.
-fn policy(text: &str) -> Result<(String, PolicyConfig), String> {
+fn policy(text: &str) -> Result<(Key, PolicyConfig), String> {
     let Some((file, name)) = text.rsplit_once('#') else {
         return Err(format!(
             "--policy: `{text}` must name a file and a policy of it, as FILE#NAME"
@@ -42,7 +42,12 @@ fn policy(text: &str) -> Result<(String, PolicyConfig), String> {
     let set = PolicyFiles::new().file(source).environment().read();
     let set = set.map_err(|diagnostics| format!("--policy: the file is wrong\n{diagnostics}"))?;
     match set.policy(name) {
-        Some(policy) => Ok((name.to_owned(), policy.config())),
+        Some(policy) => {
+            let name = name
+                .parse()
+                .map_err(|error| format!("--policy: as a key, the policy's name: {error}"))?;
+            Ok((name, policy.config()))
+        }
         None => Err(format!("--policy: {file} has no policy `{name}`")),
     }
 }
@@ -50,17 +55,25 @@ fn policy(text: &str) -> Result<(String, PolicyConfig), String> {
 /// Says who has a lock.
 pub(crate) fn lock(command: LockCommand) -> Result<Status, Report> {
     let LockCommand::Status { key, redis } = command;
-    let url = redis.or_else(redis_url);
+    let url = match redis {
+        Some(url) => Some(url),
+        None => redis_url().map_err(Report::wrong)?,
+    };
     on_runtime(async move { session::status(&key, url.as_deref()).await })?
 }
 
-fn redis_url() -> Option<String> {
-    std::env::var("REDIS_URL").ok().filter(|url| !url.is_empty())
+/// The URL in the environment; one that is empty is none.
+fn redis_url() -> Result<Option<String>, String> {
+    match std::env::var("REDIS_URL") {
+        Ok(url) => Ok(Some(url).filter(|url| !url.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err("REDIS_URL: must be UTF-8".to_owned()),
+    }
 }
 
 /// On this thread alone, the main one.
 fn on_runtime<T>(work: impl Future<Output = T>) -> Result<T, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Report::new(FAILED, format!("the system refuses: {error}")))?;
+    let runtime = runtime.map_err(|error| Report::failed(format!("the system refuses: {error}")))?;
     Ok(runtime.block_on(work))
 }

@@ -1,11 +1,15 @@
 //! `c13 run`: a command under a lock, a rate limit, a time limit and retries; and the guard that ends it with us.
 
+pub(crate) mod admission;
 pub(crate) mod cell;
 pub(crate) mod child;
 pub(crate) mod guard;
 pub(crate) mod journal;
+pub(crate) mod key;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stores;
+pub(crate) mod waiting;

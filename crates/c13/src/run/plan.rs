@@ -10,6 +10,7 @@ use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Rate, parse_duration};
 
+use super::key::Key;
 use crate::args::RunArgs;
 
 /// A checked command line of `c13 run`.
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     /// The time limit of each run.
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
+    /// How long to wait for everything together, where the command line says so.
+    pub(crate) asked_wait: Option<Duration>,
     /// How long to wait for the lock.
     pub(crate) wait: Duration,
     /// The status for "somebody else has the lock".
@@ -37,13 +40,13 @@ pub(crate) struct Plan {
 
 #[derive(Debug)]
 pub(crate) struct LockPlan {
-    pub(crate) key: String,
+    pub(crate) key: Key,
     pub(crate) config: LockConfig,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct LimitPlan {
-    pub(crate) key: String,
+    pub(crate) key: Key,
     pub(crate) rate: f64,
     pub(crate) burst: u64,
     pub(crate) wait: Duration,
@@ -54,7 +57,8 @@ pub(crate) struct LimitPlan {
 /// How many may run at a time, of all that run under a policy.
 #[derive(Debug, PartialEq)]
 pub(crate) struct PlacesPlan {
-    pub(crate) key: String,
+    /// The policy's name.
+    pub(crate) key: Key,
     pub(crate) places: NonZeroU32,
     pub(crate) wait: Duration,
     pub(crate) config: LockConfig,
@@ -62,10 +66,12 @@ pub(crate) struct PlacesPlan {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct BreakerPlan {
-    pub(crate) key: String,
+    pub(crate) key: Key,
     pub(crate) config: CircuitBreakerConfig,
 }
 
+/// How long Redis may be unable to answer, or the files unusable, where the command line does not say how long to wait.
+const OUTAGE: Duration = Duration::from_secs(10);
 /// The longest pause between two runs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// How long a probe of a half-open circuit may take when runs have no time limit.
@@ -76,25 +82,29 @@ impl Plan {
     pub(crate) fn of(
         args: RunArgs,
         redis_url: Option<String>,
-        policy: Option<(String, PolicyConfig)>,
+        policy: Option<(Key, PolicyConfig)>,
     ) -> Result<Self, String> {
-        let (name, policy) = policy.unwrap_or_else(|| (String::new(), PolicyConfig::NONE));
+        let (name, policy) = policy.map_or((None, PolicyConfig::NONE), |(name, policy)| (Some(name), policy));
+        let name = name.as_ref();
         let kill_after = duration("kill-after", &args.kill_after)?;
-        let lock_config = LockConfig::new(duration("ttl", &args.ttl)?);
+        let mut lock_config = LockConfig::new(duration("ttl", &args.ttl)?);
         lock_config.validate().map_err(|error| format!("--ttl: {error}"))?;
         let asked_wait = match (args.nonblock, &args.wait) {
             (true, _) => Some(Duration::ZERO),
             (false, text) => text.as_deref().map(|text| duration("wait", text)).transpose()?,
         };
+        if asked_wait.is_none() {
+            lock_config = lock_config.backend_wait(OUTAGE);
+        }
         let timeout = args
             .timeout
             .as_deref()
             .map(|text| duration("timeout", text))
             .transpose()?;
         let timeout = timeout.or(policy.attempt_timeout);
-        let places = policy.bulkhead.and_then(|bulkhead| {
+        let places = name.zip(policy.bulkhead).and_then(|(name, bulkhead)| {
             Some(PlacesPlan {
-                key: format!("c13:places:{name}"),
+                key: name.clone(),
                 places: NonZeroU32::new(bulkhead.max_concurrent)?,
                 wait: asked_wait.unwrap_or(bulkhead.max_wait),
                 config: lock_config,
@@ -105,19 +115,25 @@ impl Plan {
                 key: key.clone(),
                 config: lock_config,
             }),
-            limit: limit(&args, &name, &policy, asked_wait)?,
+            limit: limit(&args, name, &policy, asked_wait)?,
             places,
-            breaker: breaker(&args, &name, &policy, timeout, kill_after),
+            breaker: breaker(&args, name, &policy, timeout, kill_after)?,
             retry: retry(&args, &policy)?,
             retry_on: args.retry_on,
             total: policy.total_timeout,
             timeout,
             kill_after,
+            asked_wait,
             wait: asked_wait.unwrap_or(Duration::MAX),
             conflict: args.conflict_exit_code,
             redis: args.redis.or(redis_url),
             command: args.command,
         })
+    }
+
+    /// How long what keeps locks and limits may be unable to answer; `None` for as long as is waited.
+    pub(crate) fn outage(&self) -> Option<Duration> {
+        self.asked_wait.is_none().then_some(OUTAGE)
     }
 
     /// Whether a command that ended with `status` is worth another run.
@@ -134,19 +150,18 @@ fn duration(name: &str, text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| format!("--{name}: {error}"))
 }
 
-/// `--limit`, or the policy's; in a place of its own, so that a lock of the same key is another thing.
+/// `--limit`, or the policy's.
 fn limit(
     args: &RunArgs,
-    name: &str,
+    name: Option<&Key>,
     policy: &PolicyConfig,
     wait: Option<Duration>,
 ) -> Result<Option<LimitPlan>, String> {
-    let key = |key: &str| format!("c13:limit:{key}");
     if let (Some(text), Some(limit_key)) = (&args.limit, &args.limit_key) {
         let rate: Rate = text.parse().map_err(|error| format!("--limit: {error}"))?;
         let count = text.split('/').next().and_then(|count| count.trim().parse().ok());
         return Ok(Some(LimitPlan {
-            key: key(limit_key),
+            key: limit_key.clone(),
             rate: rate.per_second(),
             burst: count.unwrap_or(1),
             wait: wait.unwrap_or(Duration::MAX),
@@ -156,8 +171,9 @@ fn limit(
     if args.limit_key.is_some() && policy.rate_limit.is_none() {
         return Err("--limit-key: there is no --limit, and no policy with a rate limit".to_owned());
     }
-    Ok(policy.rate_limit.map(|limit| LimitPlan {
-        key: key(args.limit_key.as_deref().unwrap_or(name)),
+    let key = args.limit_key.as_ref().or(name);
+    Ok(key.zip(policy.rate_limit).map(|(key, limit)| LimitPlan {
+        key: key.clone(),
         rate: limit.rate,
         burst: limit.burst,
         wait: wait.unwrap_or(limit.max_wait),
@@ -168,12 +184,16 @@ fn limit(
 /// `--breaker` by its defaults, or the policy's; each by the rules of the other's where both are given.
 fn breaker(
     args: &RunArgs,
-    name: &str,
+    name: Option<&Key>,
     policy: &PolicyConfig,
     timeout: Option<Duration>,
     kill_after: Duration,
-) -> Option<BreakerPlan> {
-    let key = args.breaker.as_deref().or(policy.circuit_breaker.map(|_| name))?;
+) -> Result<Option<BreakerPlan>, String> {
+    let key = args
+        .breaker
+        .as_ref()
+        .or(name.filter(|_| policy.circuit_breaker.is_some()));
+    let Some(key) = key else { return Ok(None) };
     let mut config = policy.circuit_breaker.unwrap_or_default();
     // A probe may take as long as a run; it is not overdue before.
     let longest = timeout.map_or(LONGEST_PROBE, |timeout| timeout.saturating_add(kill_after));
@@ -182,10 +202,11 @@ fn breaker(
         // One probe at a time: what is probed is a whole command.
         config = config.half_open_calls(1);
     }
-    Some(BreakerPlan {
-        key: format!("c13:circuit:{key}"),
+    config.validate().map_err(|error| format!("--breaker: {error}"))?;
+    Ok(Some(BreakerPlan {
+        key: key.clone(),
         config,
-    })
+    }))
 }
 
 /// `--retry` and `--backoff`, over the policy's.
@@ -226,7 +247,11 @@ mod tests {
     use c13_reliability::policy::Profile;
     use clap::Parser;
 
-    fn plan_under(policy: Option<(String, PolicyConfig)>, arguments: &[&str]) -> Result<Plan, String> {
+    fn key(text: &str) -> Key {
+        text.parse().expect("it is right")
+    }
+
+    fn plan_under(policy: Option<(Key, PolicyConfig)>, arguments: &[&str]) -> Result<Plan, String> {
         let line = ["c13", "run"].iter().chain(arguments).chain(&["--", "true"]);
         match CommandLine::try_parse_from(line)
             .map_err(|error| error.to_string())?
@@ -260,19 +285,16 @@ mod tests {
 
     #[test]
     fn a_policy_gives_what_the_command_line_leaves_open() {
-        let policy = || Some(("mail".to_owned(), Profile::Critical.config()));
+        let policy = || Some((key("mail"), Profile::Critical.config()));
         let plan = plan_under(policy(), &[]).expect("it is right");
         let limit = plan.limit.as_ref().expect("it has a limit");
-        assert_eq!(
-            (limit.key.as_str(), limit.rate, limit.per_run),
-            ("c13:limit:mail", 1000.0, false)
-        );
+        assert_eq!((&limit.key, limit.rate, limit.per_run), (&key("mail"), 1000.0, false));
         assert_eq!(
             (plan.total, plan.timeout),
             (Some(Duration::from_secs(30)), Some(Duration::from_secs(7)))
         );
         assert_eq!(plan.retry.map(|retry| retry.max_retries), Some(3));
-        assert_eq!(plan.breaker.expect("it has a breaker").key, "c13:circuit:mail");
+        assert_eq!(plan.breaker.expect("it has a breaker").key, key("mail"));
         let over = [
             "--timeout",
             "1s",
@@ -288,11 +310,8 @@ mod tests {
         let plan = plan_under(policy(), &over).expect("it is right");
         assert_eq!(plan.timeout, Some(Duration::from_secs(1)));
         assert_eq!(plan.retry.map(|retry| retry.max_retries), Some(1));
-        assert_eq!(plan.limit.map(|limit| limit.key).as_deref(), Some("c13:limit:x"));
-        assert_eq!(
-            plan.breaker.map(|breaker| breaker.key).as_deref(),
-            Some("c13:circuit:y")
-        );
+        assert_eq!(plan.limit.map(|limit| limit.key), Some(key("x")));
+        assert_eq!(plan.breaker.map(|breaker| breaker.key), Some(key("y")));
     }
 
     #[test]

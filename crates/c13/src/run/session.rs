@@ -1,59 +1,20 @@
-//! All of `c13 run`: the lock, the limit, the place, the runs, and what comes of them.
+//! All of `c13 run`: the lock, the limit, the place, the runs, and how they ended.
 
 use std::time::Duration;
 
-use c13_reliability::distributed::lock::{AcquireError, Lock, LockGuard, Semaphore, Status};
-use c13_reliability::distributed::rate_limiter::{SharedLimitError, SharedRateLimiter};
+use c13_reliability::distributed::lock::{Lock, LockGuard, Semaphore, Status};
+use c13_reliability::distributed::rate_limiter::SharedRateLimiter;
 use c13_reliability::patterns::retry::{Decision, RetryExecutor, RetryState};
 use c13_reliability::time::{Clock, Tick};
-use rustix::process::Signal;
 
-use super::cell::Cell;
+use super::admission::{self, Bound, Circuit, Wanted};
 use super::child::{self, Bounds, Ended, NotRun};
-use super::journal::{Answer, Journal};
-use super::plan::{BreakerPlan, Plan};
+use super::key::Key;
+use super::plan::{LimitPlan, Plan};
+use super::report::{Report, whole};
 use super::signals::Signals;
 use super::stores::Stores;
-
-/// What came of it: the exit status, and a line for standard error where there is something to say.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) status: u8,
-    pub(crate) message: Option<String>,
-}
-
-/// The limit is used up, or the circuit is open: try again later.
-const REFUSED: u8 = 75;
-/// The lock was lost, and the command stopped.
-const LOST: u8 = 76;
-/// The command's time was over.
-const TIMED_OUT: u8 = 124;
-/// The fault is ours, or the backend's.
-const FAILED: u8 = 125;
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
-const SIGNALLED: u8 = 128;
-
-impl Report {
-    fn status(status: u8) -> Self {
-        Self { status, message: None }
-    }
-
-    pub(crate) fn new(status: u8, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: Some(message.into()),
-        }
-    }
-
-    fn failed(message: impl ToString) -> Self {
-        Self::new(FAILED, message.to_string())
-    }
-
-    fn signalled(signal: Signal) -> Self {
-        Self::status(SIGNALLED + u8::try_from(signal.as_raw()).unwrap_or(0))
-    }
-}
+use crate::status::{BROKEN, LOST, NOT_EXECUTABLE, NOT_FOUND, REFUSED, TIMED_OUT};
 
 /// Does all of it.
 pub(crate) async fn run(plan: Plan) -> Report {
@@ -64,143 +25,122 @@ pub(crate) async fn run(plan: Plan) -> Report {
 
 async fn attempt(plan: &Plan) -> Result<Report, Report> {
     // Before anything that takes time: a signal that comes while we wait for the lock must not be lost.
-    let mut signals = Signals::listen().map_err(|error| Report::new(FAILED, format!("no signals: {error}")))?;
+    let mut signals = Signals::listen().map_err(|error| Report::new(BROKEN, format!("no signals: {error}")))?;
     let clock = Clock::since_boot();
-    let stores = Stores::of(plan.redis.as_deref()).map_err(Report::failed)?;
-    let limiter = plan.limit.as_ref().map(|limit| stores.limiter(limit)).transpose();
-    let limiter = limiter.map_err(Report::failed)?;
+    let patience = Patience::new(plan, &clock);
+    let stores = Stores::of(plan.redis.as_deref())?;
+    let limiter = plan.limit.as_ref().map(|limit| stores.limiter(limit)).transpose()?;
     let mut held = Vec::new();
     let mut environment = Vec::new();
     if let Some(lock) = &plan.lock {
-        let made = Lock::try_new(stores.locks().map_err(Report::failed)?, lock.key.clone(), lock.config);
-        let made = made.map_err(Report::failed)?;
-        let guard = acquire(
-            &made,
-            plan.wait,
-            plan.conflict,
-            "somebody else has the lock",
-            &mut signals,
-        )
-        .await?;
-        environment.push(("C13_LOCK_KEY", lock.key.clone()));
+        let made = Lock::try_new(stores.locks()?, lock.key.as_str(), lock.config)
+            .map_err(|error| Report::wrong(format!("--lock: {error}")))?;
+        let wanted = Wanted {
+            what: format!("the lock `{}`", lock.key),
+            taken: "somebody else has the lock",
+            conflict: plan.conflict,
+        };
+        let guard = admission::acquire(&made, &wanted, patience.first(plan.wait), &clock, &mut signals).await?;
+        environment.push(("C13_LOCK_KEY", lock.key.to_string()));
         environment.push(("C13_LOCK_FENCE", guard.fence().to_string()));
         environment.push(("C13_LOCK_TTL_MS", lock.config.lease.as_millis().to_string()));
         held.push(guard);
     }
     if let (Some(limiter), Some(limit)) = (&limiter, plan.limit.as_ref().filter(|limit| !limit.per_run)) {
-        pass(limiter, limit.wait, &clock, &mut signals).await?;
+        admission::pass(limiter, &limit.key, patience.first(limit.wait), &clock, &mut signals).await?;
     }
     if let Some(places) = &plan.places {
-        let backend = stores.locks().map_err(Report::failed)?;
-        let made = Semaphore::try_new(backend, places.key.clone(), places.places, places.config);
-        let made = made.map_err(Report::failed)?;
-        let taken = "as many as the policy allows are running";
-        held.push(acquire(made.slot(), places.wait, REFUSED, taken, &mut signals).await?);
+        let made = Semaphore::try_new(stores.locks()?, places.key.places(), places.places, places.config)
+            .map_err(|error| Report::wrong(format!("--policy: {error}")))?;
+        let wanted = Wanted {
+            what: format!("a place of the policy `{}`", places.key),
+            taken: "as many as the policy allows are running",
+            conflict: REFUSED,
+        };
+        held.push(admission::acquire(made.slot(), &wanted, patience.first(places.wait), &clock, &mut signals).await?);
     }
     let circuit = plan.breaker.as_ref().map(|breaker| Circuit::of(breaker, &stores));
     let runs = Runs {
         plan,
-        limiter: limiter.as_ref(),
+        limit: limiter.as_ref().zip(plan.limit.as_ref().filter(|limit| limit.per_run)),
         circuit: circuit.transpose()?,
         held: &held,
         environment: &environment,
+        patience,
         clock: &clock,
     };
     let result = runs.all(&mut signals).await;
+    finish(release(held), &clock, &mut signals).await;
+    result
+}
+
+async fn release(held: Vec<LockGuard>) {
     for guard in held {
         // Unconfirmed, it lapses by itself; the command's status is worth more than that.
         drop(guard.release().await);
     }
-    result
 }
 
-async fn acquire(
-    lock: &Lock,
-    wait: Duration,
-    conflict: u8,
-    taken: &str,
-    signals: &mut Signals,
-) -> Result<LockGuard, Report> {
-    let acquired = tokio::select! {
-        biased;
-        signal = signals.stop() => return Err(Report::signalled(signal)),
-        acquired = lock.acquire(wait) => acquired,
-    };
-    acquired.map_err(|error| match error {
-        AcquireError::NotAcquired { .. } => Report::new(conflict, taken),
-        error => Report::failed(error),
-    })
-}
+/// How much longer the program takes to tell others that the command has ended once a signal asks it to stop.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Waits for the limit, at most for `wait`.
-async fn pass(limiter: &SharedRateLimiter, wait: Duration, clock: &Clock, signals: &mut Signals) -> Result<(), Report> {
-    let end = clock.now() + wait;
-    let passing = async {
-        loop {
-            let retry_after = match limiter.acquire(1).await {
-                Ok(_) => return Ok(()),
-                Err(SharedLimitError::Exceeded { retry_after, .. }) => retry_after,
-                Err(error) => return Err(Report::failed(error)),
-            };
-            if clock.now() + retry_after >= end {
-                let message = format!("the rate limit is used up, for {retry_after:?}");
-                return Err(Report::new(REFUSED, message));
-            }
-            clock.sleep(retry_after.max(Duration::from_millis(1))).await;
-        }
-    };
+/// Does what is left to do after the command has ended, and hurries when a signal asks to stop.
+async fn finish<T>(work: impl Future<Output = T>, clock: &Clock, signals: &mut Signals) -> Option<T> {
+    let mut work = Box::pin(work);
     tokio::select! {
         biased;
-        signal = signals.stop() => Err(Report::signalled(signal)),
-        passed = passing => passed,
+        done = &mut work => Some(done),
+        _ = signals.stop() => clock.timeout(LAST_WORDS, work).await.ok(),
     }
 }
 
-/// The circuit breaker of a key, as its journal has it.
-struct Circuit<'a> {
-    plan: &'a BreakerPlan,
-    cell: Cell,
+/// How long the waits of one command line may last, together or each.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    begun: Tick,
+    /// What `--wait` or `--nonblock` says.
+    asked: Option<Duration>,
+    /// How long what keeps locks and limits may be unable to answer.
+    outage: Option<Duration>,
 }
 
-impl<'a> Circuit<'a> {
-    fn of(plan: &'a BreakerPlan, stores: &Stores) -> Result<Self, Report> {
-        let cell = stores.cell(&plan.key).map_err(Report::failed)?;
-        Ok(Self { plan, cell })
-    }
-
-    async fn admit(&self) -> Result<u64, Report> {
-        let asked = self.cell.update(|text, now| {
-            let mut journal = Journal::parse(text);
-            let answer = journal.admit(&self.plan.key, self.plan.config, now);
-            (journal.text(), answer)
-        });
-        match asked.await.map_err(Report::failed)?.map_err(Report::failed)? {
-            Answer::Admitted(number) => Ok(number),
-            Answer::Open(left) => {
-                let left = left.map_or_else(String::new, |left| format!(", for {left:?}"));
-                Err(Report::new(REFUSED, format!("the circuit is open{left}")))
-            }
+impl Patience {
+    fn new(plan: &Plan, clock: &Clock) -> Self {
+        Self {
+            begun: clock.now(),
+            asked: plan.asked_wait,
+            outage: plan.outage(),
         }
     }
 
-    async fn record(&self, number: u64, ok: Option<bool>) {
-        let recorded = self.cell.update(|text, now| {
-            let mut journal = Journal::parse(text);
-            journal.record(number, now, ok);
-            (journal.text(), ())
-        });
-        // Unconfirmed, the run is taken for one that never ended; its status is worth more than that.
-        drop(recorded.await);
+    /// Before the first run: all waits together have the time that was asked for, or each its own.
+    fn first(&self, own: Duration) -> Bound {
+        let wait = self.asked.unwrap_or(own);
+        Bound {
+            end: self.begun + wait,
+            outage: self.outage,
+        }
+    }
+
+    /// Before each further run: as long again, but not beyond `end`.
+    fn again(&self, own: Duration, end: Option<Tick>, clock: &Clock) -> Bound {
+        let wait = clock.now() + self.asked.unwrap_or(own);
+        Bound {
+            end: end.map_or(wait, |end| end.min(wait)),
+            outage: self.outage,
+        }
     }
 }
 
 /// The runs of one command line.
 struct Runs<'a> {
     plan: &'a Plan,
-    limiter: Option<&'a SharedRateLimiter>,
+    /// The limit that each run counts against.
+    limit: Option<(&'a SharedRateLimiter, &'a LimitPlan)>,
     circuit: Option<Circuit<'a>>,
     held: &'a [LockGuard],
     environment: &'a [(&'static str, String)],
+    patience: Patience,
     clock: &'a Clock,
 }
 
@@ -216,12 +156,17 @@ impl Runs<'_> {
         if let Some(end) = end {
             state.stop_at(end);
         }
+        let mut first = true;
         loop {
-            if let (Some(limiter), Some(limit)) = (self.limiter, self.plan.limit.as_ref().filter(|limit| limit.per_run))
-            {
-                pass(limiter, limit.wait, self.clock, signals).await?;
+            let bound = |own| match first {
+                true => self.patience.first(own),
+                false => self.patience.again(own, end, self.clock),
+            };
+            if let Some((limiter, limit)) = self.limit {
+                admission::pass(limiter, &limit.key, bound(limit.wait), self.clock, signals).await?;
             }
-            let ended = self.one(end, signals).await?;
+            let ended = self.one(end, bound(Duration::MAX), signals).await?;
+            first = false;
             let status = match ended {
                 Ended::Exited(status) => status,
                 Ended::Stopped(status) => return Ok(Report::status(status)),
@@ -244,7 +189,7 @@ impl Runs<'_> {
     }
 
     /// One run, if the circuit lets it.
-    async fn one(&self, end: Option<Tick>, signals: &mut Signals) -> Result<Ended, Report> {
+    async fn one(&self, end: Option<Tick>, bound: Bound, signals: &mut Signals) -> Result<Ended, Report> {
         let lease = self.plan.lock.as_ref().map(|lock| lock.config.lease);
         let lease = lease.or(self.plan.places.as_ref().map(|places| places.config.lease));
         let left = end.map(|end| end - self.clock.now());
@@ -256,7 +201,7 @@ impl Runs<'_> {
             lock_grace: self.plan.kill_after.min(lease.unwrap_or_default() / 3),
         };
         let number = match &self.circuit {
-            Some(circuit) => Some(circuit.admit().await?),
+            Some(circuit) => Some(circuit.admit(bound, self.clock, signals).await?),
             None => None,
         };
         // Whoever was told to stop by now does not begin.
@@ -267,7 +212,7 @@ impl Runs<'_> {
                 .map_err(|not_run| match not_run {
                     NotRun::NotFound(message) => Report::new(NOT_FOUND, message),
                     NotRun::NotExecutable(message) => Report::new(NOT_EXECUTABLE, message),
-                    NotRun::Failed(message) => Report::new(FAILED, message),
+                    NotRun::Failed(message) => Report::failed(message),
                 }),
         };
         if let (Some(circuit), Some(number)) = (&self.circuit, number) {
@@ -277,7 +222,7 @@ impl Runs<'_> {
                 // What others have decided says nothing about the command.
                 Ok(Ended::Stopped(_) | Ended::LockLost) | Err(_) => None,
             };
-            circuit.record(number, ok).await;
+            finish(circuit.record(number, ok), self.clock, signals).await;
         }
         ended
     }
@@ -291,9 +236,8 @@ fn finished(ended: Ended, status: u8) -> Report {
 }
 
 /// Who has the lock `key`.
-pub(crate) async fn status(key: &str, url: Option<&str>) -> Result<Status, Report> {
-    let locks = Stores::of(url)
-        .and_then(|stores| stores.locks())
-        .map_err(Report::failed)?;
-    locks.status(key).await.map_err(Report::failed)
+pub(crate) async fn status(key: &Key, url: Option<&str>) -> Result<Status, Report> {
+    let locks = Stores::of(url)?.locks()?;
+    let status = locks.status(key.as_str()).await;
+    status.map_err(|error| Report::failed(format!("could not ask for the lock `{key}`: {}", whole(&error))))
 }

@@ -12,7 +12,9 @@ use c13_reliability::distributed::rate_limiter::{
 use c13_reliability::distributed::{Redis, StateFolder};
 
 use super::cell::Cell;
+use super::key::Key;
 use super::plan::LimitPlan;
+use super::report::Report;
 use super::state_dir;
 use crate::output;
 
@@ -37,16 +39,17 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 impl Stores {
     /// The Redis at this URL, or this machine's folder.
-    pub(crate) fn of(url: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn of(url: Option<&str>) -> Result<Self, Report> {
         let Some(url) = url else {
             return Ok(Self::Folder(OnceCell::new()));
         };
         // Not the URL itself: it may hold a password.
-        let redis = Redis::open(url).map_err(|error| format!("the Redis URL makes no sense: {}", error.category()))?;
+        let redis = Redis::open(url)
+            .map_err(|error| Report::wrong(format!("the URL of Redis makes no sense: {}", error.category())))?;
         Ok(Self::Redis(redis))
     }
 
-    pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, String> {
+    pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, Report> {
         Ok(match self {
             Self::Redis(redis) => Arc::new(RedisBackend::new(redis.clone())),
             Self::Folder(local) => Arc::new(opened(local)?.locks.clone()),
@@ -64,7 +67,7 @@ impl Stores {
         }
     }
 
-    pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, String> {
+    pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, Report> {
         let backend: Arc<dyn QuotaBackend> = match self {
             // Apart from the locks' connection, whose renewals must not wait.
             Self::Redis(redis) => Arc::new(RedisQuota::new(redis.another_connection())),
@@ -74,30 +77,31 @@ impl Stores {
             .sharing(Sharing::Exact)
             .on_failure(OnFailure::Deny)
             .request_timeout(LIMIT);
-        let limits = vec![Limit::new(limit.key.clone(), limit.rate, limit.burst)];
-        SharedRateLimiter::try_new(backend, limits, config).map_err(|error| error.to_string())
+        let limits = vec![Limit::new(limit.key.limit(), limit.rate, limit.burst)];
+        SharedRateLimiter::try_new(backend, limits, config).map_err(|error| Report::wrong(format!("--limit: {error}")))
     }
 
-    pub(crate) fn cell(&self, key: &str) -> Result<Cell, String> {
+    /// The journal of the circuit breaker of this key.
+    pub(crate) fn cell(&self, key: &Key) -> Result<Cell, Report> {
+        let key = key.breaker();
         Ok(match self {
             Self::Redis(redis) => Cell::Redis {
                 redis: redis.another_connection(),
-                key: key.to_owned(),
+                key,
             },
             Self::Folder(local) => Cell::File {
                 folder: opened(local)?.folder.clone(),
-                // In hexadecimal, as the key may hold what a file's name cannot.
-                name: key.bytes().map(|byte| format!("{byte:02x}")).collect(),
+                name: FileBackend::file_name(&key),
             },
         })
     }
 }
 
-fn opened(local: &OnceCell<Local>) -> Result<&Local, String> {
+fn opened(local: &OnceCell<Local>) -> Result<&Local, Report> {
     if let Some(local) = local.get() {
         return Ok(local);
     }
-    let folder = state_dir::open(output::say)?;
+    let folder = state_dir::open(output::say).map_err(Report::failed)?;
     let locks = FileBackend::within(folder.clone());
     Ok(local.get_or_init(|| Local { folder, locks }))
 }

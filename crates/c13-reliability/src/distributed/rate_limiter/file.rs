@@ -3,8 +3,8 @@
 use super::backend::{QuotaBackend, Taken};
 use super::config::Limit;
 use super::state::Cell;
-use crate::distributed::lock::{Answer, BackendError};
 use crate::distributed::file_name::file_name;
+use crate::distributed::lock::{Answer, BackendError};
 use crate::distributed::state_folder::StateFolder;
 use crate::error::ConfigError;
 use crate::time::wall_micros;

@@ -1,0 +1,298 @@
+//! What must be had before the command runs: the lock, a place, a token of the limit, the breaker's consent. Each is waited
+//! for within a bound, and whoever waits is told for what.
+
+use std::time::Duration;
+
+use c13_reliability::distributed::lock::{
+    AcquireError, BackendError, BackendErrorKind, Lock, LockGuard, Status, Waiting as Found,
+};
+use c13_reliability::distributed::rate_limiter::{SharedLimitError, SharedRateLimiter};
+use c13_reliability::time::{Clock, Tick};
+
+use super::cell::Cell;
+use super::journal::{Answer, Journal};
+use super::key::Key;
+use super::plan::BreakerPlan;
+use super::report::{Report, whole};
+use super::signals::Signals;
+use super::stores::Stores;
+use super::waiting::{Reason, Waiting};
+use crate::output;
+
+/// How long one wait may last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    /// When it is over, whoever is the reason for it.
+    pub(crate) end: Tick,
+    /// How long what keeps locks and limits may be unable to answer.
+    pub(crate) outage: Option<Duration>,
+}
+
+/// How long something that failed is left alone before it is asked again.
+const AGAIN: Duration = Duration::from_millis(250);
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(1);
+/// A wait for a limit that is shorter is not worth a line.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// What is acquired like a lock, in the words for it.
+pub(crate) struct Wanted<'a> {
+    /// As in "the lock `nightly`".
+    pub(crate) what: String,
+    /// What is said when others have it.
+    pub(crate) taken: &'a str,
+    /// The exit status then.
+    pub(crate) conflict: u8,
+}
+
+/// Acquires a lock or a place.
+pub(crate) async fn acquire(
+    lock: &Lock,
+    wanted: &Wanted<'_>,
+    bound: Bound,
+    clock: &Clock,
+    signals: &mut Signals,
+) -> Result<LockGuard, Report> {
+    let mut waiting = Waiting::new(&wanted.what);
+    let mut seen = None;
+    let observe = |found| {
+        let reason = match found {
+            Found::ForHolder { status } => {
+                let reason = Reason::Others(taken_by(wanted.taken, &status));
+                seen = Some(status);
+                reason
+            }
+            Found::ForBackend { cause } => Reason::Backend(whole(&cause)),
+            // Only one attempt of this process waits.
+            _ => return,
+        };
+        say(&mut waiting, &reason, clock.now());
+    };
+    let acquired = tokio::select! {
+        biased;
+        signal = signals.stop() => return Err(Report::signalled(signal)),
+        acquired = lock.acquire_observed(bound.end - clock.now(), observe) => acquired,
+    };
+    match acquired {
+        Ok(guard) => Ok(guard),
+        Err(AcquireError::Backend(error)) => Err(unavailable(&wanted.what, &waiting, clock.now(), &error)),
+        Err(_) => {
+            let status = match seen {
+                Some(status) => status,
+                None => tokio::select! {
+                    biased;
+                    signal = signals.stop() => return Err(Report::signalled(signal)),
+                    asked = clock.timeout(REQUEST, lock.status()) => asked.ok().and_then(Result::ok).unwrap_or_default(),
+                },
+            };
+            Err(Report::new(wanted.conflict, taken_by(wanted.taken, &status)))
+        }
+    }
+}
+
+/// Waits for a token of the limit.
+pub(crate) async fn pass(
+    limiter: &SharedRateLimiter,
+    key: &Key,
+    bound: Bound,
+    clock: &Clock,
+    signals: &mut Signals,
+) -> Result<(), Report> {
+    let mut asking = Asking::new(format!("the rate limit `{key}`"), bound, clock);
+    let passing = async {
+        loop {
+            let pause = match clock.timeout_at(asking.ask_by(), limiter.acquire(1)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(SharedLimitError::Exceeded { retry_after, .. })) => asking.used_up(retry_after)?,
+                Ok(Err(error @ SharedLimitError::Unavailable { retry_after, .. })) => {
+                    let error = BackendError::new(BackendErrorKind::Unable, whole(&error));
+                    asking.failed(&error, retry_after.max(AGAIN))?
+                }
+                Ok(Err(error)) => return Err(Report::failed(whole(&error))),
+                Err(_) => asking.failed(&unanswered(clock.now() - asking.sent), AGAIN)?,
+            };
+            clock.sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        signal = signals.stop() => Err(Report::signalled(signal)),
+        passed = passing => passed,
+    }
+}
+
+/// The circuit breaker of a key, as its journal has it.
+pub(crate) struct Circuit<'a> {
+    plan: &'a BreakerPlan,
+    cell: Cell,
+}
+
+impl<'a> Circuit<'a> {
+    pub(crate) fn of(plan: &'a BreakerPlan, stores: &Stores) -> Result<Self, Report> {
+        let cell = stores.cell(&plan.key)?;
+        Ok(Self { plan, cell })
+    }
+
+    /// Asks whether a run may begin, and has it written down under the number that is given.
+    ///
+    /// An open circuit is not waited for; a journal that cannot be read is.
+    pub(crate) async fn admit(&self, bound: Bound, clock: &Clock, signals: &mut Signals) -> Result<u64, Report> {
+        let mut asking = Asking::new(self.name(), bound, clock);
+        loop {
+            let mut asked = Box::pin(clock.timeout_at(asking.ask_by(), self.ask()));
+            let answer = tokio::select! {
+                biased;
+                signal = signals.stop() => {
+                    // It may be written down already; then it must be taken back.
+                    if let Ok(Ok(Ok(Ok(Answer::Admitted(number))))) = clock.timeout(LEFT, asked).await {
+                        drop(clock.timeout(LEFT, self.write(number, None)).await);
+                    }
+                    return Err(Report::signalled(signal));
+                }
+                answer = &mut asked => answer,
+            };
+            let error = match answer {
+                Ok(Ok(Ok(Answer::Admitted(number)))) => return Ok(number),
+                Ok(Ok(Ok(Answer::Open(left)))) => {
+                    let left = left.map_or_else(String::new, |left| format!(", for {left:?}"));
+                    return Err(Report::refused(format!("the circuit is open{left}")));
+                }
+                Ok(Ok(Err(error))) => return Err(Report::wrong(format!("--breaker: {error}"))),
+                Ok(Err(error)) => error,
+                Err(_) => unanswered(clock.now() - asking.sent),
+            };
+            let pause = asking.failed(&error, AGAIN)?;
+            tokio::select! {
+                biased;
+                signal = signals.stop() => return Err(Report::signalled(signal)),
+                () = clock.sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Result<Answer, c13_reliability::ConfigError>, BackendError> {
+        let asked = self.cell.update(|text, now| {
+            let mut journal = Journal::parse(text);
+            let answer = journal.admit(self.plan.key.as_str(), self.plan.config, now);
+            (journal.text(), answer)
+        });
+        asked.await
+    }
+
+    /// Writes down how a run ended.
+    pub(crate) async fn record(&self, number: u64, ok: Option<bool>) {
+        if let Err(error) = self.write(number, ok).await {
+            // The run is taken for one that never ended; its status is worth more than that.
+            let (what, cause) = (self.name(), whole(&error));
+            output::say(&format!("{what} was not told how the command ended: {cause}"));
+        }
+    }
+
+    async fn write(&self, number: u64, ok: Option<bool>) -> Result<(), BackendError> {
+        let recorded = self.cell.update(|text, now| {
+            let mut journal = Journal::parse(text);
+            journal.record(number, now, ok);
+            (journal.text(), ())
+        });
+        recorded.await
+    }
+
+    fn name(&self) -> String {
+        format!("the circuit breaker `{}`", self.plan.key)
+    }
+}
+
+/// How long is waited for an answer that is under way when a signal asks to stop.
+const LEFT: Duration = Duration::from_millis(300);
+
+/// One wait for something that answers by itself: when it is asked again, and when it is given up.
+struct Asking<'a> {
+    what: String,
+    waiting: Waiting,
+    bound: Bound,
+    begun: Tick,
+    /// When the last request was sent.
+    sent: Tick,
+    clock: &'a Clock,
+}
+
+impl<'a> Asking<'a> {
+    fn new(what: String, bound: Bound, clock: &'a Clock) -> Self {
+        Self {
+            waiting: Waiting::new(&what),
+            what,
+            bound,
+            begun: clock.now(),
+            sent: clock.now(),
+            clock,
+        }
+    }
+
+    /// A request is sent now: until when it may take. Whoever does not wait gives it a request's time.
+    fn ask_by(&mut self) -> Tick {
+        self.sent = self.clock.now();
+        let limit = self.sent + REQUEST;
+        if self.bound.end <= self.begun {
+            limit
+        } else {
+            limit.min(self.bound.end)
+        }
+    }
+
+    /// It answered that there is nothing for `retry_after`: says how long to sleep, unless that would be too long.
+    fn used_up(&mut self, retry_after: Duration) -> Result<Duration, Report> {
+        let now = self.clock.now();
+        if now + retry_after >= self.bound.end {
+            return Err(Report::refused(format!(
+                "{} is used up, for {retry_after:?}",
+                self.what
+            )));
+        }
+        if now + retry_after >= self.begun + SHORT {
+            say(
+                &mut self.waiting,
+                &Reason::Others(format!("it is used up, for {retry_after:?}")),
+                now,
+            );
+        }
+        Ok(retry_after.max(Duration::from_millis(1)))
+    }
+
+    /// It could not answer: says how long to sleep, unless there is no use in asking again.
+    fn failed(&mut self, error: &BackendError, pause: Duration) -> Result<Duration, Report> {
+        let now = self.clock.now();
+        let given_up = error.kind == BackendErrorKind::Refused || now >= self.bound.end;
+        let outage = self.waiting.outage_since().unwrap_or(self.sent);
+        let given_up = given_up || self.bound.outage.is_some_and(|bound| now >= outage + bound);
+        if given_up {
+            return Err(unavailable(&self.what, &self.waiting, now, error));
+        }
+        say(&mut self.waiting, &Reason::Backend(whole(error)), self.sent);
+        Ok(pause.min(self.bound.end - now))
+    }
+}
+
+fn say(waiting: &mut Waiting, reason: &Reason, now: Tick) {
+    if let Some(line) = waiting.hear(reason, now) {
+        output::say(&line);
+    }
+}
+
+fn unanswered(limit: Duration) -> BackendError {
+    BackendError::new(BackendErrorKind::Unanswered, format!("no answer within {limit:?}"))
+}
+
+fn unavailable(what: &str, waiting: &Waiting, now: Tick, error: &BackendError) -> Report {
+    let lasted = waiting.outage_since().map_or(0, |since| (now - since).as_secs());
+    let lasted = if lasted > 0 {
+        format!(" for {lasted} s")
+    } else {
+        String::new()
+    };
+    Report::failed(format!("could not ask for {what}{lasted}: {}", whole(error)))
+}
+
+/// What is said when others have something: who they are, where that is known.
+fn taken_by(taken: &str, _status: &Status) -> String {
+    taken.to_owned()
+}
