@@ -1,5 +1,6 @@
 //! A request to stop, heard by tasks and by threads alike.
 
+use crate::sync::foreign;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -74,7 +75,7 @@ impl StopSource {
         };
         self.shared.changed.notify_all();
         for (_, waker) in wakers {
-            waker.wake();
+            foreign::wake(waker);
         }
     }
 

@@ -4,9 +4,12 @@
 //!   thread's own.
 //! - [`Histogram`] and [`HistogramSnapshot`]: log-linear histograms of the whole `u64` range, shared and plain.
 //! - [`Random`]: a small seedable source of random numbers, usable from many threads.
+//! - `foreign`: wakers and listeners of others, whose panics must go no further.
 //! - `wait_queue`: waiters in line, first come first served, for whatever a limiter or a bulkhead has to give.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
+#[allow(dead_code, reason = "without the features that serve others it has no caller")]
+pub(crate) mod foreign;
 mod histogram;
 mod line;
 #[cfg(all(test, c13_loom))]

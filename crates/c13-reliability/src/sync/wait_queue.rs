@@ -1,5 +1,6 @@
 //! A queue of waiters, first come first served, for whatever its owner has to give.
 
+use super::foreign;
 use super::primitive::Mutex;
 use super::wait_line::Line;
 pub(crate) use super::wait_line::{Kind, Turn};
@@ -145,7 +146,7 @@ impl Woken {
     }
 
     fn wake(self) {
-        self.first.into_iter().chain(self.rest).for_each(Waker::wake);
+        self.first.into_iter().chain(self.rest).for_each(foreign::wake);
     }
 }
 

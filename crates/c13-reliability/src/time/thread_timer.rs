@@ -1,5 +1,6 @@
 //! One timer thread for waits outside any tokio runtime.
 
+use crate::sync::foreign;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -60,7 +61,8 @@ impl Timers {
                     let due = waiting.wakers.pop_first();
                     drop(waiting);
                     if let Some((_, waker)) = due {
-                        waker.wake();
+                        // A panic must not end the thread that all others wait for.
+                        foreign::wake(waker);
                     }
                     waiting = self.lock();
                 }
@@ -111,12 +113,14 @@ impl Future for ThreadTimer {
             return Poll::Ready(());
         }
         let timers = Timers::shared();
+        // Cloned and dropped outside the lock: a waker is somebody else's code.
+        let waker = cx.waker().clone();
         let mut waiting = timers.lock();
         let number = *self.number.get_or_insert_with(|| {
             waiting.next += 1;
             waiting.next
         });
-        waiting.wakers.insert((self.at, number), cx.waker().clone());
+        let before = waiting.wakers.insert((self.at, number), waker);
         let is_first = waiting
             .wakers
             .first_key_value()
@@ -125,6 +129,7 @@ impl Future for ThreadTimer {
         if is_first {
             timers.changed.notify_one();
         }
+        drop(before);
         Poll::Pending
     }
 }
@@ -132,7 +137,8 @@ impl Future for ThreadTimer {
 impl Drop for ThreadTimer {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            Timers::shared().lock().wakers.remove(&(self.at, number));
+            let removed = Timers::shared().lock().wakers.remove(&(self.at, number));
+            drop(removed);
         }
     }
 }
@@ -181,6 +187,22 @@ mod tests {
         let start = clock.now();
         clock.sleep(Duration::from_millis(3)).await;
         assert!(clock.now() - start >= Duration::from_millis(3));
+    }
+
+    #[test]
+    fn a_waker_that_panics_ends_no_other_wait() {
+        let waker = Arc::new(foreign::tests::Panics).into();
+        let mut panics = ThreadTimer::after(Duration::from_millis(1));
+        let _ = Pin::new(&mut panics).poll(&mut Context::from_waker(&waker));
+        // Due later than the one whose waker panics, so that the thread has been through that.
+        block_on(ThreadTimer::after(Duration::from_millis(5)));
+        assert!(
+            !Timers::shared()
+                .lock()
+                .wakers
+                .contains_key(&(panics.at, panics.number.unwrap_or(0)))
+        );
+        block_on(ThreadTimer::after(Duration::from_millis(5)));
     }
 
     #[test]

@@ -239,6 +239,31 @@ fn a_task_that_blocks_its_thread_is_seen_by_the_watchdog_and_a_panic_ends_the_th
 }
 
 #[test]
+fn a_listener_that_panics_ends_neither_the_watchdog_nor_the_thread() {
+    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new()).unwrap();
+    let told = Arc::new(AtomicU64::new(0));
+    let (heard, seen) = (told.clone(), told);
+    scheduler.on_event(move |event| {
+        if matches!(event, SchedulerEvent::Stuck { .. }) {
+            heard.fetch_add(1, Ordering::Release);
+        }
+        panic!("a listener of somebody else's");
+    });
+    let config = TaskConfig::default().stuck_after(2 * MS);
+    let mut runs = 0;
+    let block = move |_: &_| {
+        runs += 1;
+        while seen.load(Ordering::Acquire) < runs {
+            std::thread::yield_now();
+        }
+        assert!(runs < 3, "had enough");
+    };
+    scheduler.add("stuck", config, block).unwrap();
+    let panicked = scheduler.start().unwrap().join().unwrap_err();
+    assert_eq!(panicked.message, "had enough");
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused_and_so_is_what_is_insisted_on() {
     let error = ThreadScheduler::new("test", ThreadConfig::new().fifo(0)).unwrap_err();
     assert_eq!(

@@ -4,6 +4,7 @@ use super::join::catch_panic;
 use super::redact::redact;
 use super::streak::{Settled, Streak};
 use super::{CheckSettings, ComponentHealth, HealthChecker, HealthStatus};
+use crate::sync::foreign;
 use crate::sync::primitive::{Mutex, MutexGuard};
 use crate::sync::{Histogram, HistogramSnapshot};
 use crate::time::{Clock, Tick};
@@ -227,7 +228,7 @@ impl Drop for Turn<'_> {
             std::mem::take(&mut state.waiting)
         };
         for waker in waiting.into_values() {
-            waker.wake();
+            foreign::wake(waker);
         }
     }
 }

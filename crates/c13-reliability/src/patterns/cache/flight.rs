@@ -1,5 +1,6 @@
 //! Single flight: of all that want the same key, one loads and the others wait for it.
 
+use crate::sync::foreign;
 use crate::sync::primitive::{Mutex, MutexGuard};
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -224,7 +225,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
             std::mem::take(&mut state.waiting)
         };
         for (_, waker) in waiting {
-            waker.wake();
+            foreign::wake(waker);
         }
     }
 }

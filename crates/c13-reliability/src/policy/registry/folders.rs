@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
 
+use crate::sync::foreign;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -92,7 +93,8 @@ impl Signal {
             state.waker.take()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            // A panic must not end the thread that watches.
+            foreign::wake(waker);
         }
     }
 }

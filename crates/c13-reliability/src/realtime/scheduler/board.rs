@@ -5,6 +5,7 @@ use super::event::SchedulerEvent;
 use super::snapshot::{SchedulerSnapshot, TaskSnapshot};
 use super::state::{Beat, Finish, Gap};
 use crate::snapshot::Source;
+use crate::sync::foreign;
 use crate::sync::{Histogram, StripedCounter};
 use crate::time::nanos;
 use std::fmt;
@@ -88,7 +89,8 @@ impl Board {
 
     fn tell(&self, event: &SchedulerEvent<'_>) {
         if let Some(listener) = &self.listener {
-            listener(event);
+            // A panic must end neither the thread of the tasks nor the watchdog.
+            foreign::returns(|| listener(event));
         }
     }
 

@@ -94,7 +94,7 @@ impl ThreadScheduler {
     }
 
     /// Sets who is told of missed deadlines and of ticks left out, on the scheduler's thread, so it must be quick; and of
-    /// runs that are stuck, on the watchdog's.
+    /// runs that are stuck, on the watchdog's. Its panic ends neither.
     pub fn on_event(&mut self, listener: impl Fn(&SchedulerEvent<'_>) + Send + Sync + 'static) -> &mut Self {
         self.listener = Some(Arc::new(listener));
         self
@@ -260,7 +260,7 @@ impl RunningThread {
         let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
         self.stop.stop();
         if let Some(watchdog) = self.watchdog.take() {
-            // A panic in the listener ends the watchdog; it says nothing about the tasks.
+            // It has nothing to say: a panic of the listener does not end it.
             let _ = watchdog.join();
         }
         ended.map(|()| self.board.snapshot()).map_err(|panic| TaskPanicked {
