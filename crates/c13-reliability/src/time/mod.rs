@@ -23,6 +23,7 @@ mod clock;
 mod deadline;
 #[cfg(any(test, feature = "test-util"))]
 mod executor;
+pub(crate) mod http_date;
 mod kernel_clock;
 mod sleep;
 mod thread_timer;

@@ -70,7 +70,8 @@ pub struct RetryConfig {
     ///
     /// It does not cut an attempt short; a time limit does that.
     pub total_limit: Option<Duration>,
-    /// The longest wait that is believed when a failure says how long to wait. A longer one is taken for no hint at all.
+    /// The longest wait that is believed when a failure says how long to wait. What it says is a floor under the delay; a
+    /// longer wait is taken for no hint at all.
     /// Default: 5 minutes.
     pub max_hint: Duration,
 }

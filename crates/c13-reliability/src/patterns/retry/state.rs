@@ -93,9 +93,9 @@ impl RetryState {
     ///
     /// `now` matters only where there is [a limit](RetryState::has_limit); `hint` is how long the failure itself says to
     /// wait; `unit` is a random number in `[0, 1)`; `grant` asks the budget, and is asked last, when all else allows the
-    /// retry. A hint up to [`max_hint`](RetryConfig::max_hint) takes the place of the strategy's delay and is spread
-    /// upwards, by up to a half where there is jitter, so that no retry comes before the time that was asked for. A wait
-    /// that would end at the limit or later is never begun.
+    /// retry. A hint up to [`max_hint`](RetryConfig::max_hint) is a floor under the strategy's delay: the wait is the longer
+    /// of the two. Where there is jitter the hint is spread upwards, by up to a half, so that no retry comes before the time
+    /// that was asked for. A wait that would end at the limit or later is never begun.
     pub fn after_failure(
         &mut self,
         config: &RetryConfig,
@@ -107,9 +107,10 @@ impl RetryState {
         if self.retries >= config.max_retries {
             return Decision::GiveUp(GiveUp::MaxRetries);
         }
+        let backoff = self.backoff(config, unit);
         let wait = match hint {
-            Some(hint) if hint <= config.max_hint => spread_hint(config.jitter, hint, unit),
-            _ => self.backoff(config, unit),
+            Some(hint) if hint <= config.max_hint => backoff.max(spread_hint(config.jitter, hint, unit)),
+            _ => backoff,
         };
         if self.has_limit() && now + wait >= self.stop_at {
             return Decision::GiveUp(GiveUp::Deadline);
@@ -316,11 +317,12 @@ mod tests {
 
     // RT-53.
     #[test]
-    fn a_hint_takes_the_place_of_the_delay_unless_it_is_beyond_belief() {
+    fn a_hint_is_a_floor_under_the_delay_unless_it_is_beyond_belief() {
         let config = fixed(9, SECOND).max_hint(300 * SECOND);
         let mut state = RetryState::new();
         for (hint, wait) in [
-            (Duration::ZERO, Duration::ZERO),
+            (Duration::ZERO, SECOND),
+            (999 * MS, SECOND),
             (7 * SECOND, 7 * SECOND),
             (300 * SECOND, 300 * SECOND),
             (600 * SECOND, SECOND),

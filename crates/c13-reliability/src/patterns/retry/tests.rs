@@ -593,3 +593,21 @@ fn the_future_of_a_call_can_go_to_another_thread() {
     drop(send(retry_with_exponential_backoff(|| async { Ok::<(), ()>(()) }, 1)));
     drop(send(retry));
 }
+
+#[test]
+fn a_server_that_asks_for_no_wait_is_not_asked_again_at_once() {
+    let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for header in [
+        "0",
+        "Sun, 06 Nov 1994 08:00:00 GMT",
+        "Sunday, 06-Nov-94 08:00:00 GMT",
+        "Sun Nov  6 08:00:00 1994",
+    ] {
+        let executor = Executor::new();
+        let retry = on(&executor, fixed(10, 100 * MS));
+        let busy = |_: &Result<(), &str>| Verdict::of_http_status(503, Verdict::retry_after(header, Some(now)));
+        let result = executor.block_on(retry.execute_with(|| ready(Err("busy")), busy));
+        assert_eq!(result.map_err(|error| error.attempts()), Err(11), "{header}");
+        assert_eq!(executor.clock().now(), Tick::ZERO + SECOND, "{header}");
+    }
+}
