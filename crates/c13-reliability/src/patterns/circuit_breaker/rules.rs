@@ -31,12 +31,36 @@ pub(super) struct Moment {
     pub(super) draw: f64,
 }
 
-/// A call that gave the rules something to think about.
+/// A call that failed or was slow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) failed: bool,
     pub(super) slow: bool,
 }
+
+impl Call {
+    /// Whether it can be the one that trips this rule: only a failure trips the rules for failures, and only a slow call
+    /// that for slow calls.
+    fn can_trip(self, rule: TransitionReason) -> bool {
+        if rule == TransitionReason::SlowCalls {
+            self.slow
+        } else {
+            self.failed
+        }
+    }
+}
+
+/// The rules by which a circuit opens, the first one that is met giving the reason.
+const RULES: [TransitionReason; 4] = [
+    TransitionReason::ConsecutiveFailures,
+    TransitionReason::FailuresWithin,
+    TransitionReason::FailureRate,
+    TransitionReason::SlowCalls,
+];
+
+/// The rules that a breaker which only watches has reported as met, in the order of [`RULES`].
+#[derive(Debug, Default)]
+pub(super) struct Reported([bool; RULES.len()]);
 
 /// The windows of all rules that are set.
 #[derive(Debug)]
@@ -149,6 +173,41 @@ impl Rules {
         rolling: &[[u64; BUCKETS]; TIMED],
     ) -> Option<TransitionReason> {
         self.catch_up(successes);
+        self.take_in(call, at);
+        let is_tripped = |rule: &TransitionReason| call.can_trip(*rule) && self.is_met(*rule, config, at, rolling);
+        RULES.into_iter().find(is_tripped)
+    }
+
+    /// Takes in a call like [`record`](Self::record), for a breaker that only watches: gives the rules that it newly meets.
+    /// A rule that was `reported` is not given again until it has not been met for a moment.
+    pub(super) fn watch(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        call: Call,
+        at: Moment,
+        reading: (u64, &[[u64; BUCKETS]; TIMED]),
+        reported: &mut Reported,
+    ) -> Vec<TransitionReason> {
+        let (successes, rolling) = reading;
+        self.catch_up(successes);
+        // What went by since the last call, successes and time, may have ended what was reported.
+        for (rule, reported) in RULES.into_iter().zip(&mut reported.0) {
+            *reported = *reported && self.is_met(rule, config, at, rolling);
+        }
+        self.take_in(call, at);
+        let mut met = Vec::new();
+        for (rule, reported) in RULES.into_iter().zip(&mut reported.0) {
+            let is_met = self.is_met(rule, config, at, rolling);
+            if is_met && !*reported && call.can_trip(rule) {
+                met.push(rule);
+                *reported = true;
+            }
+            *reported = *reported && is_met;
+        }
+        met
+    }
+
+    fn take_in(&mut self, call: Call, at: Moment) {
         self.run = if call.failed { self.run.saturating_add(1) } else { 0 };
         if let Some(within) = &mut self.within {
             within.record(call.failed, at);
@@ -159,38 +218,37 @@ impl Rules {
         if let Some(slow) = &mut self.slow {
             slow.record(call.slow, at.coarse);
         }
-        self.verdict(config, call, at, rolling)
     }
 
-    fn verdict(
+    /// Whether a rule is set and met.
+    fn is_met(
         &mut self,
+        rule: TransitionReason,
         config: &CircuitBreakerConfig,
-        call: Call,
         at: Moment,
         rolling: &[[u64; BUCKETS]; TIMED],
-    ) -> Option<TransitionReason> {
-        if call.failed {
-            if config.consecutive_failures.is_some_and(|failures| self.run >= failures) {
-                return Some(TransitionReason::ConsecutiveFailures);
+    ) -> bool {
+        match rule {
+            TransitionReason::ConsecutiveFailures => {
+                config.consecutive_failures.is_some_and(|failures| self.run >= failures)
             }
-            if let (Some(rule), Some(within)) = (&config.failures_within, &mut self.within)
-                && within.is_met(rule, at, rolling)
-            {
-                return Some(TransitionReason::FailuresWithin);
-            }
-            if let (Some(rule), Some(failures)) = (&config.failure_rate, &mut self.failures)
-                && failures.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls)
-            {
-                return Some(TransitionReason::FailureRate);
-            }
+            TransitionReason::FailuresWithin => match (&config.failures_within, &mut self.within) {
+                (Some(rule), Some(within)) => within.is_met(rule, at, rolling),
+                _ => false,
+            },
+            TransitionReason::FailureRate => match (&config.failure_rate, &mut self.failures) {
+                (Some(rule), Some(failures)) => {
+                    let share = failures.share(at.coarse, rolling);
+                    share.reaches(rule.rate, rule.min_calls)
+                }
+                _ => false,
+            },
+            TransitionReason::SlowCalls => match (&config.slow_calls, &mut self.slow) {
+                (Some(rule), Some(slow)) => slow.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls),
+                _ => false,
+            },
+            _ => false,
         }
-        if let (Some(rule), Some(slow)) = (&config.slow_calls, &mut self.slow)
-            && call.slow
-            && slow.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls)
-        {
-            return Some(TransitionReason::SlowCalls);
-        }
-        None
     }
 
     /// What the windows hold: failures and calls of the failure window, slow and calls of the slow window.

@@ -2,7 +2,7 @@
 
 use super::config::{Abandoned, CircuitBreakerConfig};
 use super::recovery::{Recovery, Verdict};
-use super::rules::{Call, Moment, Reading, Rules, Share};
+use super::rules::{Call, Moment, Reading, Reported, Rules, Share};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
 use super::word::Word;
 use crate::gate::Outcome;
@@ -31,8 +31,8 @@ pub(super) struct Machine {
     /// How often it opened since it last closed.
     trips: u32,
     transitions: u64,
-    /// While it only watches: whether a rule is met, which is told of once.
-    exceeded: bool,
+    /// While it only watches: the rules that were reported as met.
+    reported: Reported,
     /// What nobody was told of yet.
     news: Vec<CircuitEvent>,
 }
@@ -90,7 +90,7 @@ impl Machine {
             oldest: 0,
             trips: 0,
             transitions: 0,
-            exceeded: false,
+            reported: Reported::default(),
             news: Vec::new(),
         }
     }
@@ -126,6 +126,8 @@ impl Machine {
         }
         let outcome = match (outcome, self.config.abandoned) {
             (Outcome::Abandoned, Abandoned::Failure) => Outcome::FAILURE,
+            // A dependency that asks for no time does not ask to be left alone.
+            (Outcome::Failure { open_for: Some(time) }, _) if time.is_zero() => Outcome::FAILURE,
             _ => outcome,
         };
         match &mut self.phase {
@@ -156,18 +158,18 @@ impl Machine {
         }
         let successes = self.outside(reading);
         let call = Call { failed, slow };
+        if self.phase == Phase::MetricsOnly {
+            let reading = (successes, &reading.rolling);
+            let met = self.rules.watch(&self.config, call, at, reading, &mut self.reported);
+            let would_open = |reason| CircuitEvent::WouldOpen { reason, at: at.now };
+            self.news.extend(met.into_iter().map(would_open));
+            return Counted::ForLife;
+        }
         let met = self.rules.record(&self.config, call, at, successes, &reading.rolling);
-        if self.phase == Phase::Closed {
-            if let Some(time) = open_for {
-                self.open(at.now, time, true, TransitionReason::Dictated);
-            } else if let Some(reason) = met {
-                self.trip(at.now, reason, at.draw);
-            }
-        } else {
-            let told = std::mem::replace(&mut self.exceeded, met.is_some());
-            if let Some(reason) = met.filter(|_| !told) {
-                self.news.push(CircuitEvent::WouldOpen { reason, at: at.now });
-            }
+        if let Some(time) = open_for {
+            self.open(at.now, time, true, TransitionReason::Dictated);
+        } else if let Some(reason) = met {
+            self.trip(at.now, reason, at.draw);
         }
         Counted::ForLife
     }
@@ -263,7 +265,7 @@ impl Machine {
     /// Starts afresh: nothing that happened before counts any more.
     fn forget(&mut self, reading: &Reading) {
         self.trips = 0;
-        self.exceeded = false;
+        self.reported = Reported::default();
         self.rules.clear(self.outside(reading));
     }
 

@@ -14,6 +14,7 @@ mod opening;
 mod peers;
 mod settings;
 mod stages;
+mod watching;
 
 use super::*;
 use crate::sync::Random;
