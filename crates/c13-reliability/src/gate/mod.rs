@@ -13,8 +13,10 @@
 mod admit;
 mod call;
 mod classify;
+pub(crate) mod cut_short;
 #[cfg(feature = "tower")]
 mod layer;
+pub(crate) mod losers;
 mod outcome;
 pub(crate) mod places;
 mod run;

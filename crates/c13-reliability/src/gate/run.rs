@@ -1,6 +1,6 @@
 //! A future that runs under a permit and records what came of it, once.
 
-use super::{Classify, Outcome, Permit};
+use super::{Classify, Outcome, Permit, cut_short};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -44,7 +44,7 @@ impl<P: Permit, C> Held<P, C> {
     #[cold]
     fn abandon(&mut self) {
         if let Some((permit, _)) = self.0.take() {
-            permit.record(Outcome::Abandoned);
+            permit.record(Outcome::of_dropped());
         }
     }
 }
@@ -86,7 +86,7 @@ where
                 Poll::Pending
             }
             Poll::Ready(output) => {
-                permit.record(classify.classify(&output));
+                permit.record(cut_short::outcome(classify.classify(&output)));
                 Poll::Ready(output)
             }
         }

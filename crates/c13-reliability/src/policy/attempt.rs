@@ -9,7 +9,7 @@ use crate::error::{Layer, Rejected};
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::circuit_breaker;
 use crate::patterns::retry::Verdict;
-use crate::time::{Carried, Clock, Sleep, Tick};
+use crate::time::{Carried, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -94,27 +94,51 @@ impl Limit {
         self.at - self.call.unwrap_or(self.attempt)
     }
 
-    /// What an attempt that it cut short says of the dependency: nothing, unless that had a fair chance. Half of the call's
-    /// time is one; what failed attempts have left over need not be.
-    fn blames(&self) -> Outcome {
-        match self.call {
-            Some(call) if self.at - self.attempt < (self.at - call) / 2 => Outcome::Abandoned,
-            _ => Outcome::FAILURE,
+    /// What an attempt that it cut short says of the dependency. The attempt's own limit says that the dependency failed.
+    /// The end of the call says so only if the attempt had a fair share of the policy's own limit: neither a caller with a
+    /// short deadline nor attempts that failed before may use up what the dependency is judged by.
+    fn blames(&self, parts: &Parts) -> Outcome {
+        let Some(call) = self.call else {
+            return Outcome::FAILURE;
+        };
+        let end = End {
+            at: self.at,
+            since: call,
+        };
+        end.blames(parts, self.attempt)
+    }
+
+    /// What an attempt says of the dependency whose result means `said`. An error that comes when the end of the call has
+    /// come is that of a part inside, which ends at the same deadline.
+    #[inline(always)]
+    pub(super) fn outcome(&self, parts: &Parts, said: Outcome) -> Outcome {
+        if self.is_the_calls() && said == Outcome::FAILURE {
+            return self.outcome_of_failure(parts);
         }
+        said
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outcome_of_failure(&self, parts: &Parts) -> Outcome {
+        if parts.clock.now() < self.at {
+            return Outcome::FAILURE;
+        }
+        self.blames(parts)
     }
 
     /// Looks whether it is over, for an attempt that has to wait. No timer is registered before.
-    pub(super) fn poll_end(&self, clock: &Clock, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Ending {
+    pub(super) fn poll_end(&self, parts: &Parts, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Ending {
         if self.at == Tick::MAX {
             return Ending::NotYet;
         }
         if timer.is_none() {
-            timer.set(Some(clock.sleep_until(self.at)));
+            timer.set(Some(parts.clock.sleep_until(self.at)));
         }
         if timer.as_pin_mut().is_none_or(|timer| timer.poll(cx).is_pending()) {
             return Ending::NotYet;
         }
-        Ending::Over(self.blames())
+        Ending::Over(self.blames(parts))
     }
 }
 
@@ -248,7 +272,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         // Not left to the permit's own drop: unwinding may drop the attempt for a panic that was not the call's.
         if let Some(permit) = self.0.take() {
-            permit.record(Outcome::Abandoned);
+            permit.record(Outcome::of_dropped());
         }
     }
 }
@@ -288,11 +312,11 @@ where
         let permit = this.held.0.take();
         if let Poll::Ready(result) = poll_within(parts, &limit, this.future, cx) {
             if let Some(permit) = permit {
-                permit.record(this.rules.outcome(&result));
+                permit.record(limit.outcome(parts, this.rules.outcome(&result)));
             }
             return Poll::Ready(judge(this.rules.verdict(&result), result));
         }
-        match limit.poll_end(&parts.clock, this.timer, cx) {
+        match limit.poll_end(parts, this.timer, cx) {
             Ending::Over(outcome) => {
                 if let Some(permit) = permit {
                     permit.record(outcome);

@@ -9,7 +9,7 @@ use crate::error::Layer;
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::adaptive;
 use crate::patterns::retry::{Decision, GiveUp, RetryExecutor, RetryState, Verdict};
-use crate::time::{Deadline, Elapsed};
+use crate::time::{Deadline, Elapsed, Tick};
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -311,12 +311,19 @@ async fn until<F: Future>(parts: &Parts, end: End, future: F) -> Result<F::Outpu
     }
 }
 
-/// Tells the adaptive limit what the end of a call says of the load: it was too much where time ran out.
+/// Tells the adaptive limit what the end of a call says of the load: it was too much where time ran out. `failure` says
+/// what a failure means of a call that took its place then.
 pub(super) fn judged<T, E, R: Rules<T, E>>(
     rules: &R,
     permit: adaptive::Permit<'_>,
     result: Result<T, PolicyError<E>>,
+    failure: impl FnOnce(Tick) -> Outcome,
 ) -> Result<T, PolicyError<E>> {
+    let began = permit.began();
+    let tell = |said| match said {
+        Outcome::FAILURE => permit.record(failure(began)),
+        said => permit.record(said),
+    };
     let (given, attempts, gave_up) = match result {
         Ok(value) => (Ok(value), 0, None),
         Err(PolicyError::Failed {
@@ -326,11 +333,11 @@ pub(super) fn judged<T, E, R: Rules<T, E>>(
         }) => (Err(error), attempts, gave_up),
         Err(error) => {
             let timed_out = matches!(error, PolicyError::TimedOut { .. });
-            permit.record(if timed_out { Outcome::FAILURE } else { Outcome::Ignored });
+            tell(if timed_out { Outcome::FAILURE } else { Outcome::Ignored });
             return Err(error);
         }
     };
-    permit.record(rules.outcome(&given));
+    tell(rules.outcome(&given));
     given.map_err(|error| PolicyError::Failed {
         error,
         attempts,

@@ -119,8 +119,8 @@ impl<'a, E> Flight<'a, E> {
             .as_pin_mut()
             .expect("an attempt is there until it is over");
         let (outcome, ended) = match poll_within(parts, &limit, future, cx) {
-            Poll::Ready(result) => (rules.outcome(&result), Some(result)),
-            Poll::Pending => match limit.poll_end(&parts.clock, timer, cx) {
+            Poll::Ready(result) => (limit.outcome(parts, rules.outcome(&result)), Some(result)),
+            Poll::Pending => match limit.poll_end(parts, timer, cx) {
                 Ending::NotYet => return self.wait(limit),
                 Ending::Over(outcome) => (outcome, None),
             },
@@ -223,7 +223,10 @@ impl<'a, E> Flight<'a, E> {
         R: Rules<T, E>,
     {
         match self.place.take() {
-            Some(Place::Adaptive(permit)) => judged(rules, permit, result),
+            Some(Place::Adaptive(permit)) => {
+                let (parts, end) = (self.call.parts, self.call.progress.started.end);
+                judged(rules, permit, result, |began| end.outcome_of_failure(parts, began))
+            }
             _ => result,
         }
     }
@@ -292,7 +295,7 @@ impl<E> Drop for Suspended<E> {
         let (mut flight, _) = self.resume();
         // Not left to the permit's own drop: unwinding may drop this for a panic that was not the call's.
         if let Some(permit) = &mut flight.permit {
-            permit.tell(Outcome::Abandoned);
+            permit.tell(Outcome::of_dropped());
         }
     }
 }

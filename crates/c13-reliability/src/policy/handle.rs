@@ -37,8 +37,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// - A call has until its total timeout, or until the [`Deadline`] it inherits, whichever is first. Nothing is started
 ///   that could not end in time: no wait, no pause, no attempt. A call whose token would come too late is refused at once
 ///   by the rate limit, which says when to come back.
-/// - An attempt that is cut short by the end of the call counts as a failure for the breaker if it had at least half of
-///   the call's time, and as abandoned if it had less.
+/// - An attempt that is cut short by the end of the call, its total timeout or an inherited deadline, counts as a failure only
+///   if it had a fair share of the policy's own limit: half of the attempt timeout, or, where there is none, of the total
+///   timeout. Otherwise it counts as abandoned, as it does in a policy without either: callers with short deadlines say
+///   nothing about the dependency. An error that comes when an inherited deadline has come counts likewise. The adaptive
+///   limit judges by the time that a call held its place.
 /// - An open circuit is not retried.
 ///
 /// ```

@@ -203,6 +203,17 @@ impl Parts {
 }
 
 impl Parts {
+    /// Whether so much time is a fair share of the policy's own limit: half of the attempt's limit, or, where there is none,
+    /// of the total. Without a limit of its own nothing is.
+    pub(super) fn is_fair_share(&self, had: Duration) -> bool {
+        let own = if self.attempt_limit.is_none() {
+            self.total_limit
+        } else {
+            self.attempt_limit
+        };
+        !own.is_none() && had.as_nanos() * 2 >= own.0.into()
+    }
+
     /// Asks the circuit breaker, if there is one; `now` is the time, if it was read.
     #[inline(always)]
     pub(super) fn try_permit(&self, now: Option<Tick>) -> Result<Option<circuit_breaker::Permit<'_>>, Rejected> {

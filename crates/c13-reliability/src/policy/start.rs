@@ -216,7 +216,7 @@ where
     first.set(Some(operation()));
     let future = first.as_mut().as_pin_mut().expect("it was just put there");
     let Poll::Ready(result) = poll_within(parts, &limit, future, cx) else {
-        match limit.poll_end(&parts.clock, timer, cx) {
+        match limit.poll_end(parts, timer, cx) {
             Ending::NotYet => leave!(Exit::Waits(limit)),
             Ending::Over(outcome) => {
                 holds.tell(outcome);
@@ -225,8 +225,7 @@ where
             }
         }
     };
-    let outcome = rules.outcome(&result);
-    holds.tell(outcome);
+    holds.tell(limit.outcome(parts, rules.outcome(&result)));
     // What is over is dropped before its place is given back, and before anything else begins.
     first.set(None);
     let verdict = rules.verdict(&result);

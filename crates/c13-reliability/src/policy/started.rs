@@ -3,6 +3,7 @@
 use super::config::RateLimitPer;
 use super::parts::Parts;
 use crate::error::Layer;
+use crate::gate::{Outcome, cut_short};
 use crate::patterns::hedge::Hedge;
 use crate::patterns::retry::RetryExecutor;
 use crate::time::{Deadline, Tick};
@@ -74,6 +75,29 @@ impl End {
     #[inline(always)]
     pub(super) fn is_some(self) -> bool {
         self.at < Tick::MAX
+    }
+
+    /// What is to be said of a dependency that did not answer from `began` to this end: that it failed, if that was a fair
+    /// share of the policy's own limit; else nothing.
+    #[cold]
+    pub(super) fn blames(self, parts: &Parts, began: Tick) -> Outcome {
+        if parts.is_fair_share(self.at - began) {
+            return Outcome::FAILURE;
+        }
+        if self.at < parts.total_limit.after(self.since) {
+            cut_short::report();
+        }
+        Outcome::Abandoned
+    }
+
+    /// What a failure says of a dependency that was at work since `began`: as [`blames`](Self::blames), if it came when
+    /// this end had come.
+    #[cold]
+    pub(super) fn outcome_of_failure(self, parts: &Parts, began: Tick) -> Outcome {
+        if parts.clock.now() < self.at {
+            return Outcome::FAILURE;
+        }
+        self.blames(parts, began)
     }
 
     /// How long the call has from its start.

@@ -19,6 +19,8 @@ use std::time::Duration;
 mod change;
 mod deadline;
 mod flight;
+mod hedged;
+mod inherited;
 #[cfg(feature = "tower")]
 mod layer;
 mod order;

@@ -91,6 +91,11 @@ impl Deadline {
         self.on(clock).is_some_and(|deadline| clock.now() >= deadline.at)
     }
 
+    /// The tick of the deadline that is carried, whatever its clock; the far end of time if there is none.
+    pub(crate) fn carried() -> Tick {
+        CARRIED_AT.get()
+    }
+
     /// Its tick, on the clock it was made for.
     #[must_use]
     pub fn tick(self) -> Tick {

@@ -92,8 +92,9 @@ where
 {
     fn drop(&mut self) {
         if !self.told {
-            // A panic says nothing about the dependency's load.
-            let ended = if std::thread::panicking() {
+            // Neither a panic nor a loser of a hedge says anything about the dependency's load.
+            let nothing_is_said = std::thread::panicking() || Outcome::of_dropped() == Outcome::Ignored;
+            let ended = if nothing_is_said {
                 Ended::Ignored
             } else {
                 self.abandoned()
@@ -116,6 +117,11 @@ impl<'a> Permit<'a> {
         Self {
             ticket: Ticket::new(shared, place, part),
         }
+    }
+
+    /// When it was given.
+    pub(crate) fn began(&self) -> Tick {
+        self.ticket.began
     }
 
     /// Nothing is told, and the place stays taken.

@@ -262,7 +262,7 @@ impl Shares {
     }
 }
 
-/// What a call counts as whose future was dropped before it was done.
+/// What a call counts as whose future was dropped before it was done. Losers of a hedge are not meant: they say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Abandoned {
     /// It says nothing about the dependency; the place of a probe is given back.

@@ -98,7 +98,7 @@ fn end_untold(shared: &Shared, ticket: Ticket) {
     let outcome = if std::thread::panicking() {
         Outcome::FAILURE
     } else {
-        Outcome::Abandoned
+        Outcome::of_dropped()
     };
     shared.record(ticket, outcome);
 }

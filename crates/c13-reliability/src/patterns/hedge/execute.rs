@@ -2,6 +2,7 @@
 
 use super::handle::{ABANDONED, CALLS_ABANDONED, FAILURES, FIRST_WINS, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
 use super::state::{HedgeState, Next};
+use crate::gate::losers;
 use crate::time::{Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::borrow::Borrow;
@@ -129,8 +130,9 @@ impl<H: Borrow<Hedge>> Race<H> {
 
 impl<H: Borrow<Hedge>> Drop for Race<H> {
     fn drop(&mut self) {
-        if self.hedged && self.primary_runs {
-            // It took at least this long. Left out, the slow calls that hedges win would make the measured delay sink.
+        if self.hedged && self.primary_runs && self.is_over {
+            // It took at least this long. Left out, the slow calls that hedges win would make the measured delay sink. A call
+            // that its caller gave up says only how long that caller had.
             self.hedge().measure(self.began);
         }
         self.hedge()
@@ -196,7 +198,7 @@ where
                 race.primary_runs = false;
                 if (this.accept)(&result) {
                     race.primary_won(result.is_ok());
-                    this.hedges.clear();
+                    losers::drop_by(|| this.hedges.clear());
                     return Poll::Ready(result);
                 }
                 *this.first = Some(result);
@@ -211,8 +213,10 @@ where
                         race.hedges_run -= 1;
                         if (this.accept)(&result) {
                             race.over(HEDGE_WINS);
-                            this.primary.set(None);
-                            this.hedges.clear();
+                            losers::drop_by(|| {
+                                this.primary.set(None);
+                                this.hedges.clear();
+                            });
                             return Poll::Ready(result);
                         }
                         next = race.state.failed();

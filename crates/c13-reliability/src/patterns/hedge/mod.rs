@@ -41,7 +41,9 @@
 //! | all have failed and none may be started | the first attempt's result is the result |
 //!
 //! A hedge draws on a [budget](crate::budget), and is not made when that is exhausted or the caller's deadline has
-//! passed. Attempts that are dropped while they run are abandoned to every gate inside them, which frees their places.
+//! passed. The others are dropped while they run, which gives their places in every gate inside them back. They say nothing
+//! to a circuit breaker or an adaptive limit there, whatever those take an abandoned call for: nobody gave up. Attempts that
+//! are dropped because the caller drops the whole call are abandoned, as any call is.
 //!
 //! # What surprises
 //!

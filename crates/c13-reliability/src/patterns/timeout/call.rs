@@ -53,7 +53,15 @@ pin_project! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Late {
     Elapsed,
-    DeadlineExceeded,
+    /// And whether the call had a fair share of the limit until then, which is half of it.
+    DeadlineExceeded {
+        was_fair: bool,
+    },
+}
+
+impl Late {
+    /// The deadline had passed before the call began.
+    pub(super) const BEFORE: Self = Self::DeadlineExceeded { was_fair: false };
 }
 
 impl<H, F> TimeoutCall<H, F>
@@ -84,7 +92,7 @@ where
         if let StageProjection::New = this.stage.as_mut().project() {
             let timeout: &Timeout = (*this.timeout).borrow();
             if Deadline::is_over(timeout.clock()) {
-                return Poll::Ready(Err(timeout.late(Late::DeadlineExceeded)));
+                return Poll::Ready(Err(timeout.late(Late::BEFORE)));
             }
             *this.is_open = true;
             // Only what has to wait pays for the clock and the timer.
@@ -111,7 +119,7 @@ where
     #[inline(never)]
     fn poll_again(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, TimeoutError<E>>> {
         let mut this = self.project();
-        let _carried = match this.stage.as_mut().project() {
+        let carried = match this.stage.as_mut().project() {
             StageProjection::Waiting { deadline, .. } => Some(Carried::until(*deadline)),
             StageProjection::New | StageProjection::Free => None,
         };
@@ -121,6 +129,7 @@ where
             timeout.completed();
             return Poll::Ready(result.map_err(TimeoutError::CallFailed));
         }
+        drop(carried);
         Self::poll_limit(timeout, this.is_open, this.stage, cx)
     }
 
@@ -147,12 +156,17 @@ impl Stage {
     fn waiting(timeout: &Timeout) -> Self {
         let (clock, limit) = (timeout.clock(), timeout.config().limit);
         let outer = Deadline::current(clock);
-        let own = (limit < Duration::MAX).then(|| Deadline::after(clock, limit));
+        let now = clock.now();
+        let own = (limit < Duration::MAX).then(|| Deadline::at(clock, now + limit));
+        let was_fair = |outer: Deadline| (outer.tick() - now).saturating_mul(2) >= limit;
         let (deadline, late) = match (own, outer) {
             (None, None) => return Self::Free,
-            (Some(own), Some(outer)) if outer.tick() < own.tick() => (outer, Late::DeadlineExceeded),
+            (Some(own), Some(outer)) if outer.tick() < own.tick() => {
+                let was_fair = was_fair(outer);
+                (outer, Late::DeadlineExceeded { was_fair })
+            }
             (Some(own), _) => (own, Late::Elapsed),
-            (None, Some(outer)) => (outer, Late::DeadlineExceeded),
+            (None, Some(outer)) => (outer, Late::BEFORE),
         };
         Self::Waiting {
             sleep: clock.sleep_until(deadline.tick()),

@@ -3,6 +3,7 @@
 use super::call::{Late, TimeoutCall};
 use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
 use crate::error::ConfigError;
+use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::time::{Clock, UNLIMITED};
@@ -128,7 +129,10 @@ impl Timeout {
                     limit: self.config.limit,
                 }
             }
-            Late::DeadlineExceeded => {
+            Late::DeadlineExceeded { was_fair } => {
+                if !was_fair {
+                    cut_short::report();
+                }
                 self.counters.add(DEADLINE, 1);
                 TimeoutError::DeadlineExceeded
             }

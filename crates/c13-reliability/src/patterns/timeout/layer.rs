@@ -108,7 +108,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().stage.project() {
-            StageProjection::Late { timeout } => Poll::Ready(Err(timeout.late(Late::DeadlineExceeded))),
+            StageProjection::Late { timeout } => Poll::Ready(Err(timeout.late(Late::BEFORE))),
             StageProjection::Called { call } => call.poll(cx),
         }
     }

@@ -24,6 +24,10 @@
 //! past it, a timeout inside is cut to it. Where a deadline is already set the earlier of the two counts. A call whose
 //! deadline has passed is not started.
 //!
+//! A call that the deadline around it cuts short ends with [`TimeoutError::DeadlineExceeded`]. A circuit breaker or an
+//! adaptive limit around the timeout takes it for a failure only if the call had half of the timeout's own limit until then,
+//! and otherwise for abandoned: a caller with a short deadline says nothing about the dependency.
+//!
 //! To take a deadline to the next process, write what [is left](crate::time::Deadline::remaining) with [`grpc_timeout`]
 //! or [`http_timeout`]; there read it with [`parse_grpc_timeout`] or [`parse_http_timeout`] and run the work in the
 //! [scope](crate::time::Deadline::scope) of a deadline [after](crate::time::Deadline::after) it.

@@ -1,10 +1,11 @@
 //! A policy before a service: who is turned away is told when to come back, and what runs knows its deadline.
 
 use super::answer::{self, GRPC_STATUS};
+use crate::error;
 use crate::gate::Outcome;
 use crate::patterns::timeout::{GRPC_TIMEOUT, HTTP_TIMEOUT, parse_grpc_timeout, parse_http_timeout};
-use crate::policy::Policy;
-use crate::time::{Clock, Deadline};
+use crate::policy::{Policy, PolicyError};
+use crate::time::Deadline;
 use axum::http::Request;
 use axum::http::header::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -29,7 +31,9 @@ use tower_service::Service;
 /// does. An answer of 500 and above, or a gRPC status that
 /// is the server's fault, is a failure to the breaker and to the adaptive limit. The caller's deadline comes from its
 /// header `grpc-timeout` or `x-request-timeout-ms`, and everything below sees it; a header that says no time is answered
-/// with 400 or 3 (invalid argument).
+/// with 400 or 3 (invalid argument). A deadline is a stranger's word: less than [the floor](Self::deadline_floor) is answered
+/// with 504 at once, and a request that its deadline cut short counts against the service only if it had half of the policy's
+/// own limit. Set a time limit in the policy: without one no deadline is long enough to blame the service for.
 ///
 /// It stands before axum's routers, and before tonic's as a layer of its server.
 ///
@@ -46,13 +50,31 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct InboundLayer {
     policy: Policy,
+    deadline_floor: Duration,
 }
 
 impl InboundLayer {
+    /// Unless set otherwise, a request must leave so much time: 1 ms, the least that the header of plain HTTP can say.
+    pub const DEADLINE_FLOOR: Duration = Duration::from_millis(1);
+
     /// All services that it makes share the one policy.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { policy }
+        Self {
+            policy,
+            deadline_floor: Self::DEADLINE_FLOOR,
+        }
+    }
+
+    /// Sets how much time a request must leave by its header. One that leaves less is refused before anything is done for it,
+    /// since nobody would wait for the answer; it is not given more time than it asks for. A floor of zero refuses only what
+    /// is late already.
+    ///
+    /// Set it to the time below which the service cannot answer.
+    #[must_use]
+    pub const fn deadline_floor(mut self, least: Duration) -> Self {
+        self.deadline_floor = least;
+        self
     }
 }
 
@@ -62,7 +84,7 @@ impl<S> Layer<S> for InboundLayer {
     fn layer(&self, inner: S) -> InboundService<S> {
         InboundService {
             inner,
-            policy: self.policy.clone(),
+            layer: self.clone(),
         }
     }
 }
@@ -71,7 +93,7 @@ impl<S> Layer<S> for InboundLayer {
 #[derive(Clone, Debug)]
 pub struct InboundService<S> {
     inner: S,
-    policy: Policy,
+    layer: InboundLayer,
 }
 
 impl<S, B> Service<Request<B>> for InboundService<S>
@@ -91,12 +113,17 @@ where
     fn call(&mut self, request: Request<B>) -> InboundFuture {
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
-        let policy = self.policy.clone();
+        let policy = self.layer.policy.clone();
         let is_grpc = answer::is_grpc(request.headers());
-        let deadline = match deadline(request.headers(), &policy.clock()) {
-            Ok(deadline) => deadline,
+        let left = match time_left(request.headers()) {
+            Ok(left) => left,
             Err(rule) => return InboundFuture::new(async move { answer::bad_request(rule, is_grpc) }),
         };
+        if let Some(limit) = left.filter(|left| *left < self.layer.deadline_floor) {
+            let too_late = too_late(limit);
+            return InboundFuture::new(async move { answer::inbound(&too_late, is_grpc) });
+        }
+        let deadline = left.map(|left| Deadline::after(&policy.clock(), left));
         let call = ready.call(request);
         InboundFuture::new(async move {
             let respond = async { call.await.map(IntoResponse::into_response) };
@@ -124,8 +151,18 @@ fn is_failed_call(headers: &HeaderMap) -> bool {
     matches!(status, Some(b"2" | b"4" | b"13" | b"14" | b"15"))
 }
 
-/// When the caller stops waiting, if it says so; the rule that the header breaks, if it says so wrongly.
-fn deadline(headers: &HeaderMap, clock: &Clock) -> Result<Option<Deadline>, String> {
+/// What a request is told that leaves less time than it must.
+fn too_late(limit: Duration) -> PolicyError<Infallible> {
+    PolicyError::TimedOut {
+        layer: error::Layer::TotalTimeout,
+        limit,
+        attempts: 0,
+        last_error: None,
+    }
+}
+
+/// How long the caller waits, if it says so; the rule that the header breaks, if it says so wrongly.
+fn time_left(headers: &HeaderMap) -> Result<Option<Duration>, String> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let limit = if let Some(value) = headers.get(GRPC_TIMEOUT) {
         parse_grpc_timeout(&text(value)).map_err(|error| format!("{GRPC_TIMEOUT}: {error}"))?
@@ -134,7 +171,7 @@ fn deadline(headers: &HeaderMap, clock: &Clock) -> Result<Option<Deadline>, Stri
     } else {
         return Ok(None);
     };
-    Ok(Some(Deadline::after(clock, limit)))
+    Ok(Some(limit))
 }
 
 /// The answer of a service behind a policy.

@@ -137,6 +137,79 @@ fn what_runs_sees_the_deadline_of_the_header() {
 }
 
 #[test]
+fn requests_with_short_deadlines_turn_nobody_else_away() {
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(5);
+    let config = PolicyConfig::NONE.circuit_breaker(breaker);
+    for config in [
+        config,
+        config.total_timeout(60 * SECOND),
+        config.attempt_timeout(60 * SECOND),
+    ] {
+        for headers in [[("x-request-timeout-ms", "5")], [("grpc-timeout", "5m")]] {
+            let executor = Executor::new();
+            let mut app = app(&executor, config);
+            for _ in 0..20 {
+                let late = get_it(&executor, &mut app, "/slow", &headers);
+                assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
+            }
+            assert_eq!(
+                get_it(&executor, &mut app, "/well", &[]).status(),
+                StatusCode::OK,
+                "{headers:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn requests_that_had_their_share_of_the_time_count() {
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(2);
+    let executor = Executor::new();
+    let mut app = app(
+        &executor,
+        PolicyConfig::NONE.circuit_breaker(breaker).total_timeout(2 * SECOND),
+    );
+    for status in [504, 504, 503] {
+        let answer = get_it(&executor, &mut app, "/slow", &[("x-request-timeout-ms", "1000")]);
+        assert_eq!(answer.status().as_u16(), status);
+    }
+}
+
+#[test]
+fn a_deadline_below_the_floor_is_refused_before_anything_is_done() {
+    let ms = Duration::from_millis(1);
+    for (floor, header, answered) in [
+        (None, ("x-request-timeout-ms", "0"), false),
+        (None, ("x-request-timeout-ms", "1"), true),
+        (None, ("grpc-timeout", "999u"), false),
+        (None, ("grpc-timeout", "1m"), true),
+        (Some(50 * ms), ("x-request-timeout-ms", "49"), false),
+        (Some(50 * ms), ("x-request-timeout-ms", "50"), true),
+        (Some(Duration::ZERO), ("grpc-timeout", "1n"), true),
+    ] {
+        let executor = Executor::new();
+        let limiter = RateLimiterConfig::new(1.0, 1);
+        let policy = Policy::with_clock(PolicyConfig::NONE.rate_limit(limiter), executor.clock(), Random::new(7));
+        let mut layer = InboundLayer::new(policy.expect("the settings make sense"));
+        if let Some(floor) = floor {
+            layer = layer.deadline_floor(floor);
+        }
+        let mut app = layer.layer(Router::new().route("/well", get(|| async { "well" })));
+        let status = if answered { 200 } else { 504 };
+        let answer = get_it(&executor, &mut app, "/well", &[header]);
+        assert_eq!(answer.status().as_u16(), status, "{header:?} over {floor:?}");
+        let status = if answered { 429 } else { 200 };
+        let next = get_it(&executor, &mut app, "/well", &[]);
+        assert_eq!(next.status().as_u16(), status, "{header:?} over {floor:?}: the token");
+    }
+    let executor = Executor::new();
+    let mut app = app(&executor, PolicyConfig::NONE);
+    let headers = [("content-type", "application/grpc"), ("grpc-timeout", "1u")];
+    let refused = get_it(&executor, &mut app, "/well", &headers);
+    assert_eq!(told(&refused, "grpc-status"), (200, Some("4".to_owned())));
+}
+
+#[test]
 fn a_header_that_says_no_time_is_refused_with_its_rule() {
     let executor = Executor::new();
     let mut app = app(&executor, PolicyConfig::NONE);
