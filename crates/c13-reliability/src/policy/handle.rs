@@ -21,8 +21,6 @@ use crate::time::{Clock, Deadline};
 use arc_swap::{ArcSwap, Guard};
 use std::fmt;
 use std::future::Future;
-#[cfg(feature = "toml")]
-use std::sync::Weak;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The patterns put together in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its
@@ -66,17 +64,6 @@ struct Shared {
     making: Making,
     /// Held while settings change, so that no two changes run into each other. No call takes it.
     changing: Mutex<()>,
-}
-
-/// A policy that somebody else may still hold.
-#[cfg(feature = "toml")]
-pub(super) struct HeldElsewhere(Weak<Shared>);
-
-#[cfg(feature = "toml")]
-impl HeldElsewhere {
-    pub(super) fn find(&self) -> Option<Policy> {
-        self.0.upgrade().map(|shared| Policy { shared })
-    }
 }
 
 impl Policy {
@@ -127,17 +114,19 @@ impl Policy {
         })
     }
 
-    /// Lets go of it, so that it lasts as long as others hold it.
+    /// Whether anybody else holds it, or a part that was taken out of it.
     #[cfg(feature = "toml")]
-    pub(super) fn let_go(self) -> HeldElsewhere {
-        HeldElsewhere(Arc::downgrade(&self.shared))
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1 || self.shared.parts.load().are_shared()
     }
 
     /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
     /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; the
     /// hedge keeps the latencies it has measured, and retry and hedge keep their counts, and their budgets where the
-    /// budget's settings are the same. A part that was not there starts anew, and one that is not there any more is
-    /// forgotten. What was set by hand on a part, such as a bulkhead's size, stays until the part's own settings change.
+    /// budget's settings are the same. A part that the settings do not have any more is kept aside, and comes back when they
+    /// have it again: what was taken out of the policy, such as a breaker for a health check, is never another one than that
+    /// which calls go through. A breaker without calls is closed. What was set by hand on a part, such as a bulkhead's size,
+    /// stays until the part's own settings change.
     ///
     /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
     ///

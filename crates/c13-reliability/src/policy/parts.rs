@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The parts of a policy, and the clock they share. A call goes by the ones that it began with.
+#[derive(Clone)]
 pub(super) struct Parts {
     pub(super) config: PolicyConfig,
     pub(super) total_limit: Length,
@@ -39,6 +40,20 @@ pub(super) struct Parts {
     pub(super) retry: Option<RetryExecutor>,
     pub(super) hedge: Option<Hedge>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
+    /// Parts that the settings once had and do not have now. They are the ones that come back with the settings, because
+    /// their handles may have been given out.
+    away: Option<Box<Away>>,
+}
+
+/// Parts that no call goes through.
+#[derive(Clone, Default)]
+struct Away {
+    rate_limit: Option<TokenBucketRateLimiter>,
+    bulkhead: Option<Bulkhead>,
+    adaptive: Option<AdaptiveLimit>,
+    retry: Option<RetryExecutor>,
+    hedge: Option<Hedge>,
+    circuit_breaker: Option<CircuitBreaker>,
 }
 
 /// What new parts are made with.
@@ -79,6 +94,7 @@ impl Parts {
             retry: None,
             hedge: None,
             circuit_breaker: None,
+            away: None,
         };
         none.with_settings(config, making)
     }
@@ -86,21 +102,8 @@ impl Parts {
     /// The same parts, with this limit beside the policy's own.
     pub(super) fn with_limit(&self, limit: Arc<dyn AnyLimit>) -> Self {
         Self {
-            config: self.config,
-            total_limit: self.total_limit,
-            attempt_limit: self.attempt_limit,
-            is_timed: self.is_timed,
-            rate_limit_waits: self.rate_limit_waits,
-            place_waits: self.place_waits,
-            far_deadline: self.far_deadline,
-            clock: self.clock.clone(),
-            rate_limit: self.rate_limit.clone(),
             limit: Some(limit),
-            bulkhead: self.bulkhead.clone(),
-            adaptive: self.adaptive.clone(),
-            retry: self.retry.clone(),
-            hedge: self.hedge.clone(),
-            circuit_breaker: self.circuit_breaker.clone(),
+            ..self.clone()
         }
     }
 
@@ -108,7 +111,8 @@ impl Parts {
     pub(super) fn with_settings(&self, config: PolicyConfig, making: &Making) -> Result<Self, ConfigError> {
         config.validate()?;
         let (clock, random) = (&self.clock, &making.random);
-        let rate_limit = match (config.rate_limit, &self.rate_limit) {
+        let known = self.known();
+        let rate_limit = match (config.rate_limit, &known.rate_limit) {
             (None, _) => None,
             (Some(settings), Some(limiter)) => {
                 if self.config.rate_limit != Some(settings) {
@@ -118,7 +122,7 @@ impl Parts {
             }
             (Some(settings), None) => Some(TokenBucketRateLimiter::with_config(settings, clock.clone())?),
         };
-        let retry = match (config.retry, &self.retry) {
+        let retry = match (config.retry, &known.retry) {
             (None, _) => None,
             (Some(settings), Some(retry)) if self.config.retry == Some(settings) => Some(retry.clone()),
             (Some(settings), Some(retry)) => Some(retry.with_settings(settings)?),
@@ -127,7 +131,7 @@ impl Parts {
             }
         };
         let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
-        let hedge = match (config.hedge, &self.hedge) {
+        let hedge = match (config.hedge, &known.hedge) {
             (None, _) => None,
             (Some(settings), Some(hedge)) => Some(hedge.with_settings(settings)?),
             (Some(settings), None) => Some(Hedge::with_config(settings, clock.clone())?),
@@ -137,7 +141,7 @@ impl Parts {
             Some(budget) => hedge.map(|hedge| hedge.draws_on(budget.clone())),
             None => hedge,
         };
-        let bulkhead = match (config.bulkhead, &self.bulkhead) {
+        let bulkhead = match (config.bulkhead, &known.bulkhead) {
             (None, _) => None,
             (Some(settings), Some(bulkhead)) => {
                 if self.config.bulkhead != Some(settings) {
@@ -147,7 +151,7 @@ impl Parts {
             }
             (Some(settings), None) => Some(Bulkhead::with_config(settings, clock.clone())?),
         };
-        let adaptive = match (config.adaptive, &self.adaptive) {
+        let adaptive = match (config.adaptive, &known.adaptive) {
             (None, _) => None,
             (Some(settings), Some(limit)) => {
                 if self.config.adaptive != Some(settings) {
@@ -160,8 +164,14 @@ impl Parts {
                 Some(AdaptiveLimit::with_random(settings, clock.clone(), random)?)
             }
         };
-        let circuit_breaker = match (config.breaker(), &self.circuit_breaker) {
-            (None, _) => None,
+        let circuit_breaker = match (config.breaker(), &known.circuit_breaker) {
+            (None, breaker) => {
+                // It refuses nobody any more, and nobody's call would ever close it.
+                if let Some(breaker) = breaker.as_ref().filter(|_| self.circuit_breaker.is_some()) {
+                    breaker.reset();
+                }
+                None
+            }
             (Some(settings), Some(breaker)) => {
                 if self.config.breaker() != Some(settings) {
                     breaker.change(settings)?;
@@ -178,7 +188,7 @@ impl Parts {
                 Some(breaker.build()?)
             }
         };
-        Ok(Self {
+        let parts = Self {
             config,
             total_limit: Length::of(config.total_timeout),
             attempt_limit: Length::of(config.attempt_timeout),
@@ -198,7 +208,71 @@ impl Parts {
             retry,
             hedge,
             circuit_breaker,
-        })
+            away: None,
+        };
+        Ok(parts.keeping(known))
+    }
+
+    /// Whether anybody else holds one of the parts.
+    #[cfg(feature = "toml")]
+    pub(super) fn are_shared(&self) -> bool {
+        let away = self.away.as_deref();
+        let circuit_breaker = self
+            .circuit_breaker
+            .as_ref()
+            .or(away.and_then(|away| away.circuit_breaker.as_ref()));
+        let rate_limit = self
+            .rate_limit
+            .as_ref()
+            .or(away.and_then(|away| away.rate_limit.as_ref()));
+        let bulkhead = self.bulkhead.as_ref().or(away.and_then(|away| away.bulkhead.as_ref()));
+        let adaptive = self.adaptive.as_ref().or(away.and_then(|away| away.adaptive.as_ref()));
+        let retry = self.retry.as_ref().or(away.and_then(|away| away.retry.as_ref()));
+        let hedge = self.hedge.as_ref().or(away.and_then(|away| away.hedge.as_ref()));
+        circuit_breaker.is_some_and(CircuitBreaker::is_shared)
+            || rate_limit.is_some_and(TokenBucketRateLimiter::is_shared)
+            || bulkhead.is_some_and(Bulkhead::is_shared)
+            || adaptive.is_some_and(AdaptiveLimit::is_shared)
+            || retry.is_some_and(RetryExecutor::is_shared)
+            || hedge.is_some_and(Hedge::is_shared)
+    }
+
+    /// All parts that there are, of these settings or of earlier ones.
+    fn known(&self) -> Away {
+        let away = self.away.as_deref().cloned().unwrap_or_default();
+        Away {
+            rate_limit: self.rate_limit.clone().or(away.rate_limit),
+            bulkhead: self.bulkhead.clone().or(away.bulkhead),
+            adaptive: self.adaptive.clone().or(away.adaptive),
+            retry: self.retry.clone().or(away.retry),
+            hedge: self.hedge.clone().or(away.hedge),
+            circuit_breaker: self.circuit_breaker.clone().or(away.circuit_breaker),
+        }
+    }
+
+    /// Keeps those of the known parts that these settings do not have.
+    fn keeping(mut self, known: Away) -> Self {
+        let away = Away {
+            rate_limit: known.rate_limit.filter(|_| self.rate_limit.is_none()),
+            bulkhead: known.bulkhead.filter(|_| self.bulkhead.is_none()),
+            adaptive: known.adaptive.filter(|_| self.adaptive.is_none()),
+            retry: known.retry.filter(|_| self.retry.is_none()),
+            hedge: known.hedge.filter(|_| self.hedge.is_none()),
+            circuit_breaker: known.circuit_breaker.filter(|_| self.circuit_breaker.is_none()),
+        };
+        self.away = (!away.is_empty()).then(|| Box::new(away));
+        self
+    }
+}
+
+impl Away {
+    fn is_empty(&self) -> bool {
+        self.rate_limit.is_none()
+            && self.bulkhead.is_none()
+            && self.adaptive.is_none()
+            && self.retry.is_none()
+            && self.hedge.is_none()
+            && self.circuit_breaker.is_none()
     }
 }
 

@@ -9,7 +9,6 @@ mod watch;
 
 use super::document::{Diagnostics, Source};
 use super::file::{Change, PolicyFiles, PolicySet};
-use super::handle::HeldElsewhere;
 use super::{Policy, PolicyConfig};
 use crate::sync::Random;
 use crate::time::Clock;
@@ -67,8 +66,8 @@ const LARGEST: u64 = 1 << 20;
 struct State {
     set: PolicySet,
     policies: BTreeMap<String, Policy>,
-    /// Those that nothing names any more.
-    gone: BTreeMap<String, HeldElsewhere>,
+    /// Those that nothing names any more, as long as anybody holds them or a part of theirs.
+    gone: BTreeMap<String, Policy>,
     /// What was read last, good or bad, or why nothing could be read.
     seen: Option<Result<Vec<String>, String>>,
     /// What was taken over last.
@@ -299,10 +298,11 @@ impl Shared {
 
     /// Takes over settings that are right, as they have been read.
     fn apply(&self, state: &mut State, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
+        state.gone.retain(|_, policy| policy.is_shared());
         let mut policies = BTreeMap::new();
         for (name, named) in set.iter() {
             let known = state.policies.get(name).cloned();
-            let policy = match known.or_else(|| state.gone.get(name)?.find()) {
+            let policy = match known.or_else(|| state.gone.get(name).cloned()) {
                 Some(policy) => policy,
                 None => self.policy(name, named.config())?,
             };
@@ -317,14 +317,9 @@ impl Shared {
             }
         }
         let changes = state.set.changes(&set);
-        state
-            .gone
-            .retain(|name, policy| !policies.contains_key(name) && policy.find().is_some());
-        for (name, policy) in std::mem::replace(&mut state.policies, policies) {
-            if !state.policies.contains_key(&name) {
-                state.gone.insert(name, policy.let_go());
-            }
-        }
+        let before = std::mem::replace(&mut state.policies, policies);
+        state.gone.extend(before);
+        state.gone.retain(|name, _| !state.policies.contains_key(name));
         state.set = set;
         Ok(changes)
     }

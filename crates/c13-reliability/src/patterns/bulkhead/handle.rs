@@ -131,6 +131,12 @@ impl Bulkhead {
         self.places.full().into()
     }
 
+    /// Whether anybody else holds a handle to it.
+    #[cfg(feature = "toml")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.places) > 1
+    }
+
     /// What it holds and what it did so far.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {

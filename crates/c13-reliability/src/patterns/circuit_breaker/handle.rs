@@ -238,6 +238,12 @@ impl CircuitBreaker {
         self.shared.metrics()
     }
 
+    /// Whether anybody else holds a handle to it.
+    #[cfg(feature = "toml")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// Everything there is to know of it now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

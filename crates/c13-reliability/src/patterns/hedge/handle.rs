@@ -176,6 +176,12 @@ impl Hedge {
         self.shared.delay()
     }
 
+    /// Whether anybody else holds a handle to it.
+    #[cfg(feature = "toml")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> HedgeSnapshot {

@@ -231,6 +231,12 @@ impl TokenBucketRateLimiter {
         self.bucket.clock()
     }
 
+    /// Whether anybody else holds a handle to it.
+    #[cfg(feature = "toml")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.bucket) > 1
+    }
+
     /// What it has decided so far, and how it stands now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {

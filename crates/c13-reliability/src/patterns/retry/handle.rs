@@ -371,6 +371,12 @@ impl RetryExecutor {
         self.abandon();
     }
 
+    /// Whether anybody else holds a handle to it.
+    #[cfg(feature = "toml")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.random) > 1
+    }
+
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {

@@ -183,6 +183,26 @@ fn a_handle_follows_the_files_again_when_they_name_its_policy_again() {
 }
 
 #[test]
+fn a_breaker_that_was_given_out_follows_the_files_whatever_they_take_away() {
+    let (folder, executor) = (Folder::new("given-out"), Executor::new());
+    let (with, without, other) = (PARTS.to_owned(), total(1), "[policy.b]\n".to_owned());
+    let file = folder.write("a.toml", &with);
+    let registry = open(&file, &executor);
+    let breaker = |registry: &PolicyRegistry| registry.policy("a").and_then(|policy| policy.circuit_breaker());
+    let given_out = breaker(&registry).expect("it has one");
+    for gone in [&without, &other] {
+        given_out.force_open();
+        for text in [gone, &with] {
+            folder.write("a.toml", text);
+            assert!(registry.reload().is_ok(), "{text}");
+        }
+        let now = breaker(&registry).expect("it is back");
+        now.force_closed();
+        assert_eq!(given_out.current_state(), CircuitState::ForcedClosed, "after {gone}");
+    }
+}
+
+#[test]
 fn a_file_that_comes_back_as_it_was_is_no_change() {
     let (folder, executor) = (Folder::new("same"), Executor::new());
     let file = folder.write("a.toml", &total(1));

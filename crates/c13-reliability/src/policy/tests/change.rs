@@ -136,3 +136,72 @@ fn what_was_set_by_hand_stays_when_the_settings_of_something_else_change() {
     assert_eq!(policy.reconfigure(config.bulkhead(bulkhead.queue(1, SECOND))), Ok(()));
     assert_eq!(places(), 10, "its own settings changed");
 }
+
+#[test]
+fn what_was_taken_out_of_a_policy_is_the_part_that_comes_back() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let full = PolicyConfig::NONE
+        .rate_limit(RateLimiterConfig::new(100.0, 10))
+        .bulkhead(BulkheadConfig::new(3))
+        .retry(retry(1, MS))
+        .hedge(HedgeConfig::new(HedgeDelay::Fixed(SECOND)))
+        .circuit_breaker(breaker(2));
+    let policy = policy(full, &clock);
+    let taken = (
+        policy.circuit_breaker().expect("it has one"),
+        policy.rate_limiter().expect("it has one"),
+        policy.bulkhead().expect("it has one"),
+        policy.retry().expect("it has one"),
+        policy.hedge().expect("it has one"),
+    );
+    let (circuit, limiter, places, retries, hedge) = &taken;
+    let call = |fails: bool| {
+        let attempt = || async move { if fails { Err("down") } else { Ok(()) } };
+        _ = executor.block_on(policy.call(attempt));
+    };
+    call(true);
+    assert_eq!(circuit.current_state(), CircuitState::Open);
+    assert_eq!(policy.reconfigure(PolicyConfig::NONE), Ok(()));
+    assert_eq!(circuit.current_state(), CircuitState::Closed, "nobody is refused");
+    call(true);
+    assert_eq!(policy.reconfigure(PolicyConfig::NONE.total_timeout(SECOND)), Ok(()));
+    assert_eq!(policy.reconfigure(full), Ok(()));
+    let counts = || {
+        (
+            limiter.snapshot().allowed,
+            places.snapshot().entered,
+            retries.snapshot().first_try + retries.snapshot().retries,
+            hedge.snapshot().first_wins,
+            circuit.metrics().success_count,
+        )
+    };
+    let before = counts();
+    call(false);
+    let after = counts();
+    assert_eq!(
+        (before.0 + 1, before.1 + 1, before.2 + 1, before.3 + 1, before.4 + 1),
+        after
+    );
+    call(true);
+    assert_eq!(circuit.current_state(), CircuitState::Open);
+    assert_eq!(
+        policy.circuit_breaker().map(|circuit| circuit.metrics()),
+        Some(circuit.metrics())
+    );
+}
+
+#[test]
+fn an_adaptive_limit_that_comes_back_is_the_one_that_was_taken_out() {
+    let executor = Executor::new();
+    let config = PolicyConfig::NONE.adaptive(AdaptiveConfig::new(Algorithm::AIMD));
+    let policy = policy(config, &executor.clock());
+    let limit = policy.adaptive().expect("it has one");
+    assert_eq!(
+        policy.reconfigure(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1))),
+        Ok(())
+    );
+    assert_eq!(policy.reconfigure(config), Ok(()));
+    assert_eq!(executor.block_on(policy.call(|| async { Ok::<_, ()>(()) })), Ok(()));
+    assert_eq!(limit.snapshot().entered, 1);
+}
