@@ -332,7 +332,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = status::help(SOAK_HELP, "Exit status:", status::SOAK))]
 pub(crate) struct SoakArgs {
-    /// How long, such as `90s` or `2h`; at least 10s
+    /// How long, such as `90s` or `2h`; at least 10s, at most 7d
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10m")]
     pub(crate) length: Duration,
 

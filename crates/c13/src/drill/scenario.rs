@@ -6,6 +6,7 @@
 pub(crate) mod dependency;
 pub(crate) mod fault;
 pub(crate) mod load;
+mod size;
 pub(crate) mod slo;
 #[cfg(test)]
 mod tests;
@@ -28,12 +29,6 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
 /// More runs than these say nothing more.
 pub(crate) const MOST_REPEATS: u32 = 1_000;
-
-/// Fewer requests than these say nothing of the slowest hundredth of them.
-const LEAST_REQUESTS: f64 = 1_000.0;
-
-/// More requests than these are not simulated: at some millions a second it would take minutes for each variant.
-const MOST_REQUESTS: f64 = 1e9;
 
 /// What is rehearsed.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +73,7 @@ impl Scenario {
         root.must("name", name.as_deref() != Some(""), "must not be empty");
         let duration: Option<Duration> = root.required("duration");
         root.must("duration", duration != Some(Duration::ZERO), "must be longer than zero");
+        at_most(root, "duration", duration, size::LONGEST);
         let seed = root.optional("seed").unwrap_or(42);
         let repeat: NonZeroU32 = root.optional("repeat").unwrap_or(NonZeroU32::MIN);
         root.must(
@@ -93,7 +89,14 @@ impl Scenario {
         let variants = variant::read(root, files);
         let slo = slo::read(root);
         if let (Some(load), Some(duration)) = (&load, duration) {
-            check_requests(root, load, duration);
+            size::check(
+                root,
+                duration,
+                load,
+                dependency.as_ref(),
+                faults.as_deref(),
+                variants.as_deref(),
+            );
         }
         if let Some(objectives) = &slo {
             check_objectives(root, objectives, duration, faults.as_deref(), variants.as_deref());
@@ -124,25 +127,10 @@ impl Scenario {
     }
 }
 
-fn check_requests(root: &Table<'_>, load: &Load, duration: Duration) {
-    let expected = load.expected_requests(duration);
-    if expected < LEAST_REQUESTS {
-        let message =
-            format!("the load sends some {expected:.0} requests, and a drill takes at least {LEAST_REQUESTS}");
-        let error = root
-            .error("load", message)
-            .also(root.value_span("duration"), "the drill lasts this long");
-        root.report(error.help(
-            "raise its `rps`, or let the drill last longer: of fewer requests, the slowest hundredth says nothing",
-        ));
-    } else if expected > MOST_REQUESTS {
-        let message =
-            format!("the load sends some {expected:.1e} requests, and a drill takes at most {MOST_REQUESTS:.0e}");
-        let error = root
-            .error("load", message)
-            .also(root.value_span("duration"), "the drill lasts this long");
-        root.report(error.help("lower its `rps`, or shorten the drill"));
-    }
+/// Refuses a duration that is longer than the most.
+fn at_most(table: &Table<'_>, key: &'static str, duration: Option<Duration>, most: Duration) {
+    let rule = format!("must be at most {}", duration_text(most));
+    table.must(key, duration.is_none_or(|duration| duration <= most), &rule);
 }
 
 /// Objectives judge something, and what they judge can be seen within the drill.

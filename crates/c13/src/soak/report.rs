@@ -96,6 +96,9 @@ fn middle(held: &[Held]) -> Option<u64> {
 /// Whether a run of this length says anything.
 pub(crate) const SHORTEST: Duration = Duration::from_secs(10);
 
+/// What the process holds is kept for each second: in a longer run that would be what grows.
+pub(crate) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
 #[cfg(test)]
 mod tests {
     use super::*;

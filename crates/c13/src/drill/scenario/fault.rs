@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostic, Ratio, Table, duration_text};
 
-use super::{Dependency, WINDOW};
+use super::{Dependency, WINDOW, size::MOST_FAULTS};
 
 /// `[[fault]]`: from `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and
 /// then all apply; faults of one kind may not.
@@ -116,7 +116,13 @@ pub(super) fn read(
 ) -> Option<Vec<Fault>> {
     let tables = root.tables("fault");
     let mut faults: Vec<(Fault, &Table<'_>)> = Vec::new();
-    for table in &tables {
+    if let Some((first, others)) = tables.get(MOST_FAULTS..).and_then(<[_]>::split_first) {
+        let message = format!("a drill has at most {MOST_FAULTS} faults");
+        root.report(Diagnostic::new(first.span().clone(), message).help("make two scenarios of it"));
+        first.ignore_rest();
+        others.iter().for_each(Table::ignore_rest);
+    }
+    for table in tables.iter().take(MOST_FAULTS) {
         if let Some(fault) = read_one(table, dependency) {
             check_time(root, table, &fault, duration);
             faults.push((fault, table));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::Table;
 
+use super::{at_most, size::LONGEST_DEADLINE};
+
 /// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency is asked no less.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
@@ -45,6 +47,7 @@ impl Load {
             .unwrap_or(Arrivals::Poisson);
         let deadline: Option<Duration> = table.required("deadline");
         table.must("deadline", deadline != Some(Duration::ZERO), "must be longer than zero");
+        at_most(table, "deadline", deadline, LONGEST_DEADLINE);
         match (table.has("rps"), table.has("shape")) {
             (true, true) => {
                 let error = table.error("shape", "`load` has either `rps` or `shape`, not both");

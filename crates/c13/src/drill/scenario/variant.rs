@@ -35,7 +35,7 @@ pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
         policy: None,
     }];
     let mut seen: Vec<(String, &Table<'_>)> = Vec::new();
-    for table in &tables {
+    for table in tables.iter().take(MOST_VARIANTS) {
         let name = read_name(table);
         if let Some(name) = &name {
             if let Some((_, first)) = seen.iter().find(|(other, _)| other == name) {
@@ -60,6 +60,7 @@ pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
             format!("a drill has at most {MOST_VARIANTS} variants"),
         );
         root.report(error.help("make two scenarios of it"));
+        tables[MOST_VARIANTS..].iter().for_each(Table::ignore_rest);
     }
     (variants.len() == tables.len() + 1).then_some(variants)
 }
