@@ -226,26 +226,39 @@ impl Shared {
             Ok(texts) => Ok(texts.clone()),
             Err(error) => Err(error.to_string()),
         };
-        let mut state = self.state();
+        let state = self.state();
         if state.seen.as_ref() == Some(&seen) {
-            return match state.status.error {
-                None => Ok(Vec::new()),
+            let is_wrong = state.status.error.is_some();
+            drop(state);
+            return match is_wrong {
+                false => Ok(Vec::new()),
                 // Still wrong, and told before.
-                Some(_) => contents.and_then(|texts| self.read(&texts)).map(|_| Vec::new()),
+                true => contents.and_then(|texts| self.read(&texts)).map(|_| Vec::new()),
             };
         }
         let is_back = seen.as_ref().is_ok_and(|texts| *texts == state.applied) && state.status.error.is_some();
+        drop(state);
+        // Nobody waits for a policy while texts are read: that may take a second.
+        let read = match contents {
+            Ok(texts) if !is_back => self.read(&texts).map(|set| (set, texts)).map(Some),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let mut state = self.state();
         let first = state.seen.replace(seen).is_none();
         if is_back {
             // As if nothing had been wrong in between.
             state.status.error = None;
+            drop(state);
             log::applied(&[], &[], &[], true);
             return Ok(Vec::new());
         }
         let names = |state: &State| state.policies.keys().cloned().collect::<Vec<_>>();
         let before = names(&state);
-        let result = contents.and_then(|texts| {
-            let set = self.read(&texts)?;
+        let result = read.and_then(|read| {
+            let Some((set, texts)) = read else {
+                return Ok(Vec::new());
+            };
             let changes = self.apply(&mut state, set)?;
             state.applied = texts;
             Ok(changes)
@@ -253,15 +266,19 @@ impl Shared {
         if first {
             return result;
         }
+        // Who listens to the log may ask for a policy.
         match &result {
             Ok(changes) => {
                 state.status.applied += 1;
                 let was_wrong = state.status.error.take().is_some();
-                log::applied(&before, &names(&state), changes, was_wrong);
+                let after = names(&state);
+                drop(state);
+                log::applied(&before, &after, changes, was_wrong);
             }
             Err(error) => {
                 state.status.rejected += 1;
                 state.status.error = Some(error.to_string());
+                drop(state);
                 log::rejected(error);
             }
         }

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod allocations;
+mod bounds;
 mod bulkhead;
 mod cache;
 mod circuit_breaker;

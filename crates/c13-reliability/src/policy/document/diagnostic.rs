@@ -156,12 +156,98 @@ impl fmt::Display for Diagnostic {
 
 impl Error for Diagnostic {}
 
-/// All errors of one reading, in the order of the text.
+/// Errors as they are noted: the first of them, and how many more there were. A text of a mebibyte may hold as many errors
+/// as bytes, and nobody reads them all.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Noted {
+    list: Vec<Diagnostic>,
+    more: usize,
+    /// Whether something was not read, because there was too much wrong already.
+    stopped: bool,
+}
+
+impl Noted {
+    /// So many errors are kept.
+    pub(in crate::policy) const MOST: usize = 200;
+
+    pub(in crate::policy) fn push(&mut self, error: Diagnostic) {
+        self.push_with(|| error);
+    }
+
+    /// The same of an error that takes some work to put into words.
+    pub(in crate::policy) fn push_with(&mut self, error: impl FnOnce() -> Diagnostic) {
+        if self.is_full() {
+            self.more += 1;
+        } else {
+            self.list.push(error());
+        }
+    }
+
+    pub(in crate::policy) fn extend(&mut self, errors: impl IntoIterator<Item = Diagnostic>) {
+        errors.into_iter().for_each(|error| self.push(error));
+    }
+
+    /// Takes over that another reading left something out; its errors are told elsewhere.
+    pub(in crate::policy) fn add_uncounted(&mut self, errors: &Diagnostics) {
+        self.stopped |= errors.stopped || errors.more > 0;
+    }
+
+    /// Adds all of another reading.
+    pub(in crate::policy) fn add(&mut self, errors: &Diagnostics) {
+        self.extend(errors.iter().cloned());
+        self.more += errors.more;
+        self.stopped |= errors.stopped;
+    }
+
+    /// Notes that something was not read.
+    pub(in crate::policy) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Whether no more errors are kept, so that it is vain to put them into words.
+    pub(in crate::policy) fn is_full(&self) -> bool {
+        self.list.len() >= Self::MOST
+    }
+
+    pub(in crate::policy) fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    pub(in crate::policy) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many were noted, kept or not.
+    pub(in crate::policy) fn len(&self) -> usize {
+        self.list.len() + self.more
+    }
+
+    /// Forgets what was noted after the first so many.
+    pub(super) fn truncate(&mut self, count: usize) {
+        self.list.truncate(count);
+        self.more = count - self.list.len();
+    }
+
+    /// Keeps those that fulfil a condition; those that were only counted stay counted.
+    pub(in crate::policy) fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(keep);
+    }
+
+    /// All of these errors, none twice; `None` if there are none.
+    pub(in crate::policy) fn told(self) -> Option<Diagnostics> {
+        (!self.is_empty()).then(|| Diagnostics::new(self))
+    }
+}
+
+/// The errors of one reading, in the order of the text. Of very many the first 200 that were found are kept, and the others
+/// counted.
 ///
 /// `Debug` prints what `Display` prints, so that a `main` that ends with this error shows the lines that are wrong.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    more: usize,
+    stopped: bool,
 }
 
 /// As many errors are printed; whoever has more starts with these.
@@ -170,7 +256,12 @@ const MOST_PRINTED: usize = 50;
 impl Diagnostics {
     /// Puts the errors in the order of their places: source by source as they first occur, then line by line. None is
     /// told twice, and a missing key is not told where it is there misspelt.
-    pub(super) fn new(mut list: Vec<Diagnostic>) -> Self {
+    pub(super) fn new(noted: Noted) -> Self {
+        let Noted {
+            mut list,
+            more,
+            stopped,
+        } = noted;
         let meant: HashSet<String> = list.iter().filter_map(|error| error.meant.clone()).collect();
         list.retain(|error| !error.lacks.iter().any(|path| meant.contains(path)));
         let mut sources: Vec<Arc<Source>> = Vec::new();
@@ -199,27 +290,33 @@ impl Diagnostics {
                 once.push(error);
             }
         }
-        Self { list: once }
-    }
-
-    /// All of these errors, none twice; `None` if there are none.
-    pub(in crate::policy) fn unless_empty(list: Vec<Diagnostic>) -> Option<Self> {
-        (!list.is_empty()).then(|| Self::new(list))
+        Self {
+            list: once,
+            more,
+            stopped,
+        }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
     }
 
-    /// How many there are.
+    /// How many there are, those that were only counted among them. Where reading [stopped](Self::has_stopped), there may be
+    /// others.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len() + self.more
     }
 
-    /// One after the other, in the order of the text.
+    /// Whether something was not read, because there was too much wrong already.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Those that were kept, one after the other, in the order of the text.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
     }
@@ -236,7 +333,9 @@ impl<'a> IntoIterator for &'a Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(error: Diagnostic) -> Self {
-        Self::new(vec![error])
+        let mut noted = Noted::default();
+        noted.push(error);
+        Self::new(noted)
     }
 }
 
@@ -247,7 +346,7 @@ impl fmt::Debug for Diagnostics {
 }
 
 impl fmt::Display for Diagnostics {
-    /// The first 50 errors, an empty line between them, and how many more there are.
+    /// The first 50 errors, an empty line between them, how many more there are, and whether reading stopped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, diagnostic) in self.list.iter().take(MOST_PRINTED).enumerate() {
             if index > 0 {
@@ -255,9 +354,12 @@ impl fmt::Display for Diagnostics {
             }
             write!(f, "{diagnostic}")?;
         }
-        match self.list.len().checked_sub(MOST_PRINTED) {
-            None | Some(0) => Ok(()),
-            Some(more) => writeln!(f, "\n… and {more} more"),
+        let more = self.len() - self.list.len().min(MOST_PRINTED);
+        match (more, self.stopped) {
+            (0, false) => Ok(()),
+            (_, false) => writeln!(f, "\n… and {more} more"),
+            (0, true) => writeln!(f, "\n… and the rest was not read"),
+            (_, true) => writeln!(f, "\n… and {more} more; the rest was not read"),
         }
     }
 }

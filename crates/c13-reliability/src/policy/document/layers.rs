@@ -1,6 +1,7 @@
 //! Tables laid over each other: what the upper says counts, what it does not say stays, and every value keeps its place.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -38,20 +39,20 @@ impl Document {
             root: put_together(&tables),
             span: top.span.clone(),
             path: path.to_owned(),
-            errors: RefCell::new(Vec::new()),
+            errors: RefCell::default(),
             damage: Damage::none(top.span.source()),
         })
     }
 
     /// Leaves a key of the outermost table out, as if nobody had written it.
     pub(in crate::policy) fn leave_out(&mut self, key: &str) {
-        self.root.entries.retain(|entry| entry.key != key);
+        self.root.remove(key);
     }
 
     /// Notes all of these errors, but none twice.
     pub fn report_all<'a>(&self, errors: impl IntoIterator<Item = &'a Diagnostic>) {
         for error in errors {
-            if !self.errors.borrow().contains(error) {
+            if !self.errors.borrow().list().contains(error) {
                 self.report(error.clone());
             }
         }
@@ -65,19 +66,18 @@ type LaidEntry<'a> = (&'a Entry, &'a str, usize);
 
 /// The fields of several tables, lowest first.
 fn put_together(tables: &[Laid<'_>]) -> Fields {
-    let mut found: Vec<(&str, Vec<LaidEntry<'_>>)> = Vec::new();
+    let mut found: Vec<Vec<LaidEntry<'_>>> = Vec::new();
+    let mut index: HashMap<&str, usize> = HashMap::new();
     for (fields, path, level) in tables {
         for entry in &fields.entries {
-            match found.iter_mut().find(|(key, _)| *key == entry.key) {
-                Some((_, entries)) => entries.push((entry, path, *level)),
-                None => found.push((&entry.key, vec![(entry, path, *level)])),
+            let at = *index.entry(&entry.key).or_insert(found.len());
+            if at == found.len() {
+                found.push(Vec::new());
             }
+            found[at].push((entry, path, *level));
         }
     }
-    Fields {
-        entries: found.into_iter().filter_map(|(_, entries)| resolve(&entries)).collect(),
-        ..Fields::default()
-    }
+    Fields::new(found.iter().filter_map(|entries| resolve(entries)).collect())
 }
 
 /// What comes of one key that several tables set, lowest first.

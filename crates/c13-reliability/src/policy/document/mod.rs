@@ -43,6 +43,9 @@
 //!   twice.
 //! - Syntax errors do not hide the rest: what can still be read is read and checked, but a value on a broken line
 //!   counts as neither wrong nor missing.
+//! - Reading is bounded. Of very many errors the first 200 are kept and the others counted; a text with over a thousand
+//!   syntax errors is read no further, nor is one below a key of over 128 bytes or a table over 16 deep.
+//!   [`Diagnostics::has_stopped`] says so.
 //! - Quantities carry their unit: durations are `"1.5s"` or `"2m 30s"`, ratios `0.5` or `"50%"`, rates `"100/s"`
 //!   (see [`parse_duration`], [`Ratio`], [`Rate`]). All are exact.
 
@@ -54,6 +57,7 @@ mod quantity;
 mod read;
 mod refused;
 mod render;
+mod scan;
 mod source;
 mod suggest;
 mod syntax;
@@ -64,6 +68,7 @@ mod trace;
 mod value;
 mod width;
 
+pub(in crate::policy) use diagnostic::Noted;
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use duration::{duration_text, parse_duration};
 pub use quantity::{QuantityError, Rate, Ratio};

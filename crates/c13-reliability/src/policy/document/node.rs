@@ -1,6 +1,7 @@
 //! The text as a tree in which every key and value knows its place.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -30,6 +31,9 @@ impl Node {
     }
 }
 
+/// So many bytes of a text weigh as much as a value.
+const LETTERS_PER_WEIGHT: usize = 32;
+
 /// What a value holds.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -57,6 +61,16 @@ impl Content {
             Self::List(nodes) => Self::List(nodes.iter().map(Node::copied).collect()),
             Self::Table(fields) => Self::Table(fields.copied()),
             Self::Broken => Self::Broken,
+        }
+    }
+
+    /// How much it is to copy: one for each value and each table, and more for long text.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Text(text) => 1 + text.len() / LETTERS_PER_WEIGHT,
+            Self::List(nodes) => 1 + nodes.iter().map(|node| node.content.weight()).sum::<usize>(),
+            Self::Table(fields) => 1 + fields.weight(),
+            _ => 1,
         }
     }
 
@@ -94,10 +108,30 @@ pub(super) struct Fields {
     /// What happens to keys that nobody asked for.
     pub(super) rest: Cell<Rest>,
     /// Keys that are looked at no further.
-    pub(super) excused: RefCell<Vec<String>>,
+    pub(super) excused: RefCell<HashSet<String>>,
+    /// The places of the entries in the order of their keys: a table of many keys is asked for each of them.
+    by_key: Vec<usize>,
 }
 
 impl Fields {
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let mut by_key: Vec<usize> = (0..entries.len()).collect();
+        by_key.sort_by(|one, other| entries[*one].key.cmp(&entries[*other].key));
+        Self {
+            entries,
+            by_key,
+            ..Self::default()
+        }
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, key: &str) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| entry.key != key);
+        let by_key = Self::new(entries);
+        (self.entries, self.by_key) = (by_key.entries, by_key.by_key);
+    }
+
     fn copied(&self) -> Self {
         let entries = self.entries.iter().map(|entry| Entry {
             key: entry.key.clone(),
@@ -106,14 +140,27 @@ impl Fields {
             home: entry.home.clone(),
             level: entry.level,
         });
-        Self {
-            entries: entries.collect(),
-            ..Self::default()
-        }
+        Self::new(entries.collect())
+    }
+
+    fn place_of(&self, key: &str) -> Option<usize> {
+        let found = self
+            .by_key
+            .binary_search_by(|place| self.entries[*place].key.as_str().cmp(key));
+        Some(self.by_key[found.ok()?])
     }
 
     pub(super) fn find(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.key == key)
+        Some(&self.entries[self.place_of(key)?])
+    }
+
+    pub(super) fn find_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        let place = self.place_of(key)?;
+        Some(&mut self.entries[place])
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.entries.iter().map(|entry| entry.node.content.weight()).sum()
     }
 
     pub(super) fn ask(&self, key: &'static str) {
@@ -152,10 +199,7 @@ pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage)
         })
         .collect();
     entries.sort_by_key(|entry| entry.key_span.range().start);
-    Fields {
-        entries,
-        ..Fields::default()
-    }
+    Fields::new(entries)
 }
 
 fn content(source: &Arc<Source>, value: &DeValue<'_>, start: usize, damage: &Damage) -> Content {

@@ -13,6 +13,8 @@ use super::{
 const WIDEST_LINE: usize = 100;
 /// So many characters of a long line are shown before the marked place.
 const LEAD_IN: usize = 30;
+/// More bytes of a message than these are not shown: its middle is left out.
+const LONGEST_MESSAGE: usize = 1_000;
 const TAB: &str = "    ";
 
 /// Writes the message, the place, the marked lines and the help. Ends with a line break.
@@ -201,8 +203,21 @@ fn push_printable(text: &mut String, character: char) -> usize {
     }
 }
 
-/// Text without control characters: a file must not be able to speak to the terminal, nor to turn its text around.
+/// Text without control characters, and no longer than a message: a file must not be able to speak to the terminal, nor to
+/// turn its text around, nor to fill the terminal with itself.
 fn printable(text: &str) -> String {
+    if text.len() > LONGEST_MESSAGE {
+        let boundary = |from: usize| (from..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+        let (head, tail) = (
+            boundary(LONGEST_MESSAGE / 2),
+            boundary(text.len() - LONGEST_MESSAGE / 2),
+        );
+        return escaped(&text[..head]) + "…" + &escaped(&text[tail..]);
+    }
+    escaped(text)
+}
+
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if is_unprintable(character) {

@@ -13,6 +13,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub struct Source {
     name: String,
     text: String,
+    /// Where the lines after the first begin: a text with many errors is asked for its lines many times.
+    line_starts: Vec<usize>,
     generated: bool,
 }
 
@@ -24,9 +26,11 @@ impl Source {
         if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len_utf8());
         }
+        let line_starts = text.match_indices('\n').map(|(newline, _)| newline + 1).collect();
         Self {
             name: name.into(),
             text,
+            line_starts,
             generated: false,
         }
     }
@@ -95,31 +99,35 @@ impl Source {
     }
 
     /// Line and column of a byte of the text; a place past the end, or inside a character, counts as the next
-    /// whole character's. Takes time linear in `offset`.
+    /// whole character's. Takes time linear in the length of the line.
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {
         let offset = self.boundary(offset);
-        let before = &self.text[..offset];
         let line_start = self.line_start(offset);
         Position {
-            line: before.matches('\n').count() + 1,
+            line: self.lines_before(offset) + 1,
             column: self.text[line_start..offset].chars().count() + 1,
         }
     }
 
+    /// How many lines end before this byte.
+    fn lines_before(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
+    }
+
     /// Where the line that holds this byte begins.
     pub(super) fn line_start(&self, offset: usize) -> usize {
-        self.text[..self.boundary(offset)]
-            .rfind('\n')
-            .map_or(0, |newline| newline + 1)
+        match self.lines_before(self.boundary(offset)) {
+            0 => 0,
+            line => self.line_starts[line - 1],
+        }
     }
 
     /// Where the line that holds this byte ends, its line break not counted.
     pub(super) fn line_end(&self, offset: usize) -> usize {
         let offset = self.boundary(offset);
-        let end = self.text[offset..]
-            .find('\n')
-            .map_or(self.text.len(), |length| offset + length);
+        let next = self.line_starts.get(self.lines_before(offset));
+        let end = next.map_or(self.text.len(), |next| next - 1);
         if end > offset && self.text[..end].ends_with('\r') {
             end - 1
         } else {
@@ -127,7 +135,7 @@ impl Source {
         }
     }
 
-    fn boundary(&self, offset: usize) -> usize {
+    pub(super) fn boundary(&self, offset: usize) -> usize {
         (offset..self.text.len())
             .find(|&at| self.text.is_char_boundary(at))
             .unwrap_or(self.text.len())

@@ -12,8 +12,14 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &normal(candidate)), candidate))
-        .filter(|(changes, candidate)| *changes <= allowed_changes(word.len().max(candidate.chars().count())))
+        .map(|candidate| (normal(candidate), candidate))
+        .filter_map(|(normal, candidate)| {
+            let allowed = allowed_changes(word.len().max(normal.len()));
+            // Each character more or less is a change.
+            let may_be_near = word.len().abs_diff(normal.len()) <= allowed;
+            let changes = may_be_near.then(|| distance(&word, &normal))?;
+            (changes <= allowed).then_some((changes, candidate))
+        })
         .min_by_key(|(changes, _)| *changes)
         .map(|(_, candidate)| candidate)
 }
@@ -33,8 +39,9 @@ fn normal(word: &str) -> Vec<char> {
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut two_above = vec![0; b.len() + 1];
     let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut row = vec![0; b.len() + 1];
     for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
+        row[0] = i;
         for j in 1..=b.len() {
             let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             row[j] = replaced.min(above[j] + 1).min(row[j - 1] + 1);
@@ -42,8 +49,8 @@ fn distance(a: &[char], b: &[char]) -> usize {
                 row[j] = row[j].min(two_above[j - 2] + 1);
             }
         }
-        two_above = above;
-        above = row;
+        std::mem::swap(&mut two_above, &mut above);
+        std::mem::swap(&mut above, &mut row);
     }
     above[b.len()]
 }

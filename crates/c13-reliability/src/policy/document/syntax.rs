@@ -6,8 +6,9 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Diagnostic, Source, Span,
+    Diagnostic, Noted, Source, Span,
     node::{self, Fields},
+    scan::{self, DEEPEST, LONGEST_KEY, Stop},
 };
 
 /// Which places of a text cannot be trusted, because its syntax is broken there.
@@ -16,6 +17,8 @@ pub(super) struct Damage {
     source: Arc<Source>,
     /// Where the lines with errors begin, in order.
     lines: Vec<usize>,
+    /// The first of them that is the header of a table.
+    broken_header: Option<usize>,
     /// Where guesswork begins: a list that does not end takes the lines below it for its own.
     beyond: usize,
 }
@@ -26,6 +29,7 @@ impl Damage {
         Self {
             source: Arc::clone(source),
             lines: Vec::new(),
+            broken_header: None,
             beyond: usize::MAX,
         }
     }
@@ -42,11 +46,7 @@ impl Damage {
 
     /// Whether the header of a table is broken above a byte, so that what follows seems to stand in no table.
     pub(super) fn is_below_broken_header(&self, at: usize) -> bool {
-        let above = self.lines.iter().take_while(|line| **line < at);
-        let text = self.source.text();
-        above
-            .into_iter()
-            .any(|line| text[*line..].trim_start().starts_with('['))
+        self.broken_header.is_some_and(|header| header < at)
     }
 
     /// Whether a byte lies where not even the structure is known.
@@ -59,33 +59,61 @@ impl Damage {
 /// at which it stopped.
 const MOST_ROUNDS: usize = 20;
 
+/// So many bytes it is given again in all: a large text is not read so often.
+const MOST_READ_AGAIN: usize = 4 << 20;
+
 /// Parses a text as far as it goes: its tree, its errors, and which places cannot be trusted for them.
-pub(super) fn parse(source: &Arc<Source>) -> (Fields, Vec<Diagnostic>, Damage) {
-    let mut text = source.text().to_owned();
+pub(super) fn parse(source: &Arc<Source>) -> (Fields, Noted, Damage) {
+    let stop = scan::stop(source.text());
+    let end = stop.as_ref().map_or(source.text().len(), Stop::at);
+    let mut text = source.text()[..source.boundary(end)].to_owned();
+    let rounds = MOST_ROUNDS.min(MOST_READ_AGAIN / text.len().max(1));
     let mut stops = Vec::new();
-    while stops.len() < MOST_ROUNDS {
+    while stops.len() < rounds {
         let (_, errors) = DeTable::parse_recoverable(&text);
-        let Some(stop) = errors.into_iter().find(|error| stops_the_parser(source, error)) else {
+        let Some(stop) = first_that_stops_the_parser(source, errors) else {
             break;
         };
-        let at = stop.span().map_or(0, |range| range.start);
-        let line = source.line_start(at)..source.line_end(at);
+        let at = stop.span().map_or(0, |range| range.start).min(text.len());
+        let line = source.line_start(at)..source.line_end(at).min(text.len());
         text.replace_range(line.clone(), &" ".repeat(line.len()));
         stops.push(stop);
     }
     let (table, mut errors) = DeTable::parse_recoverable(&text);
     errors.extend(stops);
-    let (diagnostics, damage) = diagnose(source, &errors, table.get_ref());
+    let (mut diagnostics, damage) = diagnose(source, &errors, table.get_ref(), stop.as_ref());
+    if stop.is_some() {
+        diagnostics.stop();
+    }
     (node::fields(source, table.get_ref(), &damage), diagnostics, damage)
+}
+
+/// The first error after which the parser may not have read on, and would without its line.
+fn first_that_stops_the_parser(source: &Source, errors: Vec<toml::de::Error>) -> Option<toml::de::Error> {
+    let mut goes_on_at = None;
+    errors.into_iter().find(|error| {
+        // Of many errors on one long line, each would look at all of it.
+        let line = error.span().map(|range| source.line_start(range.start));
+        line != goes_on_at && {
+            let stops = stops_the_parser(source, error);
+            goes_on_at = line.filter(|_| !stops && !goes_on_after(error));
+            stops
+        }
+    })
 }
 
 /// Whether the parser may not have read on after this error, and would without its line. A broken header keeps its line:
 /// without it, the keys below would land in the table above.
 fn stops_the_parser(source: &Source, error: &toml::de::Error) -> bool {
-    let Some(range) = error.span() else {
+    let Some(range) = error.span().filter(|_| !goes_on_after(error)) else {
         return false;
     };
     let line = &source.text()[source.line_start(range.start)..source.line_end(range.start)];
+    !line.trim_start().starts_with('[') && !line.trim().is_empty()
+}
+
+/// Whether the parser reads on after an error like this.
+fn goes_on_after(error: &toml::de::Error) -> bool {
     let goes_on = WRONG_VALUES.iter().chain(&[
         "duplicate key",
         "invalid basic",
@@ -95,17 +123,28 @@ fn stops_the_parser(source: &Source, error: &toml::de::Error) -> bool {
         "unexpected",
         "extra",
     ]);
-    let goes_on = goes_on.copied().any(|start| error.message().starts_with(start));
-    !goes_on && !line.trim_start().starts_with('[') && !line.trim().is_empty()
+    goes_on.copied().any(|start| error.message().starts_with(start))
 }
 
 /// The parser's errors as ours: in the order of the text and one for each line, since one slip makes several errors on
 /// its line.
-fn diagnose(source: &Arc<Source>, errors: &[toml::de::Error], tree: &DeTable<'_>) -> (Vec<Diagnostic>, Damage) {
+fn diagnose(
+    source: &Arc<Source>,
+    errors: &[toml::de::Error],
+    tree: &DeTable<'_>,
+    stop: Option<&Stop>,
+) -> (Noted, Damage) {
     let end = source.text().len();
+    // Where reading stops, the parser finds errors that are only its own end.
+    let read = match stop {
+        Some(Stop::Errors(at)) => *at,
+        Some(stop) => source.line_start(stop.at()),
+        None => usize::MAX,
+    };
     let mut found: Vec<(Range<usize>, &str)> = errors
         .iter()
         .map(|error| (error.span().unwrap_or(end..end), error.message()))
+        .filter(|(range, _)| range.start < read)
         .collect();
     found.sort_by_key(|(range, _)| range.start);
     found.dedup_by_key(|(range, _)| source.line_start(range.start));
@@ -119,22 +158,40 @@ fn diagnose(source: &Arc<Source>, errors: &[toml::de::Error], tree: &DeTable<'_>
         .filter(|_| swallows)
         .find(|(range, message)| message.starts_with("missing comma between array") && starts_line(range))
         .map(|(range, _)| range.start);
-    let mut diagnostics: Vec<Diagnostic> = found
-        .into_iter()
-        .filter(|(range, _)| guesswork.is_none_or(|start| range.start < start))
-        .map(|(range, message)| explain(source, range, message, tree))
-        .collect();
+    found.retain(|(range, _)| guesswork.is_none_or(|start| range.start < start));
+    let mut lines: Vec<usize> = found.iter().map(|(range, _)| range.start).collect();
+    let mut diagnostics = Noted::default();
+    for (range, message) in found {
+        diagnostics.push_with(|| explain(source, range, message, tree));
+    }
     if let Some(start) = guesswork {
         let line = start..source.line_end(start);
         let error = Diagnostic::new(Span::new(source, line), "a list does not end");
         diagnostics.push(error.label("before this line, a comma or the closing ] is missing"));
+        lines.push(start);
     }
-    let lines = diagnostics
-        .iter()
-        .map(|error| source.line_start(error.primary.span.range().start))
-        .collect();
+    let limit = match stop {
+        Some(Stop::Depth(range)) => Some((range, format!("tables and lists lie at most {DEEPEST} deep"))),
+        Some(Stop::Key(range)) => Some((range, format!("a key has at most {LONGEST_KEY} bytes"))),
+        Some(Stop::Errors(_)) | None => None,
+    };
+    if let Some((range, rule)) = limit {
+        let error = Diagnostic::new(Span::new(source, range.clone()), rule);
+        diagnostics.push(error.label("from here on nothing is read"));
+    }
+    if let Some(stop) = stop
+        && diagnostics.is_empty()
+    {
+        let place = Span::new(source, stop.at()..stop.at());
+        diagnostics.push(Diagnostic::new(place, "this is not TOML: it has too many errors"));
+    }
+    lines.extend(stop.map(Stop::at));
+    let mut lines: Vec<usize> = lines.into_iter().map(|at| source.line_start(at)).collect();
+    lines.dedup();
+    let is_header = |line: &&usize| source.text()[**line..].trim_start().starts_with('[');
     let damage = Damage {
         source: Arc::clone(source),
+        broken_header: lines.iter().find(is_header).copied(),
         lines,
         beyond: guesswork.unwrap_or(usize::MAX),
     };
@@ -221,11 +278,17 @@ fn keys_called(name: &str, table: &DeTable<'_>, starts: &mut Vec<usize>) {
     }
 }
 
+/// So many lines above are looked at for a key that is set again.
+const MOST_LINES_ABOVE: usize = 2_000;
+
 fn line_above(source: &Arc<Source>, key: &str, before: usize) -> Option<Span> {
     let line_of = |start: usize| source.text()[start..source.line_end(start)].trim_start();
     let header = Some(line_of(source.line_start(before))).filter(|line| line.starts_with('['));
     let mut end = source.line_start(before);
-    while end > 0 {
+    for _ in 0..MOST_LINES_ABOVE {
+        if end == 0 {
+            break;
+        }
         let start = source.line_start(end - 1);
         let line = line_of(start);
         let found = match header {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::{
-    Diagnostic, Diagnostics, FromValue, Source, Span, Value,
+    Diagnostic, Diagnostics, FromValue, Noted, Source, Span, Value,
     node::{Content, Entry, Fields, Node, Rest},
     suggest::nearest,
     syntax::{self, Damage},
@@ -18,7 +18,7 @@ pub struct Document {
     pub(super) span: Span,
     /// The keys that lead to the root; empty for a text of its own.
     pub(super) path: String,
-    pub(super) errors: RefCell<Vec<Diagnostic>>,
+    pub(super) errors: RefCell<Noted>,
     pub(super) damage: Damage,
 }
 
@@ -44,7 +44,7 @@ impl Document {
             root: Fields::default(),
             span: Span::new(&source, 0..0),
             path: String::new(),
-            errors: RefCell::new(Vec::new()),
+            errors: RefCell::default(),
             damage: Damage::none(&source),
         }
     }
@@ -108,7 +108,7 @@ impl Document {
             Some(value) if errors.is_empty() => Ok(value),
             None if errors.is_empty() => {
                 let error = Diagnostic::new(self.span, "this document cannot be read");
-                Err(Diagnostics::new(vec![error.absence()]))
+                Err(error.absence().into())
             }
             _ => Err(Diagnostics::new(errors)),
         }
@@ -130,9 +130,11 @@ impl Document {
             if known || fields.rest.get() == Rest::Named {
                 self.report_unknown_below(&entry.node, &here);
             } else if !self.may_be_displaced(entry, path) && entry.node.content.shape().is_some() {
-                let error = unknown(entry, &here, path, &asked, table);
-                let is_outermost = std::ptr::eq(fields, &self.root);
-                self.report(if is_outermost { error.of_value() } else { error });
+                self.errors.borrow_mut().push_with(|| {
+                    let error = unknown(entry, &here, path, &asked, table).at_something_written();
+                    let is_outermost = std::ptr::eq(fields, &self.root);
+                    if is_outermost { error.of_value() } else { error }
+                });
             }
         }
     }
@@ -200,8 +202,26 @@ impl<'d> Table<'d> {
     /// The path of a key of this table.
     #[must_use]
     pub fn path_of(&self, key: &str) -> String {
-        let home = self.fields.find(key).and_then(|entry| entry.home.as_deref());
-        join(home.unwrap_or(&self.path), key)
+        self.fields
+            .find(key)
+            .map_or_else(|| join(&self.path, key), |entry| self.path_of_entry(entry))
+    }
+
+    fn path_of_entry(&self, entry: &Entry) -> String {
+        join(entry.home.as_deref().unwrap_or(&self.path), &entry.key)
+    }
+
+    fn value_of(&self, entry: &'d Entry) -> Value<'d> {
+        Value {
+            document: self.document,
+            node: &entry.node,
+            path: self.path_of_entry(entry),
+        }
+    }
+
+    /// How much it is to lay the table under another: one for each key, value and table, and more for long text.
+    pub(in crate::policy) fn weight(&self) -> usize {
+        self.fields.weight()
     }
 
     /// The document that this is a table of.
@@ -231,12 +251,7 @@ impl<'d> Table<'d> {
 
     /// The same without making the key known.
     pub(super) fn peek(&self, key: &str) -> Option<Value<'d>> {
-        let entry = self.fields.find(key)?;
-        Some(Value {
-            document: self.document,
-            node: &entry.node,
-            path: self.path_of(key),
-        })
+        Some(self.value_of(self.fields.find(key)?))
     }
 
     /// Whether a key is there.
@@ -359,33 +374,18 @@ impl<'d> Table<'d> {
     #[must_use]
     pub fn entries(&self) -> Vec<(&'d str, &'d Span, Value<'d>)> {
         self.fields.rest.set(Rest::Named);
-        let value = |entry: &'d Entry| Value {
-            document: self.document,
-            node: &entry.node,
-            path: self.path_of(&entry.key),
-        };
-        self.fields
-            .entries
-            .iter()
-            .map(|entry| (entry.key.as_str(), &entry.key_span, value(entry)))
-            .collect()
+        self.all().collect()
     }
 
     /// Every key with its place and its value; makes none known.
     pub(in crate::policy) fn all(&self) -> impl Iterator<Item = (&'d str, &'d Span, Value<'d>)> + '_ {
-        self.fields.entries.iter().map(|entry| {
-            let value = Value {
-                document: self.document,
-                node: &entry.node,
-                path: self.path_of(&entry.key),
-            };
-            (entry.key.as_str(), &entry.key_span, value)
-        })
+        let entries = self.fields.entries.iter();
+        entries.map(|entry| (entry.key.as_str(), &entry.key_span, self.value_of(entry)))
     }
 
     /// Looks no further at one key, whatever it holds: what is wrong with it was noted already.
     pub(in crate::policy) fn excuse(&self, key: &str) {
-        self.fields.excused.borrow_mut().push(key.to_owned());
+        self.fields.excused.borrow_mut().insert(key.to_owned());
     }
 
     /// Makes keys known without reading them.

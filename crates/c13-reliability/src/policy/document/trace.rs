@@ -92,13 +92,12 @@ impl Document {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut fields = &mut self.root;
         for key in tables.split('.').filter(|key| !key.is_empty()) {
-            let entry = fields.entries.iter_mut().find(|entry| entry.key == key);
-            match entry.map(|entry| &mut entry.node.content) {
+            match fields.find_mut(key).map(|entry| &mut entry.node.content) {
                 Some(Content::Table(below)) => fields = below,
                 _ => return,
             }
         }
-        if let Some(entry) = fields.entries.iter_mut().find(|entry| entry.key == key) {
+        if let Some(entry) = fields.find_mut(key) {
             entry.key_span = key_place.clone();
             moved(&mut entry.node, place);
         }

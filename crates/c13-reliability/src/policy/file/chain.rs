@@ -1,14 +1,24 @@
 //! Which tables make up a policy: defaults, what it extends, and its own, over all documents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::overlay::{ROOTS, SET};
 use super::text::profile_document;
 use crate::policy::Profile;
-use crate::policy::document::{Diagnostic, Document, Shape, Span, Table, Value, nearest};
+use crate::policy::document::{Diagnostic, Document, Noted, Shape, Span, Table, Value, nearest};
 
 /// Names are labels of metrics and parts of environment variables.
 const LONGEST_NAME: usize = 64;
+
+/// So much may be laid over each other for all policies together: each value counts for every policy that has it below it.
+const MOST_WEIGHT: usize = 200_000;
+
+/// What a policy weighs whatever it says, for its settings are told one by one.
+const OWN_WEIGHT: usize = 100;
+
+/// So many names are listed where one is not known, and so many compared with it.
+const MOST_LISTED: usize = 20;
+const MOST_COMPARED: usize = 200;
 
 /// The parts of a policy.
 pub(super) const PARTS: [&str; 7] = [
@@ -46,7 +56,7 @@ enum Parent {
     Nothing,
     Profile(usize),
     Policy(usize),
-    /// It extends what is not there, or itself; or what it extends does.
+    /// It extends what is not there, or itself; or what it extends does; or it is one too many.
     Wrong,
 }
 
@@ -81,7 +91,7 @@ pub(super) fn names(code: &[(String, crate::policy::PolicyConfig)], files: &[Doc
         let policies = document.root().value("policy").and_then(|value| value.as_table());
         names.extend(policies.iter().flat_map(Table::all).map(|(name, ..)| name.to_owned()));
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
 }
@@ -92,7 +102,7 @@ impl<'d> Tables<'d> {
         code: &'d [(&'d str, Document)],
         documents: &'d [Document],
         files: usize,
-        errors: &mut Vec<Diagnostic>,
+        errors: &mut Noted,
     ) -> Self {
         let mut tables = Self {
             defaults: Vec::new(),
@@ -134,11 +144,12 @@ impl<'d> Tables<'d> {
             tables.defaults.iter().for_each(Table::ignore_rest);
         }
         tables.find_parents(errors);
+        tables.bound(errors);
         tables
     }
 
     /// Adds what one document says; whether it may name policies that nobody has named before it.
-    fn add_document(&mut self, document: &'d Document, may_name: bool, errors: &mut Vec<Diagnostic>) {
+    fn add_document(&mut self, document: &'d Document, may_name: bool, errors: &mut Noted) {
         let root = document.root();
         root.known(&ROOTS);
         explain_unknown_roots(&root, errors);
@@ -170,7 +181,7 @@ impl<'d> Tables<'d> {
             if may_name || self.index.contains_key(name) {
                 self.add(name, place, &value, errors);
             } else {
-                errors.push(self.unnamed(name, place));
+                errors.push_with(|| self.unnamed(name, place));
                 if let Some(table) = value.as_table() {
                     table.ignore_rest();
                 }
@@ -183,10 +194,10 @@ impl<'d> Tables<'d> {
         let message = format!("no file and no code names a policy `{name}`");
         let error = Diagnostic::new(place.clone(), message).absence();
         let names = self.names();
-        match nearest(name, names.iter().copied()) {
+        match nearest(name, names.iter().copied().take(MOST_COMPARED)) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None if names.is_empty() => error.help(format!("add a table `[policy.{name}]` to a file")),
-            None => error.help(format!("the policies are {}", names.join(", "))),
+            None => error.help(format!("the policies are {}", listed(&names))),
         }
     }
 
@@ -206,7 +217,7 @@ impl<'d> Tables<'d> {
         &mut self.policies[at]
     }
 
-    fn add(&mut self, name: &'d str, place: &'d Span, value: &Value<'d>, errors: &mut Vec<Diagnostic>) {
+    fn add(&mut self, name: &'d str, place: &'d Span, value: &Value<'d>, errors: &mut Noted) {
         let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(of_names) {
             let rule = "a policy's name must be of lower-case letters, digits, dashes and underscores";
@@ -256,7 +267,7 @@ impl<'d> Tables<'d> {
     }
 
     /// Finds what each policy starts from, and tells what cannot be told once: a name that is not there, and a circle.
-    fn find_parents(&mut self, errors: &mut Vec<Diagnostic>) {
+    fn find_parents(&mut self, errors: &mut Noted) {
         for at in 0..self.policies.len() {
             self.policies[at].parent = self.parent_of(at, errors);
         }
@@ -293,7 +304,7 @@ impl<'d> Tables<'d> {
         wrong.flat_map(|policy| &policy.tables).for_each(Table::ignore_rest);
     }
 
-    fn parent_of(&self, at: usize, errors: &mut Vec<Diagnostic>) -> Parent {
+    fn parent_of(&self, at: usize, errors: &mut Noted) -> Parent {
         let Some((parent, value)) = &self.policies[at].extends else {
             return Parent::Nothing;
         };
@@ -303,7 +314,7 @@ impl<'d> Tables<'d> {
         }
         self.index.get(parent.as_str()).map_or_else(
             || {
-                errors.push(self.unknown_parent(parent, value));
+                errors.push_with(|| self.unknown_parent(parent, value));
                 Parent::Wrong
             },
             |parent| Parent::Policy(*parent),
@@ -319,7 +330,12 @@ impl<'d> Tables<'d> {
                 .as_ref()
                 .map(|(_, value)| value.span().clone())
         };
-        let path: Vec<&str> = members.iter().chain(&members[..1]).map(|at| name(*at)).collect();
+        let mut path: Vec<&str> = members.iter().map(|at| name(*at)).collect();
+        if path.len() > MOST_NAMED {
+            path.truncate(MOST_NAMED);
+            path.push("…");
+        }
+        path.push(name(members[0]));
         let span = place(members[0]).expect("who extends says so somewhere");
         let error = Diagnostic::new(span, format!("`policy.{}` extends itself", path[0])).label(path.join(" → "));
         let others = members[1..].iter().take(MOST_SHOWN);
@@ -354,24 +370,105 @@ impl<'d> Tables<'d> {
         let profiles = Profile::ALL.map(Profile::name);
         let names: Vec<&str> = profiles.into_iter().chain(self.names()).collect();
         let error = value.error(format!("there is no policy and no profile called \"{parent}\""));
-        match nearest(parent, names.iter().copied()) {
+        match nearest(parent, names.iter().copied().take(MOST_COMPARED)) {
             Some(name) => error.help(format!("did you mean \"{name}\"?")),
-            None => error.help(format!("there are {}", names.join(", "))),
+            None => error.help(format!("there are {}", listed(&names))),
         }
+    }
+
+    /// Refuses what a few lines can ask for: many policies that extend one another in a row, each with the settings of all
+    /// those below it.
+    fn bound(&mut self, errors: &mut Noted) {
+        let below = OWN_WEIGHT.saturating_add(weight(&self.defaults));
+        let mut sum = 0_usize;
+        let mut fits = |weight: &usize| {
+            sum = sum.saturating_add(below).saturating_add(*weight);
+            sum <= MOST_WEIGHT
+        };
+        let weights = self.weights();
+        let fitting = weights.iter().take_while(|weight| fits(weight)).count();
+        if fitting == weights.len() {
+            return;
+        }
+        let message = format!("all policies together may have at most {MOST_WEIGHT} settings, with what they extend");
+        let error = self.about(fitting, message).label("here it is more");
+        errors.push(error.help("name fewer policies, or let them extend less"));
+        errors.stop();
+        for policy in &mut self.policies[fitting..] {
+            policy.parent = Parent::Wrong;
+            policy.tables.iter().for_each(Table::ignore_rest);
+        }
+    }
+
+    /// What each policy lays over each other, by how much it is.
+    fn weights(&self) -> Vec<usize> {
+        let mut weights: Vec<Option<usize>> = vec![None; self.policies.len()];
+        for start in 0..self.policies.len() {
+            let (mut row, mut next) = (Vec::new(), Parent::Policy(start));
+            while let Parent::Policy(at) = next
+                && weights[at].is_none()
+            {
+                row.push(at);
+                next = self.policies[at].parent;
+            }
+            let mut below = match next {
+                Parent::Policy(at) => weights[at].unwrap_or(0),
+                _ => 0,
+            };
+            for at in row.into_iter().rev() {
+                below = below.saturating_add(weight(&self.policies[at].tables));
+                weights[at] = Some(below);
+            }
+        }
+        weights.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    /// An error about a policy as a whole.
+    fn about(&self, at: usize, message: String) -> Diagnostic {
+        let policy = &self.policies[at];
+        let place = policy
+            .extends
+            .as_ref()
+            .map(|(_, value)| value.span().clone())
+            .or_else(|| policy.header.cloned())
+            .or_else(|| Some(policy.code?.root().span().clone()))
+            .expect("a policy stands in a file or in code");
+        Diagnostic::new(place, message)
+    }
+}
+
+/// How much some tables are to lay over each other.
+fn weight(tables: &[Table<'_>]) -> usize {
+    let weights = tables.iter().map(|table| 1 + table.weight());
+    weights.fold(0, usize::saturating_add)
+}
+
+/// The first of some names, and how many others there are.
+fn listed(names: &[&str]) -> String {
+    match names.get(..MOST_LISTED) {
+        Some(first) if names.len() > MOST_LISTED => {
+            format!("{} and {} more", first.join(", "), names.len() - MOST_LISTED)
+        }
+        _ => names.join(", "),
     }
 }
 
 /// So many other members of a circle are shown.
 const MOST_SHOWN: usize = 5;
+/// So many members of a circle are named.
+const MOST_NAMED: usize = 10;
 
 fn is_empty(file: &Document) -> bool {
     file.source().text().trim().is_empty()
 }
 
 /// Tells of keys at the top that should stand in a policy; others are told as any unknown key is.
-fn explain_unknown_roots(root: &Table<'_>, errors: &mut Vec<Diagnostic>) {
+fn explain_unknown_roots(root: &Table<'_>, errors: &mut Noted) {
     let is_set = root.document().source().name() == SET;
     for (key, place, value) in root.all() {
+        if errors.is_full() {
+            return;
+        }
         let is_displaced = root.document().is_below_broken_header(place);
         if ROOTS.contains(&key) || nearest(key, ROOTS).is_some() || is_displaced {
             continue;

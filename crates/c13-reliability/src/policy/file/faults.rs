@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::chain::Tables;
-use crate::policy::document::Diagnostic;
+use crate::policy::document::{Diagnostic, Noted};
 
 /// Errors, and the policies in which they are.
 #[derive(Default)]
@@ -17,6 +17,11 @@ pub(super) struct Faults<'n> {
 const MOST_NAMED: usize = 3;
 
 impl<'n> Faults<'n> {
+    /// Whether there are so many that nobody reads the others.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= Noted::MOST
+    }
+
     pub(super) fn add(&mut self, policy: &'n str, error: &Diagnostic) {
         let key = (error.message.clone(), error.primary.span.range().start);
         let alike = self.index.entry(key).or_default();

@@ -1,5 +1,6 @@
 //! Settings of the environment and of the command line: each one assignment, read as a document of its own.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -14,18 +15,43 @@ pub(super) const ROOTS: [&str; 2] = ["policy", "defaults"];
 
 /// The settings of the variables that are ours. `names` are the policies that they may be about.
 pub(super) fn variable_documents(variables: &[(String, String)], names: &[String]) -> Vec<Document> {
-    let documents = variables.iter().enumerate().filter_map(|(at, (name, value))| {
-        let same = |other: &&(String, String)| other.0 != *name && other.0.eq_ignore_ascii_case(name);
-        match variables[..at].iter().find(same) {
-            Some((other, _)) if name.starts_with(ENVIRONMENT_PREFIX) => twice(name, value, other, names),
+    let names = &Names::new(names);
+    // The first spelling of each name, and the first that differs from it.
+    let mut seen: HashMap<String, (&str, Option<&str>)> = HashMap::new();
+    let documents = variables.iter().filter_map(|(name, value)| {
+        let (first, second) = seen.entry(name.to_ascii_lowercase()).or_insert((name, None));
+        let other = if *first == name { *second } else { Some(*first) };
+        if *first != name {
+            second.get_or_insert(name);
+        }
+        match other {
+            Some(other) if name.starts_with(ENVIRONMENT_PREFIX) => twice(name, value, other, names),
             _ => variable_document(name, value, names),
         }
     });
     documents.collect()
 }
 
+/// The policies that variables may be about, by how they are written in a variable's name: dashes are underscores there.
+struct Names<'n>(HashMap<String, Vec<&'n str>>);
+
+impl<'n> Names<'n> {
+    fn new(names: &'n [String]) -> Self {
+        let mut index: HashMap<String, Vec<&str>> = HashMap::new();
+        for name in names {
+            index.entry(name.replace('-', "_")).or_default().push(name);
+        }
+        Self(index)
+    }
+
+    /// The policies that a key of a variable's name may be.
+    fn meant(&self, key: &str) -> &[&'n str] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// The variable's setting; `None` if the variable is none of ours.
-fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Document> {
+fn variable_document(name: &str, value: &str, names: &Names<'_>) -> Option<Document> {
     if let Some(meant) = nearly_ours(name) {
         let keys = keys_of(&meant, names);
         let text = assignment(&keys, value);
@@ -52,7 +78,7 @@ fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Docume
         ));
     }
     if let (true, Some(key)) = (root == "policy", keys.get(1))
-        && let [first, second, ..] = meant(key, names)[..]
+        && let [first, second, ..] = names.meant(key)
     {
         let message = format!("`{key}` may be the policy `{first}` or the policy `{second}`");
         let help = "a policy's dashes are underscores in a variable's name: rename one of the two, or write the \
@@ -71,7 +97,7 @@ fn variable_document(name: &str, value: &str, names: &[String]) -> Option<Docume
 }
 
 /// The error of a variable that sets what another one sets, in other letters.
-fn twice(name: &str, value: &str, other: &str, names: &[String]) -> Option<Document> {
+fn twice(name: &str, value: &str, other: &str, names: &Names<'_>) -> Option<Document> {
     let text = assignment(&keys_of(name, names), value);
     let place = 0..text.find(" = ").unwrap_or(0);
     let message = format!("the variable `{other}` sets this too");
@@ -86,21 +112,17 @@ fn twice(name: &str, value: &str, other: &str, names: &[String]) -> Option<Docum
 }
 
 /// The keys of a variable's name, with the policy's own name where there is one such.
-fn keys_of(variable: &str, names: &[String]) -> Vec<String> {
+fn keys_of(variable: &str, names: &Names<'_>) -> Vec<String> {
     let path = variable[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase();
     let mut keys: Vec<String> = path.split("__").map(str::to_owned).collect();
     if let [root, key, ..] = &mut keys[..]
         && *root == "policy"
-        && let [name] = meant(key, names)[..]
+        && let [name] = names.meant(key)
     {
-        key.clone_from(name);
+        key.clear();
+        key.push_str(name);
     }
     keys
-}
-
-/// The policies that a key of a variable's name may be: dashes are underscores in it.
-fn meant<'n>(key: &str, names: &'n [String]) -> Vec<&'n String> {
-    names.iter().filter(|name| name.replace('-', "_") == key).collect()
 }
 
 /// The root that somebody meant who wrote this word.

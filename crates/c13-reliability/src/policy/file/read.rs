@@ -70,8 +70,8 @@ pub(super) const SWITCHES: [(&str, &[&str]); 5] = [
 /// The parts of a table that have none of the keys that switch them on.
 fn idle_parts(table: &Table<'_>) -> Vec<(&'static str, &'static [&'static str])> {
     let is_idle = |(part, keys): &(&'static str, &'static [&'static str])| {
-        let part = table.all().find(|(key, ..)| key == part);
-        part.and_then(|(.., value)| value.as_table()).is_some_and(|part| {
+        let part = table.value_at(part);
+        part.and_then(|value| value.as_table()).is_some_and(|part| {
             let switches = |(key, _, value): (&str, _, Value<'_>)| {
                 // Who writes `max_attempts` is told what to write instead.
                 let is_switch = keys.contains(&key) || key == "max_attempts";
@@ -85,9 +85,7 @@ fn idle_parts(table: &Table<'_>) -> Vec<(&'static str, &'static [&'static str])>
 }
 
 fn has_table(table: &Table<'_>, key: &str) -> bool {
-    table
-        .all()
-        .any(|(other, _, value)| other == key && value.as_table().is_some())
+    table.value_at(key).is_some_and(|value| value.as_table().is_some())
 }
 
 /// The keys that are not known in the parts of `[defaults]` that switch nothing on, whether a policy has them or not.

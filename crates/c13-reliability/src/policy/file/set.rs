@@ -9,7 +9,7 @@ use super::read::{faults_of_idle_defaults, faults_of_values, read_named_policy};
 use super::setting::{NamedPolicy, Setting};
 use super::text::policy_text;
 use crate::policy::PolicyConfig;
-use crate::policy::document::{Diagnostic, Diagnostics, Document, Source, Span, Table};
+use crate::policy::document::{Diagnostic, Diagnostics, Document, Noted, Source, Span, Table};
 
 /// What policies are read from, lowest layer first: code, then files in their order, then the environment, then the
 /// command line.
@@ -124,7 +124,7 @@ impl PolicyFiles {
             .map(|(name, config)| (name.as_str(), code_document(name, config)))
             .collect();
         let mut policies = BTreeMap::new();
-        let mut errors = Vec::new();
+        let mut errors = Noted::default();
         {
             let tables = Tables::read(&code, &documents, files, &mut errors);
             let mut faults = Faults::default();
@@ -132,21 +132,33 @@ impl PolicyFiles {
                 let Some(layers) = tables.layers(name) else {
                     continue;
                 };
+                if faults.is_full() {
+                    errors.stop();
+                    break;
+                }
                 match read_named_policy(&format!("policy.{name}"), &layers) {
                     Ok(config) => {
                         let layers: Vec<Table<'_>> = layers.iter().map(Layer::root).collect();
                         policies.insert(name.to_owned(), NamedPolicy::new(config, &layers));
                     }
-                    Err(found) => found.iter().for_each(|error| faults.add(name, error)),
+                    Err(found) => {
+                        found.iter().for_each(|error| faults.add(name, error));
+                        errors.add_uncounted(&found);
+                    }
                 }
             }
             errors.extend(faults.told(&tables));
             errors.extend(faults_of_idle_defaults(tables.defaults()));
-            let hidden: Vec<Diagnostic> = tables.written().flat_map(faults_of_values).collect();
             let told = |error: &Diagnostic, place: &Span| error.places().any(|told| told == place);
-            for error in hidden {
-                if !errors.iter().any(|other| told(other, &error.primary.span)) {
-                    errors.push(error);
+            for table in tables.written() {
+                if errors.is_full() {
+                    errors.stop();
+                    break;
+                }
+                for error in faults_of_values(table) {
+                    if !errors.list().iter().any(|other| told(other, &error.primary.span)) {
+                        errors.push(error);
+                    }
                 }
             }
         }
@@ -155,10 +167,10 @@ impl PolicyFiles {
         }
         for document in documents {
             if let Err(found) = document.finish(Some(())) {
-                errors.extend(found.iter().cloned());
+                errors.add(&found);
             }
         }
-        Diagnostics::unless_empty(errors).map_or(Ok(PolicySet { policies }), Err)
+        errors.told().map_or(Ok(PolicySet { policies }), Err)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the log is told of settings that were read again.
 
 use super::{Change, ReloadError};
+#[cfg(feature = "tracing")]
+use std::collections::HashSet;
 
 #[cfg(feature = "tracing")]
 const TARGET: &str = "c13::policy";
@@ -12,17 +14,21 @@ pub(super) fn applied(before: &[String], after: &[String], changes: &[Change], w
     if was_wrong {
         tracing::info!(target: TARGET, changes = changes.len(), "the policies can be read again");
     }
-    for policy in before.iter().filter(|name| !after.contains(name)) {
+    let names = |names: &'_ [String]| -> HashSet<String> { names.iter().cloned().collect() };
+    let (known, named) = (names(before), names(after));
+    for policy in before.iter().filter(|name| !named.contains(*name)) {
         tracing::warn!(target: TARGET, policy, "nothing names the policy any more; its last settings stay with who holds it");
     }
-    for policy in after.iter().filter(|name| !before.contains(name)) {
+    for policy in after.iter().filter(|name| !known.contains(*name)) {
         tracing::info!(target: TARGET, policy, "a policy is new");
     }
     // Of a policy that came or went, no setting has changed.
-    let both = before.iter().filter(|name| after.contains(name));
-    let both: Vec<String> = both.map(|name| format!("policy.{name}.")).collect();
+    let is_of_both = |path: &str| {
+        let policy = path.split('.').nth(1);
+        policy.is_some_and(|policy| known.contains(policy) && named.contains(policy))
+    };
     for Change { path, before, after } in changes {
-        if both.iter().any(|start| path.starts_with(start)) {
+        if is_of_both(path) {
             let (before, after) = (shown(before.as_deref()), shown(after.as_deref()));
             tracing::info!(target: TARGET, setting = %path, before, after, "a setting has changed");
         }

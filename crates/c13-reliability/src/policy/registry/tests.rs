@@ -504,3 +504,50 @@ fn a_hangup_reads_the_files_anew() {
         }
     });
 }
+
+/// Notes whether policies can be had while something is told.
+#[cfg(feature = "tracing")]
+struct Listener(std::sync::Weak<Shared>, Arc<Mutex<Vec<bool>>>);
+
+#[cfg(feature = "tracing")]
+impl tracing::Subscriber for Listener {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        let is_free = self.0.upgrade().is_some_and(|shared| shared.state.try_lock().is_ok());
+        self.1.lock().expect("nobody panics here").push(is_free);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn who_is_told_of_a_change_may_ask_for_a_policy() {
+    let folder = Folder::new("told");
+    let path = folder.write("service.toml", &total(1));
+    let registry = open(&path, &Executor::new());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Listener(Arc::downgrade(&registry.shared), heard.clone());
+    tracing::subscriber::with_default(listener, || {
+        folder.write("service.toml", &total(2));
+        registry.reload().expect("it is right");
+        folder.write("service.toml", "=");
+        registry.reload().expect_err("it is wrong");
+        folder.write("service.toml", &total(2));
+        registry.reload().expect("it is right again");
+    });
+    assert_eq!(*heard.lock().expect("nobody panics here"), [true, true, true]);
+}

@@ -1,0 +1,246 @@
+//! A first look at a text, before a tree is made of it: up to where it can be read with bounded time, memory and stack.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml_parser::decoder::Encoding;
+use toml_parser::parser::{EventReceiver, parse_document};
+use toml_parser::{ErrorSink, ParseError, Raw, Source, Span};
+
+/// A text with more syntax errors than these is read up to there: the parser keeps a few hundred bytes for each.
+const MOST_ERRORS: usize = 1_000;
+
+/// Tables and lists may lie this deep. No key that anybody asks for lies half as deep, and a tree is walked by recursion.
+pub(super) const DEEPEST: usize = 16;
+
+/// A key may be this long, in bytes: every value below it has it in its path.
+pub(super) const LONGEST_KEY: usize = 128;
+
+/// Where reading stops, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// There are too many errors before this byte.
+    Errors(usize),
+    /// This key, table or list lies too deep.
+    Depth(Range<usize>),
+    /// This key is too long.
+    Key(Range<usize>),
+}
+
+impl Stop {
+    /// The first byte that is not read.
+    pub(super) fn at(&self) -> usize {
+        match self {
+            Self::Errors(at) => *at,
+            Self::Depth(range) | Self::Key(range) => range.start,
+        }
+    }
+}
+
+/// Where reading this text has to stop, if anywhere.
+pub(super) fn stop(text: &str) -> Option<Stop> {
+    let source = Source::new(text);
+    let tokens = source.lex().into_vec();
+    let (mut shape, mut errors) = (Shape::new(text), Errors::default());
+    parse_document(&tokens, &mut shape, &mut errors);
+    // Positions of errors need not be in order, and some have none.
+    let too_many = (errors.count > MOST_ERRORS).then(|| Stop::Errors(errors.last.min(text.len())));
+    [too_many, shape.stop].into_iter().flatten().min_by_key(Stop::at)
+}
+
+/// Counts errors, and has the place of the last one that is looked at.
+#[derive(Default)]
+struct Errors {
+    count: usize,
+    last: usize,
+}
+
+impl ErrorSink for Errors {
+    fn report_error(&mut self, error: ParseError) {
+        self.count += 1;
+        if self.count <= MOST_ERRORS {
+            self.last = error.unexpected().map_or(self.last, |span| self.last.max(span.end()));
+        }
+    }
+}
+
+/// Follows how deep keys, tables and lists lie.
+struct Shape<'t> {
+    text: &'t str,
+    /// Keys of the header above.
+    header: usize,
+    in_header: bool,
+    /// How deep the tables and lists around the present key lie below the header, one in the other.
+    around: Vec<usize>,
+    /// Parts of the present key.
+    parts: usize,
+    /// Whether the next part belongs to the present key.
+    is_joined: bool,
+    stop: Option<Stop>,
+}
+
+impl<'t> Shape<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            header: 0,
+            in_header: false,
+            around: Vec::new(),
+            parts: 0,
+            is_joined: false,
+            stop: None,
+        }
+    }
+
+    fn depth(&self) -> usize {
+        let header = if self.in_header { 0 } else { self.header };
+        header + self.around.last().unwrap_or(&0) + self.parts
+    }
+
+    fn note(&mut self, stop: Stop) {
+        self.stop.get_or_insert(stop);
+    }
+
+    fn open_header(&mut self) {
+        self.around.clear();
+        (self.header, self.parts, self.in_header) = (0, 0, true);
+    }
+
+    fn close_header(&mut self) {
+        (self.header, self.parts, self.in_header) = (self.parts, 0, false);
+    }
+
+    /// Whether the parser is to look into the table or the list.
+    fn open(&mut self, span: Span) -> bool {
+        let around = self.around.last().unwrap_or(&0) + self.parts + 1;
+        self.around.push(around);
+        self.parts = 0;
+        let is_too_deep = self.depth() > DEEPEST;
+        if is_too_deep {
+            self.note(Stop::Depth(span.start()..span.end()));
+        }
+        !is_too_deep
+    }
+
+    fn close(&mut self) {
+        self.around.pop();
+        self.parts = 0;
+    }
+
+    fn raw(&self, span: Span, encoding: Option<Encoding>) -> Raw<'t> {
+        Raw::new_unchecked(&self.text[span.start()..span.end()], encoding, span)
+    }
+}
+
+impl EventReceiver for Shape<'_> {
+    fn std_table_open(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.open_header();
+    }
+
+    fn std_table_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.close_header();
+    }
+
+    fn array_table_open(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.open_header();
+    }
+
+    fn array_table_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.close_header();
+    }
+
+    fn inline_table_open(&mut self, span: Span, _: &mut dyn ErrorSink) -> bool {
+        self.open(span)
+    }
+
+    fn inline_table_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.close();
+    }
+
+    fn array_open(&mut self, span: Span, _: &mut dyn ErrorSink) -> bool {
+        self.open(span)
+    }
+
+    fn array_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.close();
+    }
+
+    fn simple_key(&mut self, span: Span, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
+        self.parts = if self.is_joined { self.parts + 1 } else { 1 };
+        self.is_joined = false;
+        if self.depth() > DEEPEST {
+            self.note(Stop::Depth(span.start()..span.end()));
+        }
+        if span.len() > LONGEST_KEY {
+            self.note(Stop::Key(span.start()..span.end()));
+        }
+        self.raw(span, encoding).decode_key(&mut Cow::Borrowed(""), errors);
+    }
+
+    fn key_sep(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.is_joined = true;
+    }
+
+    fn scalar(&mut self, span: Span, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
+        // Only its errors are asked for.
+        let _ = self.raw(span, encoding).decode_scalar(&mut Cow::Borrowed(""), errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_as_deep_as_any_key_that_is_asked_for() {
+        let dotted = |parts: usize| vec!["a"; parts].join(".");
+        for text in [
+            String::new(),
+            format!("{} = 1\n", dotted(DEEPEST)),
+            format!("[{}]\nb = 1\n", dotted(DEEPEST - 1)),
+            format!("[[{}]]\nb = 1\n[c]\n{} = 1\n", dotted(DEEPEST - 1), dotted(DEEPEST - 1)),
+            format!("a = {}1{}\n", "[".repeat(DEEPEST - 1), "]".repeat(DEEPEST - 1)),
+            format!("a = [{}]\n", "[1], {b = 1}, ".repeat(100)),
+            "a = {b = 1, c = {d = 1}}\n".repeat(100),
+            format!("{} = 1\n", "k".repeat(LONGEST_KEY)),
+        ] {
+            assert_eq!(stop(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_lies_deeper_or_under_a_longer_key_is_not_read() {
+        let dotted = |parts: usize| vec!["a"; parts].join(".");
+        for (text, at) in [
+            (format!("b = 1\n{} = 1\n", dotted(DEEPEST + 1)), 6 + 2 * DEEPEST),
+            (format!("[{}]\n", dotted(DEEPEST + 1)), 1 + 2 * DEEPEST),
+            (format!("[{}]\nbc.d = 1\n", dotted(DEEPEST - 1)), 2 * DEEPEST + 4 - 1),
+            (format!("a = {}", "[".repeat(100_000)), 4 + DEEPEST - 1),
+            (format!("a = {}", "{a=".repeat(100_000)), 4 + 3 * (DEEPEST / 2 - 1) + 1),
+        ] {
+            let found = stop(&text);
+            let start = &text[..text.len().min(60)];
+            assert!(matches!(found, Some(Stop::Depth(_))), "{start}: {found:?}");
+            assert_eq!(found.map(|stop| stop.at()), Some(at), "{start}");
+        }
+        let long = format!("[a]\n{} = 1\n", "k".repeat(LONGEST_KEY + 1));
+        assert_eq!(stop(&long), Some(Stop::Key(4..4 + LONGEST_KEY + 1)));
+    }
+
+    #[test]
+    fn a_text_with_a_thousand_errors_is_read_up_to_there() {
+        assert_eq!(stop(&"=\n".repeat(100)), None);
+        for (text, most) in [
+            ("=".repeat(1 << 16), 2_000),
+            ("=\n".repeat(1 << 16), 4_000),
+            (format!("a = [{}", ",".repeat(1 << 16)), 4_000),
+            (format!("a = \"{}\"", "\\x".repeat(1 << 16)), 10_000),
+            ("a = b\n".repeat(1 << 16), 10_000),
+        ] {
+            let found = stop(&text);
+            let start = &text[..10];
+            assert!(matches!(found, Some(Stop::Errors(_))), "{start}: {found:?}");
+            assert!(found.is_some_and(|stop| stop.at() <= most), "{start}");
+        }
+    }
+}
