@@ -138,8 +138,11 @@ pub(crate) enum LockCommand {
         /// The lock's key
         key: Key,
         /// The Redis that keeps it; `REDIS_URL` otherwise, and this machine's lock files without either
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", conflicts_with = "redis_url_file")]
         redis: Option<String>,
+        /// Read the URL from this file, which others must not be able to read
+        #[arg(long, value_name = "FILE")]
+        redis_url_file: Option<PathBuf>,
     },
 }
 
@@ -221,8 +224,15 @@ pub(crate) struct RunArgs {
     pub(crate) policy: Option<String>,
 
     /// The Redis that keeps lock, limit and breaker; `REDIS_URL` otherwise, and files of this machine without either
-    #[arg(long, value_name = "URL")]
+    ///
+    /// A password in it can be read by everybody on this machine as long as the command runs (`ps`), and one in `REDIS_URL` by
+    /// the command.
+    #[arg(long, value_name = "URL", conflicts_with = "redis_url_file")]
     pub(crate) redis: Option<String>,
+
+    /// Read the URL from this file, which others must not be able to read, so that the command does not see a password in it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) redis_url_file: Option<PathBuf>,
 
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]

@@ -6,6 +6,7 @@ mod dispatch;
 mod drill;
 mod interrupt;
 mod output;
+mod printable;
 mod run;
 mod soak;
 mod status;

@@ -2,7 +2,6 @@
 //!
 //! Colour is shown on terminals only, unless `CLICOLOR_FORCE` asks for it; `NO_COLOR` and `TERM=dumb` turn it off.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,6 +17,7 @@ use crate::cmd::health;
 use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
+use crate::printable::{lines, one_line};
 use crate::run::report::Report;
 use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
@@ -39,11 +39,15 @@ pub(crate) fn health(url: &ProbeUrl, answer: &health::Answer) -> ExitCode {
     // The status is the answer; who does not listen to the words loses nothing.
     match answer {
         health::Answer::Well(status) => {
-            let _ = writeln!(anstream::stdout().lock(), "{url} answered {status}");
+            let _ = writeln!(
+                anstream::stdout().lock(),
+                "{} answered {status}",
+                one_line(&url.to_string())
+            );
             ExitCode::from(DONE)
         }
         health::Answer::Unwell(reason) => {
-            let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {reason}");
+            let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {}", one_line(reason));
             ExitCode::from(FAILED)
         }
     }
@@ -53,7 +57,13 @@ pub(crate) fn health(url: &ProbeUrl, answer: &health::Answer) -> ExitCode {
 pub(crate) fn config(outcome: Result<Answer, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
     ExitCode::from(match outcome {
-        Ok(answer) => write_out(&answer.text, if answer.right { DONE } else { BAD_INPUT }, out, err),
+        // In JSON and in TOML, an escape within a string means the same.
+        Ok(answer) => write_out(
+            &lines(&answer.text),
+            if answer.right { DONE } else { BAD_INPUT },
+            out,
+            err,
+        ),
         Err(failure) => fail(&failure, err),
     })
 }
@@ -88,7 +98,7 @@ fn ended(command: &str, report: &Report) -> ExitCode {
         drop(writeln!(
             anstream::stderr(),
             "{ERROR}{command}:{ERROR:#} {}",
-            printable(message)
+            lines(message)
         ));
     }
     ExitCode::from(report.status)
@@ -98,33 +108,6 @@ fn ended(command: &str, report: &Report) -> ExitCode {
 pub(crate) fn say(line: &str) {
     // As above.
     drop(writeln!(anstream::stderr(), "c13 run: {}", one_line(line)));
-}
-
-/// A text with words of others in it, as it may be shown on a terminal: control characters are written as escapes, but for
-/// the ends of lines and tabs.
-fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |character| {
-        character.is_control() && !matches!(character, '\n' | '\t')
-    })
-}
-
-/// Words of others as they may be shown within a line.
-fn one_line(text: &str) -> Cow<'_, str> {
-    escaped(text, char::is_control)
-}
-
-fn escaped(text: &str, is_control: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match is_control(character) {
-            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
-            false => shown.push(character),
-        }
-    }
-    Cow::Owned(shown)
 }
 
 /// Prints who has a lock.
@@ -169,7 +152,7 @@ fn report(outcome: Result<Outcome, Failure>, out: &mut dyn Write, err: &mut dyn 
             match json {
                 false => (table::render(&summary, wall), status),
                 true => match json::render(&summary) {
-                    Ok(text) => (text, status),
+                    Ok(text) => (lines(&text).into_owned(), status),
                     Err(error) => return fail(&Failure::Internal(error.to_string()), err),
                 },
             }
@@ -193,16 +176,23 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
         Failure::Input(errors) => (input_errors(errors) + "; nothing was run\n", BAD_INPUT),
         Failure::Wrong(errors) => (input_errors(errors) + "\n", BAD_INPUT),
         Failure::File(path, error) => (
-            format!("{ERROR}error:{ERROR:#} cannot read {}: {error}\n", source::name(path)),
+            format!(
+                "{ERROR}error:{ERROR:#} cannot read {}: {}\n",
+                one_line(&source::name(path)),
+                one_line(&error.to_string())
+            ),
             BAD_INPUT,
         ),
         Failure::Write(path, error) => (
-            format!("{ERROR}error:{ERROR:#} cannot write {}: {error}\n", path.display()),
+            format!(
+                "{ERROR}error:{ERROR:#} cannot write {}: {error}\n",
+                one_line(&path.display().to_string())
+            ),
             BAD_INPUT,
         ),
-        Failure::Usage(reason) => (format!("{ERROR}error:{ERROR:#} {reason}\n"), BAD_INPUT),
+        Failure::Usage(reason) => (format!("{ERROR}error:{ERROR:#} {}\n", lines(reason)), BAD_INPUT),
         Failure::Interrupted => ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED),
-        Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {reason}\n"), FAILED),
+        Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {}\n", lines(reason)), FAILED),
     };
     // There is nobody left to tell if this fails.
     let _ = err.write_all(message.as_bytes()).and_then(|()| err.flush());
@@ -212,7 +202,7 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
 /// The errors with a little colour, and how many there are; without the end of that line.
 fn input_errors(errors: &Diagnostics) -> String {
     let mut text = String::new();
-    for line in errors.to_string().lines() {
+    for line in lines(&errors.to_string()).lines() {
         let (style, start) = match line.trim_start() {
             _ if line.starts_with("error:") => (ERROR, "error:"),
             rest if rest.starts_with("--> ") => (QUIET, "--> "),

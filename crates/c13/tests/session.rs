@@ -322,3 +322,101 @@ fn a_lock_and_a_limit_are_two_things_whatever_their_keys() {
         );
     }
 }
+
+#[test]
+fn a_url_in_a_file_is_seen_by_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new("url-file");
+    let redis = Redis::start(&scene);
+    assert!(redis.ask("CONFIG SET requirepass ge-heim").starts_with("+OK"));
+    let file = scene.file("url");
+    let written = |text: &str, mode| {
+        std::fs::write(&file, text).expect("the folder can be written");
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&file, permissions).expect("it is ours");
+    };
+    let url = format!("redis://:ge-heim@127.0.0.1:{}\n", redis.port);
+    let options = ["--lock", "k", "--redis-url-file", &file];
+    let look = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -c 'ge-hei[m]'; env";
+    for mode in [0o600, 0o400, 0o640] {
+        written(&url, mode);
+        let mut process = scene.run(&line(&options, &[], &["sh", "-c", look]));
+        assert_eq!(process.status(), Some(0), "{mode:o}: {}", process.errors());
+        let output = process.output();
+        assert!(output.starts_with("0\n"), "{output}");
+        assert!(
+            output.contains("C13_LOCK_FENCE=") && !output.contains("ge-heim"),
+            "{output}"
+        );
+    }
+    let status = ["lock", "status", "k", "--redis-url-file", &file];
+    assert_eq!(scene.status(&status), Some(0));
+    let wrong_password = url.replace("ge-heim", "ge-raten");
+    for (text, mode, expected, word) in [
+        (url.as_str(), 0o644, 2, "mode 644"),
+        (&url, 0o602, 2, "mode 602"),
+        (&url, 0o660, 2, "mode 660"),
+        ("", 0o600, 2, "one URL"),
+        ("redis://a redis://b", 0o600, 2, "one URL"),
+        ("http://ge-heim", 0o600, 2, "URL"),
+        (&wrong_password, 0o600, 125, "the lock `k`"),
+    ] {
+        written(text, mode);
+        let mut process = scene.run(&line(&options, &[], &["true"]));
+        let errors = process.errors();
+        assert_eq!(process.status(), Some(expected), "{mode:o} {text:?}: {errors}");
+        assert!(errors.contains(word), "{errors}");
+        assert!(!errors.contains("ge-heim") && !errors.contains("ge-raten"), "{errors}");
+    }
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(scene.status(&line(&options, &[], &["true"])), Some(2));
+    let both = line(&options, &["--redis", "redis://127.0.0.1"], &["true"]);
+    assert_eq!(scene.status(&both), Some(2));
+}
+
+#[test]
+fn words_of_strangers_cannot_move_a_terminal() {
+    let scene = Scene::new("escapes");
+    let redis = Redis::start(&scene);
+    let url = redis.url();
+    // Another client holds the lock under an owner of its choice.
+    assert!(
+        redis
+            .ask("SET k \"\\x1b[2J\\x1b]0;pwned\\x07\\xc2\\x9b2J\\nfree\" PX 60000")
+            .starts_with("+OK")
+    );
+    let mut process = scene.run(&["lock", "status", "k", "--redis", &url]);
+    assert_eq!(process.status(), Some(75), "{}", process.errors());
+    assert!(process.output().contains("\\u001b[2J"), "{}", process.output());
+    let mut all = vec![process];
+    all.push(scene.run(&["run", "--lock", "k", "--nonblock", "--redis", &url, "--", "true"]));
+    let toml = "[policy.\"a\\u001b[2J\\u009b\"]\ntimeout = { total = \"1s\", attempt = \"2s\u{9b}2J\" }\n";
+    std::fs::write(scene.folder.join("policies.toml"), toml).expect("the folder can be written");
+    let policies = scene.file("policies.toml");
+    for command in [
+        &["config", "check"][..],
+        &["config", "show"],
+        &["config", "check", "--json"],
+    ] {
+        all.push(scene.run(&[command, &[&policies]].concat()));
+    }
+    let right = "[policy.\"a\\u001b[2J\\u009b\"]\ntimeout = { total = \"1s\" }\n";
+    std::fs::write(scene.folder.join("right.toml"), right).expect("the folder can be written");
+    let policies = scene.file("right.toml");
+    for command in [&["config", "show"][..], &["config", "show", "--json"]] {
+        all.push(scene.run(&[command, &[&policies]].concat()));
+    }
+    all.push(scene.run(&["config", "check", "no\u{1b}[2J\u{9b}.toml"]));
+    all.push(scene.run(&["drill", "no\u{1b}[2J.toml"]));
+    all.push(scene.run(&["run", "--", "no\u{1b}[2J"]));
+    for process in all {
+        let (output, errors) = (process.output(), process.errors());
+        for character in ['\u{1b}', '\u{7}', '\u{9b}'] {
+            assert!(
+                !output.contains(character) && !errors.contains(character),
+                "{output:?} {errors:?}"
+            );
+        }
+        assert!(!output.is_empty() || !errors.is_empty());
+    }
+}

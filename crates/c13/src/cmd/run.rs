@@ -12,16 +12,14 @@ use crate::args::{LockCommand, RunArgs};
 use crate::run::key::Key;
 use crate::run::plan::Plan;
 use crate::run::report::Report;
-use crate::run::session;
+use crate::run::{session, url_file};
 
 /// Runs a command under the conditions asked for.
 pub(crate) fn run(args: RunArgs) -> Report {
-    let plan = args
-        .policy
-        .as_deref()
-        .map(policy)
-        .transpose()
-        .and_then(|policy| Plan::of(args, redis_url()?, policy));
+    let plan = args.policy.as_deref().map(policy).transpose().and_then(|policy| {
+        let url = redis_url(args.redis.clone(), args.redis_url_file.as_deref())?;
+        Plan::of(args, url, policy)
+    });
     match plan {
         Ok(plan) => on_runtime(session::run(plan)).unwrap_or_else(|report| report),
         Err(message) => Report::wrong(message),
@@ -54,16 +52,23 @@ fn policy(text: &str) -> Result<(Key, PolicyConfig), String> {
 
 /// Says who has a lock.
 pub(crate) fn lock(command: LockCommand) -> Result<Status, Report> {
-    let LockCommand::Status { key, redis } = command;
-    let url = match redis {
-        Some(url) => Some(url),
-        None => redis_url().map_err(Report::wrong)?,
-    };
+    let LockCommand::Status {
+        key,
+        redis,
+        redis_url_file,
+    } = command;
+    let url = redis_url(redis, redis_url_file.as_deref()).map_err(Report::wrong)?;
     on_runtime(async move { session::status(&key, url.as_deref()).await })?
 }
 
-/// The URL in the environment; one that is empty is none.
-fn redis_url() -> Result<Option<String>, String> {
+/// The URL of the command line, in the file that it names, or in the environment, where one that is empty is none.
+fn redis_url(url: Option<String>, file: Option<&Path>) -> Result<Option<String>, String> {
+    if let Some(url) = url {
+        return Ok(Some(url));
+    }
+    if let Some(file) = file {
+        return url_file::read(file).map(Some);
+    }
     match std::env::var("REDIS_URL") {
         Ok(url) => Ok(Some(url).filter(|url| !url.is_empty())),
         Err(VarError::NotPresent) => Ok(None),

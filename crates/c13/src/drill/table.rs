@@ -12,6 +12,7 @@ use super::figures_text::{count, factor, millis, per_second, percent, percent_to
 use super::report::{Figures, Rejections};
 use super::scenario::Measure;
 use super::summary::{FaultMark, Summary, VariantSummary, Verdict};
+use crate::printable::one_line;
 
 const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
@@ -90,7 +91,7 @@ fn head(text: &mut String, summary: &Summary) {
         text,
         format_args!(
             "{HEADING}{}{HEADING:#}  {duration}, {} requests, {seeds}",
-            summary.scenario,
+            one_line(&summary.scenario),
             count(requests)
         ),
     );

@@ -12,4 +12,5 @@ pub(crate) mod session;
 pub(crate) mod signals;
 pub(crate) mod state_dir;
 pub(crate) mod stores;
+pub(crate) mod url_file;
 pub(crate) mod waiting;

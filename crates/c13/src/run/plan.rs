@@ -78,10 +78,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const LONGEST_PROBE: Duration = Duration::from_secs(3600);
 
 impl Plan {
-    /// Checks the command line; `redis_url` is that of the environment, `policy` the one that is named, with its name.
+    /// Checks the command line; `redis` is the URL of the Redis, `policy` the one that is named, with its name.
     pub(crate) fn of(
         args: RunArgs,
-        redis_url: Option<String>,
+        redis: Option<String>,
         policy: Option<(Key, PolicyConfig)>,
     ) -> Result<Self, String> {
         let (name, policy) = policy.map_or((None, PolicyConfig::NONE), |(name, policy)| (Some(name), policy));
@@ -126,7 +126,7 @@ impl Plan {
             asked_wait,
             wait: asked_wait.unwrap_or(Duration::MAX),
             conflict: args.conflict_exit_code,
-            redis: args.redis.or(redis_url),
+            redis,
             command: args.command,
         })
     }
