@@ -8,6 +8,8 @@
 
 #[path = "it/lock/conformance.rs"]
 mod conformance;
+#[path = "redis/errors.rs"]
+mod errors;
 #[cfg(feature = "axum")]
 #[path = "redis/health.rs"]
 mod health;

@@ -22,6 +22,8 @@ pub mod rate_limiter;
 mod redis;
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 mod state_folder;
+#[cfg(feature = "tokio")]
+mod sweep;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;
@@ -31,3 +33,7 @@ pub use postgres::{FenceError, PostgresFence};
 pub use redis::{Redis, RedisSettings};
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 pub use state_folder::{FileLock, StateFolder, Turn};
+
+/// The longest name of a lock and key of a limit, in bytes: they may come from a stranger, and are kept.
+#[cfg(feature = "tokio")]
+const LONGEST_NAME: usize = 1_000;

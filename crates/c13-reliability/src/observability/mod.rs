@@ -24,6 +24,11 @@
 //! | `c13::supervisor` | a child failed | WARN | `child`, `exit` |
 //! | `c13::supervisor` | the supervisor gives up | ERROR | `child` |
 //! | `c13::lock` | a lock that was held is lost | WARN | `names`, `reason` |
+//! | `c13::lock` | the backend of a lock that is waited for cannot be asked | WARN | `names`, `cause` |
+//! | `c13::lock` | a waiter hears of no releases, and looks by itself | DEBUG | `names`, `cause` |
+//! | `c13::shared_rate_limit` | the backend of a limit cannot be asked, and calls are decided without it; at most every 30 s | WARN | `keys`, `cause`, `instead` |
+//! | `c13::shared_rate_limit` | the backend of a limit answers again | INFO | `keys` |
+//! | `c13::redis` | a server evicts keys when its memory is full | WARN | `policy` |
 //! | `c13::call` | the span `call` of `spanned` | DEBUG | `name`, `outcome` |
 
 #[cfg(feature = "axum")]

@@ -1,9 +1,10 @@
 //! Shared rate limits on a real Redis: every window of a merged log is checked, not only the total.
 
-use crate::proxy::wait;
+use crate::proxy::{Proxy, Weather, wait};
 use crate::server::{Server, shared_url};
 use crate::{SOON, ms};
 use c13_reliability::distributed::Redis;
+use c13_reliability::distributed::lock::Lock;
 use c13_reliability::distributed::rate_limiter::{
     DecidedBy, Limit, OnFailure, RedisQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
 };
@@ -205,4 +206,90 @@ async fn policies_go_by_a_limit_that_a_fleet_shares_or_by_one_of_their_own_proce
         .unwrap();
     call(&policies[0]).await.unwrap();
     assert!(call(&policies[1]).await.unwrap_err().is_rate_limited());
+}
+
+#[tokio::test]
+async fn a_limit_that_was_one_an_hour_and_is_now_a_hundred_a_second_lets_calls_in_again() {
+    let (server, config) = (Server::start(), SharedLimitConfig::DEFAULT.sharing(Sharing::Exact));
+    let limited = |limits: Vec<Limit>| {
+        let backend = Arc::new(RedisQuota::new(Redis::open(&server.url()).unwrap()));
+        SharedRateLimiter::try_new(backend, limits, config.request_timeout(SOON)).unwrap()
+    };
+    let (hourly, quick) = (1.0 / 3600.0, 100.0);
+    for (key, now) in [
+        ("{a}", vec![Limit::new("{a}", quick, 1)]),
+        ("{b}", vec![Limit::new("{b}", quick, 5)]),
+        (
+            "{c}",
+            vec![Limit::new("{c}:other", quick, 5), Limit::new("{c}", quick, 5)],
+        ),
+        (
+            "{d}",
+            vec![Limit::new("{d}", quick, 5), Limit::new("{d}:other", quick, 5)],
+        ),
+    ] {
+        limited(vec![Limit::new(key, hourly, 50)]).acquire(50).await.unwrap();
+        let limiter = limited(now.clone());
+        let clock = Clock::system();
+        let end = clock.now() + SOON;
+        while let Err(error) = limiter.acquire(1).await {
+            assert!(matches!(error, SharedLimitError::Exceeded { .. }), "{key}: {error:?}");
+            assert!(clock.now() < end, "{key}: it refuses until the hour is over");
+            wait(ms(5)).await;
+        }
+        let lapses: i64 = server.ask(&["PTTL", &format!("{key}::c13:limit")]).parse().unwrap();
+        assert!(lapses < 60_000, "{key}: {lapses} ms");
+    }
+}
+
+#[tokio::test]
+async fn no_lock_and_no_limit_are_of_one_key() {
+    let server = Server::start();
+    let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact).request_timeout(SOON);
+    for (lock, limit) in [
+        ("c13:limit:mail", "mail"),
+        ("mail", "mail"),
+        ("{mail}", "mail"),
+        ("mail", "{mail}"),
+        ("{mail}:c13:limits", "mail"),
+    ] {
+        server.ask(&["FLUSHALL"]);
+        let guard = crate::long_lock_at(&server.url(), lock).try_acquire().await.unwrap();
+        let backend = Arc::new(RedisQuota::new(Redis::open(&server.url()).unwrap()));
+        let limiter = SharedRateLimiter::try_new(backend, vec![Limit::new(limit, 0.001, 1)], config).unwrap();
+        assert_eq!(limiter.acquire(1).await, Ok(DecidedBy::Exact), "{lock}, {limit}");
+        guard.check().unwrap();
+        assert_eq!(crate::owners(&server.url(), lock).await.len(), 1, "{lock}, {limit}");
+        assert!(
+            crate::long_lock_at(&server.url(), lock).try_acquire().await.is_err(),
+            "{lock}, {limit}"
+        );
+    }
+    let backend = crate::backend(&server.url());
+    for record in [
+        "{mail}:c13",
+        "{mail}:c13:limit",
+        "{mail}::c13:limit",
+        "{mail}:c13:queue",
+    ] {
+        let made = Lock::try_new(Arc::new(backend.clone()), record, crate::config(crate::LEASE));
+        assert!(made.is_err(), "{record} is a record beside another key");
+    }
+}
+
+#[tokio::test]
+async fn a_request_limit_that_is_shorter_than_the_handshake_gets_a_connection_all_the_same() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port).await;
+    proxy.weather(Weather::SlowReplies(ms(60)));
+    let config = SharedLimitConfig::DEFAULT
+        .sharing(Sharing::Exact)
+        .request_timeout(ms(100));
+    let limiter = limiter(&format!("{}/1", proxy.url()), "slow", config);
+    let clock = Clock::system();
+    let end = clock.now() + SOON;
+    while limiter.acquire(1).await != Ok(DecidedBy::Exact) {
+        assert!(clock.now() < end, "{:?}", limiter.snapshot().last_failure);
+        wait(ms(20)).await;
+    }
 }

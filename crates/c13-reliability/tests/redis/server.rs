@@ -81,6 +81,11 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// Takes away the folder that it saves to.
+    pub(crate) fn remove_folder(&self) {
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+
     /// Ends it at once, without a chance to say anything.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();

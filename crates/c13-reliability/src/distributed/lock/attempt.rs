@@ -184,6 +184,11 @@ impl Attempt {
             if now >= deadline {
                 return Err(give_up(now));
             }
+            if let Err(cause) = &held
+                && failing_since == Some(sent)
+            {
+                lock.report_backend(cause);
+            }
             if self.pending > Pending::Place {
                 // The next request must not be taken for this one.
                 self.abandon_and_rename();
@@ -192,10 +197,14 @@ impl Attempt {
             if watch.is_none() {
                 let subscribed = lock.backend.watch(&self.claim);
                 let until = deadline.min(now + lock.config.request_limit());
-                if let Ok(Ok(subscribed)) = lock.clock.timeout_at(until, subscribed).await {
-                    watch = Some(subscribed);
-                    // What was released before the watch began is found by asking again.
-                    continue;
+                match lock.clock.timeout_at(until, subscribed).await {
+                    Ok(Ok(subscribed)) => {
+                        watch = Some(subscribed);
+                        // What was released before the watch began is found by asking again.
+                        continue;
+                    }
+                    Ok(Err(cause)) => lock.report_deafness(&cause),
+                    Err(_) => lock.report_deafness(&BackendError::unanswered(until - now)),
                 }
             }
             let poll = lock.backend.poll_interval().unwrap_or(lock.config.fallback_poll);

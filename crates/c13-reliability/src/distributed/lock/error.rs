@@ -80,7 +80,8 @@ pub enum AcquireError {
         /// How long the holder's lease lasts unless it is renewed, where that is known.
         retry_after: Option<Duration>,
     },
-    /// The backend could not be asked. Whatever the attempt left behind is taken back, or lapses with its lease.
+    /// The backend could not be asked; what it failed with last is the error's source. Whatever the attempt left behind
+    /// is taken back, or lapses with its lease.
     Backend(BackendError),
 }
 
@@ -91,7 +92,7 @@ impl fmt::Display for AcquireError {
             Self::NotAcquired {
                 retry_after: Some(wait),
             } => write!(f, "somebody else has the lock, for {wait:?} unless they renew it"),
-            Self::Backend(error) => write!(f, "the lock's backend could not be asked: {error}"),
+            Self::Backend(_) => f.write_str("the lock's backend could not be asked"),
         }
     }
 }
@@ -154,6 +155,19 @@ impl<E> From<AcquireError> for LockError<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_the_source_and_is_said_once() {
+        let cause = BackendError::new(BackendErrorKind::Unable, "connection refused");
+        let error = AcquireError::from(cause.clone());
+        assert_eq!(error.source().and_then(|source| source.downcast_ref()), Some(&cause));
+        assert!(!error.to_string().contains("refused"), "{error}");
+        let failed: LockError<String> = error.into();
+        assert_eq!(
+            failed.to_string(),
+            "the lock could not be asked for: connection refused"
+        );
+    }
 
     #[test]
     fn a_lock_error_is_an_error_for_any_error_of_the_caller() {

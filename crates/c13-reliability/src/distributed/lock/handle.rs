@@ -9,6 +9,7 @@ use super::snapshot::LockSnapshot;
 use super::state::Terms;
 use super::tally::Tally;
 use super::waiting::{Reports, Waiting};
+use crate::distributed::LONGEST_NAME;
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
@@ -99,6 +100,10 @@ impl Lock {
         let refuse = |value, rule| Err(ConfigError::new("lock", "names", value, rule));
         if names.is_empty() || names.iter().any(String::is_empty) {
             return refuse(ConfigValue::Text("empty"), "must be at least one name, and none empty");
+        }
+        if let Some(long) = names.iter().find(|name| name.len() > LONGEST_NAME) {
+            let length = ConfigValue::Count(long.len() as u64);
+            return refuse(length, "must be at most 1,000 bytes long");
         }
         if (1..names.len()).any(|n| names[..n].contains(&names[n])) {
             return refuse(ConfigValue::Text("not distinct"), "must hold each name once");
@@ -355,6 +360,26 @@ impl Shared {
                 None => AcquireError::NotAcquired { retry_after: None },
             }),
         }
+    }
+}
+
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(clippy::unused_self, reason = "there are no events")
+)]
+impl Shared {
+    /// An acquisition waits for the backend from now on.
+    #[cold]
+    pub(super) fn report_backend(&self, _cause: &BackendError) {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(target: "c13::lock", names = ?self.names, cause = %_cause, "the backend of a lock cannot be asked; it is waited for");
+    }
+
+    /// An acquisition hears of no releases, and looks by itself.
+    #[cold]
+    pub(super) fn report_deafness(&self, _cause: &BackendError) {
+        #[cfg(feature = "tracing")]
+        tracing::debug!(target: "c13::lock", names = ?self.names, cause = %_cause, "releases of a lock are not heard of; it is looked at now and then");
     }
 }
 

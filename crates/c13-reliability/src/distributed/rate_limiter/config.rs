@@ -1,5 +1,6 @@
 //! The settings of a rate limit that many processes share.
 
+use crate::distributed::LONGEST_NAME;
 use crate::error::{ConfigError, ConfigValue};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 /// One limit: of all calls that count against `key`, in all processes, so many a second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
-    /// What the calls have in common.
+    /// What the calls have in common; at most 1,000 bytes.
     pub key: String,
     /// Calls a second; above zero, at most 10⁹.
     pub rate: f64,
@@ -51,6 +52,18 @@ pub enum OnFailure {
     Allow,
     /// Each process allows its share: the limit divided by the processes that were active last.
     LocalShare,
+}
+
+impl OnFailure {
+    /// The name in events: `deny`, `allow` or `local_share`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+            Self::LocalShare => "local_share",
+        }
+    }
 }
 
 /// The settings of a shared rate limit, checked when a limiter is made of them.
@@ -119,9 +132,20 @@ impl SharedLimitConfig {
         if limits.is_empty() {
             return refuse("limits", ConfigValue::Count(0), "must be at least one");
         }
-        for limit in limits {
+        for (n, limit) in limits.iter().enumerate() {
+            if limits[..n].iter().any(|other| other.key == limit.key) {
+                return refuse(
+                    "key",
+                    ConfigValue::Text("given twice"),
+                    "must be another one for each limit",
+                );
+            }
             if limit.key.is_empty() {
                 return refuse("key", ConfigValue::Text("empty"), "must not be empty");
+            }
+            if limit.key.len() > LONGEST_NAME {
+                let length = ConfigValue::Count(limit.key.len() as u64);
+                return refuse("key", length, "must be at most 1,000 bytes long");
             }
             if !(limit.rate > 0.0 && limit.rate <= 1e9) {
                 return refuse(

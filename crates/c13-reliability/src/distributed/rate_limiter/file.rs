@@ -2,14 +2,13 @@
 
 use super::backend::{QuotaBackend, Taken};
 use super::config::Limit;
-use super::state::Cell;
+use super::state::{Cell, Rate, take_all};
 use crate::distributed::file_name::file_name;
 use crate::distributed::lock::{Answer, BackendError};
 use crate::distributed::state_folder::StateFolder;
 use crate::error::ConfigError;
 use crate::time::wall_micros;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Keeps shared limits in files of one folder: a file a limit, which a request has for itself for some microseconds.
 ///
@@ -52,34 +51,23 @@ impl FileQuota {
             }
         }
         let now = wall_micros() as f64;
-        let (mut granted, mut retry_after, mut cells) = (want, Some(Duration::ZERO), Vec::new());
+        let (mut names, mut cells) = (Vec::new(), Vec::new());
         for limit in order {
             let name = file(&limit.key, "limit");
-            let stored = self.folder.read(&name, parse)?.unwrap_or_default();
-            let mut cell = stored;
-            let decision = cell.take(limit.rate, limit.burst as f64, now, granted, least);
-            granted = granted.min(decision.granted);
-            if decision.granted == 0 {
-                retry_after = retry_after.zip(decision.retry_after).map(|(a, b)| a.max(b));
-            }
-            cells.push((limit, name, stored, cell));
+            cells.push((Rate::of(limit), self.folder.read(&name, parse)?.unwrap_or_default()));
+            names.push(name);
         }
-        for (limit, name, stored, refused) in cells {
-            let mut cell = stored;
-            if granted > 0 {
-                cell.take(limit.rate, limit.burst as f64, now, granted, granted);
-            } else if refused.full_at() < stored.full_at() {
-                // More debt than these settings allow is not kept.
-                cell = refused;
-            }
+        let stored = cells.clone();
+        let decision = take_all(&mut cells, now, want, least);
+        for (name, ((_, cell), (_, stored))) in names.iter().zip(cells.into_iter().zip(stored)) {
             if cell != stored {
-                self.folder.replace(&name, &format!("{:.3}\n", cell.full_at()))?;
+                self.folder.replace(name, &format!("{:.3}\n", cell.full_at()))?;
             }
         }
-        Ok(Taken {
-            granted,
-            retry_after: if granted > 0 { None } else { retry_after },
-            active: 1,
+        Ok(if decision.granted > 0 {
+            Taken::granted(decision.granted)
+        } else {
+            Taken::refused(decision.retry_after)
         })
     }
 }

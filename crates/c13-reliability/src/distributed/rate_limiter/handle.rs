@@ -2,14 +2,16 @@
 
 use super::backend::QuotaBackend;
 use super::config::{Limit, OnFailure, SharedLimitConfig};
+use super::outage::Outage;
 use super::snapshot::SharedLimitSnapshot;
-use super::state::{Batch, BatchPlan, Cell};
+use super::state::{Batch, BatchPlan, Cell, Rate, take_all};
+use crate::distributed::lock::BackendError;
 use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Random, StripedCounter};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +44,7 @@ struct Shared {
 }
 
 /// Where a call is counted.
-const fn count_of(decided: Result<DecidedBy, SharedLimitError>) -> usize {
+const fn count_of(decided: &Result<DecidedBy, SharedLimitError>) -> usize {
     match decided {
         Ok(DecidedBy::Lease) => 0,
         Ok(DecidedBy::Exact) => 1,
@@ -56,8 +58,7 @@ const fn count_of(decided: Result<DecidedBy, SharedLimitError>) -> usize {
 }
 
 struct Rest {
-    /// Until when the backend is left alone.
-    failed_until: Tick,
+    outage: Outage,
     active: u32,
     /// This process's share, one cell a limit.
     local: Vec<Cell>,
@@ -78,7 +79,7 @@ pub enum DecidedBy {
 }
 
 /// Why a call was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SharedLimitError {
     /// The limit is used up.
@@ -94,6 +95,9 @@ pub enum SharedLimitError {
     Unavailable {
         /// When the backend is asked again.
         retry_after: Duration,
+        /// What the backend failed with last; the error's source. Of the kind
+        /// [`Refused`](crate::distributed::lock::BackendErrorKind::Refused) it does not pass by waiting.
+        cause: Arc<BackendError>,
     },
     /// There is nothing in memory to decide by, and this call must not wait for the backend.
     NotAsked,
@@ -106,10 +110,10 @@ impl fmt::Display for SharedLimitError {
                 write!(f, "the shared rate limit is used up, retry after {retry_after:?}")
             }
             Self::NeverPossible => f.write_str("more than the shared rate limit ever has at once"),
-            Self::Unavailable { retry_after } => {
+            Self::Unavailable { retry_after, .. } => {
                 write!(
                     f,
-                    "the backend of the shared rate limit does not answer, retry after {retry_after:?}"
+                    "the backend of the shared rate limit cannot be asked, retry after {retry_after:?}"
                 )
             }
             Self::NotAsked => f.write_str("nothing of the shared rate limit is in memory, and it was not asked for"),
@@ -117,14 +121,21 @@ impl fmt::Display for SharedLimitError {
     }
 }
 
-impl std::error::Error for SharedLimitError {}
+impl std::error::Error for SharedLimitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unavailable { cause, .. } => Some(cause),
+            Self::Exceeded { .. } | Self::NeverPossible | Self::NotAsked => None,
+        }
+    }
+}
 
 impl From<SharedLimitError> for Rejected {
     fn from(error: SharedLimitError) -> Self {
         Self::new(
             Layer::RateLimit,
             match error {
-                SharedLimitError::Exceeded { retry_after, .. } | SharedLimitError::Unavailable { retry_after } => {
+                SharedLimitError::Exceeded { retry_after, .. } | SharedLimitError::Unavailable { retry_after, .. } => {
                     Some(retry_after)
                 }
                 SharedLimitError::NeverPossible | SharedLimitError::NotAsked => None,
@@ -133,6 +144,8 @@ impl From<SharedLimitError> for Rejected {
     }
 }
 
+#[cfg(feature = "tracing")]
+const TARGET: &str = "c13::shared_rate_limit";
 /// Taken off each batch's time: the coarse clock lags by up to 10 ms.
 const COARSE: Duration = Duration::from_millis(10);
 /// How long a refusal by the backend is remembered at most.
@@ -153,27 +166,23 @@ impl SharedRateLimiter {
         for limit in &limits {
             backend.check_key(&limit.key)?;
         }
-        let random = Random::from_entropy();
         Ok(Self {
-            shared: Arc::new(Shared {
-                backend,
-                plan: BatchPlan::of(&limits, config.sharing),
-                process: format!("{:016x}", random.next_u64()),
-                batch: AtomicU64::new(Batch::EMPTY.0),
-                empty_until: AtomicU64::new(0),
-                refill: tokio::sync::Mutex::default(),
-                rest: Mutex::new(Rest {
-                    failed_until: Tick::ZERO,
-                    active: config.processes.get(),
-                    local: vec![Cell::default(); limits.len()],
-                }),
-                limits,
-                config,
-                clock: Clock::system(),
-                random,
-                decided: StripedCounter::new(),
-            }),
+            shared: Arc::new(Shared::new(backend, limits, config, Clock::system())),
         })
+    }
+
+    /// The same limiter by another clock, for tests in virtual time; it begins anew.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        let shared = &self.shared;
+        Self {
+            shared: Arc::new(Shared::new(
+                shared.backend.clone(),
+                shared.limits.clone(),
+                shared.config,
+                clock,
+            )),
+        }
     }
 
     /// Decides about a call of this cost by what is in memory: one reading of the coarse clock and one subtraction.
@@ -185,7 +194,7 @@ impl SharedRateLimiter {
     #[inline]
     pub fn try_acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.decide(cost);
-        self.shared.decided.add(count_of(decided), 1);
+        self.shared.decided.add(count_of(&decided), 1);
         decided
     }
 
@@ -198,9 +207,12 @@ impl SharedRateLimiter {
     /// # Cancel safety
     ///
     /// Dropping the future may lose the tokens that were asked for; they lapse.
+    ///
+    /// The backend is waited for no longer than the caller's [`Deadline`] says. A request that the deadline cuts short says
+    /// nothing about the backend: the call is decided as if it had failed, and the next call asks again.
     pub async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.acquire(cost).await;
-        self.shared.decided.add(count_of(decided), 1);
+        self.shared.decided.add(count_of(&decided), 1);
         decided
     }
 
@@ -220,13 +232,36 @@ impl SharedRateLimiter {
 /// Why the backend gave nothing.
 enum Unasked {
     Refused(SharedLimitError),
-    /// It did not answer, or is left alone for so long.
+    /// It could not be asked, or is left alone for so long.
     Failed {
         retry_after: Duration,
+        cause: Arc<BackendError>,
     },
 }
 
 impl Shared {
+    fn new(backend: Arc<dyn QuotaBackend>, limits: Vec<Limit>, config: SharedLimitConfig, clock: Clock) -> Self {
+        let random = Random::from_entropy();
+        Self {
+            backend,
+            plan: BatchPlan::of(&limits, config.sharing),
+            process: format!("{:016x}", random.next_u64()),
+            batch: AtomicU64::new(Batch::EMPTY.0),
+            empty_until: AtomicU64::new(0),
+            refill: tokio::sync::Mutex::default(),
+            rest: Mutex::new(Rest {
+                outage: Outage::NONE,
+                active: config.processes.get(),
+                local: vec![Cell::default(); limits.len()],
+            }),
+            limits,
+            config,
+            clock,
+            random,
+            decided: StripedCounter::new(),
+        }
+    }
+
     /// Decides by what is in memory.
     #[inline]
     fn decide(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
@@ -278,6 +313,7 @@ impl Shared {
 
     fn snapshot(&self) -> SharedLimitSnapshot {
         let sum = |counter| self.decided.sum(counter);
+        let rest = self.rest.lock();
         SharedLimitSnapshot {
             leased: sum(0),
             exact: sum(1),
@@ -287,7 +323,10 @@ impl Shared {
             never_possible: sum(5),
             unavailable: sum(6),
             not_asked: sum(7),
-            active_processes: self.rest.lock().active,
+            active_processes: rest.active,
+            backend_failures: rest.outage.failures(),
+            backend_failing: rest.outage.is_standing(),
+            last_failure: rest.outage.last(),
         }
     }
 
@@ -309,20 +348,25 @@ impl Shared {
     }
 
     async fn ask(&self, want: u64, least: u64) -> Result<u64, Unasked> {
-        let now = self.clock.now();
-        let failed_until = self.rest.lock().failed_until;
-        if now < failed_until {
-            return Err(Unasked::Failed {
-                retry_after: failed_until - now,
-            });
+        if let Some((retry_after, cause)) = self.rest.lock().outage.standing(self.clock.now()) {
+            return Err(Unasked::Failed { retry_after, cause });
         }
+        let own = self.config.request_timeout;
+        let left = Deadline::current(&self.clock).map(|deadline| deadline.remaining(&self.clock));
+        let limit = left.map_or(own, |left| left.min(own));
         let taken = self.backend.take(&self.limits, want, least, &self.process);
-        let Ok(Ok(taken)) = self.clock.timeout(self.config.request_timeout, taken).await else {
-            let pause = self.config.retry_backend;
-            let pause = pause + Duration::from_nanos(self.random.below(pause.as_nanos() as u64 / 2 + 1));
-            self.rest.lock().failed_until = self.clock.now() + pause;
-            return Err(Unasked::Failed { retry_after: pause });
+        let taken = match self.clock.timeout(limit, taken).await {
+            Ok(Ok(taken)) => taken,
+            Ok(Err(error)) => return Err(self.note_failure(error)),
+            Err(_) if limit < own => {
+                return Err(Unasked::Failed {
+                    retry_after: Duration::ZERO,
+                    cause: Arc::new(BackendError::unanswered(limit)),
+                });
+            }
+            Err(_) => return Err(self.note_failure(BackendError::unanswered(limit))),
         };
+        self.note_answer();
         self.rest.lock().active = taken.active.max(1);
         if taken.granted > 0 {
             return Ok(taken.granted);
@@ -344,13 +388,43 @@ impl Shared {
         Err(Unasked::Refused(SharedLimitError::Exceeded { retry_after, by }))
     }
 
+    /// Leaves a backend that failed alone for a while.
+    #[cold]
+    fn note_failure(&self, error: BackendError) -> Unasked {
+        let pause = self.config.retry_backend;
+        let pause = pause + Duration::from_nanos(self.random.below(pause.as_nanos() as u64 / 2 + 1));
+        let (now, cause) = (self.clock.now(), Arc::new(error));
+        let is_news = self.rest.lock().outage.failed(cause.clone(), now, now + pause);
+        #[cfg(feature = "tracing")]
+        if is_news {
+            let keys: Vec<&str> = self.limits.iter().map(|limit| &*limit.key).collect();
+            let instead = self.config.on_failure.name();
+            tracing::warn!(target: TARGET, ?keys, %cause, instead, "the backend of a shared rate limit cannot be asked");
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = is_news;
+        Unasked::Failed {
+            retry_after: pause,
+            cause,
+        }
+    }
+
+    fn note_answer(&self) {
+        let _was_out = self.rest.lock().outage.answered();
+        #[cfg(feature = "tracing")]
+        if _was_out {
+            let keys: Vec<&str> = self.limits.iter().map(|limit| &*limit.key).collect();
+            tracing::info!(target: TARGET, ?keys, "the backend of a shared rate limit answers again");
+        }
+    }
+
     fn failed(&self, cost: u64, error: Unasked) -> Result<DecidedBy, SharedLimitError> {
-        let retry_after = match error {
+        let (retry_after, cause) = match error {
             Unasked::Refused(error) => return Err(error),
-            Unasked::Failed { retry_after } => retry_after,
+            Unasked::Failed { retry_after, cause } => (retry_after, cause),
         };
         match self.config.on_failure {
-            OnFailure::Deny => Err(SharedLimitError::Unavailable { retry_after }),
+            OnFailure::Deny => Err(SharedLimitError::Unavailable { retry_after, cause }),
             OnFailure::Allow => Ok(DecidedBy::Nobody),
             OnFailure::LocalShare => self.take_locally(cost),
         }
@@ -359,24 +433,19 @@ impl Shared {
     fn take_locally(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let now = self.clock.now().as_nanos() as f64 / 1e3;
         let mut rest = self.rest.lock();
-        let share = f64::from(rest.active);
-        let mut cells = rest.local.clone();
-        for (limit, cell) in self.limits.iter().zip(&mut cells) {
-            // At least one call at once, or a small share would never allow any.
-            let burst = (limit.burst as f64 / share).max(1.0);
-            let decision = cell.take(limit.rate / share, burst, now, cost, cost);
-            if decision.granted == 0 {
-                return Err(match decision.retry_after {
-                    Some(retry_after) => SharedLimitError::Exceeded {
-                        retry_after,
-                        by: DecidedBy::Local,
-                    },
-                    None => SharedLimitError::NeverPossible,
-                });
-            }
+        let processes = f64::from(rest.active);
+        let shares = self.limits.iter().map(|limit| Rate::share(limit, processes));
+        let mut shares: Vec<(Rate, Cell)> = shares.zip(rest.local.iter().copied()).collect();
+        let decision = take_all(&mut shares, now, cost, cost);
+        rest.local = shares.into_iter().map(|(_, cell)| cell).collect();
+        match decision.retry_after {
+            _ if decision.granted > 0 => Ok(DecidedBy::Local),
+            Some(retry_after) => Err(SharedLimitError::Exceeded {
+                retry_after,
+                by: DecidedBy::Local,
+            }),
+            None => Err(SharedLimitError::NeverPossible),
         }
-        rest.local = cells;
-        Ok(DecidedBy::Local)
     }
 }
 
@@ -407,7 +476,7 @@ impl Gate for SharedRateLimiter {
 
     fn try_admit_uncounted(&self) -> Option<Pass> {
         let decided = self.shared.decide(1).ok()?;
-        self.shared.decided.add(count_of(Ok(decided)), 1);
+        self.shared.decided.add(count_of(&Ok(decided)), 1);
         Some(Pass(decided))
     }
 

@@ -22,7 +22,9 @@
 //! are, which they do ten seconds after the last has come.
 //!
 //! While the backend does not answer, calls are refused, allowed, or limited to the process's share
-//! ([`OnFailure`]), and the answer says which way it was decided ([`DecidedBy`]). A process that is stopped keeps no
+//! ([`OnFailure`]), and the answer says which way it was decided ([`DecidedBy`]). The cause is the source of the error that
+//! denies, and is kept in the [snapshot](SharedLimitSnapshot) together with a count; the beginning of an outage, and every
+//! half minute of it, is an event of the target `c13::shared_rate_limit`. A process that is stopped keeps no
 //! tokens: they lapse by the machine's clock.
 //!
 //! ```
@@ -54,10 +56,14 @@ mod config;
 #[cfg(target_os = "linux")]
 mod file;
 mod handle;
+mod outage;
 #[cfg(feature = "redis")]
 mod redis;
 mod snapshot;
 mod state;
+#[cfg(test)]
+#[cfg(not(c13_loom))]
+mod tests;
 
 pub use backend::{MemoryQuota, QuotaBackend, Taken};
 pub use config::{Limit, OnFailure, SharedLimitConfig, Sharing};

@@ -5,12 +5,13 @@ use super::config::Limit;
 use crate::distributed::lock::{Answer, BackendError, BackendErrorKind};
 use crate::distributed::redis::{Keys, Redis, Script};
 use crate::error::ConfigError;
-use redis::RedisError;
 use std::time::Duration;
 
 /// Keeps shared limits on a Redis. Limits that are used together must be of one hash slot of a cluster.
 ///
-/// A key is a number that lapses once its limit is full again. A restart or failover that forgets it allows one more burst.
+/// A limit is a number beside its key, `{KEY}:c13:limit`, that lapses once the limit is full again; no lock can be of that
+/// name. A restart or failover that forgets it allows one more burst, and so does a server that evicts
+/// ([`Redis::evicts`]).
 #[derive(Clone, Debug)]
 pub struct RedisQuota {
     redis: Redis,
@@ -29,11 +30,12 @@ impl RedisQuota {
     }
 
     async fn take_now(&self, limits: &[Limit], want: u64, least: u64, process: &str) -> Result<Taken, BackendError> {
-        let failed = |error: RedisError| BackendError::new(BackendErrorKind::Unanswered, error.to_string());
         let refused = |error: ConfigError| BackendError::new(BackendErrorKind::Refused, error.to_string());
-        let mut keys: Vec<String> = limits.iter().map(|limit| limit.key.clone()).collect();
-        let beside = Keys::beside("shared rate limit", &limits[0].key).map_err(refused)?;
-        keys.push(beside.named("processes"));
+        let mut keys = Vec::new();
+        for limit in limits {
+            keys.push(beside(&limit.key).map_err(refused)?.named("limit"));
+        }
+        keys.push(beside(&limits[0].key).map_err(refused)?.named("processes"));
         let active = ACTIVE.as_millis();
         let mut arguments = vec![
             want.to_string(),
@@ -44,22 +46,26 @@ impl RedisQuota {
         for limit in limits {
             arguments.extend([limit.rate.to_string(), limit.burst.to_string()]);
         }
-        let (granted, wait, active): (u64, i64, u32) =
-            TAKE.run(&self.redis, &keys, &arguments).await.map_err(failed)?;
-        Ok(Taken {
-            granted,
-            retry_after: u64::try_from(wait)
-                .ok()
-                .filter(|_| granted == 0)
-                .map(Duration::from_micros),
-            active,
-        })
+        let (granted, wait, active): (u64, i64, u32) = TAKE
+            .run(&self.redis, &keys, &arguments)
+            .await
+            .map_err(|error| self.redis.failure(error))?;
+        let taken = if granted > 0 {
+            Taken::granted(granted)
+        } else {
+            Taken::refused(u64::try_from(wait).ok().map(Duration::from_micros))
+        };
+        Ok(taken.active(active))
     }
+}
+
+fn beside(key: &str) -> Result<Keys, ConfigError> {
+    Keys::beside("shared rate limit", key)
 }
 
 impl QuotaBackend for RedisQuota {
     fn check_key(&self, key: &str) -> Result<(), ConfigError> {
-        Keys::beside("shared rate limit", key).map(drop)
+        beside(key).map(drop)
     }
 
     fn take<'a>(&'a self, limits: &'a [Limit], want: u64, least: u64, process: &'a str) -> Answer<'a, Taken> {

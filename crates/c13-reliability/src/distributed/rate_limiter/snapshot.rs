@@ -1,9 +1,11 @@
 //! What a shared rate limit reports of this process's calls.
 
+use crate::distributed::lock::BackendError;
 use crate::snapshot::{Metric, Reading};
+use std::sync::Arc;
 
 /// How one process's calls were decided. Each call that asked, and was not dropped meanwhile, is in one of the counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SharedLimitSnapshot {
     /// Calls allowed from tokens that the backend gave in advance.
@@ -24,6 +26,12 @@ pub struct SharedLimitSnapshot {
     pub not_asked: u64,
     /// How many processes share the limit, as far as the backend has told.
     pub active_processes: u32,
+    /// Requests that the backend failed, or did not answer in time. While it is left alone after a failure it is not asked.
+    pub backend_failures: u64,
+    /// Whether the most recent request failed: then calls are decided as the setting for an outage says.
+    pub backend_failing: bool,
+    /// What the backend failed with last, also where it has answered since.
+    pub last_failure: Option<Arc<BackendError>>,
 }
 
 static REQUESTS: Metric = Metric::counter(
@@ -36,9 +44,14 @@ static PROCESSES: Metric = Metric::gauge(
     "{process}",
     "Processes that share the limit",
 );
+static FAILURES: Metric = Metric::counter(
+    "reliability.shared_rate_limit.backend_failures",
+    "{failure}",
+    "Requests that the backend of the limit failed or did not answer",
+);
 
 /// Everything that a shared rate limit reports.
-pub(crate) static METRICS: &[&Metric] = &[&REQUESTS, &PROCESSES];
+pub(crate) static METRICS: &[&Metric] = &[&REQUESTS, &PROCESSES, &FAILURES];
 
 impl SharedLimitSnapshot {
     /// The snapshot as readings of metrics.
@@ -58,6 +71,7 @@ impl SharedLimitSnapshot {
             .map(|(result, count)| Reading::count(&REQUESTS, count).label("result", result))
             .into();
         readings.push(Reading::level(&PROCESSES, f64::from(self.active_processes)));
+        readings.push(Reading::count(&FAILURES, self.backend_failures));
         readings
     }
 }

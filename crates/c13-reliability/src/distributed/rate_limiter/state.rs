@@ -29,27 +29,94 @@ impl Cell {
         self.full_at
     }
 
+    /// Whether it is full at `now` microseconds, as one that nobody knows of is.
+    pub(crate) fn is_full(self, now: f64) -> bool {
+        self.full_at <= now
+    }
+
     /// Takes up to `want` tokens at `now` microseconds, but not fewer than `least`; then it takes none.
-    pub(crate) fn take(&mut self, rate: f64, burst: f64, now: f64, want: u64, least: u64) -> Decision {
-        let step = 1e6 / rate;
-        let horizon = now + burst * step;
-        // A clock that stepped back, or a limit that was lowered, starves nobody for longer than one full bucket.
-        let full_at = self.full_at.max(now).min(horizon);
-        let available = ((horizon - full_at) / step + 1e-6).floor() as u64;
+    ///
+    /// Either way it forgets excess debt: whoever keeps the cell must keep it after a refusal too.
+    pub(crate) fn take(&mut self, rate: Rate, now: f64, want: u64, least: u64) -> Decision {
+        self.forget_excess(rate, now);
+        let horizon = now + rate.burst * rate.step();
+        let full_at = self.full_at.max(now);
+        let available = ((horizon - full_at) / rate.step() + 1e-6).floor() as u64;
         let granted = want.min(available);
         if granted < least {
-            let wait = full_at + least as f64 * step - horizon;
-            let reachable = least as f64 <= burst;
+            let wait = full_at + least as f64 * rate.step() - horizon;
+            let reachable = least as f64 <= rate.burst;
             return Decision {
                 granted: 0,
                 retry_after: reachable.then(|| Duration::from_micros(wait.max(0.0).ceil() as u64)),
             };
         }
-        self.full_at = full_at + granted as f64 * step;
+        self.full_at = full_at + granted as f64 * rate.step();
         Decision {
             granted,
             retry_after: None,
         }
+    }
+
+    /// Forgets debt beyond one empty bucket, which a lower rate, a greater burst or a clock that was ahead has left.
+    fn forget_excess(&mut self, rate: Rate, now: f64) {
+        self.full_at = self.full_at.min(now + rate.burst * rate.step());
+    }
+}
+
+/// Takes up to `want` tokens of every one of `limits`, whose cells come with them, but not fewer than `least`; then it
+/// takes none of any. Cells that were changed must be kept either way.
+pub(crate) fn take_all(limits: &mut [(Rate, Cell)], now: f64, want: u64, least: u64) -> Decision {
+    let mut granted = want;
+    let mut wait = Some(Duration::ZERO);
+    for (rate, cell) in limits.iter() {
+        // On a copy: all limits give, or none does.
+        let decision = { *cell }.take(*rate, now, want, least);
+        granted = granted.min(decision.granted);
+        if decision.granted == 0 {
+            wait = wait.zip(decision.retry_after).map(|(a, b)| a.max(b));
+        }
+    }
+    for (rate, cell) in limits {
+        if granted > 0 {
+            cell.take(*rate, now, granted, granted);
+        } else {
+            cell.forget_excess(*rate, now);
+        }
+    }
+    Decision {
+        granted,
+        retry_after: if granted > 0 { None } else { wait },
+    }
+}
+
+/// How fast one limit fills, and how much it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    rate: f64,
+    burst: f64,
+}
+
+impl Rate {
+    pub(crate) const fn of(limit: &Limit) -> Self {
+        Self {
+            rate: limit.rate,
+            burst: limit.burst as f64,
+        }
+    }
+
+    /// One of `processes` equal shares.
+    pub(crate) fn share(limit: &Limit, processes: f64) -> Self {
+        Self {
+            rate: limit.rate / processes,
+            // At least one call at once, or a small share would never allow any.
+            burst: (limit.burst as f64 / processes).max(1.0),
+        }
+    }
+
+    /// The microseconds of one token.
+    fn step(self) -> f64 {
+        1e6 / self.rate
     }
 }
 
@@ -117,14 +184,17 @@ impl BatchPlan {
 mod tests {
     use super::*;
 
+    const SLOW: Rate = Rate { rate: 10.0, burst: 5.0 };
+
     #[test]
     fn no_window_sees_more_than_burst_and_rate() {
         let (rate, burst) = (100.0, 10.0);
+        let limit = Rate { rate, burst };
         let (mut cell, mut admitted) = (Cell::default(), Vec::new());
         let start = 1e15;
         for tick in 0..20_000 {
             let now = start + f64::from(tick) * 137.0;
-            if cell.take(rate, burst, now, 1, 1).granted == 1 {
+            if cell.take(limit, now, 1, 1).granted == 1 {
                 admitted.push(now);
             }
         }
@@ -145,25 +215,93 @@ mod tests {
     #[test]
     fn what_can_never_be_had_has_no_time_to_try_again() {
         let mut cell = Cell::default();
-        assert_eq!(cell.take(10.0, 5.0, 1e15, 6, 6).retry_after, None);
-        assert_eq!(cell.take(10.0, 5.0, 1e15, 5, 5).granted, 5);
-        let refused = cell.take(10.0, 5.0, 1e15, 1, 1);
+        assert_eq!(cell.take(SLOW, 1e15, 6, 6).retry_after, None);
+        assert_eq!(cell.take(SLOW, 1e15, 5, 5).granted, 5);
+        let refused = cell.take(SLOW, 1e15, 1, 1);
         assert_eq!(
             (refused.granted, refused.retry_after),
             (0, Some(Duration::from_millis(100)))
         );
     }
 
+    /// Refusals by `limits` at `now`, one a microsecond, until one is let in; how long that took.
+    fn starved(limits: &mut [(Rate, Cell)], now: f64, least: u64, longest: Duration) -> Option<Duration> {
+        let steps = 1_000;
+        (0..=steps).map(|step| longest * step / steps).find(|waited| {
+            let decision = take_all(limits, now + waited.as_micros() as f64, least, least);
+            decision.granted == least
+        })
+    }
+
     #[test]
-    fn a_clock_that_steps_back_an_hour_starves_nobody() {
+    fn debt_of_another_setting_or_another_clock_is_forgotten_by_the_refusal_that_sees_it() {
+        const NOW: f64 = 1e15;
+        const HOUR: f64 = 3.6e9;
+        const YEAR: f64 = 365.0 * 24.0 * HOUR;
+        let rate = |rate, burst| Rate { rate, burst };
+        // What the cell was emptied under and when, what is asked of it now, and how long that may take to be let in.
+        let second = Duration::from_secs(1);
+        for (before, emptied, after, least, most) in [
+            (rate(1.0 / 3600.0, 1.0), NOW, rate(100.0, 1.0), 1, second / 100),
+            (rate(1.0 / 3600.0, 1.0), NOW, rate(100.0, 50.0), 1, second / 100),
+            (rate(1.0 / 3600.0, 100.0), NOW, rate(10.0, 5.0), 5, second / 2),
+            (rate(10.0, 5.0), NOW + HOUR, rate(10.0, 5.0), 1, second / 10),
+            (rate(10.0, 5.0), NOW + YEAR, rate(10.0, 5.0), 1, second / 10),
+            (rate(10.0, 5_000.0), NOW, rate(10.0, 5.0), 1, second / 10),
+        ] {
+            let mut cell = Cell::default();
+            assert_eq!(
+                cell.take(before, emptied, before.burst as u64, 1).granted,
+                before.burst as u64
+            );
+            let case = format!("{before:?} at {emptied}, then {after:?}");
+            // Alone, beside one that has room, and beside one that is asked for more than it ever has.
+            let mut alone = [(after, cell)];
+            assert_eq!(take_all(&mut alone, NOW, least, least).granted, 0, "{case}");
+            let waited = starved(&mut alone, NOW, least, most * 2);
+            assert!(
+                waited.is_some_and(|waited| waited <= most + most / 500),
+                "{case}: {waited:?}"
+            );
+            let mut both = [(rate(1e6, 1e6), Cell::default()), (after, cell)];
+            assert_eq!(take_all(&mut both, NOW, least, least).granted, 0, "{case}");
+            assert_eq!(
+                both[0].1,
+                Cell::default(),
+                "{case}: a limit that has room gives nothing, and keeps nothing"
+            );
+            let waited = starved(&mut both, NOW, least, most * 2);
+            assert!(
+                waited.is_some_and(|waited| waited <= most + most / 500),
+                "{case}: {waited:?}"
+            );
+            let mut never = [(after, cell)];
+            let least = after.burst as u64 + 1;
+            assert_eq!(take_all(&mut never, NOW, least, least).retry_after, None, "{case}");
+            assert!(never[0].1.full_at() <= NOW + after.burst * after.step(), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_sees_no_excess_changes_nothing() {
         let mut cell = Cell::default();
-        assert_eq!(cell.take(10.0, 5.0, 1e15, 5, 5).granted, 5);
-        let refused = cell.take(10.0, 5.0, 1e15 - 3.6e9, 1, 1);
-        assert!(
-            refused
-                .retry_after
-                .is_some_and(|wait| wait <= Duration::from_millis(500))
-        );
+        assert_eq!(cell.take(SLOW, 1e15, 5, 5).granted, 5);
+        for (limits, least) in [(vec![(SLOW, cell)], 1), (vec![(SLOW, Cell::default())], 6)] {
+            let mut after = limits.clone();
+            assert_eq!(take_all(&mut after, 1e15, least, least).granted, 0);
+            assert!(limits.iter().zip(&after).all(|(before, after)| before.1 == after.1));
+        }
+    }
+
+    #[test]
+    fn of_several_limits_the_last_to_give_says_when_to_come_again() {
+        let (fast, slow) = (Rate { rate: 10.0, burst: 1.0 }, Rate { rate: 1.0, burst: 1.0 });
+        for order in [[fast, slow], [slow, fast]] {
+            let mut limits = order.map(|rate| (rate, Cell::default()));
+            assert_eq!(take_all(&mut limits, 1e15, 1, 1).granted, 1);
+            let refused = take_all(&mut limits, 1e15, 1, 1);
+            assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
+        }
     }
 
     #[test]

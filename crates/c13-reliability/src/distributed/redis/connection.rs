@@ -1,7 +1,10 @@
 //! A connection that is made when it is needed, and made anew when it is broken or does not answer.
 
+use super::error::not_connected;
+use super::eviction::{self, NO_EVICTION};
+use crate::distributed::lock::BackendError;
 use crate::error::{ConfigError, ConfigValue};
-use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::sync::primitive::{self, AtomicU64, Ordering};
 use crate::time::{Clock, Tick};
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClientBuilder;
@@ -9,8 +12,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
+    RedisError, RedisResult, ServerErrorKind, Value,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -102,6 +105,8 @@ impl Default for RedisSettings {
 ///
 /// It connects when it is first used, and again when the connection breaks, when requests go unanswered, or when the
 /// server says that it is a master no more. It never repeats a request by itself.
+///
+/// Each new connection asks the server once for its eviction policy: see [`evicts`](Self::evicts).
 #[derive(Clone)]
 pub struct Redis {
     shared: Arc<Shared>,
@@ -111,9 +116,11 @@ struct Shared {
     target: Target,
     settings: RedisSettings,
     clock: Clock,
-    link: Mutex<Link>,
+    link: Arc<Mutex<Link>>,
     /// Requests in a row that nobody got a reply to.
     unanswered: AtomicU64,
+    /// The eviction policy that the server told last.
+    eviction: primitive::Mutex<Option<Arc<str>>>,
 }
 
 #[derive(Default)]
@@ -205,8 +212,9 @@ impl Redis {
                 target,
                 settings,
                 clock: Clock::system(),
-                link: Mutex::default(),
+                link: Arc::default(),
                 unanswered: AtomicU64::new(0),
+                eviction: primitive::Mutex::default(),
             }),
         }
     }
@@ -223,6 +231,42 @@ impl Redis {
         &self.shared.settings
     }
 
+    /// The policy by which this server evicts keys when its memory is full, such as `allkeys-lru`: locks and limits are
+    /// not safe there. `None` where the policy is `noeviction`, and where it is not known: before the first connection,
+    /// or because the server does not tell.
+    ///
+    /// Each new connection asks; a policy that evicts is an event of the target `c13::redis` too.
+    #[must_use]
+    pub fn evicts(&self) -> Option<Arc<str>> {
+        let policy = self.shared.eviction.lock().clone();
+        policy.filter(|policy| **policy != *NO_EVICTION)
+    }
+
+    /// Asks the server for its eviction policy now.
+    pub(crate) async fn eviction_policy(&self) -> RedisResult<Option<String>> {
+        Ok(eviction::policy(&self.request(redis::cmd("INFO").arg("memory")).await?))
+    }
+
+    /// What an error of this Redis leaves open, in words that begin with the address.
+    #[must_use]
+    pub fn failure(&self, error: RedisError) -> BackendError {
+        let mut failure = BackendError::from(error);
+        failure.message.insert_str(0, &format!("redis {}: ", self.addresses()));
+        failure
+    }
+
+    /// Addresses only: a URL may hold a password.
+    fn addresses(&self) -> String {
+        let addresses: Vec<String> = match &self.shared.target {
+            Target::Server(info) => vec![info.addr().to_string()],
+            Target::Sentinel { sentinels: nodes, .. } | Target::Cluster(nodes) => {
+                nodes.iter().map(|info| info.addr().to_string()).collect()
+            }
+            Target::Given(_) => vec!["(a connection that was given)".to_owned()],
+        };
+        addresses.join(", ")
+    }
+
     /// Sends one command and gives its reply.
     ///
     /// # Errors
@@ -235,10 +279,7 @@ impl Redis {
     pub async fn request(&self, command: &Cmd) -> RedisResult<Value> {
         let (number, connection) = self.connection().await?;
         let mut asked = self.asked(number);
-        let result = match connection {
-            Connection::One(mut connection) => command.query_async(&mut connection).await,
-            Connection::Cluster(mut connection) => command.query_async(&mut connection).await,
-        };
+        let result = connection.request(command).await;
         asked.answered(result.as_ref().err());
         result
     }
@@ -264,16 +305,23 @@ impl Redis {
     }
 
     async fn connection(&self) -> RedisResult<(u64, Connection)> {
-        let mut link = self.shared.link.lock().await;
+        let mut link = self.shared.link.clone().lock_owned().await;
         if let Some(connection) = &link.connection {
             return Ok((link.number, connection.clone()));
         }
-        let connection = self.shared.connect().await?;
-        // Relaxed: a count of what follows; nothing is published by it.
-        self.shared.unanswered.store(0, Ordering::Relaxed);
-        link.connection = Some(connection.clone());
-        link.number += 1;
-        Ok((link.number, connection))
+        let shared = self.shared.clone();
+        // In a task of its own: whoever stops waiting must not end it, or requests whose limit is shorter than the
+        // handshake would never get a connection.
+        let connecting = tokio::spawn(async move {
+            let connection = shared.connect().await.map_err(not_connected)?;
+            // Relaxed: a count of what follows; nothing is published by it.
+            shared.unanswered.store(0, Ordering::Relaxed);
+            link.connection = Some(connection.clone());
+            link.number += 1;
+            Ok((link.number, connection))
+        });
+        let connected = connecting.await;
+        connected.unwrap_or_else(|_| Err(unreachable("the runtime is shutting down")))
     }
 
     /// Gives up connection `number`, unless it was given up before.
@@ -318,23 +366,24 @@ impl Redis {
     }
 }
 
+impl Connection {
+    async fn request(self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::One(mut connection) => command.query_async(&mut connection).await,
+            Self::Cluster(mut connection) => command.query_async(&mut connection).await,
+        }
+    }
+}
+
 impl Shared {
     async fn connect(&self) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
             .set_response_timeout(Some(self.settings.response_timeout));
         let connecting = async {
-            match &self.target {
-                Target::Server(info) => {
-                    let client = Client::open((**info).clone())?;
-                    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-                    Ok(Connection::One(connection))
-                }
-                Target::Sentinel { .. } => {
-                    let master = self.master().await?;
-                    let connection = master.get_multiplexed_async_connection_with_config(&config).await?;
-                    Ok(Connection::One(connection))
-                }
+            let connection = match &self.target {
+                Target::Server(info) => to_server(&Client::open((**info).clone())?, &config).await?,
+                Target::Sentinel { .. } => to_server(&self.master().await?, &config).await?,
                 Target::Cluster(nodes) => {
                     let client = ClusterClientBuilder::new(nodes.clone())
                         .tcp_settings(tcp(&self.settings))
@@ -343,16 +392,43 @@ impl Shared {
                         // Only what follows a redirection is sent again: what may have been carried out is ours to judge.
                         .retries(CLUSTER_REDIRECTIONS)
                         .build()?;
-                    Ok(Connection::Cluster(client.get_async_connection().await?))
+                    Connection::Cluster(client.get_async_connection().await?)
                 }
-                Target::Given(connection) => Ok(Connection::One(connection.clone())),
-            }
+                Target::Given(connection) => Connection::One(connection.clone()),
+            };
+            self.look_at_eviction(&connection).await?;
+            Ok(connection)
         };
         // Each step has its limit; the handshakes together have this one.
         match self.clock.timeout(self.settings.connect_timeout * 3, connecting).await {
             Ok(connected) => connected,
             Err(_) => Err(unreachable("no connection in time")),
         }
+    }
+
+    /// Asks a new connection for the server's eviction policy, which nobody has to tell.
+    ///
+    /// # Errors
+    ///
+    /// The connection is of no use: it does not answer, or the server wants nothing to do with this client.
+    async fn look_at_eviction(&self, connection: &Connection) -> RedisResult<()> {
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let policy = match connection.clone().request(&command).await {
+            Ok(answer) => eviction::policy(&answer),
+            Err(error) if is_turned_away(&error) => return Err(error),
+            Err(_) => None,
+        };
+        let policy: Option<Arc<str>> = policy.map(Into::into);
+        let before = std::mem::replace(&mut *self.eviction.lock(), policy.clone());
+        if let Some(policy) = policy
+            && *policy != *NO_EVICTION
+            && before.as_ref() != Some(&policy)
+        {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(target: "c13::redis", policy = &*policy, "the server evicts keys when its memory is full: locks and limits can be lost");
+        }
+        Ok(())
     }
 
     /// Whoever is master now.
@@ -367,6 +443,41 @@ impl Shared {
             .set_redis_connection_info(first.redis_settings().clone())
             .set_tcp_settings(tcp(&self.settings));
         group.async_master_for(master, Some(&node)).await
+    }
+}
+
+async fn to_server(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Connection> {
+    match client.get_multiplexed_async_connection_with_config(config).await {
+        Ok(connection) => Ok(Connection::One(connection)),
+        Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {
+            Err(why_turned_away(client, config).await.err().unwrap_or(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the server says to the credentials of `client`. The client library keeps that to itself, and takes a server that
+/// has too many clients for one that does not know the password.
+async fn why_turned_away(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Value> {
+    let info = client.get_connection_info();
+    let mut auth = redis::cmd("AUTH");
+    let credentials = info.redis_settings();
+    auth.arg(credentials.username()).arg(credentials.password());
+    let stranger = info.clone().set_redis_settings(RedisConnectionInfo::default());
+    let client = Client::open(stranger)?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    auth.query_async(&mut connection).await
+}
+
+/// Whether a server that said this serves no request of this connection. Anything else that it says to `INFO` is about
+/// `INFO`: not allowed, not known, renamed.
+fn is_turned_away(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Server(_) => error
+            .detail()
+            .is_some_and(|text| text.contains("max number of clients")),
+        ErrorKind::Extension => matches!(error.code(), Some("NOAUTH" | "DENIED")),
+        _ => true,
     }
 }
 
@@ -444,14 +555,8 @@ fn is_fatal(error: &RedisError) -> bool {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Addresses only: a URL may hold a password.
-        let target: Vec<String> = match &self.shared.target {
-            Target::Server(info) => vec![info.addr().to_string()],
-            Target::Sentinel { sentinels: nodes, .. } | Target::Cluster(nodes) => {
-                nodes.iter().map(|info| info.addr().to_string()).collect()
-            }
-            Target::Given(_) => Vec::new(),
-        };
-        f.debug_struct("Redis").field("at", &target).finish_non_exhaustive()
+        f.debug_struct("Redis")
+            .field("at", &self.addresses())
+            .finish_non_exhaustive()
     }
 }

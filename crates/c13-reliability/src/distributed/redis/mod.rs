@@ -1,11 +1,14 @@
 //! Connections to Redis that come back by themselves: one server, whoever is master, or a cluster.
 
 mod connection;
+mod error;
+mod eviction;
 mod keys;
 mod script;
 mod subscription;
 
 pub use connection::{Redis, RedisSettings};
+pub(crate) use eviction::NO_EVICTION;
 pub(crate) use keys::Keys;
 pub(crate) use script::Script;
 pub(crate) use subscription::Subscriptions;

@@ -3,7 +3,7 @@
 use crate::distributed::fence::Fence;
 use crate::distributed::lock::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
 use crate::distributed::lock::error::{BackendError, BackendErrorKind};
-use crate::distributed::redis::{Keys, Redis, Script, Subscriptions};
+use crate::distributed::redis::{Keys, NO_EVICTION, Redis, Script, Subscriptions};
 use crate::error::ConfigError;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use std::time::Duration;
 ///
 /// An acknowledged lock survives what the Redis survives. Replication is asynchronous: a failover can lose it, and the
 /// lock is then given a second time, with a greater fence. [`with_replicas`](Self::with_replicas) waits for replicas
-/// first. For locks the eviction policy must be `noeviction`; [`check_eviction`](Self::check_eviction) asks.
+/// first. For locks the eviction policy must be `noeviction`: each new connection asks for it and warns
+/// ([`Redis::evicts`]), and [`check_eviction`](Self::check_eviction) insists.
 ///
 /// Traffic: a request an acquisition, release or renewal, that is three a lease for a held lock; a waiter costs one
 /// subscription and a look a second.
@@ -86,15 +87,9 @@ impl RedisBackend {
     ///
     /// It changes nothing.
     pub async fn check_eviction(&self) -> Result<(), BackendError> {
-        let value = self
-            .redis
-            .request(redis::cmd("INFO").arg("memory"))
-            .await
-            .map_err(backend_error)?;
-        let info: String = redis::from_redis_value(value).map_err(|error| backend_error(error.into()))?;
-        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
-        match policy.map(str::trim) {
-            Some("noeviction") => Ok(()),
+        let asked = self.redis.eviction_policy().await;
+        match asked.map_err(|error| self.redis.failure(error))?.as_deref() {
+            Some(NO_EVICTION) => Ok(()),
             policy => Err(BackendError::new(
                 BackendErrorKind::Refused,
                 format!(
@@ -225,36 +220,6 @@ fn number(text: &str) -> RedisResult<u64> {
         .map_err(|_| RedisError::from((ErrorKind::UnexpectedReturnType, "a fence", text.to_owned())))
 }
 
-/// What an error leaves open. A script that cannot run is refused before its first write.
-pub(super) fn backend_error(error: RedisError) -> BackendError {
-    let transient = ["OOM", "NOREPLICAS", "BUSY", "MISCONF"];
-    let kind = match error.kind() {
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::Moved
-            | ServerErrorKind::Ask
-            | ServerErrorKind::ReadOnly
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::NoScript,
-        ) => BackendErrorKind::Unable,
-        ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::ClusterConnectionNotFound => BackendErrorKind::Unable,
-        _ if error.is_connection_refusal() => BackendErrorKind::Unable,
-        ErrorKind::Io | ErrorKind::Parse | ErrorKind::Client => BackendErrorKind::Unanswered,
-        _ if error.code().is_some_and(|code| transient.contains(&code)) => BackendErrorKind::Unable,
-        // A script's own error wraps that of the command that failed.
-        _ if transient
-            .iter()
-            .any(|word| error.detail().is_some_and(|text| text.contains(word))) =>
-        {
-            BackendErrorKind::Unable
-        }
-        _ => BackendErrorKind::Refused,
-    };
-    BackendError::new(kind, error.to_string())
-}
-
 impl Backend for RedisBackend {
     fn check_name(&self, name: &str) -> Result<(), ConfigError> {
         Keys::beside("lock", name).map(drop)
@@ -269,19 +234,27 @@ impl Backend for RedisBackend {
     }
 
     fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted> {
-        Box::pin(async move { self.acquire_raw(claim).await.map_err(backend_error) })
+        Box::pin(async move { self.acquire_raw(claim).await.map_err(|error| self.redis.failure(error)) })
     }
 
     fn renew<'a>(&'a self, claim: &'a Claim) -> Answer<'a, bool> {
-        Box::pin(async move { self.renew_raw(claim).await.map_err(backend_error) })
+        Box::pin(async move { self.renew_raw(claim).await.map_err(|error| self.redis.failure(error)) })
     }
 
     fn release<'a>(&'a self, claim: &'a Claim, bury: bool) -> Answer<'a, Released> {
-        Box::pin(async move { self.release_raw(claim, bury).await.map_err(backend_error) })
+        Box::pin(async move {
+            self.release_raw(claim, bury)
+                .await
+                .map_err(|error| self.redis.failure(error))
+        })
     }
 
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
-        Box::pin(async move { self.raise_fence_raw(claim, floor).await.map_err(backend_error) })
+        Box::pin(async move {
+            self.raise_fence_raw(claim, floor)
+                .await
+                .map_err(|error| self.redis.failure(error))
+        })
     }
 
     fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch> {
@@ -293,12 +266,12 @@ impl Backend for RedisBackend {
                 return Err(BackendError::new(BackendErrorKind::Refused, message));
             }
             let listened = self.subscriptions.listen(keys.record()).await;
-            let (wakes, listening) = listened.map_err(backend_error)?;
+            let (wakes, listening) = listened.map_err(|error| self.redis.failure(error))?;
             Ok(Watch::new(wakes, Box::new(listening)))
         })
     }
 
     fn status<'a>(&'a self, name: &'a str) -> Answer<'a, Status> {
-        Box::pin(async move { self.status_raw(name).await.map_err(backend_error) })
+        Box::pin(async move { self.status_raw(name).await.map_err(|error| self.redis.failure(error)) })
     }
 }
