@@ -104,9 +104,8 @@ pub(crate) async fn pass(
             let pause = match clock.timeout_at(asking.ask_by(), limiter.acquire(1)).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(SharedLimitError::Exceeded { retry_after, .. })) => asking.used_up(retry_after)?,
-                Ok(Err(error @ SharedLimitError::Unavailable { retry_after, .. })) => {
-                    let error = BackendError::new(BackendErrorKind::Unable, whole(&error));
-                    asking.failed(&error, retry_after.max(AGAIN))?
+                Ok(Err(SharedLimitError::Unavailable { retry_after, cause })) => {
+                    asking.failed(&cause, retry_after.max(AGAIN))?
                 }
                 Ok(Err(error)) => return Err(Report::failed(whole(&error))),
                 Err(_) => asking.failed(&unanswered(clock.now() - asking.sent), AGAIN)?,

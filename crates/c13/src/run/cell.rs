@@ -83,7 +83,7 @@ impl Cell {
 }
 
 async fn ask<T: redis::FromRedisValue>(redis: &Redis, command: &redis::Cmd) -> Result<T, BackendError> {
-    let failed = |error: redis::RedisError| BackendError::new(BackendErrorKind::Unanswered, error.to_string());
+    let failed = |error: redis::RedisError| redis.failure(error);
     let value = redis.request(command).await.map_err(failed)?;
     redis::from_redis_value(value).map_err(|error| failed(error.into()))
 }

@@ -169,13 +169,14 @@ impl Attempt {
             };
             let now = lock.clock.now();
             known = held.as_ref().ok().map(|lapses_in| (*lapses_in, now));
-            let deadline = match (&held, lock.config.backend_wait) {
-                (Err(_), Some(wait)) => deadline.min(*failing_since.get_or_insert(sent) + wait),
-                (Err(_), None) => deadline,
-                (Ok(_), _) => {
-                    failing_since = None;
-                    deadline
-                }
+            let deadline = if held.is_ok() {
+                failing_since = None;
+                deadline
+            } else {
+                let since = *failing_since.get_or_insert(sent);
+                lock.config
+                    .backend_wait
+                    .map_or(deadline, |wait| deadline.min(since + wait))
             };
             let give_up = |now: Tick| match &held {
                 Ok(lapses_in) => not_acquired(*lapses_in, now - sent),
@@ -262,8 +263,12 @@ impl Attempt {
 
     /// Asks once, until `ask_by` at the latest, and says what the answer is worth now.
     async fn ask(&mut self, ask_by: Tick) -> Result<Asked, BackendError> {
+        let whole = self.lock.clock.now() + self.lock.config.request_limit() <= ask_by;
         let asked = self.ask_now(ask_by).await;
-        *self.lock.failing.lock() = asked.as_ref().err().cloned();
+        // A request that was cut short says nothing about the backend.
+        if whole || asked.is_ok() {
+            *self.lock.failing.lock() = asked.as_ref().err().cloned();
+        }
         asked
     }
 
