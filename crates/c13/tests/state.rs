@@ -174,8 +174,13 @@ fn files_of(name: &str, options: &[&str]) -> Vec<String> {
 #[test]
 fn no_file_that_somebody_has_planted_is_written_or_waited_for() {
     for options in [&LOCK[..], &BREAKER] {
-        let files = files_of("planting", options);
+        let mut files = files_of("planting", options);
         assert!(files.len() >= 2, "{files:?}");
+        // There while a command runs.
+        let journal = files
+            .iter()
+            .find_map(|file| file.strip_suffix(".cell").map(|name| format!("{name}.run-1")));
+        files.extend(journal);
         for file in files {
             for (kind, rule) in [
                 ("link", "symbolic link"),
@@ -485,6 +490,62 @@ fn a_holder_notices_within_a_second_that_its_file_or_its_folder_was_removed() {
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
         assert_eq!(child.wait().expect("it has ended").code(), Some(76));
     }
+}
+
+/// A circuit that opens after a failure and may be tried after a moment, and whose probe is killed with its wrapper.
+fn a_killed_probe_is_followed_by_another(place: &Place, options: &[&str]) {
+    let policy =
+        "[policy.quick]\ncircuit_breaker = { consecutive_failures = 1, success_threshold = 1, open_for = \"1s\" }\n";
+    let policy = format!("{}#quick", place.write("policies.toml", policy.as_bytes()).display());
+    let options = [&["run", "--policy", &policy], options].concat();
+    let run = |command: &[&str]| place.run(&[&options[..], &["--"], command].concat()).status.code();
+    assert_eq!([run(&["false"]), run(&["true"])], [Some(1), Some(75)]);
+    let ready = place.folder.join("ready");
+    let script = format!("touch {}; sleep 60", ready.display());
+    let begun = now();
+    let mut probe = loop {
+        let mut probe = place
+            .command(&[&options[..], &["--", "sh", "-c", &script]].concat())
+            .spawn()
+            .expect("c13 runs");
+        while !ready.exists() && probe.try_wait().expect("it is ours to wait for").is_none() {
+            pause(Duration::from_millis(5));
+        }
+        if ready.exists() {
+            break probe;
+        }
+        assert!(begun.elapsed() < ENDS, "the circuit stays open");
+    };
+    assert_eq!(run(&["true"]), Some(75), "a probe runs");
+    probe.kill().expect("it is ours");
+    ends(&mut probe);
+    let begun = now();
+    while run(&["true"]) != Some(0) {
+        assert!(begun.elapsed() < ENDS, "the dead probe keeps all others out");
+        pause(Duration::from_millis(50));
+    }
+    assert_eq!(
+        [run(&["false"]), run(&["true"])],
+        [Some(1), Some(75)],
+        "it was closed again"
+    );
+}
+
+#[test]
+fn a_probe_that_is_killed_is_followed_by_another() {
+    let place = Place::new("probe");
+    a_killed_probe_is_followed_by_another(&place, &[]);
+    let left = fs::read_dir(&place.state).expect("it is there").flatten();
+    let runs = left.filter(|file| file.file_name().to_string_lossy().contains(".run-"));
+    assert_eq!(runs.count(), 0, "nothing is left of a run that has ended");
+}
+
+#[test]
+fn a_probe_on_redis_that_is_killed_is_followed_by_another() {
+    let url = std::env::var("C13_TEST_REDIS").expect("C13_TEST_REDIS names no Redis: run ./test unit");
+    let key = format!("c13-test-probe-{}", std::process::id());
+    let place = Place::new("probe-redis");
+    a_killed_probe_is_followed_by_another(&place, &["--breaker", &key, "--redis", &url]);
 }
 
 #[test]

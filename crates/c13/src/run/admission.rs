@@ -1,6 +1,7 @@
 //! What must be had before the command runs: the lock, a place, a token of the limit, the breaker's consent. Each is waited
 //! for within a bound, and whoever waits is told for what.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::{
@@ -9,8 +10,8 @@ use c13_reliability::distributed::lock::{
 use c13_reliability::distributed::rate_limiter::{SharedLimitError, SharedRateLimiter};
 use c13_reliability::time::{Clock, Tick};
 
-use super::cell::Cell;
-use super::journal::{Answer, Journal};
+use super::cell::{Alive, Cell};
+use super::journal::Answer;
 use super::key::Key;
 use super::plan::BreakerPlan;
 use super::report::{Report, whole};
@@ -124,12 +125,18 @@ pub(crate) async fn pass(
 pub(crate) struct Circuit<'a> {
     plan: &'a BreakerPlan,
     cell: Cell,
+    /// Shows others that the run that was admitted last is alive.
+    alive: RefCell<Option<Alive>>,
 }
 
 impl<'a> Circuit<'a> {
     pub(crate) fn of(plan: &'a BreakerPlan, stores: &Stores) -> Result<Self, Report> {
         let cell = stores.cell(&plan.key)?;
-        Ok(Self { plan, cell })
+        Ok(Self {
+            plan,
+            cell,
+            alive: RefCell::default(),
+        })
     }
 
     /// Asks whether a run may begin, and has it written down under the number that is given.
@@ -170,30 +177,26 @@ impl<'a> Circuit<'a> {
     }
 
     async fn ask(&self) -> Result<Result<Answer, c13_reliability::ConfigError>, BackendError> {
-        let asked = self.cell.update(|text, now| {
-            let mut journal = Journal::parse(text);
-            let answer = journal.admit(self.plan.key.as_str(), self.plan.config, now);
-            (journal.text(), answer)
-        });
-        asked.await
+        let asked = self.cell.admit(self.plan.key.as_str(), self.plan.config).await?;
+        Ok(asked.map(|(answer, alive)| {
+            self.alive.replace(alive);
+            answer
+        }))
     }
 
     /// Writes down how a run ended.
     pub(crate) async fn record(&self, number: u64, ok: Option<bool>) {
         if let Err(error) = self.write(number, ok).await {
-            // The run is taken for one that never ended; its status is worth more than that.
+            // The run is taken for one whose process has died; its status is worth more than that.
             let (what, cause) = (self.name(), whole(&error));
             output::say(&format!("{what} was not told how the command ended: {cause}"));
         }
     }
 
     async fn write(&self, number: u64, ok: Option<bool>) -> Result<(), BackendError> {
-        let recorded = self.cell.update(|text, now| {
-            let mut journal = Journal::parse(text);
-            journal.record(number, now, ok);
-            (journal.text(), ())
-        });
-        recorded.await
+        let recorded = self.cell.record(number, ok).await;
+        self.alive.take();
+        recorded
     }
 
     fn name(&self) -> String {

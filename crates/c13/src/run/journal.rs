@@ -11,7 +11,8 @@ use c13_reliability::time::{Tick, VirtualTime};
 
 /// The runs that were admitted last, from the oldest, in microseconds of the calendar's clock.
 ///
-/// As text, a run a line: its number, its start, its end or `-`, and what came of it: `ok`, `failed`, or `-`.
+/// As text, a run a line: its number, its start, its end or `-`, and its result: `ok`, `failed`, or `-`. Where whoever runs
+/// it holds a lease, the end of that follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Journal {
     runs: Vec<Run>,
@@ -21,9 +22,14 @@ pub(crate) struct Journal {
 struct Run {
     number: u64,
     start: u64,
-    /// When it ended and whether well; `None` while it runs, or if its process died.
+    /// When it ended and whether well; `None` while it runs.
     end: Option<(u64, bool)>,
+    /// Until when it is taken to run, if it has not ended: its process renews that as long as it lives.
+    lease: Option<u64>,
 }
+
+/// How long a run is taken to run after its process was last heard of.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// The runs that are remembered: more than the windows of the profiles look at.
 const MOST_RUNS: usize = 128;
@@ -38,11 +44,6 @@ pub(crate) enum Answer {
 }
 
 impl Journal {
-    /// Reads a journal; an empty one where it is damaged.
-    pub(crate) fn parse(text: &str) -> Self {
-        Self::read(text).unwrap_or_default()
-    }
-
     /// Reads a journal; `None` where it is damaged.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let run = |line: &str| {
@@ -54,8 +55,17 @@ impl Journal {
                 (end, "failed") => Some((end.parse().ok()?, false)),
                 _ => return None,
             };
-            let ends_after = end.is_none_or(|(end, _)| end >= start);
-            ends_after.then_some(Run { number, start, end })
+            let lease = words.next().map(str::parse).transpose().ok()?;
+            let makes_sense = match end {
+                None => true,
+                Some((end, _)) => end >= start && lease.is_none(),
+            };
+            (makes_sense && words.next().is_none()).then_some(Run {
+                number,
+                start,
+                end,
+                lease,
+            })
         };
         let runs: Vec<Run> = text.lines().map(run).collect::<Option<_>>()?;
         (runs.len() <= MOST_RUNS).then_some(Self { runs })
@@ -63,11 +73,18 @@ impl Journal {
 
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        for Run { number, start, end } in &self.runs {
+        for Run {
+            number,
+            start,
+            end,
+            lease,
+        } in &self.runs
+        {
             // Writing to a string cannot fail.
-            let _ = match end {
-                None => writeln!(text, "{number} {start} - -"),
-                Some((end, ok)) => writeln!(text, "{number} {start} {end} {}", if *ok { "ok" } else { "failed" }),
+            let _ = match (end, lease) {
+                (None, None) => writeln!(text, "{number} {start} - -"),
+                (None, Some(lease)) => writeln!(text, "{number} {start} - - {lease}"),
+                (Some((end, ok)), _) => writeln!(text, "{number} {start} {end} {}", if *ok { "ok" } else { "failed" }),
             };
         }
         text
@@ -85,6 +102,7 @@ impl Journal {
                     number,
                     start: now,
                     end: None,
+                    lease: None,
                 };
                 self.runs.push(run);
                 let over = self.runs.len().saturating_sub(MOST_RUNS);
@@ -99,12 +117,32 @@ impl Journal {
     pub(crate) fn record(&mut self, number: u64, now: u64, ok: Option<bool>) {
         self.rebase(now);
         match ok {
-            None => self.runs.retain(|run| run.number != number),
+            None => self.forget(number),
             Some(ok) => {
                 if let Some(run) = self.runs.iter_mut().find(|run| run.number == number) {
-                    run.end = Some((now.max(run.start), ok));
+                    (run.end, run.lease) = (Some((now.max(run.start), ok)), None);
                 }
             }
+        }
+    }
+
+    /// The runs that have not ended.
+    pub(crate) fn running(&self) -> Vec<u64> {
+        let running = self.runs.iter().filter(|run| run.end.is_none());
+        running.map(|run| run.number).collect()
+    }
+
+    /// Forgets a run whose process has died: that says nothing about what it called.
+    pub(crate) fn forget(&mut self, number: u64) {
+        self.runs.retain(|run| run.number != number);
+    }
+
+    /// Gives a run that has not ended a lease from now on.
+    pub(crate) fn keep(&mut self, number: u64, now: u64) {
+        self.rebase(now);
+        let running = |run: &&mut Run| run.number == number && run.end.is_none();
+        if let Some(run) = self.runs.iter_mut().find(running) {
+            run.lease = Some(now.saturating_add(LEASE.as_micros() as u64));
         }
     }
 
@@ -118,7 +156,14 @@ impl Journal {
             for run in &mut self.runs {
                 run.start = run.start.saturating_sub(ahead);
                 run.end = run.end.map(|(end, ok)| (end.saturating_sub(ahead), ok));
+                run.lease = run.lease.map(|lease| lease.saturating_sub(ahead));
             }
+        }
+        // Whoever has not renewed its lease is dead; no lease is longer than its whole time from now.
+        self.runs.retain(|run| run.lease.is_none_or(|lease| lease > now));
+        let longest = now.saturating_add(LEASE.as_micros() as u64);
+        for run in &mut self.runs {
+            run.lease = run.lease.map(|lease| lease.min(longest));
         }
     }
 }
@@ -183,7 +228,7 @@ mod tests {
 
     /// Asks through the text, as processes do.
     fn admit(journal: &mut Journal, now: u64) -> Answer {
-        *journal = Journal::parse(&journal.text());
+        *journal = Journal::read(&journal.text()).expect("it is whole");
         journal.admit("key", config(), now).expect("the settings are right")
     }
 
@@ -228,6 +273,42 @@ mod tests {
         run(&mut journal, later + 3 * SECOND, false);
         assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
         assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
+    }
+
+    #[test]
+    fn a_probe_whose_process_has_died_lets_the_next_one_probe() {
+        let later = NOW + 60 * SECOND;
+        let lease = LEASE.as_micros() as u64;
+        let probing = || {
+            let mut journal = tripped();
+            let Answer::Admitted(probe) = admit(&mut journal, later) else {
+                panic!("its time is up");
+            };
+            (journal, probe)
+        };
+        // Its lease is renewed once and then no more.
+        let (mut journal, probe) = probing();
+        journal.keep(probe, later);
+        assert!(matches!(admit(&mut journal, later + lease - 1), Answer::Open(_)));
+        journal.keep(probe, later + lease - 1);
+        assert!(matches!(admit(&mut journal, later + 2 * lease - 2), Answer::Open(_)));
+        let Answer::Admitted(next) = admit(&mut journal, later + 2 * lease - 1) else {
+            panic!("nobody probes any more");
+        };
+        assert_eq!(journal.running(), [next]);
+        // It is seen to be dead.
+        let (mut journal, probe) = probing();
+        assert_eq!(journal.running(), [probe]);
+        journal.forget(probe);
+        assert!(matches!(admit(&mut journal, later + SECOND), Answer::Admitted(_)));
+        // A lease from a clock that was a year ahead is taken for the longest there is.
+        let (mut journal, probe) = probing();
+        journal.keep(probe, later + 365 * 86_400 * SECOND);
+        assert!(matches!(admit(&mut journal, later + SECOND), Answer::Open(_)));
+        assert!(matches!(
+            admit(&mut journal, later + SECOND + lease),
+            Answer::Admitted(_)
+        ));
     }
 
     #[test]
@@ -294,10 +375,12 @@ mod tests {
             "3 4 5 maybe\n",
             "6 7 - -\n3 4 5\n",
             "8 9 7 ok\n",
+            "6 7 - - x\n",
+            "6 7 8 ok 9\n",
+            "6 7 - - 8 9\n",
             &whole.repeat(2),
         ] {
             assert_eq!(Journal::read(damaged), None, "{damaged}");
-            assert_eq!(Journal::parse(damaged), Journal::default(), "{damaged}");
         }
     }
 }
