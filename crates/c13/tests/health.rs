@@ -49,8 +49,21 @@ fn the_exit_status_says_whether_it_is_well() {
         health(&[&url]),
         (Some(1), format!("error: {url}: the answer is not HTTP\n"))
     );
-    let url = server(&[""]);
-    assert_eq!(health(&[&url]).0, Some(1));
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
+    let url = server(&[concat!(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n",
+        "HTTP/1.1 503 Service Unavailable\r\n\r\n"
+    )]);
+    assert_eq!(health(&[&url]), (Some(1), format!("error: {url} answered 503\n")));
+    for nothing in [
+        "",
+        hints,
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ] {
+        let url = server(Box::leak(Box::new([nothing])));
+        assert_eq!(health(&[&url]).0, Some(1), "{nothing:?}");
+    }
 }
 
 #[test]
@@ -72,7 +85,13 @@ fn waiting_and_silence_have_an_end() {
 
 #[test]
 fn an_address_that_cannot_be_probed_is_bad_usage() {
-    for url in ["https://localhost/", "localhost:80", "http://"] {
+    for url in [
+        "https://localhost/",
+        "localhost:80",
+        "http://",
+        "http://[::1]8080/",
+        "http://localhost:+80/",
+    ] {
         assert_eq!(health(&[url]).0, Some(2), "{url}");
     }
     assert_eq!(

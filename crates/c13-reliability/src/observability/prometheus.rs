@@ -14,6 +14,7 @@
 //! # Ok::<_, c13_reliability::error::NameTaken>(())
 //! ```
 
+use crate::microservices::accept::{weight, weight_or_pattern};
 use crate::snapshot::{Family, Kind, Metric, Series, Value};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -33,20 +34,9 @@ impl Format {
     /// else text.
     #[must_use]
     pub fn negotiate(accept: Option<&str>) -> Self {
-        let weight = |wanted: &str| {
-            accept
-                .unwrap_or_default()
-                .split(',')
-                .filter_map(|range| {
-                    let mut parts = range.split(';').map(str::trim);
-                    let named = parts.next()?.eq_ignore_ascii_case(wanted);
-                    let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
-                    named.then(|| weight.parse::<f32>().unwrap_or(0.0))
-                })
-                .fold(0.0, f32::max)
-        };
-        let open_metrics = weight("application/openmetrics-text");
-        if open_metrics > 0.0 && open_metrics >= weight("text/plain") {
+        let accept = accept.unwrap_or_default();
+        let open_metrics = weight(accept, "application/openmetrics-text");
+        if open_metrics > 0 && open_metrics >= weight_or_pattern(accept, "text/plain") {
             Self::OpenMetrics
         } else {
             Self::Text
@@ -283,7 +273,9 @@ reliability_test_state{name="a \"b\"\\\n"} 0.25
                 Some("application/openmetrics-text;q=0.3, text/plain;q=0.7"),
                 Format::Text,
             ),
+            (Some("application/openmetrics-text;q=0.3, */*;q=0.7"), Format::Text),
             (Some("application/openmetrics-text;q=0"), Format::Text),
+            (Some("application/openmetrics-text; Q=0.0"), Format::Text),
         ] {
             assert_eq!(Format::negotiate(accept), wanted, "{accept:?}");
         }

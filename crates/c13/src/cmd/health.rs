@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
-use c13_reliability::microservices::health::{LONGEST_STATUS_LINE, ProbeUrl};
+use c13_reliability::microservices::health::{LONGEST_ANSWER_HEAD, ProbeUrl};
 use c13_reliability::time::{Clock, Tick};
 
 use crate::args::HealthArgs;
@@ -56,7 +56,7 @@ fn ask(url: &ProbeUrl, limit: Duration, clock: &Clock) -> io::Result<u16> {
 fn exchange(mut stream: TcpStream, url: &ProbeUrl, clock: &Clock, end: Tick) -> io::Result<u16> {
     stream.set_write_timeout(Some(left(clock, end)?))?;
     stream.write_all(url.request().as_bytes())?;
-    let mut head = [0; LONGEST_STATUS_LINE];
+    let mut head = vec![0; LONGEST_ANSWER_HEAD];
     let mut filled = 0;
     loop {
         stream.set_read_timeout(Some(left(clock, end)?))?;

@@ -1,6 +1,6 @@
 //! Whether an HTTP address answers well.
 
-use super::{ComponentHealth, HealthChecker, LONGEST_STATUS_LINE, ProbeUrl};
+use super::{ComponentHealth, HealthChecker, LONGEST_ANSWER_HEAD, ProbeUrl, words};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,21 +24,25 @@ impl HttpChecker {
         let address = (self.url.host(), self.url.port());
         let mut stream = TcpStream::connect(address)
             .await
-            .map_err(|error| format!("cannot connect: {error}"))?;
-        let broken = |error: std::io::Error| format!("broken off: {error}");
+            .map_err(|error| format!("cannot connect: {}", words::of_io(&error)))?;
+        let broken = |error: std::io::Error| words::of_io(&error).to_owned();
         stream.write_all(self.url.request().as_bytes()).await.map_err(broken)?;
-        let mut head = [0; LONGEST_STATUS_LINE];
-        let mut filled = 0;
-        loop {
-            let read = stream.read(&mut head[filled..]).await.map_err(broken)?;
+        let mut head = Vec::new();
+        // A full buffer is an error of `status`.
+        while head.len() < LONGEST_ANSWER_HEAD {
+            let read = (&mut stream)
+                .take((LONGEST_ANSWER_HEAD - head.len()) as u64)
+                .read_buf(&mut head)
+                .await
+                .map_err(broken)?;
             if read == 0 {
-                return Err("closed without an answer".to_owned());
+                break;
             }
-            filled += read;
-            if let Some(status) = ProbeUrl::status(&head[..filled]).map_err(|error| error.to_string())? {
+            if let Some(status) = ProbeUrl::status(&head).map_err(|error| error.to_string())? {
                 return Ok(status);
             }
         }
+        Err("closed without an answer".to_owned())
     }
 }
 

@@ -46,7 +46,9 @@
 //! - With [`fail_after`](CheckSettings::fail_after) above 1 a failing check still reads `Healthy`, and stays ready,
 //!   until enough results in a row agree; its message tells how far it is.
 //! - `Degraded` of a critical check is 200 on `/health` and 503 on `/ready`.
-//! - Messages lose connection strings, passwords and all after 200 characters, even for the authorised.
+//! - Our checkers name the kind of an error (`authentication failed`) and never show the text of a server or a driver.
+//!   Messages of your own checkers lose addresses, credentials, all after the name of a secret and all after 200
+//!   characters, even for the authorised.
 
 mod access;
 #[cfg(feature = "axum")]
@@ -73,6 +75,8 @@ mod streak;
 #[cfg(test)]
 mod tests;
 mod url;
+#[cfg(any(feature = "axum", feature = "postgres", feature = "redis"))]
+mod words;
 
 #[cfg(feature = "axum")]
 pub use axum::{ServeSettings, Shutdown, serve, serve_until};
@@ -92,4 +96,4 @@ pub use redis::RedisChecker;
 pub use report::{ComponentHealth, HealthCheck, HealthStatus};
 pub use service::{AddCheckError, HealthCheckService};
 pub use stall::EventLoopChecker;
-pub use url::{LONGEST_STATUS_LINE, ProbeUrl, ProbeUrlError};
+pub use url::{LONGEST_ANSWER_HEAD, ProbeUrl, ProbeUrlError};

@@ -1,6 +1,6 @@
 //! Whether Postgres answers.
 
-use super::{ComponentHealth, HealthChecker};
+use super::{ComponentHealth, HealthChecker, words};
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
@@ -93,11 +93,80 @@ impl HealthChecker for DatabaseHealthChecker {
     async fn check(&self) -> ComponentHealth {
         match self.ask().await {
             Ok(()) => ComponentHealth::healthy(self.name()),
-            Err(error) => ComponentHealth::unhealthy(self.name(), error.to_string()),
+            Err(error) => ComponentHealth::unhealthy(self.name(), kind(&error)),
         }
     }
 
     fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// The kind of an error. The server's own text may hold what an address or a setting says.
+fn kind(error: &sqlx::Error) -> String {
+    let words = match error {
+        sqlx::Error::Io(error) => words::of_io(error),
+        sqlx::Error::Tls(_) => "TLS failed",
+        sqlx::Error::Protocol(_) => "protocol error",
+        sqlx::Error::Configuration(_) | sqlx::Error::InvalidArgument(_) => "wrong settings of the connection",
+        sqlx::Error::PoolTimedOut => "no connection of the pool was free in time",
+        sqlx::Error::PoolClosed => "the pool is closed",
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            // Five letters and digits by the standard; anything else is not a code.
+            let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let code = if is_code { &*code } else { "none" };
+            return format!("{} (SQLSTATE {code})", refusal(code));
+        }
+        _ => "unexpected answer",
+    };
+    words.to_owned()
+}
+
+/// What a code of SQLSTATE means for a connection.
+fn refusal(code: &str) -> &'static str {
+    match (code, &code[..2]) {
+        (_, "28") => "authentication failed",
+        ("3D000", _) => "no such database",
+        ("42501", _) => "permission denied",
+        ("53300", _) => "too many connections",
+        (_, "53") => "the server is out of resources",
+        ("57P03", _) => "the server cannot take connections now",
+        (_, "57") => "the server shut down or cancelled the query",
+        (_, "58") => "system error of the server",
+        (_, "08") => "connection failed",
+        _ => "the server answered with an error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn errors_are_told_by_their_kind_and_never_by_their_text() {
+        let io = |kind| sqlx::Error::Io(io::Error::new(kind, "s3cret"));
+        for (error, words) in [
+            (io(io::ErrorKind::ConnectionRefused), "connection refused"),
+            (io(io::ErrorKind::Other), "cannot reach the host or find its address"),
+            (sqlx::Error::Tls("s3cret".into()), "TLS failed"),
+            (sqlx::Error::Protocol("s3cret".into()), "protocol error"),
+            (
+                sqlx::Error::Configuration("s3cret".into()),
+                "wrong settings of the connection",
+            ),
+            (sqlx::Error::PoolTimedOut, "no connection of the pool was free in time"),
+            (sqlx::Error::ColumnNotFound("s3cret".into()), "unexpected answer"),
+        ] {
+            assert_eq!(kind(&error), words, "{error}");
+        }
+        for (code, words) in [
+            ("28P01", "authentication failed"),
+            ("57P01", "the server shut down or cancelled the query"),
+            ("none", "the server answered with an error"),
+        ] {
+            assert_eq!(refusal(code), words, "{code}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A report as an HTTP answer: status, headers, and the body in the form that was asked for.
 
+use crate::microservices::accept::weight;
 use crate::microservices::health::{HealthCheck, HealthStatus};
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY};
@@ -43,24 +44,17 @@ pub(super) fn no_such_group() -> Response<Body> {
     response
 }
 
-/// Whether the request names that media type, not only a pattern it matches.
+/// Whether the request names that media type, not only a pattern it matches, and wants it no less than plain JSON.
 fn asks_for_health_json(asked: &HeaderMap) -> bool {
-    asked
+    // Several header lines say the same as one with commas.
+    let lines: Vec<&str> = asked
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|media| media.eq_ignore_ascii_case(HEALTH_JSON));
-            let refused = parts.any(|part| {
-                part.strip_prefix("q=")
-                    .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0))
-            });
-            named && !refused
-        })
+        .collect();
+    let accept = lines.join(",");
+    let wanted = weight(&accept, HEALTH_JSON);
+    wanted > 0 && wanted >= weight(&accept, JSON)
 }
 
 /// The report in the words of the draft.
@@ -101,6 +95,10 @@ mod tests {
             ("application/health+json", true),
             ("text/html, Application/Health+JSON;q=0.5", true),
             ("application/health+json;q=0", false),
+            ("application/health+json; Q=0.000", false),
+            ("application/health+json;q=no", false),
+            ("application/health+json;q=0.2, application/json", false),
+            ("application/health+json;profile=\"a,b;q=0\"", true),
             ("*/*", false),
             ("application/json", false),
         ] {
