@@ -28,8 +28,10 @@ const DROPPED: u64 = 8;
 const IMPATIENCE: Duration = Duration::from_millis(3);
 /// How often the policy's file is written anew.
 const RELOAD: Duration = Duration::from_millis(250);
-/// How long background tasks get to end once the load has.
-const REST: Duration = Duration::from_secs(2);
+/// How long background tasks get to end once the load has: so many looks, so that they get their turn even after a pause
+/// of the machine.
+const LOOKS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Runs every part under load for `length`, and audits it; shows the share that is done. `None` if `stop` was set
 /// meanwhile.
@@ -168,14 +170,14 @@ fn at_rest() -> io::Result<Before> {
 
 /// Waits until background tasks have ended, and says what is still there.
 async fn rest(clock: &Clock, before: Before) -> io::Result<Before> {
-    let end = clock.now() + REST;
-    loop {
+    for _ in 1..LOOKS {
         let now = at_rest()?;
-        if (now.files <= before.files && now.tasks <= before.tasks) || clock.now() >= end {
+        if now.files <= before.files && now.tasks <= before.tasks {
             return Ok(now);
         }
-        clock.sleep(Duration::from_millis(20)).await;
+        clock.sleep(BETWEEN_LOOKS).await;
     }
+    at_rest()
 }
 
 /// Panics on purpose are part of the load; all others are shown as ever.

@@ -123,6 +123,10 @@ impl Part for Reloaded {
     }
 }
 
+/// How long a lock is held without a renewal: longer than a machine may stand still under a soak, for that loses no lock
+/// then.
+const LEASE: Duration = Duration::from_secs(60);
+
 /// A lock in memory that everybody fights for.
 pub(crate) struct Exclusion {
     ground: Ground,
@@ -135,7 +139,7 @@ impl Exclusion {
     pub(crate) fn new(ground: &Ground) -> Self {
         let backend = Arc::new(MemoryBackend::new());
         Self {
-            lock: Lock::new(backend, "soak", LockConfig::new(Duration::from_secs(5))),
+            lock: Lock::new(backend, "soak", LockConfig::new(LEASE)),
             ground: ground.clone(),
             inside: AtomicBool::new(false),
             overlaps: AtomicU64::new(0),

@@ -194,11 +194,10 @@ impl Part for Fallbacks {
     fn audit(&self, seen: &Counts) -> Vec<String> {
         let now = self.fallback.snapshot();
         let mut faults = Vec::new();
-        let unhelped = now.call_failures.saturating_sub(now.last_good);
         must_be(
             &mut faults,
             "failures without a last good value",
-            unhelped,
+            now.call_failures,
             seen.failures,
         );
         faults
@@ -254,5 +253,46 @@ impl Part for Reads {
         over.then(|| format!("{} entries are held, at most {CAPACITY} may be", now.entries))
             .into_iter()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use c13_reliability::sync::Random;
+    use c13_reliability::time::Executor;
+
+    use crate::soak::dependency::Dependency;
+    use crate::soak::tally::Tally;
+
+    /// While the machine stands still the last good value grows old, and calls fail that it would have helped.
+    #[test]
+    fn a_pause_of_the_machine_leaves_the_counts_of_the_fallback_right() {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let seed = 42;
+        let part = Arc::new(Fallbacks::new(&Ground {
+            dependency: Arc::new(Dependency::new(clock.clone(), seed)),
+            random: Arc::new(Random::stream(seed, "parts")),
+            clock: clock.clone(),
+        }));
+        let tally = Arc::new(Tally::default());
+        let call = || {
+            let (part, entry) = (part.clone(), tally.enter());
+            async move { entry.close(part.call().await) }
+        };
+        executor.block_on(async {
+            for _ in 0..20 {
+                call().await;
+            }
+            // Until the dependency fails four of five calls.
+            clock.sleep(Duration::from_secs(4)).await;
+            for _ in 0..20 {
+                call().await;
+            }
+        });
+        let seen = tally.counts();
+        assert!(seen.failures > 0 && seen.successes > 0, "seed {seed}: {seen:?}");
+        assert_eq!(part.audit(&seen), Vec::<String>::new(), "seed {seed}");
     }
 }
