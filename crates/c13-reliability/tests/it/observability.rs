@@ -577,6 +577,21 @@ fn the_board_and_the_alerts_name_only_metrics_that_exist() {
 }
 
 #[test]
+fn each_alert_fires_on_what_it_is_for_and_on_nothing_else() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/prometheus-alerts.test.yml");
+    let said = promtool(&["test", "rules", tests.to_str().unwrap()], "");
+    assert!(said.contains("SUCCESS"), "{said}");
+    let cases = contrib("prometheus-alerts.test.yml");
+    for alert in contrib("prometheus-alerts.yml")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+    {
+        let fires = format!("alertname: {alert}\n        exp_alerts:\n");
+        assert!(cases.contains(&fires), "no case shows that {alert} fires");
+    }
+}
+
+#[test]
 fn prometheus_itself_reads_the_alerts_and_the_questions_of_the_board() {
     let alerts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/prometheus-alerts.yml");
     let said = promtool(&["check", "rules", alerts.to_str().unwrap()], "");
