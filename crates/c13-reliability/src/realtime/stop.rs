@@ -4,6 +4,7 @@ use crate::sync::foreign;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,21 +34,29 @@ pub struct StopSignal {
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    /// Set once, under the lock of those who wait, so that none of them misses it. Read without the lock: a thread of
+    /// real-time priority must not wait for a watchdog that was preempted while it held it.
+    stopped: AtomicBool,
+    waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
+/// The tasks that wait. Threads wait for the condition variable.
 #[derive(Default)]
-struct State {
-    stopped: bool,
+struct Waiting {
     wakers: Vec<(u64, Waker)>,
     next: u64,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         // No user code runs under this lock, so a poisoned one still holds a whole value.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopped(&self) -> bool {
+        // Acquire: whoever sees the request sees what was done before it.
+        self.stopped.load(Ordering::Acquire)
     }
 }
 
@@ -69,9 +78,10 @@ impl StopSource {
     /// Asks to stop, once and for all.
     pub fn stop(&self) {
         let wakers = {
-            let mut state = self.shared.lock();
-            state.stopped = true;
-            std::mem::take(&mut state.wakers)
+            let mut waiting = self.shared.lock();
+            // Release: goes with the Acquire in `is_stopped`.
+            self.shared.stopped.store(true, Ordering::Release);
+            std::mem::take(&mut waiting.wakers)
         };
         self.shared.changed.notify_all();
         for (_, waker) in wakers {
@@ -82,15 +92,15 @@ impl StopSource {
     /// Whether it has asked.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.shared.lock().stopped
+        self.shared.is_stopped()
     }
 }
 
 impl StopSignal {
-    /// Whether a stop was asked for. Costs one lock that nobody else holds.
+    /// Whether a stop was asked for: one load, which waits for nobody.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.shared.lock().stopped
+        self.shared.is_stopped()
     }
 
     /// Ends when a stop is asked for: for tasks.
@@ -109,17 +119,16 @@ impl StopSignal {
     /// sleep.
     #[must_use]
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        let state = self.shared.lock();
-        self.shared
-            .changed
-            .wait_timeout_while(state, limit, |state| !state.stopped)
-            .map_or_else(|poisoned| poisoned.into_inner().0.stopped, |(state, _)| state.stopped)
+        let waiting = self.shared.lock();
+        let wait = |_: &mut Waiting| !self.shared.is_stopped();
+        drop(self.shared.changed.wait_timeout_while(waiting, limit, wait));
+        self.shared.is_stopped()
     }
 
     /// Blocks the thread until a stop is asked for.
     pub fn wait(&self) {
-        let state = self.shared.lock();
-        drop(self.shared.changed.wait_while(state, |state| !state.stopped));
+        let waiting = self.shared.lock();
+        drop(self.shared.changed.wait_while(waiting, |_| !self.shared.is_stopped()));
     }
 }
 
@@ -136,7 +145,7 @@ impl Future for Stopped {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let mut state = this.shared.lock();
-        if state.stopped {
+        if this.shared.is_stopped() {
             return Poll::Ready(());
         }
         let place = *this.place.get_or_insert_with(|| {
@@ -209,6 +218,18 @@ mod tests {
         assert_eq!(source.shared.lock().wakers.len(), 1);
         drop(wait);
         assert!(source.shared.lock().wakers.is_empty());
+    }
+
+    #[test]
+    fn asking_waits_for_no_thread_that_holds_the_lock() {
+        let source = StopSource::new();
+        let held = source.shared.lock();
+        let (signal, (says, said)) = (source.signal(), std::sync::mpsc::channel());
+        let thread = std::thread::spawn(move || says.send(signal.is_stopped()));
+        let answer = said.recv_timeout(Duration::from_secs(20));
+        drop(held);
+        assert_eq!(answer, Ok(false), "it waits for whoever holds the lock");
+        assert!(thread.join().unwrap().is_ok());
     }
 
     #[test]
