@@ -1,7 +1,5 @@
 //! Policies by name, read from files and read again while the service runs.
 
-#[cfg(target_os = "linux")]
-mod folders;
 mod log;
 #[cfg(all(test, unix, not(c13_loom)))]
 mod tests;
@@ -163,9 +161,8 @@ impl PolicyRegistry {
     /// Watches the files, and [reloads](Self::reload) those that have changed, for as long as the registry lives. The
     /// future is to be spawned on whatever runtime there is.
     ///
-    /// On Linux the folders on the way to each file tell of a change at once, by a thread that does nothing but wait for
-    /// it; everywhere, and where they cannot be watched, the files are looked at every `every`, which 30 s are fit for, and
-    /// never more than once a millisecond.
+    /// The files are read every `every`, for which a second is fit, and never more than once a millisecond. The system is
+    /// not asked to tell of changes: what it offers for that can run out, and does not reach network file systems.
     /// Contents are compared, not times, and paths are followed anew each time: so it does not matter whether an editor
     /// writes in place, renames over, or deletes and creates, or whether a link on the way is swapped. A content counts
     /// once two looks in a row, 50 ms apart or `every` where that is less, have seen the same, so that a file is not read

@@ -51,11 +51,6 @@ pub(super) fn nothing_new() {
     tracing::info!(target: TARGET, "the policies were read again; nothing has changed");
 }
 
-#[cfg(all(feature = "tracing", target_os = "linux"))]
-pub(super) fn unwatched(error: &std::io::Error) {
-    tracing::warn!(target: TARGET, %error, "the folders of the policies cannot be watched; the files are looked at now and then");
-}
-
 #[cfg(not(feature = "tracing"))]
 pub(super) fn applied(_: &[String], _: &[String], _: &[Change], _: bool) {}
 
@@ -64,6 +59,3 @@ pub(super) fn rejected(_: &ReloadError) {}
 
 #[cfg(all(not(feature = "tracing"), unix, feature = "tokio"))]
 pub(super) fn nothing_new() {}
-
-#[cfg(all(not(feature = "tracing"), target_os = "linux"))]
-pub(super) fn unwatched(_: &std::io::Error) {}
