@@ -23,6 +23,7 @@
 //! | `c13::health` | the service begins to drain | INFO | |
 //! | `c13::supervisor` | a child failed | WARN | `child`, `exit` |
 //! | `c13::supervisor` | the supervisor gives up | ERROR | `child` |
+//! | `c13::rate_limiter` | a keyed layer found requests without a key; at most one a minute | WARN where they share a quota, ERROR where they are refused, DEBUG where they pass | `policy`, `requests` |
 //! | `c13::lock` | a lock that was held is lost | WARN | `names`, `reason` |
 //! | `c13::lock` | the backend of a lock that is waited for cannot be asked | WARN | `names`, `cause` |
 //! | `c13::lock` | a waiter hears of no releases, and looks by itself | DEBUG | `names`, `cause` |

@@ -1,14 +1,19 @@
 //! A quota for each key of HTTP requests, as a layer for axum and everything else that speaks `http`.
 
+use super::client::ClientAddress;
 use super::error::RateLimitError;
 use super::keyed::{KeyedRateLimiter, QuotaStatus};
+use super::keyless::{Keyless, WithoutKey};
 use crate::error::{ConfigError, ConfigValue};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use axum::http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,27 +29,67 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// A request beyond its key's quota is answered with 429 and `Retry-After`, and never reaches the service. All responses
 /// say how the key stands, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's draft
 /// (draft-ietf-httpapi-ratelimit-headers-10): `"default";q=100;w=60` is a quota of 100 in 60 seconds,
-/// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds. Requests without a key pass, and say
-/// nothing.
+/// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds.
 ///
-/// Mind what you take for a key: an address behind a proxy is the proxy's, and an IPv6 customer has 2⁶⁴ of them, so take
-/// the first half.
+/// Requests without a key share the quota of one, unless [`without_key`](Self::without_key) says otherwise. There is an
+/// event of the target `c13::rate_limiter` about them, at most one a minute, and [`keyless`](Self::keyless) counts them.
 ///
 /// ```
-/// use axum::{Router, http::Request, routing::get};
-/// use c13_reliability::patterns::rate_limiter::{KeyedRateLimitLayer, KeyedRateLimiter, RateLimiterConfig};
+/// use axum::http::HeaderName;
+/// use axum::{Router, routing::get};
+/// use c13_reliability::patterns::rate_limiter::{
+///     ClientAddress, KeyedRateLimitLayer, KeyedRateLimiter, RateLimiterConfig, header_key,
+/// };
 ///
+/// let clients = KeyedRateLimiter::<ClientAddress>::new(RateLimiterConfig::new(100.0, 200), 100_000);
 /// let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(10.0, 20), 100_000);
-/// let by_user = KeyedRateLimitLayer::new(users, |request: &Request<_>| {
-///     request.headers().get("x-user")?.to_str().ok().map(str::to_owned)
-/// });
-/// let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(by_user);
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "hello" }))
+///     .layer(KeyedRateLimitLayer::new(users, header_key(HeaderName::from_static("x-user"))))
+///     .layer(KeyedRateLimitLayer::by_client(clients));
 /// # let _ = app;
 /// ```
 pub struct KeyedRateLimitLayer<K, F> {
     limiter: KeyedRateLimiter<K>,
     key: F,
     policy: Arc<str>,
+    keyless: Arc<Keyless>,
+}
+
+/// How a layer by clients finds its key.
+type ByClient = fn(&Request<Body>) -> Option<ClientAddress>;
+
+impl KeyedRateLimitLayer<ClientAddress, ByClient> {
+    /// Limits requests by their client's address, for a server that gives it:
+    /// [`serve`](crate::microservices::health::serve) does, and axum's own does with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`. Where it does not, requests are refused with 500 and an event
+    /// says so, because a limit that finds no client would limit nobody. The policy is called `default`.
+    #[must_use]
+    pub fn by_client(limiter: KeyedRateLimiter<ClientAddress>) -> Self {
+        Self::new(limiter, client_address as ByClient).without_key(WithoutKey::Refuse)
+    }
+}
+
+/// The address of a request's client, as the server found it.
+#[must_use]
+pub fn client_address<B>(request: &Request<B>) -> Option<ClientAddress> {
+    let ConnectInfo(address) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some((*address).into())
+}
+
+/// How long a header may be that is taken for a key, in bytes.
+pub const LONGEST_HEADER_KEY: usize = 256;
+
+/// Finds the key in a header that names a user or a tenant: one value, of 1 to [`LONGEST_HEADER_KEY`] bytes of visible
+/// ASCII. Of a header that is missing, empty, longer, or there more than once nobody can say whose request it is: there is
+/// no key.
+pub fn header_key<B>(name: HeaderName) -> impl Fn(&Request<B>) -> Option<String> + Clone {
+    move |request| {
+        let mut values = request.headers().get_all(&name).iter();
+        let value = values.next()?.to_str().ok()?;
+        let is_fit = (1..=LONGEST_HEADER_KEY).contains(&value.len()) && values.next().is_none();
+        is_fit.then(|| value.to_owned())
+    }
 }
 
 impl<K, F> KeyedRateLimitLayer<K, F>
@@ -55,10 +100,24 @@ where
     #[must_use]
     pub fn new(limiter: KeyedRateLimiter<K>, key: F) -> Self {
         Self {
+            keyless: Arc::new(Keyless::new(&limiter, WithoutKey::default())),
             limiter,
             key,
             policy: "default".into(),
         }
+    }
+
+    /// Sets what becomes of requests without a key.
+    #[must_use]
+    pub fn without_key(mut self, choice: WithoutKey) -> Self {
+        self.keyless = Arc::new(Keyless::new(&self.limiter, choice));
+        self
+    }
+
+    /// How many requests had no key, in this layer and its clones.
+    #[must_use]
+    pub fn keyless(&self) -> u64 {
+        self.keyless.count()
     }
 
     /// Calls the policy by another name, which callers are told.
@@ -84,6 +143,7 @@ impl<K, F: Clone> Clone for KeyedRateLimitLayer<K, F> {
             limiter: self.limiter.clone(),
             key: self.key.clone(),
             policy: self.policy.clone(),
+            keyless: self.keyless.clone(),
         }
     }
 }
@@ -93,6 +153,7 @@ impl<K, F> fmt::Debug for KeyedRateLimitLayer<K, F> {
         f.debug_struct("KeyedRateLimitLayer")
             .field("limiter", &self.limiter)
             .field("policy", &self.policy)
+            .field("without_key", &self.keyless.choice)
             .finish_non_exhaustive()
     }
 }
@@ -140,7 +201,24 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(key) = (self.layer.key)(&request) else {
+        let layer = &self.layer;
+        let decision = match (layer.key)(&request) {
+            Some(key) => Some(layer.limiter.decide(&key, 1)),
+            None => {
+                layer.keyless.note(layer.limiter.clock(), &layer.policy);
+                match layer.keyless.choice {
+                    WithoutKey::Share => Some(layer.keyless.decide(&layer.limiter)),
+                    WithoutKey::Allow => None,
+                    WithoutKey::Refuse => {
+                        return KeyedRateLimitFuture {
+                            response: State::Keyless,
+                            told: None,
+                        };
+                    }
+                }
+            }
+        };
+        let Some((result, status)) = decision else {
             return KeyedRateLimitFuture {
                 response: State::Running {
                     response: self.inner.call(request),
@@ -148,7 +226,6 @@ where
                 told: None,
             };
         };
-        let (result, status) = self.layer.limiter.decide(&key, 1);
         let response = match result {
             Ok(()) => State::Running {
                 response: self.inner.call(request),
@@ -182,6 +259,7 @@ pin_project! {
     enum State<F> {
         Running { #[pin] response: F },
         Refused { error: RateLimitError },
+        Keyless,
     }
 }
 
@@ -197,6 +275,11 @@ where
         let mut response = match this.response.project() {
             StateProjection::Running { response } => ready!(response.poll(cx))?,
             StateProjection::Refused { error } => refusal(*error),
+            StateProjection::Keyless => {
+                let mut response = Response::new(C::default());
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
         };
         if let Some((policy, status)) = this.told {
             tell(response.headers_mut(), policy, status);
@@ -245,73 +328,4 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 #[cfg(all(test, not(c13_loom)))]
-mod tests {
-    use super::super::RateLimiterConfig;
-    use super::super::keyed::KeyedConfig;
-    use super::*;
-    use crate::time::Executor;
-    use axum::Router;
-    use axum::body::Body;
-    use axum::routing::get;
-    use tower::ServiceExt;
-
-    fn by_user(request: &Request<Body>) -> Option<String> {
-        request.headers().get("x-user")?.to_str().ok().map(str::to_owned)
-    }
-
-    fn request(user: Option<&str>) -> Request<Body> {
-        let request = Request::get("/");
-        let request = match user {
-            Some(user) => request.header("x-user", user),
-            None => request,
-        };
-        request.body(Body::empty()).expect("the request is in order")
-    }
-
-    fn field<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
-        response
-            .headers()
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap_or("not text"))
-    }
-
-    #[test]
-    fn a_request_beyond_its_quota_is_answered_with_429_and_when_to_come_back() {
-        let executor = Executor::new();
-        let config = KeyedConfig::new(RateLimiterConfig::new(0.1, 2).into(), 100);
-        let limiter = KeyedRateLimiter::with_config(config, executor.clock()).unwrap();
-        let layer = KeyedRateLimitLayer::new(limiter, by_user).policy("per user").unwrap();
-        let app = Router::new().route("/", get(|| async { "hello" })).layer(layer);
-        let call = |user| executor.block_on(app.clone().oneshot(request(user))).unwrap();
-
-        let first = call(Some("ann"));
-        assert_eq!(first.status(), StatusCode::OK);
-        assert_eq!(field(&first, "ratelimit-policy"), "\"per user\";q=2;w=20");
-        assert_eq!(field(&first, "ratelimit"), "\"per user\";r=1;t=10");
-        assert_eq!(field(&first, "retry-after"), "");
-        assert_eq!(call(Some("ann")).status(), StatusCode::OK);
-
-        executor.run_for(Duration::from_millis(4_500));
-        let refused = call(Some("ann"));
-        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(field(&refused, "retry-after"), "6");
-        assert_eq!(field(&refused, "ratelimit"), "\"per user\";r=0;t=16");
-
-        assert_eq!(call(Some("bob")).status(), StatusCode::OK);
-        for _ in 0..5 {
-            let without = call(None);
-            assert_eq!((without.status(), field(&without, "ratelimit")), (StatusCode::OK, ""));
-        }
-        executor.run_for(Duration::from_secs(6));
-        assert_eq!(call(Some("ann")).status(), StatusCode::OK);
-    }
-
-    #[test]
-    fn a_name_that_would_break_the_fields_is_refused() {
-        let limiter = || KeyedRateLimiter::<String>::new(RateLimiterConfig::new(1.0, 1), 10);
-        for name in ["", "a\"b", "a\\b", "a\nb", "ä"] {
-            let layer = KeyedRateLimitLayer::new(limiter(), by_user).policy(name);
-            assert_eq!(layer.unwrap_err().setting, "policy", "{name:?}");
-        }
-    }
-}
+mod tests;

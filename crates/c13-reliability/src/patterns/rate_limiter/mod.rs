@@ -76,12 +76,15 @@
 mod axum;
 mod branch;
 mod bucket;
+mod client;
 mod config;
 mod counter;
 mod desk;
 mod error;
 mod gcra;
 mod keyed;
+#[cfg(feature = "axum")]
+mod keyless;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(all(test, c13_loom))]
@@ -102,10 +105,15 @@ mod window;
 mod word;
 
 #[cfg(feature = "axum")]
-pub use axum::{KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService};
+pub use axum::{
+    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address, header_key,
+};
+pub use client::ClientAddress;
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
 pub use keyed::{KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
+#[cfg(feature = "axum")]
+pub use keyless::WithoutKey;
 #[cfg(feature = "tower")]
 pub use layer::{Limiter, RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;

@@ -273,3 +273,35 @@ fn spans_say_how_calls_and_checks_ended_and_only_to_those_who_ask() {
         "who does not ask is told nothing"
     );
 }
+
+#[cfg(feature = "axum")]
+#[test]
+fn requests_without_a_key_are_told_of_at_most_once_a_minute() {
+    use axum::{Router, body::Body, http::Request, routing::get};
+    use c13_reliability::patterns::rate_limiter::{
+        ClientAddress, KeyedConfig, KeyedRateLimitLayer, KeyedRateLimiter, RateLimiterConfig, WithoutKey,
+    };
+    use tower::ServiceExt;
+
+    for (choice, wanted) in [
+        (WithoutKey::Share, "WARN"),
+        (WithoutKey::Refuse, "ERROR"),
+        (WithoutKey::Allow, "DEBUG"),
+    ] {
+        let notebook = Notebook::new(Level::DEBUG);
+        tracing::subscriber::with_default(notebook.clone(), || {
+            let executor = Executor::new();
+            let config = KeyedConfig::new(RateLimiterConfig::new(1.0, 5).into(), 10);
+            let limiter = KeyedRateLimiter::<ClientAddress>::with_config(config, executor.clock()).unwrap();
+            let layer = KeyedRateLimitLayer::by_client(limiter).without_key(choice);
+            let app = Router::new().route("/", get(|| async {})).layer(layer);
+            for _ in 0..120 {
+                let request = Request::get("/").body(Body::empty()).unwrap();
+                executor.block_on(app.clone().oneshot(request)).unwrap();
+                executor.run_for(Duration::from_secs(1));
+            }
+        });
+        let event = |requests: u32| format!("{wanted} c13::rate_limiter policy=\"default\" requests={requests}");
+        assert_eq!(notebook.read(), [event(1), event(61)], "{choice:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! What becomes of requests in which a layer finds no key, and how that is made known.
+
+use super::error::RateLimitError;
+use super::keyed::{KeyedRateLimiter, QuotaStatus};
+use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::time::Clock;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// The target of events; part of the interface.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "c13::rate_limiter";
+
+/// There is at most one event in so long.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What becomes of requests in which a keyed layer finds no key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WithoutKey {
+    /// They share the quota of one key, so that leaving the key out is no way around the limit.
+    #[default]
+    Share,
+    /// They are answered with 500: for a key that every request has, so that one without is a fault of the service.
+    Refuse,
+    /// They pass without a limit.
+    Allow,
+}
+
+/// What a layer does with requests without a key, and how many there were.
+#[derive(Debug)]
+pub(super) struct Keyless {
+    pub(super) choice: WithoutKey,
+    shared: KeyedRateLimiter<()>,
+    count: AtomicU64,
+    /// From when on there may be another event, in nanoseconds of the clock.
+    next_event: AtomicU64,
+}
+
+impl Keyless {
+    /// For a layer over `limiter`, whose settings the shared quota follows.
+    pub(super) fn new<K: Hash + Eq>(limiter: &KeyedRateLimiter<K>, choice: WithoutKey) -> Self {
+        let config = limiter.config();
+        let shared = KeyedRateLimiter::with_config(config, limiter.clock().clone());
+        Self {
+            choice,
+            shared: shared.expect("another limiter has these settings"),
+            count: AtomicU64::new(0),
+            next_event: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        // Relaxed: a count.
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request without a key.
+    #[cold]
+    pub(super) fn note(&self, clock: &Clock, policy: &str) {
+        // Relaxed: a count.
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = clock.now();
+        let next = (now + QUIET).as_nanos();
+        // Relaxed: the word stands for itself alone.
+        let due = self.next_event.load(Ordering::Relaxed);
+        let exchange = |due| {
+            // Relaxed: as above.
+            let (set, failed) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.next_event.compare_exchange(due, next, set, failed)
+        };
+        if now.as_nanos() >= due && exchange(due).is_ok() {
+            self.tell(policy);
+        }
+    }
+
+    #[cfg(feature = "tracing")]
+    fn tell(&self, policy: &str) {
+        let requests = self.count();
+        match self.choice {
+            WithoutKey::Share => {
+                tracing::warn!(target: TARGET, policy, requests, "requests without a key share one quota");
+            }
+            WithoutKey::Refuse => {
+                tracing::error!(
+                    target: TARGET,
+                    policy,
+                    requests,
+                    "requests without a key are refused; is the server set up to give clients' addresses?"
+                );
+            }
+            WithoutKey::Allow => {
+                tracing::debug!(target: TARGET, policy, requests, "requests without a key pass without a limit");
+            }
+        }
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    fn tell(&self, policy: &str) {
+        let _ = policy;
+    }
+
+    /// Asks the quota that all requests without a key share.
+    pub(super) fn decide<K: Hash + Eq>(
+        &self,
+        limiter: &KeyedRateLimiter<K>,
+    ) -> (Result<(), RateLimitError>, QuotaStatus) {
+        let config = limiter.config();
+        if config != self.shared.config() {
+            // Of the same kind, because the limiter itself has taken them.
+            let _same = self.shared.reconfigure(config);
+        }
+        self.shared.decide(&(), 1)
+    }
+}
