@@ -11,9 +11,10 @@ use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-#[tokio::main(flavor = "current_thread")]
+// On paused time: it says the same on every machine, however busy.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
-    let clock = Clock::system();
+    let clock = Clock::tokio();
     let limit = AdaptiveLimit::with_config(AdaptiveConfig::new(Algorithm::GRADIENT), clock.clone())
         .expect("the settings are good");
     // The server: 20 workers, about 10 ms a call, and a queue that it would love to fill.

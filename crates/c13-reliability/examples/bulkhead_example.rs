@@ -8,9 +8,10 @@ use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-#[tokio::main(flavor = "current_thread")]
+// On paused time: it says the same on every machine, however busy.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
-    let clock = Clock::system();
+    let clock = Clock::tokio();
     let config = BulkheadConfig::new(3).queue(5, 150 * MILLISECOND);
     let bulkhead = Bulkhead::with_config(config, clock.clone()).expect("the settings are good");
     println!("3 calls of 100 ms at a time, 5 in line for up to 150 ms each; 10 callers come at once\n");

@@ -20,9 +20,10 @@ async fn replica(clock: &Clock, random: &Random) -> Result<u32, &'static str> {
     Ok(takes)
 }
 
-#[tokio::main(flavor = "current_thread")]
+// On paused time: it says the same on every machine, however busy.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
-    let clock = Clock::system();
+    let clock = Clock::tokio();
     let random = Random::new(7);
     let config = HedgeConfig::new(HedgeDelay::Percentile {
         quantile: 0.95,

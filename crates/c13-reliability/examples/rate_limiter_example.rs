@@ -4,17 +4,20 @@
 //! `cargo run -p c13-reliability --example rate_limiter_example`
 
 use c13_reliability::patterns::rate_limiter::{
-    KeyedRateLimiter, RateLimitError, RateLimiterConfig, SlidingWindowRateLimiter, TokenBucketRateLimiter,
+    KeyedConfig, KeyedRateLimiter, RateLimitError, RateLimiterConfig, SlidingWindowConfig, SlidingWindowRateLimiter,
+    TokenBucketRateLimiter,
 };
 use c13_reliability::time::Clock;
 use std::time::Duration;
 
-#[tokio::main(flavor = "current_thread")]
+// On paused time: it says the same on every machine, however busy.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() {
-    let clock = Clock::system();
+    let clock = Clock::tokio();
 
     println!("a bucket of 5 tokens that gets 20 a second: five calls at once, the sixth has to come back");
-    let bucket = TokenBucketRateLimiter::new(5, 20.0);
+    let config = RateLimiterConfig::new(20.0, 5);
+    let bucket = TokenBucketRateLimiter::with_config(config, clock.clone()).expect("the settings are good");
     for call in 1..=6 {
         match bucket.acquire(1).await {
             Ok(()) => println!("  call {call}: allowed, {} tokens left", bucket.available_tokens()),
@@ -54,7 +57,8 @@ async fn main() {
     println!("  and here they are");
 
     println!("\na window of 100 ms that holds 3 calls: the fourth waits for the first to leave it");
-    let window = SlidingWindowRateLimiter::new(Duration::from_millis(100), 3);
+    let config = SlidingWindowConfig::new(Duration::from_millis(100), 3);
+    let window = SlidingWindowRateLimiter::with_config(config, clock.clone()).expect("the settings are good");
     for call in 1..=4 {
         match window.acquire().await {
             Ok(()) => println!("  call {call}: allowed"),
@@ -72,7 +76,8 @@ async fn main() {
     }
 
     println!("\ntwo a minute for each user, and three at once");
-    let users = KeyedRateLimiter::<String>::new(RateLimiterConfig::new(2.0 / 60.0, 3), 100_000);
+    let config = KeyedConfig::new(RateLimiterConfig::new(2.0 / 60.0, 3).into(), 100_000);
+    let users = KeyedRateLimiter::<String>::with_config(config, clock).expect("the settings are good");
     for user in ["ann", "ann", "ann", "ann", "bob", "ann"] {
         let (result, quota) = users.decide(user, 1);
         let answer = if result.is_ok() { "allowed" } else { "refused" };

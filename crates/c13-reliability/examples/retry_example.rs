@@ -79,5 +79,4 @@ async fn main() {
         "{} of them gave up because the budget was exhausted",
         snapshot.budget_exhausted
     );
-    assert!(snapshot.retries <= 300);
 }

@@ -79,6 +79,61 @@ impl Folder {
         let output = command.args(arguments).current_dir(&self.0).output();
         output.expect("the program starts")
     }
+
+    fn script(&self, name: &str, line: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{line}\n")).expect("the folder was made just now");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("the file is ours");
+    }
+
+    /// Runs a command as a document writes it.
+    #[track_caller]
+    fn runs(&self, line: &str, becomes: &Becomes, document: &str) {
+        if let Becomes::Elsewhere(place) = becomes {
+            println!("{document}: `{line}` runs in {place}");
+            return;
+        }
+        let (line, file) = line
+            .split_once(" > ")
+            .map_or((line, None), |(line, file)| (line, Some(file)));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_c13"));
+        match line.strip_prefix("c13 ") {
+            Some(arguments) => command.args(arguments.split_whitespace()),
+            None => {
+                let (variable, value) = line.split_once('=').expect("a variable is set");
+                command
+                    .args(["config", "explain", "payments.timeout.total"])
+                    .env(variable, value)
+            }
+        };
+        if matches!(becomes, Becomes::Drills) {
+            command.args(["--repeat", "1"]);
+        }
+        let state = self.0.join("state");
+        fs::create_dir_all(&state).expect("the folder was made just now");
+        fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("the folder is ours");
+        let output = command.current_dir(&self.0).env("C13_STATE_DIR", state).output();
+        let output = output.expect("the program starts");
+        let said = [&output.stdout, &output.stderr]
+            .map(|said| String::from_utf8_lossy(said).into_owned())
+            .concat();
+        let right = match (becomes, output.status.code()) {
+            (Becomes::Ends(status, words), Some(ended)) => {
+                ended == *status && said.to_lowercase().contains(&words.to_lowercase())
+            }
+            (Becomes::Drills, Some(ended)) => matches!(ended, 0 | 3),
+            _ => false,
+        };
+        assert!(
+            right,
+            "{document}: `{line}` ends with {:?} and says: {said}",
+            output.status.code()
+        );
+        if let Some(file) = file {
+            fs::write(self.0.join(file), &output.stdout).expect("the folder is there");
+        }
+    }
 }
 
 impl Drop for Folder {
@@ -150,6 +205,103 @@ fn every_command_of_the_documents_runs() {
         }
     }
     assert!(ran >= 5, "{ran}");
+}
+
+/// What becomes of a command that a document names in its text.
+enum Becomes {
+    /// It ends with this status, and what it says has these words.
+    Ends(i32, &'static str),
+    /// A drill ends with 0 or 3; once is enough here.
+    Drills,
+    /// It is not run here, for this reason.
+    Elsewhere(&'static str),
+}
+
+/// The commands in the text, outside of snippets.
+const COMMANDS: &[(&str, Becomes)] = {
+    use Becomes::{Drills, Elsewhere, Ends};
+    &[
+        ("c13 drill --print-scenario > my.toml", Ends(0, "")),
+        ("c13 drill my.toml", Drills),
+        ("c13 run --help", Ends(0, "exit")),
+        ("c13 run --lock nightly --nonblock -- ./backup.sh", Ends(0, "saved")),
+        ("c13 run --retry 3 --timeout 10m -- ./import.sh", Ends(0, "imported")),
+        ("c13 lock status nightly", Ends(0, "")),
+        ("c13 config init", Elsewhere("every_command_of_the_documents_runs")),
+        ("c13 config check", Ends(0, "")),
+        ("c13 config check service.toml", Ends(0, "")),
+        ("c13 config schema > reliability.schema.json", Ends(0, "")),
+        ("c13 config explain payments.timeout.total", Ends(0, "5s")),
+        (
+            "c13 config explain search-suggestions.retry",
+            Ends(0, "over retry.max_retries = 2"),
+        ),
+        ("c13 config show --effective service.toml > drilled.toml", Ends(0, "")),
+        ("C13__POLICY__PAYMENTS__TIMEOUT__TOTAL=6s", Ends(0, "6s")),
+        (
+            "c13 health http://127.0.0.1:8080/ready --wait 30s",
+            Elsewhere("tests/health.rs"),
+        ),
+        ("c13 soak --for 10m", Elsewhere("a step of ./test")),
+    ]
+};
+
+/// The commands and settings of variables that a text names between backticks: more than the name of a verb.
+fn named_commands(text: &str) -> Vec<String> {
+    let mut in_snippet = false;
+    let prose: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            let fence = line.trim_start().starts_with("```");
+            in_snippet ^= fence;
+            !in_snippet && !fence
+        })
+        .collect();
+    let is_command = |span: &str| {
+        let words = span.split_whitespace().count();
+        !span.contains('…')
+            && (span.starts_with("c13 ") && words > 2 || span.starts_with("C13__") && span.contains('='))
+    };
+    let spans = prose.join(" ");
+    let spans = spans.split('`').skip(1).step_by(2);
+    spans.filter(|span| is_command(span)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
+    let mut unused: Vec<&str> = COMMANDS.iter().map(|(command, _)| *command).collect();
+    for (name, text) in documents() {
+        let folder = Folder::new(&format!("text-{name}"));
+        let own = snippets(&text)
+            .into_iter()
+            .find(|(language, _, text)| language == "toml" && text.contains("[policy."));
+        if let Some((_, _, text)) = &own {
+            for file in ["reliability.toml", "service.toml"] {
+                fs::write(folder.0.join(file), text).expect("the folder was made just now");
+            }
+        }
+        folder.script("backup.sh", "echo saved");
+        folder.script("import.sh", "echo imported");
+        // Scripts of a document first, in case the text speaks of what they wrote.
+        let written = snippets(&text)
+            .into_iter()
+            .filter(|(language, ..)| language == "sh" && own.is_some());
+        let lines: Vec<String> = written
+            .flat_map(|(_, _, text)| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|line| line.starts_with("c13 config") && !line.starts_with("c13 config init"))
+            .collect();
+        for line in &lines {
+            folder.runs(line, &Becomes::Ends(0, ""), &name);
+        }
+        for command in named_commands(&text) {
+            let Some((_, becomes)) = COMMANDS.iter().find(|(known, _)| *known == command) else {
+                panic!("{name}: nobody runs `{command}`");
+            };
+            unused.retain(|known| *known != command);
+            folder.runs(&command, becomes, &name);
+        }
+    }
+    assert!(unused.is_empty(), "no document names {unused:?}");
 }
 
 #[test]

@@ -179,7 +179,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         refused = refused.or(code(&result));
     }
     println!("beyond the server's rate: {refused:?}");
-    assert_eq!(refused, Some(Code::ResourceExhausted));
 
     // A client that retries comes back when it was told to.
     let patient = PolicyConfig::NONE
