@@ -12,6 +12,7 @@ mod processes;
 #[expect(dead_code, reason = "the matrix of signals and the kills will use the rest")]
 mod redis_server;
 
+mod hostile;
 mod journal;
 mod load;
 mod random;
