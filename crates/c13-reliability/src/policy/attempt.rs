@@ -1,15 +1,16 @@
 //! One attempt: what admits it, how long it may take, and what came of it.
 
-use super::call::Call;
+use super::call::within;
 use super::config::RateLimitPer;
 use super::parts::{Length, Parts};
 use super::rules::Rules;
-use super::started::End;
+use super::started::{End, Started};
 use crate::error::{Layer, Rejected};
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::circuit_breaker;
 use crate::patterns::retry::Verdict;
-use crate::time::{Carried, Sleep, Tick};
+use crate::sync::primitive::Mutex;
+use crate::time::{Carried, Elapsed, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -65,6 +66,15 @@ impl Limit {
         attempt: Tick::ZERO,
         call: None,
     };
+
+    /// The end of the call, for an attempt that was not made before it.
+    pub(super) fn of_call(end: End) -> Self {
+        Self {
+            at: end.at,
+            attempt: end.at,
+            call: Some(end.since),
+        }
+    }
 
     /// The attempt's own limit from now, or the end of the call where that is sooner.
     #[inline(always)]
@@ -156,63 +166,101 @@ impl Parts {
 }
 
 /// The attempts that may be made beside each other.
-pub(super) struct Attempts<'a> {
+pub(super) struct Attempts<'a, 'c, 'r, F, R, T> {
     parts: &'a Parts,
     end: End,
-    /// The time of the first, if it was read already.
-    now: Option<Tick>,
-    first: bool,
+    rules: &'r R,
+    /// What makes them, and counts them. Lent to an attempt only while it is made, so that nothing of the caller's runs under
+    /// the lock.
+    maker: Mutex<Option<Maker<'c, F, T>>>,
 }
 
-impl<'a> Attempts<'a> {
-    pub(super) fn of<E>(call: &mut Call<'a, E>) -> Self {
+/// What makes the attempts of a call.
+pub(super) struct Maker<'c, F, T> {
+    pub(super) operation: &'c mut F,
+    pub(super) started: &'c mut Started,
+    /// What the attempt before gave; dropped when the next one begins.
+    pub(super) last_value: &'c mut Option<T>,
+    /// Whether none was made yet.
+    pub(super) is_first: bool,
+}
+
+impl<'a, 'c, 'r, F, R, T> Attempts<'a, 'c, 'r, F, R, T> {
+    pub(super) fn of(parts: &'a Parts, rules: &'r R, maker: Maker<'c, F, T>) -> Self {
         Self {
-            parts: call.parts,
-            end: call.progress.started.end,
-            now: call.progress.started.now.take(),
-            first: true,
+            parts,
+            end: maker.started.end,
+            rules,
+            maker: Mutex::new(Some(maker)),
         }
     }
 
-    /// Asks for admission, and makes the future of the next attempt. The first has passed the rate limit already.
-    pub(super) fn next<'r, F, Fut, T, E, R>(
-        &mut self,
-        made: &mut u32,
-        operation: &mut F,
-        rules: &'r R,
-    ) -> impl Future<Output = Result<T, Stop<T, E>>> + use<'a, 'r, F, Fut, T, E, R>
+    pub(super) fn end(&self) -> End {
+        self.end
+    }
+
+    /// The next attempt, which asks for admission when it is polled. The first has passed the rate limit already.
+    pub(super) async fn next<Fut, E>(&self) -> Result<T, Stop<T, E>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         R: Rules<T, E>,
     {
-        let attempt = self.admit().map(|(now, permit)| {
-            *made += 1;
-            let limit = self.parts.limit_of_attempt(now, self.end);
-            Attempt::new(self.parts, limit, permit, operation(), rules)
-        });
-        async move { attempt.map_err(Stop::Cut)?.await }
+        let alone = self.lend(|maker| std::mem::replace(&mut maker.is_first, false));
+        let attempt = self.admit(alone).await.map_err(Stop::Cut)?;
+        attempt.await
     }
 
-    /// Asks for a permit; and the time, if it was read.
-    fn admit(&mut self) -> Result<(Option<Tick>, Option<circuit_breaker::Permit<'a>>), Cut> {
-        let (now, alone) = (self.now.take(), std::mem::replace(&mut self.first, false));
-        let refused = |layer, retry_after| Cut::Refused {
-            layer,
-            retry_after,
-            alone,
+    /// Lets an attempt begin, as soon as the limits of attempts let it.
+    async fn admit<Fut, E>(&self, alone: bool) -> Result<Attempt<'a, 'r, Fut, R>, Cut>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        R: Rules<T, E>,
+    {
+        if !alone {
+            self.take_token().await?;
+        }
+        self.lend(|maker| {
+            let permit = self
+                .parts
+                .try_permit(maker.started.now)
+                .map_err(|refused| Cut::Refused {
+                    layer: Layer::CircuitBreaker,
+                    retry_after: refused.retry_after,
+                    alone,
+                })?;
+            *maker.last_value = None;
+            let limit = self.parts.limit_of_attempt(maker.started.next_attempt(), self.end);
+            Ok(Attempt::new(self.parts, limit, permit, (maker.operation)(), self.rules))
+        })
+    }
+
+    /// Passes the rate limit, where it counts attempts: waits as long as its settings and the end of the call say.
+    async fn take_token(&self) -> Result<(), Cut> {
+        let Some(limiter) = &self.parts.rate_limit else {
+            return Ok(());
         };
-        if let Some(limiter) = &self.parts.rate_limit
-            && !alone
-            && self.parts.config.rate_limit_per == RateLimitPer::Attempt
-        {
-            let limited = limiter.try_acquire(1);
-            limited.map_err(|error| refused(Layer::RateLimit, error.retry_after()))?;
+        if self.parts.config.rate_limit_per == RateLimitPer::Call {
+            return Ok(());
         }
-        match self.parts.try_permit(now) {
-            Ok(permit) => Ok((now, permit)),
-            Err(error) => Err(refused(Layer::CircuitBreaker, error.retry_after)),
+        match within(self.parts, self.end, limiter.acquire(1)).await {
+            Ok(taken) => taken.map_err(|refused| Cut::Refused {
+                layer: Layer::RateLimit,
+                retry_after: refused.retry_after(),
+                alone: false,
+            }),
+            Err(Elapsed { .. }) => Err(Cut::TimedOut(Limit::of_call(self.end))),
         }
+    }
+
+    fn lend<M>(&self, make: impl FnOnce(&mut Maker<'c, F, T>) -> M) -> M {
+        let lent = self.maker.lock().take();
+        let mut maker =
+            lent.expect("an attempt is made by the only task that polls them, and gives back what it is lent");
+        let made = make(&mut maker);
+        *self.maker.lock() = Some(maker);
+        made
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::PolicyError;
 use super::attempt::{Cut, Stop};
+use super::config::RateLimitPer;
 use super::parts::{Parts, Place};
 use super::rules::Rules;
 use super::started::{End, Entrance, Halt, Started};
@@ -15,16 +16,18 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// One call on its way through the parts of a policy.
-pub(super) struct Call<'a, E> {
+pub(super) struct Call<'a, T, E> {
     pub(super) parts: &'a Parts,
-    pub(super) progress: &'a mut Progress<E>,
+    pub(super) progress: &'a mut Progress<T, E>,
 }
 
 /// What a call knows of itself.
-pub(super) struct Progress<E> {
+pub(super) struct Progress<T, E> {
     pub(super) started: Started,
     retry: RetryState,
     last_error: Option<E>,
+    /// What the last attempt gave, if it was a value worth another attempt, until that is made.
+    pub(super) last_value: Option<T>,
 }
 
 /// A call that retry was told of and that is not over: dropped so, or by a panic, it is counted as abandoned.
@@ -57,7 +60,7 @@ impl Drop for Open<'_> {
     }
 }
 
-impl<E> Progress<E> {
+impl<T, E> Progress<T, E> {
     /// A call that has started so.
     #[inline]
     pub(super) fn of(started: Started) -> Self {
@@ -65,13 +68,14 @@ impl<E> Progress<E> {
             started,
             retry: RetryState::new(),
             last_error: None,
+            last_value: None,
         }
     }
 }
 
-impl<'a, E> Call<'a, E> {
+impl<'a, T, E> Call<'a, T, E> {
     /// Takes a call that is no future through the gates.
-    pub(super) fn run_sync<F, T, R>(&mut self, operation: F, rules: &R) -> Result<T, PolicyError<E>>
+    pub(super) fn run_sync<F, R>(&mut self, operation: F, rules: &R) -> Result<T, PolicyError<E>>
     where
         F: FnOnce() -> Result<T, E>,
         R: Rules<T, E>,
@@ -79,9 +83,8 @@ impl<'a, E> Call<'a, E> {
         if self.progress.started.is_late() {
             return Err(self.over());
         }
-        if let Some(limiter) = &self.parts.rate_limit {
-            let limited = limiter.try_acquire_at(self.progress.started.time(self.parts), 1);
-            limited.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after()))?;
+        if self.parts.config.rate_limit_per == RateLimitPer::Call {
+            self.take_token()?;
         }
         if let Some(limit) = &self.parts.limit {
             let limited = limit.try_pass();
@@ -91,6 +94,10 @@ impl<'a, E> Call<'a, E> {
             .parts
             .try_place()
             .map_err(|()| self.rejected(Layer::Bulkhead, None))?;
+        // A token of the dependency's quota is not spent for a call that finds no place.
+        if self.parts.config.rate_limit_per == RateLimitPer::Attempt {
+            self.take_token()?;
+        }
         let permit = self.parts.try_permit(self.progress.started.now);
         let permit = permit.map_err(|refused| self.rejected(Layer::CircuitBreaker, refused.retry_after))?;
         self.progress.started.attempts = 1;
@@ -109,6 +116,15 @@ impl<'a, E> Call<'a, E> {
         })
     }
 
+    /// Takes a token of the rate limit at once, if there is one.
+    fn take_token(&mut self) -> Result<(), PolicyError<E>> {
+        let Some(limiter) = &self.parts.rate_limit else {
+            return Ok(());
+        };
+        let limited = limiter.try_acquire_at(self.progress.started.time(self.parts), 1);
+        limited.map_err(|refused| self.rejected(Layer::RateLimit, refused.retry_after()))
+    }
+
     /// Goes on with a call that retry was told of, if there is retry: with what it keeps, where it has begun.
     pub(super) fn open(&mut self, begun: Option<RetryState>) -> Open<'a> {
         let retry = self.retrying();
@@ -121,6 +137,28 @@ impl<'a, E> Call<'a, E> {
 
     fn retrying(&self) -> Option<&'a RetryExecutor> {
         self.progress.started.retry(self.parts)
+    }
+
+    /// The end of the call if its time is over, which a wait before this may have used up.
+    pub(super) fn ended_waiting(&mut self) -> Option<PolicyError<E>> {
+        let started = &mut self.progress.started;
+        if !started.end.is_some() || started.now.is_some() {
+            return None;
+        }
+        let now = self.parts.clock.now();
+        started.now = Some(now);
+        (now >= started.end.at).then(|| self.over())
+    }
+
+    /// An attempt begins: what the last one gave is not the call's value any more.
+    pub(super) fn next_attempt(&mut self) -> Option<Tick> {
+        self.progress.last_value = None;
+        self.progress.started.next_attempt()
+    }
+
+    /// The value of an attempt that was worth another one, which is not made.
+    pub(super) fn take_last_value(&mut self) -> Option<T> {
+        self.progress.last_value.take()
     }
 
     /// Something takes time from here on.
@@ -203,11 +241,13 @@ impl<'a, E> Call<'a, E> {
 
     /// After an attempt that gave no value: the pause before the next, or the end of the call.
     #[cold]
-    pub(super) fn stopped<T>(&mut self, stop: Stop<T, E>) -> ControlFlow<Result<T, PolicyError<E>>, Duration> {
+    pub(super) fn stopped(&mut self, stop: Stop<T, E>) -> ControlFlow<Result<T, PolicyError<E>>, Duration> {
         match self.decide(&stop) {
             Ok(pause) => {
-                if let Stop::Gave(Err(error), _) = stop {
-                    self.progress.last_error = Some(error);
+                match stop {
+                    Stop::Gave(Err(error), _) => self.progress.last_error = Some(error),
+                    Stop::Gave(Ok(value), _) => self.progress.last_value = Some(value),
+                    Stop::Cut(_) => {}
                 }
                 ControlFlow::Continue(pause)
             }
@@ -216,7 +256,7 @@ impl<'a, E> Call<'a, E> {
     }
 
     /// What to do after an attempt that gave no value: the pause before the next, or why there is none.
-    fn decide<T>(&mut self, stop: &Stop<T, E>) -> Result<Duration, Option<GiveUp>> {
+    fn decide(&mut self, stop: &Stop<T, E>) -> Result<Duration, Option<GiveUp>> {
         let Some(retry) = self.retrying() else {
             return Err(None);
         };
@@ -241,7 +281,7 @@ impl<'a, E> Call<'a, E> {
         }
     }
 
-    fn ended<T>(&mut self, stop: Stop<T, E>, gave_up: Option<GiveUp>) -> Result<T, PolicyError<E>> {
+    fn ended(&mut self, stop: Stop<T, E>, gave_up: Option<GiveUp>) -> Result<T, PolicyError<E>> {
         self.finish(gave_up);
         match stop {
             // A value that would have been worth another attempt is still a value.
@@ -251,6 +291,8 @@ impl<'a, E> Call<'a, E> {
                 attempts: self.progress.started.attempts,
                 gave_up,
             }),
+            // A value whose retry is refused, too.
+            Stop::Cut(cut @ Cut::Refused { .. }) => self.take_last_value().ok_or_else(|| self.cut(cut)),
             Stop::Cut(cut) => Err(self.cut(cut)),
         }
     }
@@ -293,7 +335,7 @@ impl<'a, E> Call<'a, E> {
 }
 
 /// Runs `future` until the call must end, with that as its deadline: what it knows to come later it does not wait for.
-async fn within<F: Future>(parts: &Parts, end: End, future: F) -> Result<F::Output, Elapsed> {
+pub(super) async fn within<F: Future>(parts: &Parts, end: End, future: F) -> Result<F::Output, Elapsed> {
     if end.is_some() {
         let deadline = Deadline::at(&parts.clock, end.at);
         parts.clock.timeout_at(end.at, deadline.scope(future)).await

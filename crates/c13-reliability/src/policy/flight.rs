@@ -1,14 +1,14 @@
 //! A call on its way through a policy, with what it holds: on the stack while it is polled, put aside in between.
 
 use super::PolicyError;
-use super::attempt::{Attempt, Attempts, Cut, Ending, Limit, Stop, judge, poll_within};
+use super::attempt::{Attempt, Attempts, Cut, Ending, Limit, Maker, Stop, judge, poll_within};
 use super::call::{Call, Open, Progress, judged};
 use super::parts::{Parts, Place, PlaceTicket};
 use super::rules::Rules;
 use super::started::{Entrance, Halt};
 use crate::gate::{Outcome, Permit as _, Suspend};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
-use crate::patterns::hedge::Hedge;
+use crate::patterns::hedge::{Hedge, HedgeError};
 use crate::patterns::retry::{GiveUp, RetryState, Verdict};
 use crate::time::Sleep;
 use arc_swap::Guard;
@@ -23,8 +23,8 @@ use std::time::Duration;
 ///
 /// It lies on the stack while it is polled. Dropped there it gives back what it holds; the call counts as abandoned, or, if a
 /// panic in it is the reason, as failed, whoever catches the panic later.
-pub(super) struct Flight<'a, E> {
-    call: Call<'a, E>,
+pub(super) struct Flight<'a, T, E> {
+    call: Call<'a, T, E>,
     /// The permit of the attempt that runs.
     permit: Option<circuit_breaker::Permit<'a>>,
     place: Option<Place<'a>>,
@@ -79,9 +79,9 @@ impl Held {
     }
 }
 
-impl<'a, E> Flight<'a, E> {
+impl<'a, T, E> Flight<'a, T, E> {
     /// The call with what it holds.
-    pub(super) fn resumed(parts: &'a Parts, progress: &'a mut Progress<E>, held: Held) -> Self {
+    pub(super) fn resumed(parts: &'a Parts, progress: &'a mut Progress<T, E>, held: Held) -> Self {
         let breaker = parts.circuit_breaker.as_ref();
         Self {
             call: Call { parts, progress },
@@ -102,7 +102,7 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// Polls the first attempt again.
-    fn poll<Fut, T, R>(
+    fn poll<Fut, R>(
         &mut self,
         limit: Limit,
         rules: &R,
@@ -138,18 +138,18 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// The call was late before it began.
-    pub(super) fn late<T>(&mut self) -> Step<T, E> {
+    pub(super) fn late(&mut self) -> Step<T, E> {
         Step::Over(Err(self.call.over()))
     }
 
     /// Its attempt waits, for as long as `limit` says.
-    pub(super) fn wait<T>(&mut self, limit: Limit) -> Step<T, E> {
+    pub(super) fn wait(&mut self, limit: Limit) -> Step<T, E> {
         Step::Waits(self.suspend(limit))
     }
 
     /// What comes after an attempt.
     #[inline(never)]
-    pub(super) fn step<T, R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> Step<T, E>
+    pub(super) fn step<R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> Step<T, E>
     where
         R: Rules<T, E>,
     {
@@ -160,11 +160,7 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// What comes after an attempt: the end of the call, or another attempt after a pause.
-    fn after<T, R>(
-        &mut self,
-        ended: Result<T, Stop<T, E>>,
-        rules: &R,
-    ) -> ControlFlow<Result<T, PolicyError<E>>, Duration>
+    fn after<R>(&mut self, ended: Result<T, Stop<T, E>>, rules: &R) -> ControlFlow<Result<T, PolicyError<E>>, Duration>
     where
         R: Rules<T, E>,
     {
@@ -183,7 +179,7 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// What comes of a call that does not go on at once: `rest` says what is left of it after a wait.
-    pub(super) fn halt<T, R>(&mut self, halt: Halt, rest: fn(Entrance) -> Rest, rules: &R) -> Step<T, E>
+    pub(super) fn halt<R>(&mut self, halt: Halt, rest: fn(Entrance) -> Rest, rules: &R) -> Step<T, E>
     where
         R: Rules<T, E>,
     {
@@ -197,12 +193,12 @@ impl<'a, E> Flight<'a, E> {
     }
 
     /// The call waits, and `rest` is left of it.
-    pub(super) fn rest<T>(&mut self, rest: Rest) -> Step<T, E> {
+    pub(super) fn rest(&mut self, rest: Rest) -> Step<T, E> {
         Step::Rest(self.suspend(Limit::NONE), rest)
     }
 
     /// The end of a call that a layer refuses, or whose time is over, when no attempt is under way.
-    fn end_between<T, R>(&mut self, rules: &R, error: PolicyError<E>) -> Result<T, PolicyError<E>>
+    fn end_between<R>(&mut self, rules: &R, error: PolicyError<E>) -> Result<T, PolicyError<E>>
     where
         R: Rules<T, E>,
     {
@@ -214,11 +210,13 @@ impl<'a, E> Flight<'a, E> {
             self.call.finish(Some(gave_up));
             self.open.close();
         }
-        self.leave(rules, Err(error))
+        // A value that was worth another attempt is the result where there is none.
+        let result = self.call.take_last_value().ok_or(error);
+        self.leave(rules, result)
     }
 
     /// Gives the place back. Only the adaptive limit learns from how the call ended.
-    fn leave<T, R>(&mut self, rules: &R, result: Result<T, PolicyError<E>>) -> Result<T, PolicyError<E>>
+    fn leave<R>(&mut self, rules: &R, result: Result<T, PolicyError<E>>) -> Result<T, PolicyError<E>>
     where
         R: Rules<T, E>,
     {
@@ -246,15 +244,15 @@ impl<'a, E> Flight<'a, E> {
 
 /// A call that is put aside, with all that it needs to be taken up again. Dropped so it gives back what it holds, and is
 /// counted as abandoned.
-pub(super) struct Suspended<E> {
+pub(super) struct Suspended<T, E> {
     parts: Guard<Arc<Parts>>,
-    progress: Progress<E>,
+    progress: Progress<T, E>,
     held: Held,
 }
 
-impl<E> Suspended<E> {
+impl<T, E> Suspended<T, E> {
     /// Nothing is held.
-    pub(super) fn new(parts: Guard<Arc<Parts>>, progress: Progress<E>) -> Self {
+    pub(super) fn new(parts: Guard<Arc<Parts>>, progress: Progress<T, E>) -> Self {
         Self {
             parts,
             progress,
@@ -268,14 +266,14 @@ impl<E> Suspended<E> {
     }
 
     /// The call as it was, and the limit of its attempt; nothing is held here any more.
-    fn resume(&mut self) -> (Flight<'_, E>, Limit) {
+    fn resume(&mut self) -> (Flight<'_, T, E>, Limit) {
         let held = std::mem::replace(&mut self.held, Held::NOTHING);
         let limit = held.limit;
         (Flight::resumed(&self.parts, &mut self.progress, held), limit)
     }
 
     /// Polls the attempt that waits.
-    pub(super) fn poll<Fut, T, R>(
+    pub(super) fn poll<Fut, R>(
         &mut self,
         rules: &R,
         places: (Pin<&mut Option<Fut>>, Pin<&mut Option<Sleep>>),
@@ -290,7 +288,7 @@ impl<E> Suspended<E> {
     }
 }
 
-impl<E> Drop for Suspended<E> {
+impl<T, E> Drop for Suspended<T, E> {
     fn drop(&mut self) {
         let (mut flight, _) = self.resume();
         // Not left to the permit's own drop: unwinding may drop this for a panic that was not the call's.
@@ -302,7 +300,7 @@ impl<E> Drop for Suspended<E> {
 
 /// Takes a call to its end, with all its waits.
 pub(super) async fn go_on<F, Fut, T, E, R>(
-    mut suspended: Suspended<E>,
+    mut suspended: Suspended<T, E>,
     rest: Rest,
     mut operation: F,
     rules: R,
@@ -330,11 +328,14 @@ where
         if let Err(refused) = flight.call.wait_for_limit_of_attempts().await {
             return flight.end_between(&rules, refused);
         }
+        if let Some(late) = flight.call.ended_waiting() {
+            return flight.end_between(&rules, late);
+        }
         let ended = match flight.call.progress.started.hedge(flight.call.parts) {
             Some(hedge) => race(&mut flight.call, hedge, &rules, &mut operation).await,
             None => match flight.call.parts.try_permit(flight.call.progress.started.now) {
                 Ok(permit) => {
-                    let now = flight.call.progress.started.next_attempt();
+                    let now = flight.call.next_attempt();
                     let limit = flight
                         .call
                         .parts
@@ -353,7 +354,7 @@ where
 
 /// Makes an attempt, and others beside it where it takes long.
 async fn race<F, Fut, T, E, R>(
-    call: &mut Call<'_, E>,
+    call: &mut Call<'_, T, E>,
     hedge: &Hedge,
     rules: &R,
     operation: &mut F,
@@ -363,10 +364,21 @@ where
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
 {
-    let mut attempts = Attempts::of(call);
-    let made = &mut call.progress.started.attempts;
+    let Progress {
+        started, last_value, ..
+    } = &mut *call.progress;
+    let attempts = Attempts::of(
+        call.parts,
+        rules,
+        Maker {
+            operation,
+            started,
+            last_value,
+            is_first: true,
+        },
+    );
     let race = hedge.execute_with(
-        || attempts.next(made, operation, rules),
+        || attempts.next(),
         |result| match result {
             Ok(_) => true,
             Err(Stop::Gave(_, verdict)) => *verdict == Verdict::Final,
@@ -374,5 +386,8 @@ where
             Err(Stop::Cut(Cut::TimedOut(limit))) => limit.is_the_calls(),
         },
     );
-    race.await
+    race.await.map_err(|error| match error {
+        HedgeError::CallFailed(stop) => stop,
+        HedgeError::DeadlinePassed => Stop::Cut(Cut::TimedOut(Limit::of_call(attempts.end()))),
+    })
 }

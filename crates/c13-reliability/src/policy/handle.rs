@@ -14,7 +14,7 @@ use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
-use crate::patterns::retry::{RetryExecutor, Verdict};
+use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Deadline};
@@ -153,6 +153,15 @@ impl Policy {
     {
         let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let parts = self.shared.parts.load().with_limit(Arc::new(gate));
+        self.shared.parts.store(Arc::new(parts));
+    }
+
+    /// Tells `listener` of each retry that is decided, before its wait, as [`RetryExecutor::on_retry`] does. It runs in the
+    /// task that retries, under no lock, and must not block. It takes the place of one that was given before, and stays when
+    /// settings change, even where they have no retry for a while. Calls under way keep the one that they began with.
+    pub fn on_retry(&self, listener: impl Fn(&RetryEvent) + Send + Sync + 'static) {
+        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = self.shared.parts.load().with_retry_listener(Arc::new(listener));
         self.shared.parts.store(Arc::new(parts));
     }
 

@@ -54,7 +54,7 @@ pin_project! {
     ///
     /// Dropping it drops the attempt that runs, and then gives back what the call holds.
     #[must_use = "futures do nothing unless awaited"]
-    struct Made<'p, F, Fut, R, E, G, S> {
+    struct Made<'p, F, Fut, R, T, E, G, S> {
         policy: &'p Policy,
         deadline: Option<Deadline>,
         // What the caller gave; none once somebody else goes on with the call, or it is over.
@@ -65,14 +65,14 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         // The call while its first attempt waits.
-        under_way: Option<Suspended<E>>,
+        under_way: Option<Suspended<T, E>>,
         // Goes on with a call, as `rest`.
         go_on: G,
         rest: Option<Pin<Box<S>>>,
     }
 }
 
-impl<'p, F, Fut, R, E, G, S> Made<'p, F, Fut, R, E, G, S> {
+impl<'p, F, Fut, R, T, E, G, S> Made<'p, F, Fut, R, T, E, G, S> {
     #[inline]
     fn new(policy: &'p Policy, deadline: Option<Deadline>, given: (F, R), go_on: G) -> Self {
         Self {
@@ -88,12 +88,12 @@ impl<'p, F, Fut, R, E, G, S> Made<'p, F, Fut, R, E, G, S> {
     }
 }
 
-impl<F, Fut, R, T, E, G, S> Future for Made<'_, F, Fut, R, E, G, S>
+impl<F, Fut, R, T, E, G, S> Future for Made<'_, F, Fut, R, T, E, G, S>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
-    G: Fn(Suspended<E>, Rest, F, R) -> S,
+    G: Fn(Suspended<T, E>, Rest, F, R) -> S,
     S: Future<Output = Result<T, PolicyError<E>>>,
 {
     type Output = S::Output;
@@ -141,6 +141,6 @@ where
 }
 
 /// Lets a call that was put aside keep what it holds.
-fn put_aside<E>(under_way: &mut Option<Suspended<E>>, held: Held) {
+fn put_aside<T, E>(under_way: &mut Option<Suspended<T, E>>, held: Held) {
     under_way.as_mut().expect("what waits was put aside").hold(held);
 }

@@ -10,7 +10,7 @@ use crate::patterns::bulkhead::{self, Bulkhead};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
-use crate::patterns::retry::RetryExecutor;
+use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
 use crate::sync::Random;
 use crate::time::{Clock, Deadline, Tick};
@@ -38,6 +38,7 @@ pub(super) struct Parts {
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
     pub(super) retry: Option<RetryExecutor>,
+    retry_listener: Option<Arc<RetryListener>>,
     pub(super) hedge: Option<Hedge>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
     /// Parts that the settings once had and do not have now. They are the ones that come back with the settings, because
@@ -92,6 +93,7 @@ impl Parts {
             bulkhead: None,
             adaptive: None,
             retry: None,
+            retry_listener: None,
             hedge: None,
             circuit_breaker: None,
             away: None,
@@ -103,6 +105,16 @@ impl Parts {
     pub(super) fn with_limit(&self, limit: Arc<dyn AnyLimit>) -> Self {
         Self {
             limit: Some(limit),
+            ..self.clone()
+        }
+    }
+
+    /// The same parts, with this listener for their retries.
+    pub(super) fn with_retry_listener(&self, listener: Arc<RetryListener>) -> Self {
+        let retry = self.retry.clone();
+        Self {
+            retry: retry.map(|retry| retry.heard_by(listener.clone())),
+            retry_listener: Some(listener),
             ..self.clone()
         }
     }
@@ -205,7 +217,11 @@ impl Parts {
             limit: self.limit.clone(),
             bulkhead,
             adaptive,
-            retry,
+            retry: match &self.retry_listener {
+                Some(listener) => retry.map(|retry| retry.heard_by(listener.clone())),
+                None => retry,
+            },
+            retry_listener: self.retry_listener.clone(),
             hedge,
             circuit_breaker,
             away: None,

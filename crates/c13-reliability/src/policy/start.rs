@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 
 /// A call that left the short way.
 pub(super) struct Left<T, E> {
-    pub(super) progress: Progress<E>,
+    pub(super) progress: Progress<T, E>,
     pub(super) step: Step<T, E>,
 }
 

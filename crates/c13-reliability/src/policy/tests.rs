@@ -21,6 +21,7 @@ mod deadline;
 mod flight;
 mod hedged;
 mod inherited;
+mod late;
 #[cfg(feature = "tower")]
 mod layer;
 mod order;

@@ -5,7 +5,7 @@ use c13_reliability::gate::Refusal;
 use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, AdaptiveRejected, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig, BulkheadError};
 use c13_reliability::patterns::fallback::{Fallback, FallbackError};
-use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay};
+use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeError};
 use c13_reliability::patterns::retry::{RetryConfig, RetryError, RetryExecutor, RetryStrategy};
 use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError};
 use c13_reliability::time::{Clock, Deadline, Executor};
@@ -18,7 +18,7 @@ use std::time::Duration;
 const MS: Duration = Duration::from_millis(1);
 
 type WorkError = BulkheadError<Refusal<AdaptiveRejected, &'static str>>;
-type CallError = TimeoutError<RetryError<WorkError>>;
+type CallError = TimeoutError<RetryError<HedgeError<WorkError>>>;
 
 /// Fallback, time limit, retry, hedge, bulkhead, adaptive limit, and work that fails twice and then succeeds.
 struct Stack {

@@ -6,6 +6,7 @@ mod bounds;
 mod bulkhead;
 mod cache;
 mod circuit_breaker;
+mod deadline;
 mod dropping;
 mod fallback;
 mod health;

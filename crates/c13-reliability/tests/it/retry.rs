@@ -132,7 +132,10 @@ fn an_open_circuit_is_not_retried_unless_asked() {
         .block_on(retry.execute_with(call, Verdict::by_error))
         .unwrap_err();
     assert_eq!((error.reason(), error.attempts()), (GiveUp::NotRetryable, 3));
-    assert!(matches!(error.last_error(), CircuitBreakerError::CircuitOpen { .. }));
+    assert!(matches!(
+        error.last_error(),
+        Some(CircuitBreakerError::CircuitOpen { .. })
+    ));
 
     let error = executor.block_on(retry.execute(call)).unwrap_err();
     assert_eq!(

@@ -76,6 +76,6 @@ fn a_wait_that_the_limit_would_cut_is_not_begun() {
     let Err(TimeoutError::CallFailed(error)) = result else {
         panic!("{result:?}");
     };
-    assert_eq!((error.attempts(), error.into_last_error()), (1, "refused"));
+    assert_eq!((error.attempts(), error.into_last_error()), (1, Some("refused")));
     assert_eq!(executor.clock().now(), Tick::ZERO, "the error comes at once");
 }

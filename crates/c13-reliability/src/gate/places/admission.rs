@@ -18,6 +18,8 @@ pub(crate) enum NoPlace {
     Full { limit: u32 },
     /// The call was in line for as long as it may, or until its deadline.
     WaitElapsed { waited: Duration },
+    /// The call's deadline had passed before it asked.
+    DeadlinePassed,
 }
 
 pin_project! {
@@ -51,7 +53,7 @@ pin_project! {
         P: Deref<Target = Places>,
     {
         New,
-        InLine { place: wait_queue::Place<P>, since: Tick, #[pin] sleep: Option<Sleep> },
+        InLine { place: wait_queue::Place<P>, since: Tick, deadline: Tick, #[pin] sleep: Option<Sleep> },
         Done,
     }
 }
@@ -77,6 +79,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let StageProjection::New = this.stage.as_mut().project() {
+            if let Some(late) = this.places.late() {
+                this.stage.set(Stage::Done);
+                return Poll::Ready(Err(late));
+            }
             if let Some(place) = Places::enter(this.places.clone()) {
                 return Poll::Ready(Ok(place));
             }
@@ -85,13 +91,25 @@ where
                 Err(refused) => return Poll::Ready(Err(refused)),
             }
         }
-        let StageProjection::InLine { place, since, sleep } = this.stage.as_mut().project() else {
+        let StageProjection::InLine {
+            place,
+            since,
+            deadline,
+            sleep,
+        } = this.stage.as_mut().project()
+        else {
             panic!("an admission was polled after it was over");
         };
-        // A place that comes together with the end of the wait counts.
+        // A place that comes together with the end of the wait counts, and one that comes at the deadline or after it does not.
         let result = if place.poll(cx) == Turn::Granted {
-            this.places.got_in(*since);
-            Ok(Place::new(this.places.clone()))
+            let place = Place::new(this.places.clone());
+            if *deadline < Tick::MAX && this.places.clock().now() >= *deadline {
+                drop(place);
+                Err(this.places.wait_elapsed(*since))
+            } else {
+                this.places.got_in(*since);
+                Ok(place)
+            }
         } else {
             match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
                 None | Some(Poll::Pending) => return Poll::Pending,
@@ -123,6 +141,7 @@ where
         Ok(Self::InLine {
             place,
             since,
+            deadline: callers.unwrap_or(Tick::MAX),
             sleep: end.map(|end| clock.sleep_until(end)),
         })
     }

@@ -4,10 +4,11 @@ use super::admission::{Admission, NoPlace};
 use super::lending::Lending;
 use super::place::Place;
 use super::word::{ONE, WAITING, Word};
+use crate::gate::cut_short;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
 use crate::sync::{Histogram, HistogramSnapshot, Line, StripedCounter};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Deadline, Tick};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -198,6 +199,19 @@ impl Places {
         NoPlace::WaitElapsed {
             waited: self.clock.now() - since,
         }
+    }
+
+    /// Refuses and counts a call whose deadline has passed: nobody waits for what it would do.
+    #[inline]
+    pub(crate) fn late(&self) -> Option<NoPlace> {
+        Deadline::is_over(&self.clock).then(|| self.refuse_late())
+    }
+
+    #[cold]
+    fn refuse_late(&self) -> NoPlace {
+        cut_short::report();
+        self.counters.add(WAIT_ELAPSED, 1);
+        NoPlace::DeadlinePassed
     }
 
     /// Counts a call that was dropped while it was in line.

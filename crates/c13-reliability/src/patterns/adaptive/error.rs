@@ -21,6 +21,8 @@ pub enum AdaptiveRejected {
         /// How long it was in line.
         waited: Duration,
     },
+    /// The call's deadline had passed before it asked for a place.
+    DeadlinePassed,
 }
 
 impl fmt::Display for AdaptiveRejected {
@@ -28,6 +30,7 @@ impl fmt::Display for AdaptiveRejected {
         match self {
             Self::Full { limit } => write!(f, "the adaptive limit of {limit} is reached"),
             Self::WaitElapsed { waited } => write!(f, "the adaptive limit had no place for the call within {waited:?}"),
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a place"),
         }
     }
 }
@@ -39,6 +42,7 @@ impl From<NoPlace> for AdaptiveRejected {
         match no_place {
             NoPlace::Full { limit } => Self::Full { limit },
             NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
+            NoPlace::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }
@@ -51,8 +55,11 @@ impl From<AdaptiveRejected> for Rejected {
 }
 
 impl Retryable for AdaptiveRejected {
-    /// Worth another attempt: places become free.
+    /// Worth another attempt: places become free. After the deadline nothing is.
     fn verdict(&self) -> Verdict {
-        Verdict::Retry
+        match self {
+            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
+            Self::DeadlinePassed => Verdict::Final,
+        }
     }
 }

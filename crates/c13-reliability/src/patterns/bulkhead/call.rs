@@ -42,6 +42,12 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if this.place.is_none()
+            && this.admission.is_none()
+            && let Some(late) = this.places.late()
+        {
+            return Poll::Ready(Err(BulkheadRejected::from(late).into()));
+        }
         // While the future is polled the place lies on the stack, so that a panic gives it back at once.
         let entered = || this.admission.is_none().then(|| Places::enter(*this.places)).flatten();
         let place = match this.place.take().or_else(entered) {

@@ -21,6 +21,8 @@ pub enum BulkheadRejected {
         /// How long it was in line.
         waited: Duration,
     },
+    /// The call's deadline had passed before it asked for a place.
+    DeadlinePassed,
 }
 
 impl fmt::Display for BulkheadRejected {
@@ -30,6 +32,7 @@ impl fmt::Display for BulkheadRejected {
                 write!(f, "the bulkhead is full, its limit is {max_concurrent}")
             }
             Self::WaitElapsed { waited } => write!(f, "the bulkhead had no place for the call within {waited:?}"),
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a place"),
         }
     }
 }
@@ -41,6 +44,7 @@ impl From<NoPlace> for BulkheadRejected {
         match no_place {
             NoPlace::Full { limit } => Self::Full { max_concurrent: limit },
             NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
+            NoPlace::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }
@@ -66,6 +70,8 @@ pub enum BulkheadError<E> {
         /// How long it was in line.
         waited: Duration,
     },
+    /// The call's deadline had passed before it asked for a place. It did not run.
+    DeadlinePassed,
     /// The call ran and failed with its own error.
     CallFailed(E),
 }
@@ -76,7 +82,7 @@ impl<E> BulkheadError<E> {
     pub fn into_call_error(self) -> Option<E> {
         match self {
             Self::CallFailed(error) => Some(error),
-            Self::Full { .. } | Self::WaitElapsed { .. } => None,
+            Self::Full { .. } | Self::WaitElapsed { .. } | Self::DeadlinePassed => None,
         }
     }
 }
@@ -86,6 +92,7 @@ impl<E> From<BulkheadRejected> for BulkheadError<E> {
         match rejected {
             BulkheadRejected::Full { max_concurrent } => Self::Full { max_concurrent },
             BulkheadRejected::WaitElapsed { waited } => Self::WaitElapsed { waited },
+            BulkheadRejected::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }
@@ -95,6 +102,7 @@ impl<E: fmt::Display> fmt::Display for BulkheadError<E> {
         match *self {
             Self::Full { max_concurrent } => BulkheadRejected::Full { max_concurrent }.fmt(f),
             Self::WaitElapsed { waited } => BulkheadRejected::WaitElapsed { waited }.fmt(f),
+            Self::DeadlinePassed => BulkheadRejected::DeadlinePassed.fmt(f),
             Self::CallFailed(ref error) => error.fmt(f),
         }
     }
@@ -104,15 +112,18 @@ impl<E: Error + 'static> Error for BulkheadError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::CallFailed(error) => error.source(),
-            Self::Full { .. } | Self::WaitElapsed { .. } => None,
+            Self::Full { .. } | Self::WaitElapsed { .. } | Self::DeadlinePassed => None,
         }
     }
 }
 
 impl Retryable for BulkheadRejected {
-    /// Worth another attempt: places become free.
+    /// Worth another attempt: places become free. After the deadline nothing is.
     fn verdict(&self) -> Verdict {
-        Verdict::Retry
+        match self {
+            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
+            Self::DeadlinePassed => Verdict::Final,
+        }
     }
 }
 
@@ -121,6 +132,7 @@ impl<E: Retryable> Retryable for BulkheadError<E> {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
+            Self::DeadlinePassed => Verdict::Final,
             Self::CallFailed(error) => error.verdict(),
         }
     }

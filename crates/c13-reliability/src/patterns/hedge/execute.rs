@@ -1,8 +1,9 @@
 //! The future that races attempts.
 
+use super::HedgeError;
 use super::handle::{ABANDONED, CALLS_ABANDONED, FAILURES, FIRST_WINS, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
 use super::state::{HedgeState, Next};
-use crate::gate::losers;
+use crate::gate::{cut_short, losers};
 use crate::time::{Deadline, Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::borrow::Borrow;
@@ -121,6 +122,15 @@ impl<H: Borrow<Hedge>> Race<H> {
         self.over(if self.hedged { PRIMARY_WINS } else { FIRST_WINS });
     }
 
+    /// Refuses the call, since its caller's deadline has passed: it is not begun.
+    #[cold]
+    fn refuse_late<T, E>(&mut self) -> Result<T, HedgeError<E>> {
+        cut_short::report();
+        self.is_new = false;
+        self.over(FAILURES);
+        Err(HedgeError::DeadlinePassed)
+    }
+
     /// Counts how the call ended.
     fn over(&mut self, how: usize) {
         self.is_over = true;
@@ -163,19 +173,22 @@ where
     M: Make<Attempt: Future<Output = Result<T, E>>>,
     A: FnMut(&Result<T, E>) -> bool,
 {
-    type Output = Result<T, E>;
+    type Output = Result<T, HedgeError<E>>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
         if this.race.is_new {
+            if Deadline::is_over(this.race.hedge().clock()) {
+                return Poll::Ready(this.race.refuse_late());
+            }
             this.race.is_new = false;
             this.race.began = this.race.hedge().begin();
             let primary = this.make.make();
             this.race.primary_runs = true;
             this.primary.set(Some(primary));
         }
-        self.race(cx)
+        self.race(cx).map_err(HedgeError::CallFailed)
     }
 }
 

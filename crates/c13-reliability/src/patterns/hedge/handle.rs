@@ -2,7 +2,7 @@
 
 use super::execute::Execute;
 use super::latency::LatencyWindow;
-use super::{HedgeConfig, HedgeDelay, HedgeSnapshot};
+use super::{HedgeConfig, HedgeDelay, HedgeError, HedgeSnapshot};
 use crate::budget::RetryBudget;
 use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
@@ -136,12 +136,13 @@ impl Hedge {
     ///
     /// # Errors
     ///
-    /// The first attempt's own error, if all have failed.
+    /// The first attempt's own error, if all have failed. [`DeadlinePassed`](HedgeError::DeadlinePassed), without any attempt,
+    /// after the caller's deadline.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops all attempts that run.
-    pub fn execute<F, Fut, T, E>(&self, attempt: F) -> impl Future<Output = Result<T, E>>
+    pub fn execute<F, Fut, T, E>(&self, attempt: F) -> impl Future<Output = Result<T, HedgeError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -156,11 +157,12 @@ impl Hedge {
     /// # Errors
     ///
     /// The accepted error, or the first attempt's own if no result was accepted.
+    /// [`DeadlinePassed`](HedgeError::DeadlinePassed), without any attempt, after the caller's deadline.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops all attempts that run.
-    pub fn execute_with<F, Fut, A, T, E>(&self, attempt: F, accept: A) -> impl Future<Output = Result<T, E>>
+    pub fn execute_with<F, Fut, A, T, E>(&self, attempt: F, accept: A) -> impl Future<Output = Result<T, HedgeError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,

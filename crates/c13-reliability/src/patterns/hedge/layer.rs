@@ -1,7 +1,9 @@
 //! Hedge as a tower layer.
 
+use super::error::HedgeError;
 use super::execute::{Execute, Make};
 use super::handle::Hedge;
+use crate::time::Deadline;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -74,18 +76,19 @@ where
     A: Fn(&Result<S::Response, S::Error>) -> bool + Clone,
 {
     type Response = S::Response;
-    type Error = S::Error;
+    type Error = HedgeError<S::Error>;
     type Future = ResponseFuture<S, A, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        self.inner.poll_ready(cx).map_err(HedgeError::CallFailed)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
         let requests = Requests {
-            first: Some(ready.call(request.clone())),
+            // After the deadline the response refuses the call when it is polled.
+            first: (!Deadline::is_over(self.hedge.clock())).then(|| ready.call(request.clone())),
             service: ready,
             request,
         };
@@ -179,7 +182,7 @@ where
     R: Clone,
     A: Fn(&Result<S::Response, S::Error>) -> bool,
 {
-    type Output = Result<S::Response, S::Error>;
+    type Output = Result<S::Response, HedgeError<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().execute.poll(cx)

@@ -71,6 +71,7 @@
 //! `budget_exhausted`, `delay`.
 
 mod config;
+mod error;
 mod execute;
 mod handle;
 mod latency;
@@ -83,6 +84,7 @@ mod tests;
 
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
 pub use config::{HedgeConfig, HedgeDelay};
+pub use error::HedgeError;
 pub use handle::Hedge;
 #[cfg(feature = "tower")]
 pub use layer::{HedgeLayer, HedgeService, ResponseFuture};

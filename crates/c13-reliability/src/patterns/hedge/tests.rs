@@ -47,6 +47,7 @@ fn run_with(hedge: &Hedge, executor: &Executor, script: Script<'_>, accept: impl
         accept,
     ));
     assert_eq!(executor.time().waiting(), 0, "the losers are dropped");
+    let result = result.map_err(|error| error.into_call_error().expect("there is no deadline"));
     (result, attempts.get(), clock.now() - start)
 }
 

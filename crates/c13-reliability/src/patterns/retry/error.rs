@@ -4,7 +4,7 @@ use super::GiveUp;
 use std::error::Error;
 use std::fmt;
 
-/// Why a call with retries gave no value. The last attempt's own error is always there, as it was.
+/// Why a call with retries gave no value. Where an attempt was made, the last one's own error is there, as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryError<E> {
@@ -36,6 +36,12 @@ pub enum RetryError<E> {
         /// The last attempt's error.
         last_error: E,
     },
+    /// The caller's deadline had passed before an attempt could begin, and there is no error of an earlier one: most often
+    /// it had passed before the call.
+    DeadlinePassed {
+        /// How many attempts were made.
+        attempts: u32,
+    },
 }
 
 impl<E> RetryError<E> {
@@ -57,7 +63,7 @@ impl<E> RetryError<E> {
             Self::MaxRetriesExceeded { .. } => GiveUp::MaxRetries,
             Self::NotRetryable { .. } => GiveUp::NotRetryable,
             Self::BudgetExhausted { .. } => GiveUp::Budget,
-            Self::DeadlineExceeded { .. } => GiveUp::Deadline,
+            Self::DeadlineExceeded { .. } | Self::DeadlinePassed { .. } => GiveUp::Deadline,
         }
     }
 
@@ -68,29 +74,32 @@ impl<E> RetryError<E> {
             Self::MaxRetriesExceeded { attempts, .. }
             | Self::NotRetryable { attempts, .. }
             | Self::BudgetExhausted { attempts, .. }
-            | Self::DeadlineExceeded { attempts, .. } => *attempts,
+            | Self::DeadlineExceeded { attempts, .. }
+            | Self::DeadlinePassed { attempts } => *attempts,
         }
     }
 
-    /// The last attempt's error.
+    /// The last attempt's error, if an attempt was made.
     #[must_use]
-    pub fn last_error(&self) -> &E {
+    pub fn last_error(&self) -> Option<&E> {
         match self {
             Self::MaxRetriesExceeded { last_error, .. }
             | Self::NotRetryable { last_error, .. }
             | Self::BudgetExhausted { last_error, .. }
-            | Self::DeadlineExceeded { last_error, .. } => last_error,
+            | Self::DeadlineExceeded { last_error, .. } => Some(last_error),
+            Self::DeadlinePassed { .. } => None,
         }
     }
 
-    /// Takes the last attempt's error out.
+    /// Takes the last attempt's error out, if an attempt was made.
     #[must_use]
-    pub fn into_last_error(self) -> E {
+    pub fn into_last_error(self) -> Option<E> {
         match self {
             Self::MaxRetriesExceeded { last_error, .. }
             | Self::NotRetryable { last_error, .. }
             | Self::BudgetExhausted { last_error, .. }
-            | Self::DeadlineExceeded { last_error, .. } => last_error,
+            | Self::DeadlineExceeded { last_error, .. } => Some(last_error),
+            Self::DeadlinePassed { .. } => None,
         }
     }
 }
@@ -104,18 +113,23 @@ impl<E: fmt::Display> fmt::Display for RetryError<E> {
             Self::NotRetryable { .. } => "the error is not worth a retry",
             Self::BudgetExhausted { .. } => "the retry budget is exhausted",
             Self::DeadlineExceeded { .. } => "the deadline leaves no time for another",
+            Self::DeadlinePassed { attempts: 0 } => {
+                return f.write_str("the deadline had passed before the first attempt");
+            }
+            Self::DeadlinePassed { .. } => "the deadline passed before another",
         };
-        write!(
-            f,
-            "gave up after {attempts} attempt{plural}, {why}: {}",
-            self.last_error()
-        )
+        write!(f, "gave up after {attempts} attempt{plural}, {why}")?;
+        match self.last_error() {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl<E: Error + 'static> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.last_error())
+        // It is shown already.
+        self.last_error()?.source()
     }
 }
 
@@ -146,8 +160,11 @@ mod tests {
         ] {
             let error = RetryError::new(reason, 4, cause());
             assert_eq!((error.to_string().as_str(), error.reason()), (text, reason));
-            assert!(error.source().is_some_and(|source| source.is::<std::io::Error>()));
-            assert_eq!(error.into_last_error().to_string(), "no route");
+            assert!(error.last_error().is_some());
+            assert_eq!(
+                error.into_last_error().map(|error| error.to_string()).as_deref(),
+                Some("no route")
+            );
         }
         let once = RetryError::new(GiveUp::Budget, 1, "x");
         assert!(once.to_string().starts_with("gave up after 1 attempt,"));

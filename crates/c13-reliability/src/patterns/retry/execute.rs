@@ -2,7 +2,7 @@
 
 use super::handle::Judged;
 use super::{RetryError, RetryExecutor, RetryState, Verdict};
-use crate::time::Sleep;
+use crate::time::{Deadline, Sleep};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,10 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     // In this order, so that what every call writes is on one line.
     #[repr(C)]
-    pub(super) struct Execute<'a, F, Fut, C> {
+    pub(super) struct Execute<'a, F, Fut, C>
+    where
+        Fut: Future,
+    {
         executor: &'a RetryExecutor,
         make: F,
         classify: C,
@@ -21,7 +24,10 @@ pin_project! {
         step: Step<Fut>,
     }
 
-    impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C> {
+    impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C>
+    where
+        Fut: Future,
+    {
         fn drop(this: Pin<&mut Self>) {
             if !matches!(this.step, Step::New | Step::Over) {
                 this.leave();
@@ -33,14 +39,18 @@ pin_project! {
 pin_project! {
     // One word says it all: a call that succeeds at once writes it, and little else.
     #[project = StepProjection]
-    enum Step<Fut> {
+    enum Step<Fut>
+    where
+        Fut: Future,
+    {
         // Nobody has polled yet.
         New,
         Over,
         // The first attempt is being made. Without a state the call has not begun; so too in the very first poll.
         First { begun: Option<RetryState> },
         Attempt { #[pin] attempt: Fut, begun: Option<RetryState> },
-        Wait { #[pin] sleep: Sleep, state: RetryState },
+        // With what the attempt before gave, which is the result if time is over after the wait.
+        Wait { #[pin] sleep: Sleep, state: RetryState, last: Option<Fut::Output> },
         // An attempt is to be made.
         Make { state: RetryState },
     }
@@ -57,7 +67,7 @@ impl Drop for AtOnce<'_> {
     }
 }
 
-impl<'a, F, Fut, C> Execute<'a, F, Fut, C> {
+impl<'a, F, Fut: Future, C> Execute<'a, F, Fut, C> {
     #[inline]
     pub(super) fn new(executor: &'a RetryExecutor, make: F, classify: C) -> Self {
         Self {
@@ -95,6 +105,10 @@ where
         let StepProjection::New = this.step.as_mut().project() else {
             return self.go_on(cx, None);
         };
+        if Deadline::is_over(executor.clock()) {
+            this.step.set(Step::Over);
+            return Poll::Ready(executor.refuse_late());
+        }
         // The way of a call that succeeds at once; all others take the long one. Nothing on it hands the whole call to anybody,
         // so that none of it needs to be in memory while the compiler sees through the attempt.
         let begun = executor.begin_unless_plain();
@@ -151,9 +165,13 @@ where
                     };
                     (result, verdict, this.executor.begin_late(begun))
                 }
-                StepProjection::Wait { sleep, state } => {
+                StepProjection::Wait { sleep, state, last } => {
                     ready!(sleep.poll(cx));
-                    let state = *state;
+                    let (state, last) = (*state, last.take());
+                    if this.executor.is_over(&state) {
+                        this.step.set(Step::Over);
+                        return Poll::Ready(this.executor.give_up(&state, last));
+                    }
                     this.step.set(Step::Make { state });
                     continue;
                 }
@@ -173,10 +191,11 @@ where
                     return Poll::Ready(result);
                 }
                 // The attempt is dropped before the wait.
-                Judged::Again(wait) if wait.is_zero() => this.step.set(Step::Make { state }),
-                Judged::Again(wait) => {
+                Judged::Again(wait, _) if wait.is_zero() => this.step.set(Step::Make { state }),
+                Judged::Again(wait, last) => {
                     let sleep = this.executor.clock().sleep(wait);
-                    this.step.set(Step::Wait { sleep, state });
+                    let last = Some(last);
+                    this.step.set(Step::Wait { sleep, state, last });
                 }
             }
         }

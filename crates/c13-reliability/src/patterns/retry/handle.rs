@@ -8,6 +8,7 @@ use super::{
 };
 use crate::budget::{AT_ONCE, CallCounts, RetryBudget, is_due};
 use crate::error::ConfigError;
+use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Deadline, Tick};
@@ -43,7 +44,7 @@ pub struct RetryExecutor {
     random: Arc<Random>,
     budget: Option<RetryBudget>,
     counts: Arc<CallCounts>,
-    listener: Option<Arc<Listener>>,
+    listener: Option<Arc<RetryListener>>,
     /// Whether a call has nothing to do before its first attempt; see
     /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
     plain: bool,
@@ -51,14 +52,14 @@ pub struct RetryExecutor {
     at_once: usize,
 }
 
-/// Who is told of retries.
-type Listener = dyn Fn(&RetryEvent) + Send + Sync;
+/// What is called for each retry.
+pub(crate) type RetryListener = dyn Fn(&RetryEvent) + Send + Sync;
 
 /// What an attempt's result means for its call.
 pub(super) enum Judged<T, E> {
     Over(Result<T, RetryError<E>>),
-    /// There is another attempt after this wait.
-    Again(Duration),
+    /// There is another attempt after this wait, unless time is over then; the result is that of the last attempt.
+    Again(Duration, Result<T, E>),
 }
 
 impl RetryExecutor {
@@ -175,6 +176,12 @@ impl RetryExecutor {
         self
     }
 
+    /// The same for a listener that others hold as well.
+    pub(crate) fn heard_by(mut self, listener: Arc<RetryListener>) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> RetryConfig {
@@ -187,7 +194,8 @@ impl RetryExecutor {
     ///
     /// # Errors
     ///
-    /// [`RetryError`] with the number of attempts and the last error, as the caller's own type.
+    /// [`RetryError`] with the number of attempts and the last error, as the caller's own type. After the caller's deadline
+    /// no attempt begins: neither the first nor one whose wait ended late.
     ///
     /// # Cancel safety
     ///
@@ -239,13 +247,21 @@ impl RetryExecutor {
         F: FnMut() -> Result<T, E>,
         C: FnMut(&Result<T, E>) -> Verdict,
     {
+        if Deadline::is_over(&self.clock) {
+            return self.refuse_late();
+        }
         let mut state = self.begin();
         loop {
             let result = attempt();
             let verdict = classify(&result);
             match self.judge(&mut state, result, verdict) {
                 Judged::Over(result) => return result,
-                Judged::Again(wait) => self.clock.sleep(wait).block(),
+                Judged::Again(wait, last) => {
+                    self.clock.sleep(wait).block();
+                    if !wait.is_zero() && self.is_over(&state) {
+                        return self.give_up(&state, Some(last));
+                    }
+                }
             }
         }
     }
@@ -383,8 +399,33 @@ impl RetryExecutor {
         counts::read(&self.counts, self.budget.as_ref())
     }
 
-    /// Whether a call is over after an attempt gave `result`, and with what. A result that is not the last is dropped here,
-    /// before the wait.
+    /// Refuses a call whose caller's deadline has passed: it is not begun.
+    #[cold]
+    pub(super) fn refuse_late<T, E>(&self) -> Result<T, RetryError<E>> {
+        cut_short::report();
+        Event::GaveUp(GiveUp::Deadline).count(&self.counts);
+        Err(RetryError::DeadlinePassed { attempts: 0 })
+    }
+
+    /// Whether no attempt may begin any more: a wait may end later than it should.
+    pub(super) fn is_over(&self, state: &RetryState) -> bool {
+        state.has_limit() && !state.may_begin_at(self.clock.now())
+    }
+
+    /// Ends a call for which it is too late to make the retry that was decided last: `last` is the result of the attempt before, if it
+    /// is still there.
+    #[cold]
+    pub(super) fn give_up<T, E>(&self, state: &RetryState, last: Option<Result<T, E>>) -> Result<T, RetryError<E>> {
+        self.finish(state, Some(GiveUp::Deadline));
+        // The retry that was decided is not made.
+        let attempts = state.retries();
+        match last {
+            Some(last) => last.map_err(|error| RetryError::new(GiveUp::Deadline, attempts, error)),
+            None => Err(RetryError::DeadlinePassed { attempts }),
+        }
+    }
+
+    /// Whether a call is over after an attempt gave `result`, and with what.
     pub(super) fn judge<T, E>(&self, state: &mut RetryState, result: Result<T, E>, verdict: Verdict) -> Judged<T, E> {
         let decision = match (verdict, &result) {
             (Verdict::Final, Ok(_)) => None,
@@ -392,7 +433,7 @@ impl RetryExecutor {
             (verdict, _) => Some(self.after_failure(state, verdict.hint())),
         };
         let gave_up = match decision {
-            Some(Decision::Wait(wait)) => return Judged::Again(wait),
+            Some(Decision::Wait(wait)) => return Judged::Again(wait, result),
             Some(Decision::GiveUp(reason)) => Some(reason),
             None => None,
         };

@@ -4,7 +4,7 @@ use super::config::RetryConfig;
 use super::error::RetryError;
 use super::handle::{Judged, RetryExecutor};
 use super::state::RetryState;
-use crate::time::Sleep;
+use crate::time::{Deadline, Sleep};
 use crate::verdict::Verdict;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -117,9 +117,14 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
-        let state = self.executor.begin();
-        let next = next_request(&self.executor.config(), &state, &self.clone, &request);
-        let attempt = ready.call(request);
+        let (state, next, step) = if Deadline::is_over(self.executor.clock()) {
+            (RetryState::new(), None, Step::Late)
+        } else {
+            let state = self.executor.begin();
+            let next = next_request(&self.executor.config(), &state, &self.clone, &request);
+            let attempt = ready.call(request);
+            (state, next, Step::Attempt { attempt })
+        };
         ResponseFuture {
             service: ready,
             executor: self.executor.clone(),
@@ -127,7 +132,8 @@ where
             clone: self.clone.clone(),
             state,
             next,
-            step: Step::Attempt { attempt },
+            last: None,
+            step,
         }
     }
 }
@@ -168,6 +174,8 @@ pin_project! {
         clone: D,
         state: RetryState,
         next: Option<R>,
+        // What the last attempt gave: a response until the wait is over, an error until the next attempt.
+        last: Option<Result<S::Response, S::Error>>,
         #[pin]
         step: Step<S::Future>,
     }
@@ -177,7 +185,7 @@ pin_project! {
         S: Service<R>,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !matches!(this.step, Step::Over) {
+            if !matches!(this.step, Step::Over | Step::Late) {
                 this.executor.abandon();
             }
         }
@@ -187,6 +195,8 @@ pin_project! {
 pin_project! {
     #[project = StepProjection]
     enum Step<F> {
+        // The caller's deadline had passed, and the service was not called.
+        Late,
         Attempt { #[pin] attempt: F },
         Wait { #[pin] sleep: Sleep },
         // The service is polled ready for the next attempt.
@@ -210,12 +220,29 @@ where
                 StepProjection::Attempt { attempt } => ready!(attempt.poll(cx)),
                 StepProjection::Wait { sleep } => {
                     ready!(sleep.poll(cx));
+                    if this.executor.is_over(this.state) {
+                        this.step.set(Step::Over);
+                        return Poll::Ready(this.executor.give_up(this.state, this.last.take()));
+                    }
+                    // A response may hold what the service waits for, such as a place or a connection.
+                    if let Some(Ok(_)) = this.last {
+                        *this.last = None;
+                    }
                     this.step.set(Step::Ready);
                     continue;
                 }
+                StepProjection::Late => {
+                    this.step.set(Step::Over);
+                    return Poll::Ready(this.executor.refuse_late());
+                }
                 StepProjection::Over => panic!("a response was polled after it was over"),
                 StepProjection::Ready => match (ready!(this.service.poll_ready(cx)), this.next.take()) {
+                    (Ok(()), Some(_)) if this.executor.is_over(this.state) => {
+                        this.step.set(Step::Over);
+                        return Poll::Ready(this.executor.give_up(this.state, this.last.take()));
+                    }
                     (Ok(()), Some(request)) => {
+                        *this.last = None;
                         let clone = &*this.clone;
                         *this.next = next_request(&this.executor.config(), this.state, clone, &request);
                         let attempt = this.service.call(request);
@@ -240,7 +267,8 @@ where
                     this.step.set(Step::Over);
                     return Poll::Ready(result);
                 }
-                Judged::Again(wait) => {
+                Judged::Again(wait, last) => {
+                    *this.last = Some(last);
                     let sleep = this.executor.clock().sleep(wait);
                     this.step.set(Step::Wait { sleep });
                 }

@@ -29,7 +29,7 @@
 //!     )
 //!     .await;
 //! let error = result.unwrap_err();
-//! assert_eq!((error.attempts(), *error.last_error()), (1, "no such user"));
+//! assert_eq!((error.attempts(), error.last_error()), (1, Some(&"no such user")));
 //! # }
 //! ```
 //!
@@ -111,6 +111,7 @@ pub use crate::verdict::{Retryable, Verdict};
 pub use config::{RetryConfig, retry_config};
 pub use error::RetryError;
 pub use event::RetryEvent;
+pub(crate) use handle::RetryListener;
 pub use handle::{RetryExecutor, retry_with_exponential_backoff};
 pub use jitter::Jitter;
 #[cfg(feature = "tower")]

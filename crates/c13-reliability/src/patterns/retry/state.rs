@@ -70,6 +70,11 @@ impl RetryState {
         self.stop_at = self.stop_at.min(at);
     }
 
+    /// Whether a retry may begin at `now`.
+    pub(super) fn may_begin_at(&self, now: Tick) -> bool {
+        now < self.stop_at
+    }
+
     /// Whether there is a tick from which on no retry begins, so that the time matters.
     #[must_use]
     pub fn has_limit(&self) -> bool {
