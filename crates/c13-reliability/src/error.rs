@@ -1,4 +1,8 @@
 //! What every part shares: a setting that is refused, a call that is refused, a name that is taken.
+//!
+//! One rule holds for all errors of the library: an error shows its cause, and its `source` is then the cause of that, so that
+//! a chain of causes tells nothing twice, whether it is printed by `{error}` or walked. The cause itself, such as the
+//! caller's own error, stays there with its type: in the variant, and by methods such as `PolicyError::error`.
 
 use std::error::Error;
 use std::fmt;

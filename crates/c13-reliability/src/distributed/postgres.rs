@@ -119,7 +119,8 @@ impl Error for FenceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Stale { .. } => None,
-            Self::Database(error) => Some(error),
+            // It is shown already.
+            Self::Database(error) => error.source(),
         }
     }
 }

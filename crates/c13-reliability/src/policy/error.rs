@@ -184,6 +184,7 @@ impl<E: fmt::Display> fmt::Display for PolicyError<E> {
 
 impl<E: Error + 'static> Error for PolicyError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error().map(|error| error as &(dyn Error + 'static))
+        // It is shown already.
+        self.error()?.source()
     }
 }

@@ -410,9 +410,9 @@ impl fmt::Debug for ReloadError {
 impl Error for ReloadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::File(_, error) => Some(error),
-            Self::Settings(errors) => Some(errors),
-            Self::Policy(_) => None,
+            // It is shown already.
+            Self::File(_, error) => error.source(),
+            Self::Settings(_) | Self::Policy(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod cache;
 mod circuit_breaker;
 mod deadline;
 mod dropping;
+mod errors;
 mod fallback;
 mod health;
 mod hedge;

@@ -101,7 +101,8 @@ impl Error for AcquireError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NotAcquired { .. } => None,
-            Self::Backend(error) => Some(error),
+            // It is shown already.
+            Self::Backend(error) => error.source(),
         }
     }
 }

@@ -50,7 +50,8 @@ impl<E: fmt::Display> fmt::Display for TimeoutError<E> {
 impl<E: Error + 'static> Error for TimeoutError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::CallFailed(error) => Some(error),
+            // It speaks for itself already.
+            Self::CallFailed(error) => error.source(),
             Self::Elapsed { .. } | Self::DeadlineExceeded => None,
         }
     }

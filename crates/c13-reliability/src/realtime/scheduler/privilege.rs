@@ -80,7 +80,8 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.error)
+        // It is shown already.
+        self.error.source()
     }
 }
 

@@ -334,8 +334,9 @@ impl fmt::Display for StartError {
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Thread(error) => Some(error),
-            Self::Refused(refusals) => refusals.first().map(|refusal| refusal as _),
+            // They are shown already.
+            Self::Thread(error) => error.source(),
+            Self::Refused(_) => None,
         }
     }
 }
