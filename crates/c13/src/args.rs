@@ -197,6 +197,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     pub(crate) retry_on: Vec<u8>,
 
+    /// Keep what the command reads from a pipe, up to 256 MiB, for its further runs
+    #[arg(long)]
+    pub(crate) replay_stdin: bool,
+
     /// Stop each run after this long
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
@@ -248,7 +252,21 @@ Examples:
   c13 run --policy reliability.toml#payments -- ./pay.sh   as the service's policy has it
 
 The command has a process group of its own, which gets the signals INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT
-that this program gets; a second INT, TERM, HUP or QUIT kills it. It may print on a terminal but not read from it.
+that this program gets. CONT follows the first four, so that a stopped command hears of them; a second one of them kills
+it. Signals that are ignored at the start, as under nohup, stay ignored by this program and the command; CHLD and PIPE are
+the exceptions. On a terminal the command gets the foreground as from a shell, from the start or, in a pipeline, as soon as it
+wants it: it may read, Ctrl-C reaches it alone, and Ctrl-Z stops it and this program.
+
+Nothing of the command outlives this program. When the command has ended, what is left of its process group is killed.
+When its time is over, its lock is lost or a signal asks it to stop, all that descends from it is killed in the end, in
+whatever session it is; likewise if this program or the guard beside it is killed. A lock in files is free only after that. Out
+of reach are: a daemon that is left when the command ends by itself, processes of other users that this user may not kill,
+and, if this program and its guard are killed at the same moment, what the command has started; the command itself is
+killed even then, unless it is set-user-ID.
+
+A further run gets the whole standard input again or does not begin. A file is rewound. A pipe that nobody has read from
+is left as it is; if it was read from, the command's status is final, unless --replay-stdin keeps what is read: 1 MiB in
+memory, up to 256 MiB in a file without a name in TMPDIR.
 
 What is waited for is told on standard error: who has the lock, a limit that is used up for a second or more, a Redis that
 does not answer. An open circuit is not waited for.

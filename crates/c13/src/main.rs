@@ -16,11 +16,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|first| first == run::guard::ARGUMENT)
-    {
-        return run::guard::run();
+    if let Some(status) = run::guard::step() {
+        return status;
     }
     match args::CommandLine::try_parse() {
         Ok(line) => dispatch::run(line.command),

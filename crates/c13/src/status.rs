@@ -67,7 +67,7 @@ pub(crate) const RUN: &Statuses = &[
     (TIMED_OUT, "the command's time was over"),
     (
         BROKEN,
-        "c13 itself failed, or Redis or the folder of the locks cannot be used",
+        "c13 itself failed, its guard was killed, or Redis or the folder of the locks cannot be used",
     ),
     (NOT_EXECUTABLE, "the command cannot be executed"),
     (NOT_FOUND, "there is no such command"),
@@ -80,7 +80,7 @@ pub(crate) const LOCK: &Statuses = &[
     (REFUSED, "the lock is held"),
     (
         BROKEN,
-        "c13 itself failed, or Redis or the folder of the locks cannot be used",
+        "c13 itself failed, its guard was killed, or Redis or the folder of the locks cannot be used",
     ),
 ];
 

@@ -80,5 +80,8 @@ fn redis_url(url: Option<String>, file: Option<&Path>) -> Result<Option<String>,
 fn on_runtime<T>(work: impl Future<Output = T>) -> Result<T, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Report::failed(format!("the system refuses: {error}")))?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // Not waiting for threads: the system's look-up of a host's name cannot be interrupted.
+    runtime.shutdown_background();
+    Ok(done)
 }

@@ -1,17 +1,20 @@
 //! One run of the command: signals passed on, stopped when its time or its lock is over.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
+use std::fs::File;
 use std::task::Poll;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::{LockGuard, Lost};
 use c13_reliability::time::{Clock, Tick};
-use rustix::process::Signal;
-use tokio::process::Command;
+use rustix::fd::AsFd;
+use rustix::process::{Pid, Signal};
 
-use super::guard::Guard;
+use super::guard::{Event, Guard, Start, Status};
+use super::input::Next;
 use super::signals::{Meaning, Signals};
+use super::terminal::{self, Terminal};
+use crate::output;
 
 /// How one run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(crate) enum Ended {
     TimedOut,
     /// It was stopped because the lock was lost, or about to be.
     LockLost,
+    /// Its guard was killed, and the command with it.
+    Unguarded,
 }
 
 /// Why a run did not begin.
@@ -35,6 +40,15 @@ pub(crate) enum NotRun {
     NotExecutable(String),
     /// The fault is ours.
     Failed(String),
+}
+
+/// What is run.
+pub(crate) struct Run<'a> {
+    pub(crate) command: &'a [OsString],
+    pub(crate) environment: &'a [(&'a str, String)],
+    pub(crate) input: Next<'a>,
+    /// The locked files, which must be held until all of the command is gone.
+    pub(crate) files: &'a [File],
 }
 
 /// What a run may take.
@@ -49,87 +63,208 @@ pub(crate) struct Bounds<'a> {
 
 /// Runs the command once.
 pub(crate) async fn run(
-    command: &[OsString],
-    environment: &[(&str, String)],
+    run: Run<'_>,
     bounds: &Bounds<'_>,
     signals: &mut Signals,
     clock: &Clock,
 ) -> Result<Ended, NotRun> {
-    let mut guard = Guard::start().map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| NotRun::Failed("no command".to_owned()))?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
-        .process_group(guard.group())
-        .spawn()
-        .map_err(|error| {
-            let message = format!("{}: {error}", program.to_string_lossy());
-            if error.kind() == std::io::ErrorKind::NotFound {
-                NotRun::NotFound(message)
-            } else {
-                NotRun::NotExecutable(message)
-            }
-        })?;
-    let mut stop = Stop {
-        until: bounds.timeout.map(|limit| clock.now() + limit),
-        kill_at: None,
-        why: None,
+    let mut terminal = Terminal::open();
+    let start = Start {
+        command: run.command,
+        environment: run.environment,
+        input: run.input.as_fd(),
+        locks: run.files,
+        foreground: terminal.as_mut().is_some_and(Terminal::lend_from_start),
+        until: locked_until(bounds.locks).ok().flatten(),
     };
-    let mut told = 0;
-    loop {
-        let locked = locked_until(bounds.locks);
-        if let Ok(Some(end)) = locked {
-            guard.until(end);
-        }
-        let lock_stop = match locked {
-            _ if stop.why.is_some() => None,
-            Ok(end) => end.map(|end| end - bounds.lock_grace),
-            // Lost already: somebody else may have it, so there is no time to end well.
-            Err(_) => Some(Tick::ZERO),
-        };
-        let look = locked.ok().flatten().map(|end| next_look(clock.now(), end));
-        let next = [stop.until, stop.kill_at, lock_stop, look].into_iter().flatten().min();
-        tokio::select! {
-            biased;
-            (signal, meaning) = signals.next() => {
-                told += u32::from(meaning == Meaning::Stop);
-                guard.signal(if meaning == Meaning::Stop && told > 1 { Signal::KILL } else { signal });
-                if meaning == Meaning::Pause {
-                    // As the system would have done; the signal to go on is passed on like the others. A pause that
-                    // outlasts the lock ends the command.
-                    let _: Result<(), _> = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+    let guard = Guard::start(&start).map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
+    // Ours would keep a pipe open that nobody reads.
+    drop(run.input);
+    let mut running = Running {
+        stop: Stop {
+            until: bounds.timeout.map(|limit| clock.now() + limit),
+            kill_at: None,
+            why: None,
+        },
+        guard,
+        terminal,
+        group: None,
+        told: None,
+        is_stuck: false,
+    };
+    let ended = running.watch(run.command, bounds, signals, clock).await;
+    if let Some(terminal) = &mut running.terminal {
+        // As a shell has it: a command that ends by itself may leave modes of its own, as `stty` does.
+        let by_itself = matches!(ended, Ok((_, Some(Status::Exited(_)))));
+        terminal.take_back(!by_itself);
+    }
+    ended.map(|(ended, _)| ended)
+}
+
+/// A command that runs.
+struct Running {
+    guard: Guard,
+    stop: Stop,
+    terminal: Option<Terminal>,
+    /// The command's process group, once it is there.
+    group: Option<Pid>,
+    /// The last signal that told us to stop.
+    told: Option<Signal>,
+    /// Whether a process is left that cannot be killed.
+    is_stuck: bool,
+}
+
+impl Running {
+    /// Sees to the command until it has ended; with its own status, if that is known.
+    async fn watch(
+        &mut self,
+        command: &[OsString],
+        bounds: &Bounds<'_>,
+        signals: &mut Signals,
+        clock: &Clock,
+    ) -> Result<(Ended, Option<Status>), NotRun> {
+        loop {
+            let locked = locked_until(bounds.locks);
+            if let Ok(Some(end)) = locked {
+                self.guard.until(end);
+            }
+            let lock_stop = match locked {
+                _ if self.stop.why.is_some() => None,
+                Ok(end) => end.map(|end| end - bounds.lock_grace),
+                // Lost already: somebody else may have it, so there is no time to end well.
+                Err(_) => Some(Tick::ZERO),
+            };
+            let look = locked.ok().flatten().map(|end| next_look(clock.now(), end));
+            let next = [self.stop.until, self.stop.kill_at, lock_stop, look]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                biased;
+                (signal, meaning) = signals.next() => self.signalled(signal, meaning),
+                event = self.guard.next() => match event {
+                    Event::Started(group) => self.group = Some(group),
+                    Event::NotStarted(error) => return Err(NotRun::Failed(format!("cannot start a process: {}", system(error)))),
+                    Event::NotExecuted(error) => return Err(not_executed(command, error)),
+                    Event::Stopped(number) => self.stopped(number),
+                    Event::Ended { status, left: None } => {
+                        return Ok((self.ended(status, bounds, clock.now()), Some(status)));
+                    }
+                    Event::Ended { left: Some(process), .. } => {
+                        self.is_stuck = true;
+                        output::say(&format!("process {process} of the command cannot be killed; waiting for its end"));
+                        if let Some(signal) = self.told {
+                            give_up(signal);
+                        }
+                    }
+                    Event::Gone => {
+                        tokio::select! {
+                            biased;
+                            () = self.guard.clear(clock) => {}
+                            signal = signals.stop() => give_up(signal),
+                        }
+                        return Ok((self.stop.why.unwrap_or(Ended::Unguarded), None));
+                    }
+                },
+                () = until(clock, next) => self.stop.act(clock.now(), bounds, &self.guard),
+                () = lost(bounds.locks), if self.stop.why.is_none() => {
+                    self.stop.why = Some(Ended::LockLost);
+                    self.guard.kill();
                 }
             }
-            status = child.wait() => {
-                let status = status.map_err(|error| NotRun::Failed(error.to_string()))?;
-                let code = match (status.code(), status.signal()) {
-                    (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-                    (None, signal) => u8::try_from(128 + signal.unwrap_or(0)).unwrap_or(u8::MAX),
-                };
-                return Ok(match stop.why {
-                    Some(why) => why,
-                    // The guard has killed it, or it ended when somebody else might have had the lock.
-                    None if guard.is_over(clock.now()) || locked_until(bounds.locks).is_err() => Ended::LockLost,
-                    None if told > 0 => Ended::Stopped(code),
-                    None => Ended::Exited(code),
-                });
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal, meaning: Meaning) {
+        match meaning {
+            Meaning::Stop => {
+                if self.is_stuck {
+                    give_up(signal);
+                }
+                if self.told.replace(signal).is_some() {
+                    self.guard.kill();
+                } else {
+                    self.guard.signal(signal, true);
+                }
             }
-            () = until(clock, next) => stop.act(clock.now(), bounds, &guard),
-            () = lost(bounds.locks), if stop.why.is_none() => {
-                stop.why = Some(Ended::LockLost);
-                guard.signal(Signal::KILL);
+            Meaning::Message => {
+                if let (Signal::CONT, Some(terminal), Some(group)) = (signal, &mut self.terminal, self.group) {
+                    terminal.resumed(group);
+                }
+                self.guard.signal(signal, false);
             }
+            Meaning::Pause => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.pause();
+                }
+                self.guard.signal(signal, false);
+                // As the system would have done; the signal to go on is passed on like the others. A pause that
+                // outlasts a lease ends the command.
+                terminal::stand_still();
+            }
+        }
+    }
+
+    fn stopped(&mut self, number: u8) {
+        let (Some(terminal), Some(group)) = (&mut self.terminal, self.group) else {
+            return;
+        };
+        match terminal.stopped(group, number) {
+            terminal::Stop::GoOn => self.guard.signal(Signal::CONT, false),
+            terminal::Stop::HangUp => self.guard.signal(Signal::HUP, true),
+            terminal::Stop::WithUs | terminal::Stop::Alone => {}
+        }
+    }
+
+    fn ended(&self, status: Status, bounds: &Bounds<'_>, now: Tick) -> Ended {
+        let code = status.code();
+        match self.stop.why {
+            Some(why) => why,
+            // The guard has killed it, or it ended when somebody else might have had the lock.
+            None if self.guard.is_over(now) || locked_until(bounds.locks).is_err() => Ended::LockLost,
+            None if self.told.is_some() => Ended::Stopped(code),
+            // Ctrl-C reached the command alone, which had the terminal: it is not run again either.
+            None if self
+                .terminal
+                .as_ref()
+                .is_some_and(|terminal| terminal.interrupted(code)) =>
+            {
+                Ended::Stopped(code)
+            }
+            None => Ended::Exited(code),
         }
     }
 }
 
-/// Until when all of the locks are safe; `None` if there is none.
+/// Ends this program at once, while something runs that cannot be killed. No destructor gives the lock back: its guard
+/// holds the files of a lock until that is gone.
+fn give_up(signal: Signal) -> ! {
+    std::process::exit(128 + signal.as_raw());
+}
+
+fn system(error: i32) -> std::io::Error {
+    std::io::Error::from_raw_os_error(error)
+}
+
+fn not_executed(command: &[OsString], error: i32) -> NotRun {
+    let program = command
+        .first()
+        .map(|program| program.to_string_lossy())
+        .unwrap_or_default();
+    let error = system(error);
+    let message = format!("{program}: {error}");
+    if error.kind() == std::io::ErrorKind::NotFound {
+        NotRun::NotFound(message)
+    } else {
+        NotRun::NotExecutable(message)
+    }
+}
+
+/// Until when all of the locks are safe; `None` if they do not run out, as locked files do not.
 fn locked_until(locks: &[LockGuard]) -> Result<Option<Tick>, Lost> {
     locks.iter().try_fold(None, |end: Option<Tick>, lock| {
-        let next = lock.valid_until()?;
-        Ok(Some(end.map_or(next, |end| end.min(next))))
+        let next = Some(lock.valid_until()?).filter(|next| *next != Tick::MAX);
+        Ok([end, next].into_iter().flatten().min())
     })
 }
 
@@ -167,7 +302,7 @@ impl Stop {
     fn act(&mut self, now: Tick, bounds: &Bounds<'_>, guard: &Guard) {
         if self.kill_at.is_some_and(|at| now >= at) {
             self.kill_at = None;
-            guard.signal(Signal::KILL);
+            guard.kill();
         } else if self.until.is_some_and(|at| now >= at) {
             self.until = None;
             self.begin(Ended::TimedOut, now + bounds.kill_after, guard);
@@ -184,9 +319,7 @@ impl Stop {
     fn begin(&mut self, why: Ended, kill_at: Tick, guard: &Guard) {
         if self.why.is_none() {
             self.why = Some(why);
-            guard.signal(Signal::TERM);
-            // A stopped process hears of it only when it goes on.
-            guard.signal(Signal::CONT);
+            guard.signal(Signal::TERM, true);
         }
         self.kill_at = Some(self.kill_at.map_or(kill_at, |at| at.min(kill_at)));
     }

@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) retry: Option<RetryConfig>,
     /// With which statuses to run again; all but 0 where it is empty.
     pub(crate) retry_on: Vec<u8>,
+    /// Whether a piped standard input is kept for further runs.
+    pub(crate) replay_stdin: bool,
     /// The time limit of all runs together, pauses included.
     pub(crate) total: Option<Duration>,
     /// The time limit of each run.
@@ -120,6 +122,7 @@ impl Plan {
             breaker: breaker(&args, name, &policy, timeout, kill_after)?,
             retry: retry(&args, &policy)?,
             retry_on: args.retry_on,
+            replay_stdin: args.replay_stdin,
             total: policy.total_timeout,
             timeout,
             kill_after,

@@ -1,5 +1,6 @@
 //! All of `c13 run`: the lock, the limit, the place, the runs, and how they ended.
 
+use std::fs::File;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::{Lock, LockGuard, Semaphore, Status};
@@ -8,12 +9,15 @@ use c13_reliability::patterns::retry::{Decision, RetryExecutor, RetryState};
 use c13_reliability::time::{Clock, Tick};
 
 use super::admission::{self, Bound, Circuit, Wanted};
-use super::child::{self, Bounds, Ended, NotRun};
+use super::child::{self, Bounds, Ended, NotRun, Run};
+use super::input::Input;
 use super::key::Key;
 use super::plan::{LimitPlan, Plan};
+use super::reap;
 use super::report::{Report, whole};
 use super::signals::Signals;
 use super::stores::Stores;
+use crate::output;
 use crate::status::{BROKEN, LOST, NOT_EXECUTABLE, NOT_FOUND, REFUSED, TIMED_OUT};
 
 /// Does all of it.
@@ -26,6 +30,7 @@ pub(crate) async fn run(plan: Plan) -> Report {
 async fn attempt(plan: &Plan) -> Result<Report, Report> {
     // Before anything that takes time: a signal that comes while we wait for the lock must not be lost.
     let mut signals = Signals::listen().map_err(|error| Report::new(BROKEN, format!("no signals: {error}")))?;
+    reap::listen().map_err(|error| Report::new(BROKEN, format!("no signals: {error}")))?;
     let clock = Clock::since_boot();
     let patience = Patience::new(plan, &clock);
     let stores = Stores::of(plan.redis.as_deref())?;
@@ -65,6 +70,7 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
         limit: limiter.as_ref().zip(plan.limit.as_ref().filter(|limit| limit.per_run)),
         circuit: circuit.transpose()?,
         held: &held,
+        files: stores.held_files().map_err(Report::failed)?,
         environment: &environment,
         patience,
         clock: &clock,
@@ -139,6 +145,8 @@ struct Runs<'a> {
     limit: Option<(&'a SharedRateLimiter, &'a LimitPlan)>,
     circuit: Option<Circuit<'a>>,
     held: &'a [LockGuard],
+    /// The locked files, for the command's guard.
+    files: Vec<File>,
     environment: &'a [(&'static str, String)],
     patience: Patience,
     clock: &'a Clock,
@@ -156,21 +164,28 @@ impl Runs<'_> {
         if let Some(end) = end {
             state.stop_at(end);
         }
-        let mut first = true;
+        let input = Input::of_this_process(self.plan.replay_stdin, retry.is_some());
+        let mut input = input.map_err(|error| Report::failed(format!("standard input: {error}")))?;
+        let mut run = 1;
         loop {
-            let bound = |own| match first {
-                true => self.patience.first(own),
-                false => self.patience.again(own, end, self.clock),
+            let bound = |own| match run {
+                1 => self.patience.first(own),
+                _ => self.patience.again(own, end, self.clock),
             };
             if let Some((limiter, limit)) = self.limit {
                 admission::pass(limiter, &limit.key, bound(limit.wait), self.clock, signals).await?;
             }
-            let ended = self.one(end, bound(Duration::MAX), signals).await?;
-            first = false;
+            let ended = self.one(&input, end, bound(Duration::MAX), signals).await?;
             let status = match ended {
                 Ended::Exited(status) => status,
                 Ended::Stopped(status) => return Ok(Report::status(status)),
                 Ended::TimedOut => TIMED_OUT,
+                Ended::Unguarded => {
+                    return Ok(Report::new(
+                        BROKEN,
+                        "the guard of the command was killed, and the command with it",
+                    ));
+                }
                 Ended::LockLost => return Ok(Report::new(LOST, "the lock was lost, and the command stopped")),
             };
             let again = match &retry {
@@ -180,6 +195,17 @@ impl Runs<'_> {
             let Decision::Wait(pause) = again else {
                 return Ok(finished(ended, status));
             };
+            if let Err(reason) = input.again() {
+                let message = format!("the command ended with status {status} and is not run again: {reason}");
+                return Ok(Report::new(status, message));
+            }
+            run += 1;
+            let runs = retry
+                .as_ref()
+                .map_or(run, |retry| retry.config().max_retries.saturating_add(1));
+            output::say(&format!(
+                "the command ended with status {status}; run {run} of {runs} in {pause:?}"
+            ));
             tokio::select! {
                 biased;
                 signal = signals.stop() => return Ok(Report::signalled(signal)),
@@ -188,8 +214,27 @@ impl Runs<'_> {
         }
     }
 
+    async fn run(&self, input: &Input, bounds: &Bounds<'_>, signals: &mut Signals) -> Result<Ended, NotRun> {
+        let input = input
+            .next()
+            .map_err(|error| NotRun::Failed(format!("standard input: {error}")))?;
+        let run = Run {
+            command: &self.plan.command,
+            environment: self.environment,
+            input,
+            files: &self.files,
+        };
+        child::run(run, bounds, signals, self.clock).await
+    }
+
     /// One run, if the circuit lets it.
-    async fn one(&self, end: Option<Tick>, bound: Bound, signals: &mut Signals) -> Result<Ended, Report> {
+    async fn one(
+        &self,
+        input: &Input,
+        end: Option<Tick>,
+        bound: Bound,
+        signals: &mut Signals,
+    ) -> Result<Ended, Report> {
         let lease = self.plan.lock.as_ref().map(|lock| lock.config.lease);
         let lease = lease.or(self.plan.places.as_ref().map(|places| places.config.lease));
         let left = end.map(|end| end - self.clock.now());
@@ -207,7 +252,8 @@ impl Runs<'_> {
         // Whoever was told to stop by now does not begin.
         let ended = match signals.stopped().await {
             Some(signal) => Err(Report::signalled(signal)),
-            None => child::run(&self.plan.command, self.environment, &bounds, signals, self.clock)
+            None => self
+                .run(input, &bounds, signals)
                 .await
                 .map_err(|not_run| match not_run {
                     NotRun::NotFound(message) => Report::new(NOT_FOUND, message),
@@ -220,7 +266,7 @@ impl Runs<'_> {
                 Ok(Ended::Exited(status)) => Some(*status == 0),
                 Ok(Ended::TimedOut) => Some(false),
                 // What others have decided says nothing about the command.
-                Ok(Ended::Stopped(_) | Ended::LockLost) | Err(_) => None,
+                Ok(Ended::Stopped(_) | Ended::LockLost | Ended::Unguarded) | Err(_) => None,
             };
             finish(circuit.record(number, ok), self.clock, signals).await;
         }

@@ -57,7 +57,6 @@ impl Stores {
     }
 
     /// Duplicates of the files of all locks that are held here: whoever has them holds the locks too. None on a Redis.
-    #[expect(dead_code, reason = "the guard is about to hold them")]
     pub(crate) fn held_files(&self) -> std::io::Result<Vec<File>> {
         match self {
             Self::Redis(_) => Ok(Vec::new()),
