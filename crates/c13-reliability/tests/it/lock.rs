@@ -4,6 +4,8 @@
 
 #[path = "lock/conformance.rs"]
 mod conformance;
+#[path = "lock/own_backend.rs"]
+mod own_backend;
 
 use c13_reliability::distributed::lock::{
     Backend, Claim, Election, FileBackend, Lock, LockConfig, Loss, MemoryBackend, Mode, Quorum, Role,

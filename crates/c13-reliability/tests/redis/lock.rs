@@ -492,3 +492,32 @@ fn a_backend_is_shared_between_threads() {
     is_shared::<RedisBackend>();
     is_shared::<Lock>();
 }
+
+#[tokio::test]
+async fn whoever_tries_again_at_once_after_an_error_is_not_kept_out_by_its_own_leftover() {
+    let (url, key) = (shared_url(), key("again"));
+    let connection = redis::Client::open(url.as_str()).unwrap();
+    let connection = connection.get_multiplexed_async_connection().await.unwrap();
+    let mut lock = RedisDistributedLock::new(connection, key.clone(), LEASE * 20).await;
+    for round in 0..200 {
+        let failed = with_distributed_lock(&mut lock, async { Err::<(), _>("no funds") }).await;
+        assert!(
+            matches!(failed, Err(LockError::OperationFailed("no funds"))),
+            "round {round}: {failed:?}"
+        );
+        assert!(crate::owners(&url, &key).await.is_empty(), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_tells_of_any_holder_and_of_no_more_than_a_bounded_part_of_it() {
+    let server = Server::start();
+    let backend = backend(&server.url());
+    server.ask(&["EVAL", "redis.call('SET', 'long', string.rep('x', 1000000))", "0"]);
+    assert_eq!(backend.status("long").await.unwrap().owners, ["x".repeat(256)]);
+    server.ask(&["EVAL", "redis.call('SET', 'bytes', string.char(255, 0, 27))", "0"]);
+    assert_eq!(backend.status("bytes").await.unwrap().owners, ["\u{fffd}\0\u{1b}"]);
+    let fill = "for n = 1, 5000 do redis.call('ZADD', '{many}:c13:shared', 9e15, 'owner' .. n) end";
+    server.ask(&["EVAL", fill, "0"]);
+    assert_eq!(backend.status("many").await.unwrap().owners.len(), 256);
+}

@@ -72,6 +72,7 @@ pub(super) async fn run(
         validity: Validity::new(granted.lease.valid_until()),
         clock: attempt.lock.clock.clone(),
         fence: granted.fence,
+        ends_at: granted.lease.ends_at(),
         names: attempt.claim.names.clone(),
         phase: watch::Sender::new(Phase::Held),
     });
@@ -356,6 +357,8 @@ impl Attempt {
     async fn keep(self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
         let _kept = Kept(held);
         let (clock, tally) = (&self.lock.clock, &self.lock.tally);
+        // What the last renewal failed with.
+        let mut failed = None;
         let loss = loop {
             match lease.step(clock.now()) {
                 Step::Lost(loss) => break Err(loss),
@@ -378,6 +381,7 @@ impl Attempt {
                     });
                     match renewed {
                         Ok(Ok(true)) => {
+                            failed = None;
                             let confirmed = lease.renewed(sent, clock.now()).is_ok();
                             if confirmed && !held.validity.extend(from, lease.valid_until()) {
                                 // Somebody was told that the lease is over: that stands.
@@ -385,56 +389,74 @@ impl Attempt {
                             }
                         }
                         Ok(Ok(false)) => lease.refused(),
-                        Ok(Err(_)) | Err(_) => lease.unanswered(clock.now()),
+                        Ok(Err(error)) => {
+                            failed = Some(error);
+                            lease.unanswered(clock.now());
+                        }
+                        Err(_) => {
+                            failed = Some(BackendError::unanswered(clock.now() - sent));
+                            lease.unanswered(clock.now());
+                        }
                     }
                 }
             }
         };
-        let until = lease.valid_until() + self.lock.config.lease;
+        // Where there is no lease nothing lapses by itself; a lease is given to the holder all the same.
+        let lapses_at = lease.lapses_at().min(clock.now() + self.lock.config.lease);
+        let until = lapses_at + self.lock.config.lease;
         match loss {
             Err(loss) => {
                 tally.count(Count::Lost);
                 #[cfg(feature = "tracing")]
-                tracing::warn!(target: "c13::lock", names = ?held.names, reason = %loss, "the lock is lost");
+                tracing::warn!(target: "c13::lock", names = ?held.names, reason = %loss, cause = ?failed, "the lock is lost");
                 held.phase.send_replace(Phase::Lost(loss));
                 held.validity.revoke();
-                release.close();
-                if let Ok(call) = release.try_recv() {
-                    // An error means that nobody listens any more.
-                    drop(call.send(Ok(Released::NotHeld)));
+                if loss == Loss::HeldTooLong {
+                    // The holder is told now, and has the rest of the lease to stop.
+                    answer_lost(&mut release);
+                    clock.sleep_until(lapses_at).await;
                 }
                 // Whoever waits need not wait for the rest of the backend's lease, if some of it is left.
-                drop(self.give_back(false, until).await);
+                let first = self.release_once().await;
+                answer_lost(&mut release);
+                self.insist(&first, until).await;
             }
             Ok(call) => {
                 tally.count(Count::Released);
                 held.phase.send_replace(Phase::Ended);
                 held.validity.revoke();
-                self.release(call, until).await;
+                let first = self.release_once().await;
+                if let Some(call) = call {
+                    // An error means that nobody listens any more.
+                    drop(call.send(first.clone()));
+                }
+                self.insist(&first, until).await;
             }
         }
     }
 
-    /// Gives the lock back and answers after the first try, whatever comes of it; an unconfirmed one is tried again.
-    async fn release(&self, call: Option<ReleaseCall>, until: Tick) {
+    /// Gives the lock back, within the time of one request.
+    async fn release_once(&self) -> Result<Released, BackendError> {
         let lock = &self.lock;
         let limit = lock.config.request_limit();
-        let first = match lock
-            .clock
-            .timeout(limit, lock.backend.release(&self.claim, false))
-            .await
-        {
-            Ok(first) => first,
-            Err(_) => Err(BackendError::unanswered(limit)),
-        };
-        let again = matches!(&first, Err(error) if error.kind != BackendErrorKind::Refused);
-        if let Some(call) = call {
-            // An error means that nobody listens any more.
-            drop(call.send(first));
-        }
-        if again {
+        let released = lock.clock.timeout(limit, lock.backend.release(&self.claim, false));
+        released.await.unwrap_or_else(|_| Err(BackendError::unanswered(limit)))
+    }
+
+    /// Goes on giving the lock back where the first try was not confirmed.
+    async fn insist(&self, first: &Result<Released, BackendError>, until: Tick) {
+        if matches!(first, Err(error) if error.kind != BackendErrorKind::Refused) {
             drop(self.give_back(false, until).await);
         }
+    }
+}
+
+/// Tells a holder that gives back a lost lock, now or later, that there is nothing to give back.
+fn answer_lost(release: &mut oneshot::Receiver<ReleaseCall>) {
+    release.close();
+    if let Ok(call) = release.try_recv() {
+        // An error means that nobody listens any more.
+        drop(call.send(Ok(Released::NotHeld)));
     }
 }
 

@@ -170,7 +170,8 @@ pub enum Released {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The owners; none where the lock is free.
+    /// The owners; none where the lock is free. On a Redis they may be of any client: at most 256 of them, of each at most
+    /// 256 bytes, and they may hold any characters.
     pub owners: Vec<String>,
     /// When it lapses if nobody renews it.
     pub lapses_in: Option<Duration>,

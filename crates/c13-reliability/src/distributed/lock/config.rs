@@ -31,6 +31,10 @@ pub struct LockConfig {
     /// How long an acquisition goes on asking a backend that cannot serve or does not answer, even if its own wait is
     /// longer; for as long as it waits unless set. At least 1 ms.
     pub backend_wait: Option<Duration>,
+    /// How long the lock may be held: then it is no longer renewed, and is lost with
+    /// [`HeldTooLong`](super::Loss::HeldTooLong), so that work that hangs does not keep it for ever. It is free for others
+    /// once its lease has lapsed. For as long as it is renewed unless set; at least 1 ms.
+    pub max_hold: Option<Duration>,
     /// Whether waiters are served first come, first served, across processes; `false` by default.
     pub fair: bool,
 }
@@ -54,6 +58,7 @@ impl LockConfig {
             drift: 0.01,
             fallback_poll: Duration::from_secs(1),
             backend_wait: None,
+            max_hold: None,
             fair: false,
         }
     }
@@ -90,6 +95,13 @@ impl LockConfig {
     #[must_use]
     pub const fn backend_wait(mut self, limit: Duration) -> Self {
         self.backend_wait = Some(limit);
+        self
+    }
+
+    /// Sets how long the lock may be held.
+    #[must_use]
+    pub const fn max_hold(mut self, limit: Duration) -> Self {
+        self.max_hold = Some(limit);
         self
     }
 
@@ -189,6 +201,11 @@ impl LockConfig {
         {
             return Err(duration("backend_wait", limit, "must be at least 1 ms"));
         }
+        if let Some(limit) = self.max_hold
+            && limit.as_nanos() < 1_000_000
+        {
+            return Err(duration("max_hold", limit, "must be at least 1 ms"));
+        }
         Ok(())
     }
 }
@@ -232,6 +249,7 @@ mod tests {
             ("drift", settings.drift(0.3)),
             ("fallback_poll", settings.fallback_poll(Duration::ZERO)),
             ("backend_wait", settings.backend_wait(Duration::ZERO)),
+            ("max_hold", settings.max_hold(Duration::ZERO)),
         ] {
             assert_eq!(broken.validate().map_err(|error| error.setting), Err(setting));
         }

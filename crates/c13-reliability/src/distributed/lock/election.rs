@@ -70,11 +70,12 @@ impl Election {
     {
         loop {
             let guard = self.lock.acquire(Duration::MAX).await?;
-            let _leading = Leading::begin(&self.role, guard.fence());
+            let leading = Leading::begin(&self.role, guard.fence());
             let done: Result<T, LockError<()>> = guarded(&guard, work(guard.context())).await;
+            drop(leading);
+            // Unconfirmed, the release goes on in the background.
+            drop(guard.release().await);
             if let Ok(value) = done {
-                // Unconfirmed, the release goes on in the background.
-                drop(guard.release().await);
                 return Ok(value);
             }
         }

@@ -27,6 +27,8 @@ pub(super) struct Held {
     pub(super) validity: Validity,
     pub(super) clock: Clock,
     pub(super) fence: Fence,
+    /// When it has been held for as long as it may be.
+    pub(super) ends_at: Tick,
     pub(super) names: Arc<[String]>,
     pub(super) phase: watch::Sender<Phase>,
 }
@@ -37,6 +39,7 @@ impl Held {
         self.validity.check(now).ok_or_else(|| {
             Lost::new(match *self.phase.borrow() {
                 Phase::Lost(loss) => loss,
+                _ if now >= self.ends_at => Loss::HeldTooLong,
                 _ => Loss::Expired,
             })
         })

@@ -293,9 +293,10 @@ impl Lock {
     /// Runs `work` under the lock, waiting for the lock at most for `wait`; the work is dropped at the moment the lock can
     /// no longer be trusted.
     ///
-    /// The work gets a [`LockContext`] with the fencing token. When the work is done the lock is given back; a release
-    /// that is not confirmed does not spoil the result, because the work was done under the lock: it is tried again in
-    /// the background until the lease is over. A panic in the work gives the lock back too.
+    /// The work gets a [`LockContext`] with the fencing token. However the work ends, the lock is given back before this
+    /// returns, which takes one request and its time limit at most. A release that is not confirmed does not spoil the
+    /// result, because the work was done under the lock: it is tried again in the background until the lease is over. A
+    /// panic in the work gives the lock back too, in the background.
     ///
     /// # Errors
     ///
@@ -310,10 +311,11 @@ impl Lock {
     {
         let guard = self.acquire(wait).await?;
         let context = guard.context();
-        let result = guarded(&guard, work(context)).await?;
-        // Unconfirmed, it goes on in the background; refused, the check after the work has said what matters.
+        let result = guarded(&guard, work(context)).await;
+        // Whatever came of the work, and for the time of one request at most, so that whoever tries again at once is not
+        // kept out by its own leftover. Unconfirmed, it goes on in the background.
         drop(guard.release().await);
-        result.map_err(LockError::OperationFailed)
+        result?.map_err(LockError::OperationFailed)
     }
 
     /// Who has the lock now; of several names, the first one's.

@@ -61,6 +61,7 @@
 //! | one request | a sixth of the lease, at most 1 s |
 //! | margin | 1 % of the lease and 2 ms |
 //! | a waiter looks by itself | every 1 to 1.25 s, and when the holder's lease is over |
+//! | the longest that a lock is held | for as long as it is renewed |
 //! | a backend that does not answer is asked again | for as long as the waiter waits |
 //! | order of waiters | whoever asks first after a release |
 //!

@@ -35,6 +35,8 @@ struct Shared {
     random: Random,
     /// The fences of the locks that are held, which a server that comes back must know.
     fences: Mutex<HashMap<Arc<str>, Fence>>,
+    /// By server, what its last request failed with.
+    failing: Mutex<Vec<Option<BackendError>>>,
 }
 
 /// The longest that one server is waited for.
@@ -58,14 +60,64 @@ impl Quorum {
                 "must be an odd number, at least 3",
             ));
         }
-        Ok(Self {
+        Ok(Self::assemble(nodes, Clock::system()))
+    }
+
+    /// The same servers by another clock, for tests in virtual time; it holds nothing yet.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self::assemble(self.shared.nodes.clone(), clock)
+    }
+
+    fn assemble(nodes: Vec<Arc<dyn Backend>>, clock: Clock) -> Self {
+        Self {
             shared: Arc::new(Shared {
+                failing: Mutex::new(vec![None; nodes.len()]),
                 nodes,
-                clock: Clock::system(),
+                clock,
                 random: Random::from_entropy(),
                 fences: Mutex::default(),
             }),
-        })
+        }
+    }
+
+    /// By server, what its last request failed with; `None` where it was answered. A majority goes on without them, and
+    /// each that begins to fail is an event of the target `c13::lock`.
+    #[must_use]
+    pub fn failing(&self) -> Vec<Option<BackendError>> {
+        self.shared.failing.lock().clone()
+    }
+
+    fn note<T>(&self, answers: &[Result<T, BackendError>]) {
+        let mut failing = self.shared.failing.lock();
+        for (_server, (kept, answer)) in failing.iter_mut().zip(answers).enumerate() {
+            #[cfg(feature = "tracing")]
+            if let (None, Err(cause)) = (&kept, answer) {
+                tracing::warn!(target: "c13::lock", server = _server, %cause, "a server of a quorum cannot be asked");
+            }
+            *kept = answer.as_ref().err().cloned();
+        }
+    }
+
+    /// That too few servers can be asked, and why: for good only if those that refuse leave no majority.
+    fn too_few<T>(&self, answers: &[Result<T, BackendError>]) -> BackendError {
+        let errors: Vec<&BackendError> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        let of = |kind| errors.iter().filter(|error| error.kind == kind).count();
+        let kind = if of(BackendErrorKind::Refused) > self.shared.nodes.len() - self.majority() {
+            BackendErrorKind::Refused
+        } else if of(BackendErrorKind::Unanswered) > 0 {
+            BackendErrorKind::Unanswered
+        } else {
+            BackendErrorKind::Unable
+        };
+        let mut causes: Vec<&str> = errors.iter().map(|error| &*error.message).collect();
+        causes.sort_unstable();
+        causes.dedup();
+        let (few, all) = (errors.len(), answers.len());
+        BackendError::new(
+            kind,
+            format!("{few} of {all} servers cannot be asked: {}", causes.join("; ")),
+        )
     }
 
     fn majority(&self) -> usize {
@@ -115,6 +167,7 @@ impl Quorum {
                 answers[n] = answer;
             }
         }
+        self.note(&answers);
         answers
     }
 
@@ -140,7 +193,6 @@ impl Quorum {
                     unsettled |= part;
                 }
                 Ok(Attempted::Buried) => return Ok(Attempted::Buried),
-                Err(error) if error.kind == BackendErrorKind::Refused => return Err(error.clone()),
                 Err(error) => unsettled |= error.kind == BackendErrorKind::Unanswered,
             }
         }
@@ -152,8 +204,11 @@ impl Quorum {
             }
         }
         if granted.len() + lapses.len() < self.majority() {
-            let first = answers.into_iter().find_map(Result::err);
-            return Err(first.unwrap_or_else(|| BackendError::unanswered(limit)));
+            if !granted.is_empty() || unsettled {
+                // What a minority has given, or may still give, must not stay.
+                drop(self.release_all(claim, unsettled).await);
+            }
+            return Err(self.too_few(&answers));
         }
         self.release_all(claim, false).await?;
         // Where others have a majority it is theirs for a while; where the vote was split nobody has, and the next try is
@@ -198,10 +253,7 @@ impl Quorum {
         if refused > self.shared.nodes.len() - self.majority() {
             return Ok(false);
         }
-        Err(BackendError::new(
-            BackendErrorKind::Unanswered,
-            format!("{confirmed} of {} servers confirmed", self.shared.nodes.len()),
-        ))
+        Err(self.too_few(&answers))
     }
 
     /// Asks the servers that have forgotten the lock for it again. Only after a majority has confirmed it, and none of
@@ -246,8 +298,7 @@ impl Quorum {
             }
         }
         if answered.len() < self.majority() {
-            let first = answers.into_iter().find_map(Result::err);
-            return Err(first.unwrap_or_else(|| BackendError::unanswered(NODE_LIMIT)));
+            return Err(self.too_few(&answers));
         }
         Ok(if answered.contains(&Released::Released) {
             Released::Released
@@ -283,8 +334,7 @@ impl Quorum {
             .await;
         let known: Vec<&Status> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
         if known.len() < self.majority() {
-            let first = answers.into_iter().find_map(Result::err);
-            return Err(first.unwrap_or_else(|| BackendError::unanswered(NODE_LIMIT)));
+            return Err(self.too_few(&answers));
         }
         let owners: HashSet<&String> = known.iter().flat_map(|status| &status.owners).collect();
         let has_majority =

@@ -15,6 +15,8 @@ pub enum Loss {
     Refused,
     /// The runtime whose task kept the lock was shut down.
     Unattended,
+    /// It was held for [`max_hold`](LockConfig::max_hold).
+    HeldTooLong,
 }
 
 impl fmt::Display for Loss {
@@ -23,6 +25,7 @@ impl fmt::Display for Loss {
             Self::Expired => "the lease ran out before a renewal was confirmed",
             Self::Refused => "the lock is no longer this holder's",
             Self::Unattended => "the runtime whose task kept it was shut down",
+            Self::HeldTooLong => "it was held for as long as its settings allow",
         })
     }
 }
@@ -45,6 +48,7 @@ pub(crate) struct Terms {
     trusted: Duration,
     renew_every: Duration,
     request_limit: Duration,
+    max_hold: Option<Duration>,
 }
 
 impl Terms {
@@ -58,6 +62,7 @@ impl Terms {
             },
             renew_every: look.map_or(renew_every, |look| look.min(renew_every)),
             request_limit: config.request_limit(),
+            max_hold: config.max_hold,
         }
     }
 
@@ -73,7 +78,10 @@ impl Terms {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     terms: Terms,
-    valid_until: Tick,
+    /// When the backend takes the lock for free, unless it is renewed.
+    lapses_at: Tick,
+    /// When it has been held for as long as it may be.
+    ends_at: Tick,
     renew_at: Tick,
     lost: Option<Loss>,
 }
@@ -82,18 +90,29 @@ impl Lease {
     /// A grant whose request was about to be sent at `sent` and whose reply came at `now`; `None` if it came too late to
     /// be worth anything.
     pub(crate) fn granted(terms: Terms, sent: Tick, now: Tick) -> Option<Self> {
-        let valid_until = terms.valid_until(sent);
-        (now < valid_until).then_some(Self {
+        let lapses_at = terms.valid_until(sent);
+        (now < lapses_at).then_some(Self {
             terms,
-            valid_until,
+            lapses_at,
+            ends_at: terms.max_hold.map_or(Tick::MAX, |most| now + most),
             renew_at: sent + terms.renew_every,
             lost: None,
         })
     }
 
     /// Until when the lock is safe, unless it is renewed or lost.
-    pub(crate) const fn valid_until(&self) -> Tick {
-        self.valid_until
+    pub(crate) fn valid_until(&self) -> Tick {
+        self.lapses_at.min(self.ends_at)
+    }
+
+    /// When it has been held for as long as it may be, however often it is renewed.
+    pub(crate) const fn ends_at(&self) -> Tick {
+        self.ends_at
+    }
+
+    /// When the backend takes the lock for free, however long it may be held.
+    pub(crate) const fn lapses_at(&self) -> Tick {
+        self.lapses_at
     }
 
     /// What to do at `now`.
@@ -103,10 +122,10 @@ impl Lease {
         }
         if now >= self.renew_at {
             return Step::Renew {
-                until: self.valid_until.min(now + self.terms.request_limit),
+                until: self.valid_until().min(now + self.terms.request_limit),
             };
         }
-        Step::WaitUntil(self.renew_at.min(self.valid_until))
+        Step::WaitUntil(self.renew_at.min(self.valid_until()))
     }
 
     /// A renewal that was about to be sent at `sent` was confirmed at `now`.
@@ -118,7 +137,7 @@ impl Lease {
         if let Some(loss) = self.lost_at(now) {
             return Err(loss);
         }
-        self.valid_until = self.valid_until.max(self.terms.valid_until(sent));
+        self.lapses_at = self.lapses_at.max(self.terms.valid_until(sent));
         self.renew_at = sent + self.terms.renew_every;
         Ok(())
     }
@@ -134,7 +153,9 @@ impl Lease {
     }
 
     fn lost_at(&mut self, now: Tick) -> Option<Loss> {
-        if self.lost.is_none() && now >= self.valid_until {
+        if self.lost.is_none() && now >= self.ends_at {
+            self.lost = Some(Loss::HeldTooLong);
+        } else if self.lost.is_none() && now >= self.lapses_at {
             self.lost = Some(Loss::Expired);
         }
         self.lost
@@ -217,6 +238,20 @@ mod tests {
         assert_eq!(lease.renewed(at(later + 1_250), at(later + 1_251)), Ok(()));
         lease.refused();
         assert_eq!(lease.step(at(later + 1_251)), Step::Lost(Loss::Refused));
+    }
+
+    #[test]
+    fn a_lock_is_lost_when_it_was_held_for_as_long_as_it_may_be_however_often_it_was_renewed() {
+        let terms = Terms::of(&CONFIG.max_hold(Duration::from_millis(1_000)), None);
+        let mut lease = Lease::granted(terms, at(0), at(5)).unwrap();
+        for sent in [200, 400, 600, 800] {
+            assert_eq!(lease.renewed(at(sent), at(sent + 3)), Ok(()));
+        }
+        assert_eq!((lease.valid_until(), lease.lapses_at()), (at(1_005), at(1_392)));
+        assert_eq!(lease.step(at(1_000)), Step::Renew { until: at(1_005) });
+        assert_eq!(lease.renewed(at(1_000), at(1_004)), Ok(()));
+        assert_eq!(lease.valid_until(), at(1_005), "a renewal moves nothing beyond it");
+        assert_eq!(lease.step(at(1_005)), Step::Lost(Loss::HeldTooLong));
     }
 
     #[test]

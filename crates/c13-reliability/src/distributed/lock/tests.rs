@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod holding;
+mod quorum;
 mod waiting;
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -26,6 +28,8 @@ enum Fault {
     None,
     /// It is carried out, and the reply takes this long.
     SlowReply(Duration),
+    /// It arrives this late.
+    Late(Duration),
     /// It is carried out, and the reply never comes.
     NoReply,
     /// It never arrives.
@@ -62,6 +66,10 @@ impl Faulty {
                     let reply = request.await;
                     self.clock.sleep(delay).await;
                     reply
+                }
+                Fault::Late(delay) => {
+                    self.clock.sleep(delay).await;
+                    request.await
                 }
                 Fault::NoReply => {
                     drop(request.await);
@@ -106,7 +114,11 @@ impl Backend for Faulty {
     }
 
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>> {
-        self.inner.raise_fence(claim, floor)
+        // As an acquisition, which it is the second round of.
+        self.pass(
+            &self.acquire,
+            Box::pin(async move { self.inner.raise_fence(claim, floor).await }),
+        )
     }
 
     fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch> {

@@ -46,6 +46,8 @@ enum Change {
 
 /// Messages that a listener may be behind before it is woken for all of them at once.
 const BACKLOG: usize = 16;
+/// The longest name of an owner.
+const LONGEST_OWNER: usize = 64;
 /// How often the connection is asked for a sign of life, and how long that may take.
 const PING: Duration = Duration::from_secs(1);
 /// How long a failed connection is left alone.
@@ -134,7 +136,13 @@ impl Hub {
     fn pass_on(&self, message: &Msg) {
         let channels = self.channels.lock();
         if let Some(channel) = channels.listened.get(message.get_channel_name()) {
+            // Anybody can publish: what is no owner's name wakes everybody.
             let turn = message.get_payload::<String>().unwrap_or_default();
+            let turn = if turn.len() <= LONGEST_OWNER {
+                turn
+            } else {
+                String::new()
+            };
             // An error means that nobody listens any more.
             drop(channel.wakes.send(turn.into()));
         }

@@ -173,11 +173,13 @@ impl RedisBackend {
 
     async fn status_raw(&self, name: &str) -> RedisResult<Status> {
         let keys = keys([name])?;
-        let (owners, lapses, fence, queued): (Vec<String>, i64, String, usize) =
+        // Owners as bytes: other clients may hold the key with any.
+        let (owners, lapses, fence, queued): (Vec<Vec<u8>>, i64, String, usize) =
             STATUS.run(&self.redis, &keys, &[]).await?;
+        let owners = owners.iter().map(|owner| String::from_utf8_lossy(owner).into_owned());
         let fence = Fence::from_number(number(&fence)?);
         Ok(Status {
-            owners,
+            owners: owners.collect(),
             lapses_in: u64::try_from(lapses).ok().map(Duration::from_millis),
             fence: (fence.number() > 0).then_some(fence),
             queued,

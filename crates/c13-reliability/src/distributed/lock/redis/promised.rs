@@ -228,7 +228,8 @@ impl fmt::Debug for RedisDistributedLock {
 }
 
 /// Runs `f` under the lock: acquires it, renews it meanwhile, drops `f` at the moment the lock can no longer be trusted,
-/// and gives the lock back, also when `f` fails, panics or is dropped.
+/// and gives the lock back, also when `f` fails, panics or is dropped. Where `f` ends, the lock is free when this returns,
+/// unless Redis does not answer.
 ///
 /// It does not wait for another holder, and a lock that `lock` holds already is another holder: release it first.
 ///
@@ -245,8 +246,12 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let guard = lock.lock.try_acquire().await?;
-    let value = guarded(&guard, f).await?.map_err(LockError::OperationFailed)?;
-    match guard.release().await {
+    let result = guarded(&guard, f).await;
+    // Whatever came of `f`, and for the time of one request at most: whoever tries again at once must not be kept out by
+    // its own leftover.
+    let released = guard.release().await;
+    let value = result?.map_err(LockError::OperationFailed)?;
+    match released {
         Ok(_) => Ok(value),
         Err(error) => Err(LockError::ReleaseFailed(error.message)),
     }
