@@ -173,7 +173,7 @@ fn files_of(name: &str, options: &[&str]) -> Vec<String> {
 
 #[test]
 fn no_file_that_somebody_has_planted_is_written_or_waited_for() {
-    for options in [&LOCK[..], &BREAKER] {
+    for options in [&LOCK[..], &LIMIT, &BREAKER] {
         let mut files = files_of("planting", options);
         assert!(files.len() >= 2, "{files:?}");
         // There while a command runs.
@@ -529,6 +529,40 @@ fn a_killed_probe_is_followed_by_another(place: &Place, options: &[&str]) {
         [Some(1), Some(75)],
         "it was closed again"
     );
+}
+
+#[test]
+fn a_circuit_that_opened_when_the_clock_was_a_year_ahead_is_open_for_its_time() {
+    let place = Place::new("ahead");
+    let policy =
+        "[policy.quick]\ncircuit_breaker = { consecutive_failures = 2, success_threshold = 1, open_for = \"1s\" }\n";
+    let policy = format!("{}#quick", place.write("policies.toml", policy.as_bytes()).display());
+    let run = |command: &str| place.run(&["run", "--policy", &policy, "--", command]).status.code();
+    assert_eq!([run("false"), run("false"), run("true")], [Some(1), Some(1), Some(75)]);
+    let files = fs::read_dir(&place.state)
+        .expect("it is there")
+        .flatten()
+        .map(|file| file.path());
+    let journal = files
+        .into_iter()
+        .find(|file| file.extension().is_some_and(|ending| ending == "cell"));
+    let journal = journal.expect("there is a journal");
+    let ahead = |word: &str| match word.parse::<u64>() {
+        // A time in microseconds, and not a run's number.
+        Ok(time) if time > 1_000_000_000_000 => (time + 365 * 86_400 * 1_000_000).to_string(),
+        _ => word.to_owned(),
+    };
+    let text = fs::read_to_string(&journal).expect("it is there");
+    let lines = text
+        .lines()
+        .map(|line| line.split(' ').map(ahead).collect::<Vec<_>>().join(" ") + "\n");
+    fs::write(&journal, lines.collect::<String>()).expect("it is ours");
+    assert_eq!(run("true"), Some(75), "it is open");
+    let begun = now();
+    while run("true") != Some(0) {
+        assert!(begun.elapsed() < ENDS, "it stays open");
+        pause(Duration::from_millis(50));
+    }
 }
 
 #[test]
