@@ -11,7 +11,6 @@ use c13_reliability::distributed::lock::{
     Backend, Claim, Election, FileBackend, Lock, LockConfig, Loss, MemoryBackend, Mode, Quorum, Role,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A folder of its own for one test, gone afterwards.
@@ -118,55 +117,6 @@ fn a_runtime_that_is_dropped_under_a_held_lock_gives_it_back_and_tells_the_holde
     let next = second.block_on(other.try_acquire()).unwrap();
     assert!(next.fence() > guard.fence());
     assert_eq!(second.block_on(guard.lost()).loss, Loss::Unattended);
-}
-
-#[tokio::test]
-async fn a_file_that_others_remove_while_it_is_being_locked_lets_nobody_in_twice() {
-    let folder = Folder::new("remover");
-    let backends = [folder.backend(), folder.backend()];
-    let config = LockConfig::new(Duration::from_secs(30));
-    let inside = Arc::new(AtomicU32::new(0));
-    let path = folder.0.join("key.lock");
-    let done = Arc::new(AtomicBool::new(false));
-    // A careful cleaner removes only what nobody holds.
-    let cleaner = std::thread::spawn({
-        let done = done.clone();
-        move || {
-            while !done.load(Ordering::Relaxed) {
-                if let Ok(file) = std::fs::File::open(&path)
-                    && file.try_lock().is_ok()
-                {
-                    drop(std::fs::remove_file(&path));
-                }
-                std::thread::yield_now();
-            }
-        }
-    });
-    let workers = backends.map(|backend| {
-        let (inside, lock) = (inside.clone(), Lock::new(backend, "key", config));
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let mut entered = 0;
-            for _ in 0..2_000 {
-                let Ok(guard) = runtime.block_on(lock.try_acquire()) else {
-                    continue;
-                };
-                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two are in");
-                std::thread::yield_now();
-                inside.fetch_sub(1, Ordering::SeqCst);
-                runtime.block_on(guard.release()).unwrap();
-                entered += 1;
-            }
-            entered
-        })
-    });
-    let entered: Vec<u32> = workers.into_iter().map(|worker| worker.join().unwrap()).collect();
-    done.store(true, Ordering::Relaxed);
-    cleaner.join().unwrap();
-    assert!(entered.iter().sum::<u32>() > 100, "{entered:?}");
 }
 
 #[tokio::test]

@@ -365,3 +365,84 @@ impl fmt::Debug for StateFolder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::fs;
+
+    /// A state folder of its own for one test, gone afterwards.
+    struct Place {
+        folder: PathBuf,
+        state: StateFolder,
+    }
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("c13-folder-{name}-{}", std::process::id()));
+            drop(fs::remove_dir_all(&folder));
+            let state = StateFolder::private(folder.join("state")).unwrap();
+            Self { folder, state }
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.folder));
+        }
+    }
+
+    #[test]
+    fn what_is_removed_between_being_opened_and_locked_is_not_taken_for_locked() {
+        for whole_folder in [false, true] {
+            let place = Place::new("removed");
+            let (state, tried) = (&place.state, Cell::new(0));
+            let locked = state.lock_with("k.lock", |file| {
+                tried.set(tried.get() + 1);
+                if tried.get() == 1 {
+                    if whole_folder {
+                        fs::rename(state.path(), place.folder.join("moved")).unwrap();
+                    } else {
+                        fs::remove_file(state.file("k.lock")).unwrap();
+                    }
+                }
+                file.try_lock()
+            });
+            let locked = locked.unwrap().expect("nobody else has it");
+            assert_eq!(tried.get(), 2, "the first one keeps nobody out");
+            assert!(locked.is_in_place().unwrap());
+            assert!(
+                state.try_lock("k.lock").unwrap().is_none(),
+                "others find the one that is locked"
+            );
+        }
+        let place = Place::new("again");
+        let removing = |file: &File| {
+            fs::remove_file(place.state.file("k.lock")).unwrap();
+            file.try_lock()
+        };
+        let error = place.state.lock_with("k.lock", removing).unwrap_err();
+        assert_eq!(error.kind, BackendErrorKind::Unable, "{error}");
+    }
+
+    #[test]
+    fn a_record_is_replaced_whole_whatever_a_killed_process_has_left() {
+        let place = Place::new("record");
+        let state = &place.state;
+        let read = || state.read("r", |text| Some(text.to_owned())).unwrap();
+        assert_eq!(read(), None);
+        state.replace("r", "old").unwrap();
+        // Killed while it wrote: the new file is there, and not all of it.
+        fs::write(state.file("r.new"), "ne").unwrap();
+        assert_eq!(read().as_deref(), Some("old"));
+        state.replace("r", "new").unwrap();
+        assert_eq!(read().as_deref(), Some("new"));
+        assert!(!state.file("r.new").exists());
+        // What stands in the way of the new file leaves the old record.
+        fs::create_dir(state.file("r.new")).unwrap();
+        let error = state.replace("r", "newer").unwrap_err();
+        assert_eq!(error.kind, BackendErrorKind::Refused, "{error}");
+        assert_eq!(read().as_deref(), Some("new"));
+    }
+}
