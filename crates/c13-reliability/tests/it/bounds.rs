@@ -1,4 +1,6 @@
-//! Hostile texts of policies: what is read of them, told of them and kept of them is bounded.
+//! Hostile texts of policies, and hostile keys: what is read of them, told of them and kept of them is bounded.
+
+mod keys;
 
 use c13_reliability::policy::document::{Diagnostics, Source};
 use c13_reliability::policy::file::{PolicyFiles, PolicySet};

@@ -273,6 +273,20 @@ pub enum Abandoned {
 }
 
 impl CircuitBreakerConfig {
+    /// How many bytes the windows of one breaker take when they are full, those of a fixed size not counted.
+    pub(super) fn window_bytes(&self) -> usize {
+        // A bit for each call of a window; the times of failures are in a ring that doubles as it grows.
+        let bits = |window: Window| match window {
+            Window::Calls(calls) => calls as usize / 8,
+            Window::Time(_) => 0,
+        };
+        let times = self
+            .failures_within
+            .map_or(0, |rule| (rule.failures as usize).next_power_of_two() * 8);
+        let failures = self.failure_rate.map_or(0, |rule| bits(rule.window));
+        times + failures + self.slow_calls.map_or(0, |rule| bits(rule.window))
+    }
+
     /// The defaults of [`circuit_config`], but without any rule: at least one must be set.
     #[must_use]
     pub const fn new() -> Self {

@@ -44,6 +44,7 @@ pub struct KeyedBreakers<K> {
 pub struct KeyedBreakersBuilder<K> {
     config: CircuitBreakerConfig,
     max_keys: usize,
+    max_bytes: usize,
     idle_after: Duration,
     clock: Option<Clock>,
     random: Option<Random>,
@@ -54,6 +55,8 @@ type Each<K> = Box<dyn Fn(&K, CircuitBreakerBuilder) -> CircuitBreakerBuilder + 
 
 struct Set<K> {
     config: Mutex<CircuitBreakerConfig>,
+    max_keys: usize,
+    max_bytes: usize,
     clock: Clock,
     random: Random,
     each: Option<Each<K>>,
@@ -82,6 +85,8 @@ struct Entry<K> {
 }
 
 const MOST_KEYS: usize = 1 << 24;
+/// What a breaker takes besides its windows over calls and its times of failures: about so many bytes.
+const BREAKER_BYTES: usize = 2_048;
 /// Sets of this size and more are cut into shards, so that threads seldom wait for each other.
 const SHARDED_FROM: usize = 1024;
 const SHARDS: usize = 16;
@@ -95,6 +100,7 @@ impl<K> KeyedBreakers<K> {
         KeyedBreakersBuilder {
             config,
             max_keys: 10_000,
+            max_bytes: 256 << 20,
             idle_after: Duration::from_secs(3600),
             clock: None,
             random: None,
@@ -116,6 +122,13 @@ impl<K> KeyedBreakers<K> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many bytes its breakers may take at the most, were each of their windows full; what keys hold on the heap and
+    /// what listeners hold is not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.len().saturating_mul(bytes_a_key::<K>(&self.set.config.lock()))
     }
 
     /// How many keys it dropped to make room or because they were idle.
@@ -189,6 +202,7 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
     /// The first setting that makes no sense; nothing has changed then.
     pub fn change(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         config.validate()?;
+        check_bytes::<K>(&config, self.set.max_keys, self.set.max_bytes)?;
         *self.set.config.lock() = config;
         for (_, breaker) in self.all() {
             breaker.change(config)?;
@@ -215,6 +229,13 @@ impl<K> KeyedBreakersBuilder<K> {
     /// How many keys it holds at most; from 1 to 16,777,216.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
+        self
+    }
+
+    /// How many bytes all breakers may take, were each of their windows full. Settings with windows so large that `max_keys`
+    /// of them take more are refused. Default: 256 MiB.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
         self
     }
 
@@ -262,12 +283,15 @@ impl<K> KeyedBreakersBuilder<K> {
             let value = ConfigValue::Duration(self.idle_after);
             return refused("idle_after", value, "must be above zero");
         }
+        check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
         let shards = if self.max_keys < SHARDED_FROM { 1 } else { SHARDS };
         let room = |shard| self.max_keys / shards + usize::from(shard < self.max_keys % shards);
         Ok(KeyedBreakers {
             set: Arc::new(Set {
                 shards: (0..shards).map(|shard| Shard::new(room(shard))).collect(),
                 config: Mutex::new(self.config),
+                max_keys: self.max_keys,
+                max_bytes: self.max_bytes,
                 clock: self.clock.unwrap_or_default(),
                 random: self.random.unwrap_or_else(Random::from_entropy),
                 each: self.each,
@@ -277,6 +301,22 @@ impl<K> KeyedBreakersBuilder<K> {
             }),
         })
     }
+}
+
+/// How many bytes a key takes with its breaker, were each of its windows full.
+fn bytes_a_key<K>(config: &CircuitBreakerConfig) -> usize {
+    config.window_bytes() + BREAKER_BYTES + 2 * (size_of::<K>() + size_of::<Entry<K>>())
+}
+
+fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usize) -> Result<(), ConfigError> {
+    let each = bytes_a_key::<K>(config);
+    if max_keys.saturating_mul(each) <= max_bytes {
+        return Ok(());
+    }
+    let value = ConfigValue::Count(max_keys as u64);
+    let rule =
+        "must be fewer, or the windows of the breakers smaller, or `max_bytes` more: all windows must fit into it";
+    Err(ConfigError::new("keyed circuit breakers", "max_keys", value, rule))
 }
 
 impl<K> fmt::Debug for KeyedBreakersBuilder<K> {

@@ -388,11 +388,15 @@ struct Within {
     calls: Option<Timed>,
 }
 
+/// Places for so many times of failures are there from the start.
+const TIMES_AT_FIRST: usize = 64;
+
 impl Within {
     fn new(rule: &FailuresWithin, timed: &mut Vec<Duration>) -> Self {
         let failures = rule.failures as usize;
         Self {
-            times: VecDeque::with_capacity(failures),
+            // Most breakers never see as many failures, and there may be one for each key.
+            times: VecDeque::with_capacity(failures.min(TIMES_AT_FIRST)),
             failures,
             recent: Recent::default(),
             calls: rule.share.map(|_| Timed::new(rule.window, timed)),

@@ -26,7 +26,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Limits requests by key: by user, by address, by route.
 ///
-/// A request beyond its key's quota is answered with 429 and `Retry-After`, and never reaches the service. All responses
+/// A request beyond its key's quota is answered with 429 and `Retry-After`, and one whose key is
+/// [too long](super::KeyedConfig::max_key_bytes) with 431; neither reaches the service. All responses
 /// say how the key stands, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's draft
 /// (draft-ietf-httpapi-ratelimit-headers-10): `"default";q=100;w=60` is a quota of 100 in 60 seconds,
 /// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds.
@@ -296,10 +297,13 @@ impl<F> fmt::Debug for KeyedRateLimitFuture<F> {
     }
 }
 
-/// The answer to a request beyond its quota.
+/// The answer to a request beyond its quota, or whose key is too long.
 fn refusal<C: Default>(error: RateLimitError) -> Response<C> {
     let mut response = Response::new(C::default());
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    *response.status_mut() = match error {
+        RateLimitError::KeyTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        _ => StatusCode::TOO_MANY_REQUESTS,
+    };
     if let Some(wait) = error.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
     }

@@ -21,6 +21,13 @@ pub enum RateLimitError {
         /// already are counted in.
         retry_after: Duration,
     },
+    /// The request's key is longer than a [keyed limiter](super::KeyedRateLimiter) keeps: no wait would help.
+    KeyTooLong {
+        /// How many bytes of text the key holds.
+        length: usize,
+        /// How many it may hold.
+        longest: usize,
+    },
     /// The request is larger than the limiter's capacity: no wait would help.
     ExceedsCapacity {
         /// How many tokens the request was for.
@@ -36,7 +43,7 @@ impl RateLimitError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimitExceeded { retry_after, .. } => Some(*retry_after),
-            Self::ExceedsCapacity { .. } => None,
+            Self::ExceedsCapacity { .. } | Self::KeyTooLong { .. } => None,
         }
     }
 }
@@ -52,6 +59,12 @@ impl fmt::Display for RateLimitError {
                 f,
                 "rate limit exceeded: {requested} requested, {available} available, retry after {retry_after:?}"
             ),
+            Self::KeyTooLong { length, longest } => {
+                write!(
+                    f,
+                    "the key of the rate limit is too long: it has {length} bytes, and may have {longest}"
+                )
+            }
             Self::ExceedsCapacity { requested, capacity } => write!(
                 f,
                 "rate limit can never be met: {requested} requested, but the capacity is {capacity}"

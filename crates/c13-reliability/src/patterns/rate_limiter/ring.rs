@@ -31,6 +31,11 @@ impl Ring {
         }
     }
 
+    /// How many bytes it holds on the heap.
+    pub(super) fn heap(&self) -> usize {
+        self.times.capacity() * size_of::<Tick>()
+    }
+
     /// Admits a request at `now`, or says when there will be room for it.
     #[inline]
     pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {

@@ -5,6 +5,7 @@ use crate::error::{ConfigError, ConfigValue};
 
 pub(super) const PART: &str = "keyed rate limiter";
 const MOST_KEYS: usize = 1 << 28;
+const LONGEST_KEY: usize = 1 << 20;
 
 /// How much a key may have: a token bucket or a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +112,10 @@ pub struct KeyedConfig {
     pub max_keys: usize,
     /// What becomes of new keys when there is no room. Default: they are refused.
     pub when_full: WhenFull,
+    /// How many bytes of text a key may hold; from 1 to 2²⁰. A request with a longer key is refused, whatever `when_full`
+    /// says, and nothing is kept of it: strangers choose keys, and memory is bounded by `max_keys` times this. Where keys
+    /// are longer, such as tokens, take a hash of them with a secret seed. Default: 1,024.
+    pub max_key_bytes: usize,
 }
 
 impl KeyedConfig {
@@ -121,7 +126,15 @@ impl KeyedConfig {
             quota,
             max_keys,
             when_full: WhenFull::Refuse,
+            max_key_bytes: 1_024,
         }
+    }
+
+    /// Lets keys hold up to so many bytes of text.
+    #[must_use]
+    pub const fn max_key_bytes(mut self, bytes: usize) -> Self {
+        self.max_key_bytes = bytes;
+        self
     }
 
     /// Says what becomes of new keys when there is no room.
@@ -140,6 +153,10 @@ impl KeyedConfig {
         if self.max_keys == 0 || self.max_keys > MOST_KEYS {
             let value = ConfigValue::Count(self.max_keys as u64);
             return Err(ConfigError::new(PART, "max_keys", value, "must be from 1 to 2^28"));
+        }
+        if self.max_key_bytes == 0 || self.max_key_bytes > LONGEST_KEY {
+            let value = ConfigValue::Count(self.max_key_bytes as u64);
+            return Err(ConfigError::new(PART, "max_key_bytes", value, "must be from 1 to 2^20"));
         }
         self.quota.validate()
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// A quota for each key: for each user, tenant, address or route.
 ///
-/// Memory is bounded: it keeps at most `max_keys`, and forgets keys bit by bit when they are idle, that is, when they
+/// Memory is bounded: it keeps at most `max_keys` of at most `max_key_bytes` of text each, and forgets keys bit by bit when they are idle, that is, when they
 /// have all of their quota again. A key that is still limited is never forgotten; where all of them are, new keys are
 /// refused, or pass untracked if [`WhenFull`] says so. Clones share the keys.
 ///
@@ -98,13 +98,15 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     pub fn with_config(config: KeyedConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         let (now, seeds) = (clock.now(), Seeds::from_entropy());
-        let max_keys = config.max_keys;
+        let (max_keys, longest) = (config.max_keys, config.max_key_bytes);
         let keys = match config.quota {
-            Quota::TokenBucket(quota) => Kind::Buckets(Keys::new(&BucketRules::new(&quota, now), max_keys, seeds)),
-            Quota::SlidingWindow(quota) if quota.approximate => {
-                Kind::Counters(Keys::new(&CounterRules::new(quota), max_keys, seeds))
+            Quota::TokenBucket(quota) => {
+                Kind::Buckets(Keys::new(&BucketRules::new(&quota, now), max_keys, longest, seeds))
             }
-            Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&RingRules::new(quota), max_keys, seeds)),
+            Quota::SlidingWindow(quota) if quota.approximate => {
+                Kind::Counters(Keys::new(&CounterRules::new(quota), max_keys, longest, seeds))
+            }
+            Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&RingRules::new(quota), max_keys, longest, seeds)),
         };
         Ok(Self {
             shared: Arc::new(Shared {
@@ -121,7 +123,8 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     /// # Errors
     ///
     /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there is less, or if the key is new and there is no
-    /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as much.
+    /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as much;
+    /// [`KeyTooLong`](RateLimitError::KeyTooLong) if the key is new and longer than keys may be.
     // Not inlined, so that the result is written where it is wanted, whichever kind decides.
     #[inline(never)]
     pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), RateLimitError>
@@ -248,16 +251,16 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
             return Err(other_kind(&config.quota));
         }
         let now = self.shared.clock.now();
-        let max_keys = config.max_keys;
+        let (max_keys, longest) = (config.max_keys, config.max_key_bytes);
         match (&self.shared.keys, config.quota) {
             (Kind::Buckets(keys), Quota::TokenBucket(quota)) => {
-                keys.change(now, &BucketRules::new(&quota, now), max_keys);
+                keys.change(now, &BucketRules::new(&quota, now), max_keys, longest);
             }
             (Kind::Counters(keys), Quota::SlidingWindow(quota)) => {
-                keys.change(now, &CounterRules::new(quota), max_keys);
+                keys.change(now, &CounterRules::new(quota), max_keys, longest);
             }
             (Kind::Rings(keys), Quota::SlidingWindow(quota)) => {
-                keys.change(now, &RingRules::new(quota), max_keys);
+                keys.change(now, &RingRules::new(quota), max_keys, longest);
             }
             _ => return Err(other_kind(&config.quota)),
         }
@@ -302,7 +305,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         &self.shared.clock
     }
 
-    /// What it has decided so far, and how it stands now.
+    /// What it has decided so far, and how it stands now. Complexity: O(1), and O(keys) for exact windows.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
         let sums = self.sums();
@@ -351,7 +354,13 @@ impl<K: Hash + Eq> Shared<K> {
             }
             Found::Known(known) => self.conclude(known.decide(now, n), n),
             // Made into an owned key without the lock, and dropped without it.
-            Found::Nothing(part, tag) => self.conclude(part.decide_new(tag, key.to_owned(), now, n, false).0, n),
+            Found::Nothing(part, tag) => match keys.check_length(key) {
+                Ok(()) => self.conclude(part.decide_new(tag, key.to_owned(), now, n, false).0, n),
+                Err(refused) => {
+                    keys.count_too_long();
+                    self.conclude(refused, n)
+                }
+            },
         }
     }
 }
@@ -362,6 +371,7 @@ impl<K> Shared<K> {
         let result = match decision {
             Decision::Decided(result) => result,
             Decision::Full(idle_after) => self.without_room(n, idle_after),
+            Decision::TooLong { length, longest } => Err(RateLimitError::KeyTooLong { length, longest }),
         };
         self.desk.close(result)
     }

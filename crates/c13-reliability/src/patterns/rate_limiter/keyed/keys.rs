@@ -3,10 +3,11 @@
 use super::super::branch::unlikely;
 use super::super::error::RateLimitError;
 use super::hasher::Seeds;
+use super::length::length_of;
 use super::rules::Rules;
 use super::status::QuotaStatus;
 use super::table::{Entry, Table, Tag};
-use crate::sync::primitive::{Mutex, MutexGuard};
+use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -28,6 +29,10 @@ pub(super) struct Keys<K, R: Rules> {
     seeds: Seeds,
     /// How many of a hash's highest bits tell the part.
     part_bits: u32,
+    /// How long a new key may be.
+    longest_key: AtomicU64,
+    /// Requests whose key was longer.
+    too_long: AtomicU64,
 }
 
 /// A line of its own for each lock.
@@ -40,6 +45,8 @@ struct Kept<K, R: Rules> {
     /// The quotas of single keys.
     own: HashMap<K, R, Seeds>,
     room: usize,
+    /// How many bytes the keys hold, those with a quota of their own twice.
+    key_bytes: usize,
     evicted: u64,
     untracked: u64,
 }
@@ -60,6 +67,13 @@ pub(super) enum Decision {
     Decided(Result<(), RateLimitError>),
     /// The key is new and there is no room for it: of those that were looked at, the first will be idle after this long.
     Full(Duration),
+    /// The key is new, and longer than keys may be.
+    TooLong {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        longest: usize,
+    },
 }
 
 /// What came of an attempt to be quick.
@@ -93,7 +107,7 @@ impl<K, R: Rules> Keys<K, R>
 where
     K: Hash + Eq,
 {
-    pub(super) fn new(rules: &R, max_keys: usize, seeds: Seeds) -> Self {
+    pub(super) fn new(rules: &R, max_keys: usize, longest_key: usize, seeds: Seeds) -> Self {
         let parts = (max_keys / KEYS_A_PART)
             .max((max_keys / KEYS_A_SMALL_PART).min(MOST_SMALL_PARTS))
             .clamp(1, MOST_PARTS)
@@ -105,6 +119,7 @@ where
                 rules: rules.clone(),
                 own: HashMap::with_hasher(seeds.clone()),
                 room: max_keys / parts,
+                key_bytes: 0,
                 evicted: 0,
                 untracked: 0,
             }))
@@ -113,6 +128,8 @@ where
             parts: std::iter::repeat_with(part).take(parts).collect(),
             part_bits: parts.trailing_zeros(),
             seeds,
+            longest_key: AtomicU64::new(longest_key as u64),
+            too_long: AtomicU64::new(0),
         }
     }
 
@@ -152,8 +169,29 @@ where
                 return kept.decide(at, now, n, status);
             }
         }
+        if let Err(refused) = self.check_length(key) {
+            self.count_too_long();
+            return (refused, None);
+        }
         // Made into an owned key without the lock, and dropped without it.
         part.decide_new(tag, key.to_owned(), now, n, status)
+    }
+
+    /// Whether a key may be kept, by its length.
+    pub(super) fn check_length<Q: Hash + ?Sized>(&self, key: &Q) -> Result<(), Decision> {
+        let length = length_of(key);
+        // Relaxed: a setting by itself.
+        let longest = self.longest_key.load(Ordering::Relaxed) as usize;
+        if length <= longest {
+            return Ok(());
+        }
+        Err(Decision::TooLong { length, longest })
+    }
+
+    #[cold]
+    pub(super) fn count_too_long(&self) {
+        // Relaxed: a count orders nothing.
+        self.too_long.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What is missing for `n` for `key` at `now`, and how the key stands. Takes nothing, and keeps nothing of a new key.
@@ -171,6 +209,10 @@ where
             Some(at) => &kept.table.entry(at).state,
             None => {
                 fresh = rules.fresh(now);
+                if let Err(Decision::TooLong { length, longest }) = self.check_length(key) {
+                    let error = RateLimitError::KeyTooLong { length, longest };
+                    return (Err(error), rules.status(&fresh, now));
+                }
                 &fresh
             }
         };
@@ -212,6 +254,9 @@ where
             .table
             .find(tag, |other| other.borrow() == key)
             .and_then(|at| kept.table.remove(at));
+        if removed.is_some() {
+            kept.key_bytes -= length_of(key);
+        }
         drop(kept);
         removed.is_some()
     }
@@ -229,7 +274,10 @@ where
             entry.state = rules.carry_over(old, &entry.state, now);
             entry.set_own_quota(true);
         }
-        kept.own.insert(key, rules);
+        let length = length_of(&key);
+        if kept.own.insert(key, rules).is_none() {
+            kept.key_bytes += length;
+        }
         true
     }
 
@@ -242,6 +290,7 @@ where
         let (part, tag) = self.part(key);
         let kept = &mut *part.lock(now);
         let Some(old) = kept.own.remove(key) else { return };
+        kept.key_bytes -= length_of(key);
         if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
             let entry = kept.table.entry(at);
             entry.state = kept.rules.carry_over(&old, &entry.state, now);
@@ -250,7 +299,9 @@ where
     }
 
     /// Goes by other rules from `now` on, for all keys without a quota of their own. Complexity: O(keys).
-    pub(super) fn change(&self, now: Tick, rules: &R, max_keys: usize) {
+    pub(super) fn change(&self, now: Tick, rules: &R, max_keys: usize, longest_key: usize) {
+        // Relaxed: a setting by itself.
+        self.longest_key.store(longest_key as u64, Ordering::Relaxed);
         for part in &self.parts {
             let kept = &mut *part.lock(now);
             kept.replace_rules(rules.clone(), now);
@@ -278,23 +329,38 @@ where
         }
         let last = counts.len().saturating_sub(count);
         let least = *counts.select_nth_unstable(last).1;
+        // Of those that were refused as often as the last of the list, only as many are copied as it has room for.
+        let mut ties = count - counts.iter().filter(|refused| **refused > least).count().min(count);
         let mut top: Vec<(K, u64)> = Vec::new();
         for part in &self.parts {
             let kept = part.0.lock();
-            let above = kept.table.entries().filter(|entry| entry.refused >= least);
-            top.extend(above.map(|entry| (entry.key.clone(), entry.refused.into())));
+            for entry in kept.table.entries().filter(|entry| entry.refused >= least) {
+                if entry.refused == least {
+                    if ties == 0 {
+                        continue;
+                    }
+                    ties -= 1;
+                }
+                top.push((entry.key.clone(), entry.refused.into()));
+            }
         }
         top.sort_by_key(|(_, refused)| std::cmp::Reverse(*refused));
         top.truncate(count);
         top
     }
 
+    /// Complexity: O(parts), and O(keys) where states hold something on the heap.
     pub(super) fn sums(&self) -> Sums {
-        self.parts.iter().fold(Sums::default(), |sums, part| {
+        let none = Sums {
+            // Relaxed: a count orders nothing.
+            untracked: self.too_long.load(Ordering::Relaxed),
+            ..Sums::default()
+        };
+        self.parts.iter().fold(none, |sums, part| {
             let kept = part.0.lock();
             Sums {
                 keys: sums.keys + kept.table.len() as u64,
-                bytes: sums.bytes + kept.table.bytes() as u64,
+                bytes: sums.bytes + kept.bytes() as u64,
                 evicted: sums.evicted + kept.evicted,
                 untracked: sums.untracked + kept.untracked,
             }
@@ -313,6 +379,7 @@ where
                 let is_idle = |entry: &Entry<K, R::State>| busy_for(entry, rules, own, now).is_zero();
                 kept.table.sweep_all(is_idle, |entry| evicted.push(entry));
                 kept.evicted += evicted.len() as u64;
+                kept.key_bytes -= evicted.iter().map(|entry| length_of(&entry.key)).sum::<usize>();
             }
             sum += evicted.len();
         }
@@ -367,6 +434,7 @@ where
             let status = status.then(|| kept.rules.status(&fresh, now));
             return (Decision::Full(idle_after), status);
         }
+        kept.key_bytes += length_of(&key);
         let at = kept.table.insert(tag, key, fresh);
         kept.table.entry(at).set_own_quota(is_own);
         kept.decide(at, now, n, status)
@@ -423,7 +491,11 @@ where
                 busy_for.is_zero()
             };
             let before = self.table.len();
-            self.table.sweep(1, evicts, |entry| evicted.push(entry));
+            let key_bytes = &mut self.key_bytes;
+            self.table.sweep(1, evicts, |entry| {
+                *key_bytes -= length_of(&entry.key);
+                evicted.push(entry);
+            });
             self.evicted += (before - self.table.len()) as u64;
         }
         if self.table.len() < self.room {
@@ -431,6 +503,16 @@ where
         } else {
             Err(idle_after)
         }
+    }
+
+    /// How many bytes all of it takes.
+    fn bytes(&self) -> usize {
+        let states: usize = match R::HAS_HEAP {
+            true => self.table.entries().map(|entry| R::heap(&entry.state)).sum(),
+            false => 0,
+        };
+        let own = self.own.capacity() * size_of::<(K, R)>();
+        self.table.bytes() + self.key_bytes + states + own
     }
 
     fn renew(&mut self, now: Tick) {

@@ -4,6 +4,7 @@ mod config;
 mod handle;
 mod hasher;
 mod keys;
+mod length;
 mod rules;
 mod status;
 mod table;

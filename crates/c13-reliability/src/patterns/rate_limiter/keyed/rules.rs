@@ -14,6 +14,14 @@ pub(super) trait Rules: Clone {
     /// What is kept for a key.
     type State;
 
+    /// Whether states hold something on the heap.
+    const HAS_HEAP: bool = false;
+
+    /// How many bytes a state holds on the heap.
+    fn heap(_state: &Self::State) -> usize {
+        0
+    }
+
     /// The state of a key that was never seen.
     fn fresh(&self, now: Tick) -> Self::State;
 
@@ -173,6 +181,12 @@ impl RingRules {
 
 impl Rules for RingRules {
     type State = Ring;
+
+    const HAS_HEAP: bool = true;
+
+    fn heap(ring: &Ring) -> usize {
+        ring.heap()
+    }
 
     fn fresh(&self, _now: Tick) -> Ring {
         Ring::new(self.0.max_requests as usize, self.0.window)

@@ -28,13 +28,14 @@ pub struct KeyedSnapshot {
     pub rejected: u64,
     /// Requests that would have been refused, but for shadow mode.
     pub shadowed: u64,
-    /// Requests of new keys that there was no room for. They are also counted as allowed or rejected.
+    /// Requests of new keys that there was no room for, or that were too long. They are also counted as allowed or rejected.
     pub untracked: u64,
     /// Keys that were forgotten, idle ones all of them.
     pub evicted: u64,
     /// How many keys are kept.
     pub keys: u64,
-    /// How many bytes they take, what their own parts hold on the heap not counted.
+    /// How many bytes they take, with the texts that keys hold, the times that exact windows keep, and quotas of single
+    /// keys.
     pub bytes: u64,
 }
 
