@@ -10,6 +10,7 @@ mod deadline;
 mod dropping;
 mod errors;
 mod fallback;
+mod fuzz;
 mod health;
 mod hedge;
 mod http_client;

@@ -13,6 +13,8 @@ pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod figures_text;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod scenario;

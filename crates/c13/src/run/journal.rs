@@ -60,7 +60,8 @@ impl Journal {
                 None => true,
                 Some((end, _)) => end >= start && lease.is_none(),
             };
-            (makes_sense && words.next().is_none()).then_some(Run {
+            // After the last number there is no next one.
+            (makes_sense && number < u64::MAX && words.next().is_none()).then_some(Run {
                 number,
                 start,
                 end,

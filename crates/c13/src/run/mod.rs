@@ -3,6 +3,8 @@
 pub(crate) mod admission;
 pub(crate) mod cell;
 pub(crate) mod child;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod guard;
 pub(crate) mod input;
 pub(crate) mod journal;
