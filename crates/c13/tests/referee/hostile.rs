@@ -184,6 +184,76 @@ fn redis_answers() -> Vec<(&'static str, Answer)> {
     ]
 }
 
+fn http_answers() -> Vec<(&'static str, Answer, &'static [i32])> {
+    let well: &[i32] = &[0];
+    let unwell: &[i32] = &[1];
+    let either: &[i32] = &[0, 1];
+    vec![
+        ("garbage", Last(vec![0xff; 64]), unwell),
+        ("zeros", Last(vec![0; 4096]), unwell),
+        ("an empty line", Last(text("\r\n")), unwell),
+        ("half a status", Last(text("HTTP/1.1 20")), unwell),
+        ("closed at once", Close, unwell),
+        ("no answer", Never, unwell),
+        ("an endless status", Endless(text("HTTP/1.1 ")), unwell),
+        ("an endless line", Endless(vec![b'a'; 1024]), unwell),
+        ("endless heads", Endless(text("HTTP/1.1 200 OK\r\n")), either),
+        ("endless headers", Endless(text("X: y\r\n")), unwell),
+        (
+            "endless early answers",
+            Endless(text("HTTP/1.1 103 Early Hints\r\n\r\n")),
+            unwell,
+        ),
+        (
+            "byte by byte",
+            Drip(text("HTTP/1.1 200 OK and a long, long, long reason\r\n\r\n")),
+            either,
+        ),
+        (
+            "an early answer alone",
+            Last(text("HTTP/1.1 103 Early Hints\r\n\r\n")),
+            unwell,
+        ),
+        (
+            "an early answer and a good one",
+            Last(text(
+                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            )),
+            well,
+        ),
+        (
+            "an early answer and a bad one",
+            Last(text("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 No\r\n\r\n")),
+            unwell,
+        ),
+        ("four digits", Last(text("HTTP/1.1 2000 OK\r\n\r\n")), unwell),
+        ("two digits", Last(text("HTTP/1.1 20 OK\r\n\r\n")), unwell),
+        ("a sign", Last(text("HTTP/1.1 +200 OK\r\n\r\n")), unwell),
+        (
+            "a status of overflow",
+            Last(text("HTTP/1.1 99999999999999999999 OK\r\n\r\n")),
+            unwell,
+        ),
+        (
+            "a reason of escape sequences",
+            Last(text("HTTP/1.1 503 \u{1b}[2J\u{1b}]0;owned\u{7}\r\n\r\n")),
+            unwell,
+        ),
+        (
+            "a version of escape sequences",
+            Last(text("HTTP/\u{1b}[2J 200 OK\r\n\r\n")),
+            unwell,
+        ),
+        ("another protocol", Last(text("SSH-2.0-OpenSSH_9.2\r\n")), unwell),
+        ("Redis", Last(text("-ERR unknown command 'GET'\r\n")), unwell),
+        (
+            "a redirection in a loop",
+            Last(text("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n")),
+            well,
+        ),
+    ]
+}
+
 /// A server of one answer, which ends with the test.
 struct Hostile<'a> {
     listener: TcpListener,
@@ -444,5 +514,22 @@ fn no_answer_of_a_redis_breaks_or_holds_up_the_program() {
             faults.extend(fault.map(|fault| format!("{name}, {what}: {fault}")));
         }
         faults
+    });
+}
+
+#[test]
+fn no_answer_of_a_service_breaks_or_holds_up_a_health_probe() {
+    let _turn = alone();
+    judge_all(&http_answers(), |(name, answer, statuses)| {
+        let fault = against(answer, |port| {
+            let url = format!("http://127.0.0.1:{port}/ready");
+            judge(
+                &["health", &url, "--timeout", "1s"],
+                statuses,
+                Duration::from_secs(3),
+                MEMORY,
+            )
+        });
+        fault.map(|fault| format!("{name}: {fault}")).into_iter().collect()
     });
 }

@@ -15,6 +15,8 @@ mod redis_server;
 mod hostile;
 mod journal;
 mod load;
+mod planted;
+mod probes;
 mod random;
 mod users;
 mod witness;
