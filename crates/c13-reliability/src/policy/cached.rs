@@ -69,8 +69,9 @@ where
     ///
     /// # Errors
     ///
-    /// As for [`TypedPolicy::call`]. [`Layer::Cache`] refused where a call that this one waited for panicked, and where
-    /// somebody has told the cache that there is nothing under the key.
+    /// As for [`TypedPolicy::call`]. [`Layer::Cache`] refused where a call that this one waited for panicked, where somebody
+    /// has told the cache that there is nothing under the key, and where an operation makes a call for its own key, which
+    /// would wait for itself.
     ///
     /// # Cancel safety
     ///

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+mod lease;
 mod loading;
 
 const SECOND: Duration = Duration::from_secs(1);

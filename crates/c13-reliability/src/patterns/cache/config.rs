@@ -8,6 +8,9 @@ const PART: &str = "cache";
 /// How many entries a cache holds unless told otherwise.
 pub const CAPACITY: u64 = 100_000;
 
+/// How long reads wait for another read's load unless told otherwise.
+pub const LOAD_LEASE: Duration = Duration::from_secs(30);
+
 /// What can be set for a cache. Times are exact to one tick of the kernel's coarse clock, 1 to 10 ms.
 ///
 /// ```
@@ -44,6 +47,10 @@ pub struct CacheConfig {
     pub pause_after_error: Duration,
     /// For how long it is remembered that there is nothing under a key. `None` (default): not at all.
     pub negative_ttl: Option<Duration>,
+    /// How long reads wait for a load of their key before one of them loads again: so long at most does a load that is
+    /// stuck, or that nobody polls any more, block a key. Longer than loads take, because a load that takes longer is made
+    /// more than once. [`Duration::MAX`]: for ever, without a timer. Default: 30 s.
+    pub load_lease: Duration,
 }
 
 impl CacheConfig {
@@ -60,6 +67,7 @@ impl CacheConfig {
             stale_if_error: Duration::ZERO,
             pause_after_error: Duration::from_secs(1),
             negative_ttl: None,
+            load_lease: LOAD_LEASE,
         }
     }
 
@@ -126,6 +134,13 @@ impl CacheConfig {
         self
     }
 
+    /// Sets how long reads wait for a load of their key before one of them loads again.
+    #[must_use]
+    pub const fn load_lease(mut self, lease: Duration) -> Self {
+        self.load_lease = lease;
+        self
+    }
+
     /// Whether times decide anything, so that a read has to know the time.
     pub(super) const fn is_timed(&self) -> bool {
         self.ttl.is_some() || self.idle.is_some() || self.negative_ttl.is_some()
@@ -157,6 +172,9 @@ impl CacheConfig {
         }
         if let Some(Duration::ZERO) = self.negative_ttl {
             return Err(time("negative_ttl", Duration::ZERO, "must be longer than zero"));
+        }
+        if self.load_lease.is_zero() {
+            return Err(time("load_lease", Duration::ZERO, "must be longer than zero"));
         }
         let Some(ttl) = self.ttl else {
             let rule = "needs a `ttl`: without one nothing is ever stale";

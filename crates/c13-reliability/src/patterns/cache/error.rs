@@ -14,6 +14,8 @@ pub enum LoadError<E> {
     Panicked(Arc<str>),
     /// There is nothing under the key, as another read had found.
     Absent,
+    /// The loader read the very key that it was loading. The read would have waited for itself, so it ends at once.
+    Recursive,
 }
 
 impl<E> Clone for LoadError<E> {
@@ -22,6 +24,7 @@ impl<E> Clone for LoadError<E> {
             Self::Failed(error) => Self::Failed(error.clone()),
             Self::Panicked(words) => Self::Panicked(words.clone()),
             Self::Absent => Self::Absent,
+            Self::Recursive => Self::Recursive,
         }
     }
 }
@@ -32,6 +35,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Failed(error) => error.fmt(f),
             Self::Panicked(words) => write!(f, "the load panicked: {words}"),
             Self::Absent => f.write_str("there is nothing under the key"),
+            Self::Recursive => f.write_str("the loader read the key that it was loading"),
         }
     }
 }
@@ -41,7 +45,7 @@ impl<E: Error + 'static> Error for LoadError<E> {
         match self {
             // It speaks for itself already.
             Self::Failed(error) => error.source(),
-            Self::Panicked(_) | Self::Absent => None,
+            Self::Panicked(_) | Self::Absent | Self::Recursive => None,
         }
     }
 }

@@ -106,7 +106,7 @@ where
                 config,
                 clock: Clock::system(),
                 store: Store::new(&config, weigh.is_some(), expected),
-                flights: Arc::new(Flights::new()),
+                flights: Arc::new(Flights::new(config.load_lease)),
                 counters: Counters::new(),
                 load_time: Histogram::new(),
                 random: Random::from_entropy(),

@@ -7,11 +7,12 @@ use super::handle::{Background, Cache, Shared};
 use super::loaded::Loaded;
 use super::state::Freshness;
 use super::store::count;
+use crate::time::{Sleep, Tick};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -39,7 +40,8 @@ where
     /// # Errors
     ///
     /// [`LoadError`]: why the load failed, unless a stale value could be served in its place. An error that another read
-    /// loaded with another error type is not shared: this read then loads itself.
+    /// loaded with another error type is not shared: this read then loads itself. [`LoadError::Recursive`] at once if this
+    /// read is made by the loader of the same key.
     ///
     /// # Panics
     ///
@@ -159,7 +161,8 @@ where
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let ticket = self.shared.flights.lead(key, || self.shared.is_due(key))?;
+        let now = self.shared.clock.now();
+        let ticket = self.shared.flights.lead(key, now, || self.shared.is_due(key))?;
         self.shared.counters.add(count::REFRESH, 1);
         let (cache, key) = (self.clone(), key.clone());
         self.spawn(Box::pin(async move {
@@ -193,7 +196,7 @@ where
         A: Fn(&E) -> bool,
     {
         loop {
-            let mut ticket = match self.flights.join(key, || self.fresh(key)) {
+            let mut ticket = match self.flights.join(key, self.clock.now(), || self.fresh(key)) {
                 Ok(ticket) => ticket,
                 Err(entry) => {
                     // Loaded since this read looked.
@@ -201,8 +204,14 @@ where
                     return Ok(entry.value);
                 }
             };
-            let landing = match poll_fn(|cx| ticket.poll(cx)).await {
+            let landing = match self.turn(&mut ticket).await {
+                // The load is overdue, so the next flight that is joined is another one.
+                Turn::Wait(_) => continue,
                 Turn::Landed(landing) => landing,
+                Turn::Recursive => {
+                    self.counters.add(count::MISS, 1);
+                    return self.rescue(stale, LoadError::Recursive);
+                }
                 Turn::Lead => {
                     self.counters.add(count::MISS, 1);
                     return match self.lead(ticket, key, stale.clone(), load).await {
@@ -231,6 +240,28 @@ where
         }
     }
 
+    /// Waits until there is something to do. [`Turn::Wait`] says that the wait took too long.
+    async fn turn(&self, ticket: &mut Ticket<K, V>) -> Turn<V> {
+        // On the heap, so that reads which do not wait are no larger for it.
+        let mut sleep: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            let turn = ticket.poll(cx, self.clock.now());
+            let Turn::Wait(until) = turn else {
+                return Poll::Ready(turn);
+            };
+            if until == Tick::MAX {
+                return Poll::Pending;
+            }
+            let sleep = sleep.get_or_insert_with(|| Box::pin(self.clock.sleep_until(until)));
+            if sleep.deadline() != until {
+                // Another read has begun to load meanwhile.
+                sleep.as_mut().reset(until);
+            }
+            sleep.as_mut().poll(cx).map(|()| turn)
+        })
+        .await
+    }
+
     /// Loads for all members of the flight.
     async fn lead<F, Fut, E>(
         &self,
@@ -246,7 +277,7 @@ where
     {
         self.counters.add(count::LOAD, 1);
         let start = self.clock.now();
-        let end = caught(load).await;
+        let end = caught(&ticket, load).await;
         self.load_time.record((self.clock.now() - start).as_nanos() as u64);
         // What leaves the map is dropped after the locks.
         let (mut gone, mut changed) = (None, None);
@@ -286,16 +317,28 @@ where
 
 /// Runs a load, and catches its panic: those who wait for it must hear of it from here, not from whoever drops the future
 /// later.
-async fn caught<F, Fut>(load: F) -> Caught<Fut::Output>
+async fn caught<K, V, F, Fut>(ticket: &Ticket<K, V>, load: F) -> Caught<Fut::Output>
 where
+    K: Hash + Eq + Clone,
+    V: Clone,
     F: FnOnce() -> Fut,
     Fut: Future,
 {
-    let mut future = pin!(catch_unwind(AssertUnwindSafe(load))?);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(panic) => Poll::Ready(Err(panic)),
+    let begin = || {
+        let _polled = ticket.polled();
+        load()
+    };
+    let mut future = pin!(catch_unwind(AssertUnwindSafe(begin))?);
+    poll_fn(|cx| {
+        let poll = || {
+            let _polled = ticket.polled();
+            future.as_mut().poll(cx)
+        };
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
     })
     .await
 }

@@ -7,7 +7,7 @@ use crate::time::Tick;
 use loom::sync::Arc;
 use loom::thread;
 use std::future::poll_fn;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 fn at(nanos: u64) -> Tick {
@@ -41,8 +41,17 @@ fn an_entry_that_was_left_too_long_stays_lost_for_all_who_come_too_late() {
     });
 }
 
+/// Waits until there is something to do.
+async fn turn(ticket: &mut Ticket<u8, u8>) -> Turn<u8> {
+    poll_fn(|cx| match ticket.poll(cx, at(0)) {
+        Turn::Wait(_) => Poll::Pending,
+        turn => Poll::Ready(turn),
+    })
+    .await
+}
+
 fn join(flights: &std::sync::Arc<Flights<u8, u8>>) -> Ticket<u8, u8> {
-    match flights.join(&1, || None::<()>) {
+    match flights.join(&1, at(0), || None::<()>) {
         Ok(ticket) => ticket,
         Err(()) => unreachable!("nothing is known"),
     }
@@ -51,17 +60,17 @@ fn join(flights: &std::sync::Arc<Flights<u8, u8>>) -> Ticket<u8, u8> {
 #[test]
 fn a_reader_that_leaves_as_another_comes_leaves_it_to_load_and_no_key_behind() {
     loom::model(|| {
-        let flights = std::sync::Arc::new(Flights::new());
+        let flights = std::sync::Arc::new(Flights::new(Duration::MAX));
         let other = flights.clone();
         let leaver = thread::spawn(move || {
             let mut ticket = join(&other);
             // Whether it was to load or to wait: it goes.
-            let _ = ticket.poll(&Context::from_waker(Waker::noop()));
+            let _ = ticket.poll(&Context::from_waker(Waker::noop()), at(0));
         });
         let mut ticket = join(&flights);
-        match block_on(poll_fn(|cx| ticket.poll(cx))) {
+        match block_on(turn(&mut ticket)) {
             Turn::Lead => ticket.land(Landing::Found(Some(7)), || ()),
-            Turn::Landed(_) => panic!("nobody else loads"),
+            _ => panic!("nobody else loads"),
         }
         drop(ticket);
         leaver.join().unwrap();
@@ -72,13 +81,13 @@ fn a_reader_that_leaves_as_another_comes_leaves_it_to_load_and_no_key_behind() {
 #[test]
 fn a_reader_that_comes_while_another_loads_is_served_or_loads_itself() {
     loom::model(|| {
-        let flights = std::sync::Arc::new(Flights::new());
+        let flights = std::sync::Arc::new(Flights::new(Duration::MAX));
         let other = flights.clone();
         let read = |flights: &std::sync::Arc<Flights<u8, u8>>| {
             let mut ticket = join(flights);
-            match block_on(poll_fn(|cx| ticket.poll(cx))) {
+            match block_on(turn(&mut ticket)) {
                 Turn::Lead => ticket.land(Landing::Found(Some(7)), || ()),
-                Turn::Landed(landing) => assert!(matches!(landing, Landing::Found(Some(7)))),
+                turn => assert!(matches!(turn, Turn::Landed(Landing::Found(Some(7))))),
             }
         };
         let reader = thread::spawn(move || read(&other));

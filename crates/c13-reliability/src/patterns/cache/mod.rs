@@ -38,6 +38,17 @@
 //! that loads is dropped, one that waits takes over; if its loader panics, those that wait get an error and the next read
 //! begins anew. Removing or inserting while a load is under way keeps its outcome out of the cache.
 //!
+//! # Loads that do not end
+//!
+//! A load blocks its key for [`load_lease`](CacheConfig::load_lease) at most, 30 s by default: then one of the reads that
+//! wait loads again, whether the first load hangs, is starved, or belongs to a future that was polled once and is kept
+//! without being polled. The first one goes on; its own read gets what it brings, and that is kept as long as nothing newer
+//! was. So a loader that may hang still needs a time limit of its own, or its reads hang with it.
+//!
+//! A loader must not read its own key. It is found out, and that read ends with [`LoadError::Recursive`], where it is polled
+//! within the loader, directly or through the loaders of other keys. Where it is spawned as a task that the loader waits for,
+//! or two tasks load what the other one waits for, it ends with the lease.
+//!
 //! With the feature `tower`, `CacheLayer` puts a cache before a service, for HTTP GETs for example.
 //!
 //! # Bounds
@@ -93,6 +104,7 @@ mod load;
 mod loaded;
 #[cfg(all(test, c13_loom))]
 mod loom;
+mod polled;
 mod recommendation;
 mod snapshot;
 mod state;
@@ -100,7 +112,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use config::{CAPACITY, CacheConfig};
+pub use config::{CAPACITY, CacheConfig, LOAD_LEASE};
 pub use error::LoadError;
 pub use handle::{Background, Cache};
 #[cfg(feature = "tower")]

@@ -97,6 +97,8 @@ fn a_setting_that_makes_no_sense_is_named() {
     assert_eq!(check(base.ttl(Duration::ZERO)), Err("ttl"));
     assert_eq!(check(base.idle(Duration::ZERO)), Err("idle"));
     assert_eq!(check(base.negative_ttl(Duration::ZERO)), Err("negative_ttl"));
+    assert_eq!(check(base.load_lease(Duration::ZERO)), Err("load_lease"));
+    assert_eq!(check(base.load_lease(Duration::MAX)), Ok(()));
     assert_eq!(check(base.refresh_after(SECOND)), Err("refresh_after"));
     assert_eq!(
         check(base.stale_while_revalidate(SECOND)),
