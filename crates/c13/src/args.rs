@@ -169,6 +169,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub(crate) ttl: String,
 
+    /// Keep the lock taken for at least so long, also when the command ends sooner
+    ///
+    /// For a job that many machines start at once and that takes less time than their clocks are apart: it runs on one of them
+    /// in place of each in turn. The command's status is given as soon as it has ended; nobody has to wait for the lock.
+    #[arg(long, value_name = "DURATION", requires = "lock")]
+    pub(crate) min_hold: Option<String>,
+
     /// Wait at most this long for lock, limit and place together, and as long again for the limit of each further run; for
     /// others for ever by default
     ///
@@ -246,6 +253,7 @@ pub(crate) struct RunArgs {
 const RUN_HELP: &str = "\
 Examples:
   c13 run --lock nightly --nonblock -- ./backup.sh         skip if another one is running
+  c13 run --lock mail -n --min-hold 10s -- ./send.sh       once, on whichever machine is first
   c13 run --retry 3 --timeout 10m -- ./import.sh           three more tries, ten minutes each
   c13 run --limit 10/m --limit-key mail -- ./send.sh       ten a minute, from all that run it
   c13 run --breaker api -- ./poll.sh                       not while the thing it polls is down
@@ -267,6 +275,8 @@ killed even then, unless it is set-user-ID.
 A further run gets the whole standard input again or does not begin. A file is rewound. A pipe that nobody has read from
 is left as it is; if it was read from, the command's status is final, unless --replay-stdin keeps what is read: 1 MiB in
 memory, up to 256 MiB in a file without a name in TMPDIR.
+
+`c13 lock status KEY` tells who has a lock: host, process, program and since when. Arguments are not told.
 
 What is waited for is told on standard error: who has the lock, a limit that is used up for a second or more, a Redis that
 does not answer. An open circuit is not waited for.

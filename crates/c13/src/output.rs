@@ -18,6 +18,7 @@ use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
 use crate::printable::{lines, one_line};
+use crate::run::admission::told;
 use crate::run::report::Report;
 use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
@@ -120,6 +121,9 @@ pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
         [] => "free\n".to_owned(),
         owners => format!("held by {}\n", one_line(&owners.join(", "))),
     };
+    for holder in &status.holders {
+        text.push_str(&format!("{}\n", one_line(&told(holder))));
+    }
     if let Some(left) = status.lapses_in {
         text.push_str(&format!("lapses in {} ms unless it is renewed\n", left.as_millis()));
     }

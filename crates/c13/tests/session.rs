@@ -183,8 +183,23 @@ fn a_wait_for_a_holder_is_told_when_it_begins() {
         let mut holder = scene.start(&line(&["--lock", "k"], options, &["sh", "-c", &script]));
         assert!(comes_true(ENDS, || scene.has("held")));
         let mut waiter = scene.start(&line(&["--lock", "k"], options, &["true"]));
+        let who = format!("process {}, sh, since 20", holder.id());
+        let mut status = scene.run(&[&["lock", "status", "k"][..], options].concat());
+        assert_eq!(status.status(), Some(75));
         assert!(
-            waiter.says_within(ENDS, "c13 run: waiting for the lock `k`: somebody else has the lock"),
+            status.output().contains(&who) && !status.output().contains("sleep"),
+            "{}",
+            status.output()
+        );
+        let mut refused = scene.run(&line(&["--lock", "k", "--nonblock"], options, &["true"]));
+        assert_eq!(refused.status(), Some(75));
+        assert!(refused.errors().contains(&who), "{}", refused.errors());
+        assert!(waiter.says_within(ENDS, &who), "{}", waiter.errors());
+        assert!(
+            waiter.says_within(
+                ENDS,
+                "c13 run: waiting for the lock `k`: somebody else has the lock: host "
+            ),
             "{options:?}: {}",
             waiter.errors()
         );
@@ -418,5 +433,65 @@ fn words_of_strangers_cannot_move_a_terminal() {
             );
         }
         assert!(!output.is_empty() || !errors.is_empty());
+    }
+}
+
+#[test]
+fn a_lock_stays_taken_for_its_least_time_and_nobody_waits_for_that() {
+    let scene = Scene::new("min-hold");
+    let redis = Redis::start(&scene);
+    let url = redis.url();
+    for options in [&[][..], &["--redis", &url]] {
+        let hold = ["--lock", "k", "--min-hold", "4s", "--ttl", "1s"];
+        let begun = now();
+        assert_eq!(scene.status(&line(&hold, options, &["true"])), Some(0));
+        let mut second = scene.run(&line(&["--lock", "k", "--nonblock"], options, &["true"]));
+        let took = begun.elapsed();
+        assert!(took < 3 * SECOND, "somebody waited: {took:?}");
+        assert_eq!(second.status(), Some(75), "{options:?}: {}", second.errors());
+        assert!(second.errors().contains("true, since 20"), "{}", second.errors());
+        assert_eq!(
+            scene.status(&[&["lock", "status", "k"][..], options].concat()),
+            Some(75)
+        );
+        assert_eq!(
+            scene.status(&line(&["--lock", "k", "--wait", "30s"], options, &["true"])),
+            Some(0)
+        );
+        assert!(begun.elapsed() >= 4 * SECOND, "{:?}", begun.elapsed());
+        // A command that takes longer is followed at once.
+        let mut long = scene.run(&line(
+            &["--lock", "k", "--min-hold", "10ms"],
+            options,
+            &["sleep", "0.1"],
+        ));
+        assert_eq!(long.status(), Some(0), "{}", long.errors());
+        let mut next = scene.run(&line(&["--lock", "k", "--nonblock"], options, &["true"]));
+        assert_eq!(next.status(), Some(0), "{}", next.errors());
+    }
+}
+
+#[test]
+fn the_least_time_of_a_lock_outlasts_a_wrapper_that_is_killed() {
+    let scene = Scene::new("min-hold-killed");
+    let redis = Redis::start(&scene);
+    let url = redis.url();
+    for (name, options) in [("files", &[][..]), ("redis", &["--redis", &url])] {
+        let hold = ["--lock", "k", "--min-hold", "6s", "--ttl", "1s"];
+        let script = format!("echo x > {}; sleep 30", scene.file(name));
+        let begun = now();
+        let mut holder = scene.start(&line(&hold, options, &["sh", "-c", &script]));
+        assert!(comes_true(ENDS, || scene.has(name)));
+        signal("-KILL", &holder.id());
+        holder.ends_within(ENDS);
+        let took = begun.elapsed();
+        let mut refused = scene.run(&line(&["--lock", "k", "--wait", "2s"], options, &["true"]));
+        assert!(took < 2 * SECOND, "this machine is too slow to tell: {took:?}");
+        assert_eq!(refused.status(), Some(75), "{name}: {}", refused.errors());
+        assert_eq!(
+            scene.status(&line(&["--lock", "k", "--wait", "30s"], options, &["true"])),
+            Some(0)
+        );
+        assert!(begun.elapsed() >= 6 * SECOND, "{:?}", begun.elapsed());
     }
 }

@@ -5,11 +5,12 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::{
-    AcquireError, BackendError, BackendErrorKind, Lock, LockGuard, Status, Waiting as Found,
+    AcquireError, BackendError, BackendErrorKind, Holder, Lock, LockGuard, Status, Waiting as Found,
 };
 use c13_reliability::distributed::rate_limiter::{SharedLimitError, SharedRateLimiter};
 use c13_reliability::time::{Clock, Tick};
 
+use super::calendar;
 use super::cell::{Alive, Cell};
 use super::journal::Answer;
 use super::key::Key;
@@ -295,6 +296,19 @@ fn unavailable(what: &str, waiting: &Waiting, now: Tick, error: &BackendError) -
 }
 
 /// What is said when others have something: who they are, where that is known.
-fn taken_by(taken: &str, _status: &Status) -> String {
-    taken.to_owned()
+fn taken_by(taken: &str, status: &Status) -> String {
+    let others: Vec<String> = status.holders.iter().take(MOST_TOLD).map(told).collect();
+    let separator = if others.is_empty() { "" } else { ": " };
+    format!("{taken}{separator}{}", others.join("; "))
+}
+
+/// How many holders are told in one line.
+const MOST_TOLD: usize = 3;
+
+/// A holder, and since when it holds.
+pub(crate) fn told(holder: &Holder) -> String {
+    let since = holder
+        .since
+        .map_or_else(String::new, |since| format!(", since {}", calendar::utc(since)));
+    format!("{holder}{since}")
 }

@@ -1,6 +1,7 @@
 //! `c13 run`: a command under a lock, a rate limit, a time limit and retries; and the guard that ends it with us.
 
 pub(crate) mod admission;
+pub(crate) mod calendar;
 pub(crate) mod cell;
 pub(crate) mod child;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use c13_reliability::distributed::lock::LockConfig;
@@ -112,10 +113,13 @@ impl Plan {
                 config: lock_config,
             })
         });
+        let min_hold = args.min_hold.as_deref().map(|text| duration("min-hold", text));
+        let held = lock_config.min_hold(min_hold.transpose()?.unwrap_or_default());
+        held.validate().map_err(|error| format!("--min-hold: {error}"))?;
         Ok(Self {
             lock: args.lock.as_ref().map(|key| LockPlan {
                 key: key.clone(),
-                config: lock_config,
+                config: held,
             }),
             limit: limit(&args, name, &policy, asked_wait)?,
             places,
@@ -137,6 +141,12 @@ impl Plan {
     /// How long what keeps locks and limits may be unable to answer; `None` for as long as is waited.
     pub(crate) fn outage(&self) -> Option<Duration> {
         self.asked_wait.is_none().then_some(OUTAGE)
+    }
+
+    /// What the command is called, without its path and arguments.
+    pub(crate) fn program(&self) -> String {
+        let name = self.command.first().and_then(|first| Path::new(first).file_name());
+        name.map_or_else(|| "?".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Whether a command that ended with `status` is worth another run.
@@ -327,6 +337,8 @@ mod tests {
             (&["--wait", "1s", "--nonblock"], "--nonblock"),
             (&["--limit-key", "k"], "--limit"),
             (&["--backoff", "1s"], "--retry"),
+            (&["--min-hold", "1s"], "--lock"),
+            (&["--lock", "k", "--min-hold", "25h"], "--min-hold"),
         ] {
             let error = plan(arguments).expect_err("it is wrong");
             assert!(error.contains(word), "{arguments:?}: {error}");

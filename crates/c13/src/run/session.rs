@@ -39,7 +39,8 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
     let mut environment = Vec::new();
     if let Some(lock) = &plan.lock {
         let made = Lock::try_new(stores.locks()?, lock.key.as_str(), lock.config)
-            .map_err(|error| Report::wrong(format!("--lock: {error}")))?;
+            .map_err(|error| Report::wrong(format!("--lock: {error}")))?
+            .held_for(&plan.program());
         let wanted = Wanted {
             what: format!("the lock `{}`", lock.key),
             taken: "somebody else has the lock",

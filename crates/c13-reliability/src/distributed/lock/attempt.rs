@@ -40,6 +40,7 @@ pub(super) async fn run(
         claim: lock.claim(),
         lock,
         pending: Pending::Nothing,
+        hold_until: Tick::ZERO,
     };
     let reports = Reports::new(reports, attempt.lock.config.fallback_poll);
     let contended = tokio::select! {
@@ -67,6 +68,7 @@ pub(super) async fn run(
             return attempt.abandon().await;
         }
     };
+    attempt.hold_until = attempt.lock.clock.now() + attempt.lock.config.min_hold;
     let (release, released) = oneshot::channel();
     let held = Arc::new(Held {
         validity: Validity::new(granted.lease.valid_until()),
@@ -102,6 +104,8 @@ struct Attempt {
     lock: Arc<Shared>,
     claim: Claim,
     pending: Pending,
+    /// Until when the lock stays taken at least, once it is granted.
+    hold_until: Tick,
 }
 
 impl Drop for Attempt {
@@ -321,6 +325,7 @@ impl Attempt {
             lock: self.lock.clone(),
             claim: std::mem::replace(&mut self.claim, renamed),
             pending: std::mem::replace(&mut self.pending, Pending::Nothing),
+            hold_until: Tick::ZERO,
         };
         tokio::spawn(left.abandon());
     }
@@ -354,7 +359,7 @@ impl Attempt {
     }
 
     /// Renews the lock until it is given back or lost.
-    async fn keep(self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
+    async fn keep(mut self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
         let _kept = Kept(held);
         let (clock, tally) = (&self.lock.clock, &self.lock.tally);
         // What the last renewal failed with.
@@ -369,6 +374,7 @@ impl Attempt {
                 },
                 Step::Renew { until } => {
                     let (sent, from) = (clock.now(), lease.valid_until());
+                    self.claim.hold = self.hold_until - sent;
                     let renewed = clock.timeout_at(until, self.lock.backend.renew(&self.claim));
                     let renewed = tokio::select! {
                         biased;
@@ -404,6 +410,7 @@ impl Attempt {
         // Where there is no lease nothing lapses by itself; a lease is given to the holder all the same.
         let lapses_at = lease.lapses_at().min(clock.now() + self.lock.config.lease);
         let until = lapses_at + self.lock.config.lease;
+        self.claim.keep = self.hold_until - clock.now();
         match loss {
             Err(loss) => {
                 tally.count(Count::Lost);

@@ -2,6 +2,7 @@
 
 use super::config::LockConfig;
 use super::error::BackendError;
+use super::holder::Holder;
 use crate::distributed::fence::Fence;
 use crate::error::ConfigError;
 use crate::sync::Random;
@@ -99,6 +100,13 @@ pub struct Claim {
     pub queue: Option<Duration>,
     /// The greatest fence the asker has seen.
     pub floor: Fence,
+    /// How long a grant or a renewal keeps the lock taken at least, whatever becomes of the holder; zero for no longer than
+    /// the lease.
+    pub hold: Duration,
+    /// How long a release leaves the lock taken; zero to free it at once. A release that buries frees it in any case.
+    pub keep: Duration,
+    /// How the holder describes itself, for [`Status::holders`]: `PROCESS HOST PROGRAM`.
+    pub holder: Arc<str>,
 }
 
 impl Claim {
@@ -115,7 +123,16 @@ impl Claim {
             // Four looks: a waiter that missed three is taken for dead.
             queue: config.fair.then_some(config.fallback_poll.saturating_mul(4)),
             floor: Fence::from_number(0),
+            hold: config.min_hold,
+            keep: Duration::ZERO,
+            holder: Holder::this_process(),
         }
+    }
+
+    /// How long the lock is taken after a grant or a renewal.
+    #[must_use]
+    pub fn lasts(&self) -> Duration {
+        self.lease.max(self.hold)
     }
 
     /// The same request, by a new owner.
@@ -179,6 +196,8 @@ pub struct Status {
     pub fence: Option<Fence>,
     /// How many wait in the queue.
     pub queued: usize,
+    /// What is known of the owners, of those that have told; in no order.
+    pub holders: Vec<Holder>,
 }
 
 /// Hears of releases, from the moment it was made.

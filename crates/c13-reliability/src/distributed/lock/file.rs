@@ -2,12 +2,13 @@
 
 use super::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
 use super::error::BackendError;
+use super::holder::Holder;
 use crate::distributed::fence::Fence;
 use crate::distributed::file_name::file_name;
 use crate::distributed::state_folder::{FileLock, StateFolder, Turn};
 use crate::error::ConfigError;
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, wall_micros};
+use crate::time::{Clock, Tick, wall_micros};
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -152,7 +153,7 @@ impl FileBackend {
         }
         let mut highest = Fence::from_number(0);
         for name in claim.names.iter() {
-            let last = folder.read(&file(name, "fence"), Grant::parse)?;
+            let last = self.last_grant(name)?;
             highest = last.map_or(highest, |grant| highest.max(grant.fence));
         }
         let fence = highest.next(floor.max(wall_micros()));
@@ -160,6 +161,10 @@ impl FileBackend {
             fence,
             owner: claim.owner.to_string(),
             is_exclusive: claim.mode == Mode::Exclusive,
+            until: Clock::since_boot().now() + claim.hold,
+            boot: boot(),
+            since: Duration::from_micros(wall_micros()),
+            holder: claim.holder.to_string(),
         };
         for name in claim.names.iter() {
             folder.replace(&file(name, "fence"), &grant.text())?;
@@ -172,12 +177,23 @@ impl FileBackend {
             let fence = self.next_fence(claim, claim.floor.number()).await?;
             return Ok(Attempted::Granted { fence });
         }
-        let Some(locked) = self.lock_all(claim).await? else {
-            return Ok(Attempted::Held {
-                lapses_in: None,
+        let held = |lapses_in| {
+            Ok(Attempted::Held {
+                lapses_in,
                 unsettled: false,
-            });
+            })
         };
+        let Some(locked) = self.lock_all(claim).await? else {
+            return held(None);
+        };
+        // Given back, or left by a holder that died, but to stay taken.
+        let mut kept = None;
+        for name in claim.names.iter() {
+            kept = kept.max(self.last_grant(name)?.and_then(|grant| grant.kept_for()));
+        }
+        if kept.is_some() {
+            return held(kept);
+        }
         let fence = self.next_fence(claim, claim.floor.number()).await?;
         self.shared.held.lock().insert(claim.owner.clone(), locked);
         Ok(Attempted::Granted { fence })
@@ -214,7 +230,7 @@ impl FileBackend {
 
     fn look_at(&self, name: &str) -> Result<Status, BackendError> {
         let folder = &self.shared.folder;
-        let last = folder.read(&file(name, "fence"), Grant::parse)?;
+        let last = self.last_grant(name)?;
         let mut status = Status {
             fence: last.as_ref().map(|grant| grant.fence),
             ..Status::default()
@@ -230,10 +246,18 @@ impl FileBackend {
                 folder.try_lock(&base)?.is_some()
             }
         };
-        if !free {
+        status.lapses_in = last.kept_for().filter(|_| free);
+        if !free || status.lapses_in.is_some() {
+            status.holders = Holder::parse(&last.owner, &last.holder, Some(last.since))
+                .into_iter()
+                .collect();
             status.owners = vec![last.owner];
         }
         Ok(status)
+    }
+
+    fn last_grant(&self, name: &str) -> Result<Option<Grant>, BackendError> {
+        self.shared.folder.read(&file(name, "fence"), Grant::parse)
     }
 }
 
@@ -242,26 +266,53 @@ struct Grant {
     fence: Fence,
     owner: String,
     is_exclusive: bool,
+    /// Until when the lock stays taken, whoever holds it, by the clock since boot.
+    until: Tick,
+    /// Which boot that clock counts from.
+    boot: String,
+    /// When it was granted, since 1970.
+    since: Duration,
+    /// How the holder described itself.
+    holder: String,
 }
 
 impl Grant {
     fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split_whitespace();
+        let mut words = text.trim_end().splitn(7, ' ');
         let number = words.next()?.parse().ok()?;
-        let owner = words.next()?;
-        let _process: u32 = words.next()?.parse().ok()?;
         Some(Self {
             fence: Fence::from_number(number),
-            owner: owner.to_owned(),
+            owner: words.next()?.to_owned(),
             is_exclusive: words.next()? == "exclusive",
+            until: Tick::from_nanos(words.next()?.parse().ok()?),
+            boot: words.next()?.to_owned(),
+            since: Duration::from_micros(words.next()?.parse().ok()?),
+            holder: words.next()?.to_owned(),
         })
     }
 
     fn text(&self) -> String {
         let mode = if self.is_exclusive { "exclusive" } else { "shared" };
-        let (fence, owner) = (self.fence.number(), &self.owner);
-        format!("{fence} {owner} {} {mode}\n", std::process::id())
+        let (fence, owner, boot, holder) = (self.fence.number(), &self.owner, &self.boot, &self.holder);
+        let (until, since) = (self.until.as_nanos(), self.since.as_micros());
+        format!("{fence} {owner} {mode} {until} {boot} {since} {holder}\n")
     }
+
+    /// How much longer the lock stays taken although nobody holds it; `None` if it does not.
+    fn kept_for(&self) -> Option<Duration> {
+        let left = self.until - Clock::since_boot().now();
+        // A restart of the machine ends it: no job that ran before is still being started elsewhere.
+        (!left.is_zero() && self.boot == boot()).then(|| left.min(LONGEST_HOLD))
+    }
+}
+
+/// Whatever a record says, no lock stays taken for longer without a holder: the most that a setting may say.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// What tells this boot of the machine from all others; always the same where the system does not say.
+fn boot() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    told.map_or_else(|_| "-".to_owned(), |id| id.trim().to_owned())
 }
 
 /// The file of a name with this ending.

@@ -5,6 +5,7 @@ use super::backend::{Backend, Claim, Mode, Status};
 use super::config::LockConfig;
 use super::error::{AcquireError, BackendError, BackendErrorKind, LockError};
 use super::guard::{LockContext, LockGuard};
+use super::holder::Holder;
 use super::snapshot::LockSnapshot;
 use super::state::Terms;
 use super::tally::Tally;
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) mode: Mode,
     pub(super) config: LockConfig,
     pub(super) terms: Terms,
+    /// How a holder describes itself.
+    pub(super) holder: Arc<str>,
     pub(super) clock: Clock,
     pub(super) random: Random,
     /// Whose turn it is, among the waiters of this process, to contend.
@@ -123,6 +126,15 @@ impl Lock {
                 "must be false where the backend keeps no queue",
             ));
         }
+        if !config.min_hold.is_zero() && mode != Mode::Exclusive {
+            let value = ConfigValue::Duration(config.min_hold);
+            return Err(ConfigError::new(
+                "lock",
+                "min_hold",
+                value,
+                "must be zero where many may hold the lock",
+            ));
+        }
         for name in &names {
             backend.check_name(name)?;
         }
@@ -133,6 +145,7 @@ impl Lock {
                 names: names.into(),
                 mode,
                 config,
+                holder: Holder::this_process(),
                 clock: Clock::since_boot(),
                 random: Random::from_entropy(),
                 turns: Arc::new(Turns::new(1)),
@@ -142,23 +155,24 @@ impl Lock {
         })
     }
 
-    /// The same lock by another clock, for tests in virtual time.
+    /// The same lock, held in the name of this program, which [`Status::holders`] tells; the program of this process
+    /// otherwise. A name only, without arguments, which may hold passwords: anybody who can look at the lock can read it.
     #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
+    pub fn held_for(self, program: &str) -> Self {
         let shared = &self.shared;
         Self {
             shared: Arc::new(Shared {
-                backend: shared.backend.clone(),
-                names: shared.names.clone(),
-                mode: shared.mode,
-                config: shared.config,
-                terms: shared.terms,
-                clock,
-                random: Random::from_entropy(),
-                turns: Arc::new(Turns::new(1)),
-                failing: Mutex::new(None),
-                tally: Tally::new(),
+                holder: Holder::describe(program),
+                ..shared.anew(shared.clock.clone())
             }),
+        }
+    }
+
+    /// The same lock by another clock, for tests in virtual time.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self {
+            shared: Arc::new(self.shared.anew(clock)),
         }
     }
 
@@ -334,7 +348,26 @@ impl Lock {
 
 impl Shared {
     pub(super) fn claim(&self) -> Claim {
-        Claim::new(self.names.clone(), self.mode, &self.config)
+        let mut claim = Claim::new(self.names.clone(), self.mode, &self.config);
+        claim.holder = self.holder.clone();
+        claim
+    }
+
+    /// The same lock, which nobody has asked for yet.
+    fn anew(&self, clock: Clock) -> Self {
+        Self {
+            backend: self.backend.clone(),
+            names: self.names.clone(),
+            mode: self.mode,
+            config: self.config,
+            terms: self.terms,
+            holder: self.holder.clone(),
+            clock,
+            random: Random::from_entropy(),
+            turns: Arc::new(Turns::new(1)),
+            failing: Mutex::new(None),
+            tally: Tally::new(),
+        }
     }
 
     /// Waits until no other waiter of this process contends.

@@ -1,6 +1,7 @@
 //! The backend inside the process: locks without a server, and the model that the other backends are tested against.
 
 use super::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
+use super::holder::Holder;
 use crate::distributed::fence::Fence;
 use crate::error::ConfigError;
 use crate::sync::primitive::Mutex;
@@ -84,6 +85,8 @@ impl fmt::Debug for MemoryBackend {
 /// What is known of one name.
 struct Record {
     exclusive: Option<(Arc<str>, Tick)>,
+    /// How the holders describe themselves, by owner.
+    holders: BTreeMap<Arc<str>, Arc<str>>,
     shared: BTreeMap<Arc<str>, Tick>,
     queue: VecDeque<(Arc<str>, Tick)>,
     buried: BTreeMap<Arc<str>, Tick>,
@@ -98,6 +101,7 @@ impl Default for Record {
     fn default() -> Self {
         Self {
             exclusive: None,
+            holders: BTreeMap::new(),
             shared: BTreeMap::new(),
             queue: VecDeque::new(),
             buried: BTreeMap::new(),
@@ -112,6 +116,10 @@ impl Record {
     fn lapse(&mut self, now: Tick) {
         self.exclusive.take_if(|(_, until)| *until <= now);
         self.shared.retain(|_, until| *until > now);
+        let (exclusive, shared) = (&self.exclusive, &self.shared);
+        let is_held =
+            |owner: &Arc<str>| exclusive.as_ref().is_some_and(|(held, _)| held == owner) || shared.contains_key(owner);
+        self.holders.retain(|owner, _| is_held(owner));
         self.queue.retain(|(_, until)| *until > now);
         self.buried.retain(|_, until| *until > now);
     }
@@ -150,6 +158,7 @@ impl Record {
             Mode::Exclusive => self.exclusive = Some((claim.owner.clone(), until)),
             Mode::Shared { .. } => drop(self.shared.insert(claim.owner.clone(), until)),
         }
+        self.holders.insert(claim.owner.clone(), claim.holder.clone());
         self.fence = fence;
         self.leave_queue(&claim.owner);
         if matches!(claim.mode, Mode::Shared { .. }) && !self.queue.is_empty() {
@@ -200,7 +209,7 @@ impl Backend for MemoryBackend {
             if records.iter().any(|record| record.buried.contains_key(&claim.owner)) {
                 return Attempted::Buried;
             }
-            let until = now + claim.lease;
+            let until = now + claim.lasts();
             let held = records.iter().all(|record| record.is_held_by(&claim.owner));
             let highest = records.iter().map(|record| record.fence).max();
             let highest = highest.unwrap_or(Fence::from_number(0));
@@ -231,7 +240,7 @@ impl Backend for MemoryBackend {
             if !records.iter().all(|record| record.is_held_by(&claim.owner)) {
                 return false;
             }
-            let until = now + claim.lease;
+            let until = now + claim.lasts();
             for record in records {
                 if let Some((_, held)) = &mut record.exclusive {
                     *held = until;
@@ -253,7 +262,10 @@ impl Backend for MemoryBackend {
                 if bury {
                     record.buried.insert(claim.owner.clone(), now + claim.tombstone);
                 }
-                if record.is_held_by(&claim.owner) {
+                if record.is_held_by(&claim.owner) && !bury && !claim.keep.is_zero() {
+                    record.exclusive = Some((claim.owner.clone(), now + claim.keep));
+                    found = Released::Released;
+                } else if record.is_held_by(&claim.owner) {
                     record.exclusive.take_if(|(held, _)| *held == claim.owner);
                     record.shared.remove(&claim.owner);
                     record.wake();
@@ -309,6 +321,11 @@ impl Backend for MemoryBackend {
                 lapses_in: record.lapses_at().map(|at: Tick| -> Duration { at - now }),
                 fence: (record.fence.number() > 0).then_some(record.fence),
                 queued: record.queue.len(),
+                holders: record
+                    .holders
+                    .iter()
+                    .filter_map(|(owner, text)| Holder::parse(owner, text, None))
+                    .collect(),
             }
         });
         Box::pin(ready(Ok(status)))

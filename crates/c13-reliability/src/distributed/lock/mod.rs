@@ -86,6 +86,8 @@ mod file;
 mod guard;
 #[cfg(feature = "tokio")]
 mod handle;
+#[cfg(feature = "tokio")]
+mod holder;
 #[cfg(all(test, c13_loom))]
 mod loom;
 #[cfg(feature = "tokio")]
@@ -120,12 +122,14 @@ pub use guard::{LockContext, LockGuard};
 #[cfg(feature = "tokio")]
 pub use handle::{Lock, RwLock, Semaphore};
 #[cfg(feature = "tokio")]
+#[cfg(feature = "tokio")]
+pub use holder::Holder;
+#[cfg(feature = "tokio")]
 pub use memory::MemoryBackend;
 #[cfg(feature = "tokio")]
 pub use quorum::Quorum;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
-#[cfg(feature = "tokio")]
 pub use snapshot::LockSnapshot;
 #[cfg(feature = "tokio")]
 pub(crate) use snapshot::METRICS;

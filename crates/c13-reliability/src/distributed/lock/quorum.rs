@@ -2,6 +2,7 @@
 
 use super::backend::{Answer, Attempted, Backend, Claim, Released, Status, Watch};
 use super::error::{BackendError, BackendErrorKind};
+use super::holder::Holder;
 use crate::distributed::fence::Fence;
 use crate::error::{ConfigError, ConfigValue};
 use crate::sync::Random;
@@ -348,6 +349,15 @@ impl Quorum {
             lapses_in: known.iter().filter_map(|status| status.lapses_in).min(),
             fence: known.iter().filter_map(|status| status.fence).max(),
             queued: 0,
+            holders: known
+                .iter()
+                .flat_map(|status| &status.holders)
+                .fold(Vec::new(), |mut holders, holder| {
+                    if !holders.iter().any(|known: &Holder| known.owner == holder.owner) {
+                        holders.push(holder.clone());
+                    }
+                    holders
+                }),
         })
     }
 }

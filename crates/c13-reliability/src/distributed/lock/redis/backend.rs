@@ -3,6 +3,7 @@
 use crate::distributed::fence::Fence;
 use crate::distributed::lock::backend::{Answer, Attempted, Backend, Claim, Mode, Released, Status, Watch};
 use crate::distributed::lock::error::{BackendError, BackendErrorKind};
+use crate::distributed::lock::holder::Holder;
 use crate::distributed::redis::{Keys, NO_EVICTION, Redis, Script, Subscriptions};
 use crate::error::ConfigError;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
@@ -111,7 +112,7 @@ impl RedisBackend {
         let mut arguments = terms(claim);
         let queue = claim.queue.map_or(0, millis);
         arguments.extend([slots(claim).to_string(), queue.to_string(), claim.floor.to_string()]);
-        arguments.push(self.up_for.to_string());
+        arguments.extend([self.up_for.to_string(), claim.holder.to_string()]);
         let (status, fence, lapses): (i64, String, i64) = match &self.durable {
             None => ACQUIRE.run(&self.redis, &keys, &arguments).await?,
             Some(durable) => {
@@ -152,8 +153,17 @@ impl RedisBackend {
 
     pub(super) async fn release_raw(&self, claim: &Claim, bury: bool) -> RedisResult<Released> {
         let mut arguments = terms(claim);
-        let tombstone = if bury { millis(claim.tombstone) } else { 0 };
-        arguments.push(tombstone.to_string());
+        let whole = |time: Duration| if time.is_zero() { 0 } else { millis(time) };
+        let (tombstone, keep) = if bury {
+            (claim.tombstone, Duration::ZERO)
+        } else {
+            (Duration::ZERO, claim.keep)
+        };
+        arguments.extend([
+            whole(tombstone).to_string(),
+            whole(keep).to_string(),
+            claim.holder.to_string(),
+        ]);
         let found: i64 = RELEASE.run(&self.redis, &keys(claim.names.iter())?, &arguments).await?;
         Ok(match found {
             1 => Released::Released,
@@ -173,16 +183,28 @@ impl RedisBackend {
 
     async fn status_raw(&self, name: &str) -> RedisResult<Status> {
         let keys = keys([name])?;
-        // Owners as bytes: other clients may hold the key with any.
-        let (owners, lapses, fence, queued): (Vec<Vec<u8>>, i64, String, usize) =
-            STATUS.run(&self.redis, &keys, &[]).await?;
-        let owners = owners.iter().map(|owner| String::from_utf8_lossy(owner).into_owned());
+        // As bytes: other clients may have written any there.
+        type Told = (Vec<Vec<u8>>, i64, String, usize, Vec<(Vec<u8>, f64)>);
+        let (owners, lapses, fence, queued, told): Told = STATUS.run(&self.redis, &keys, &[]).await?;
+        let owners: Vec<String> = owners
+            .iter()
+            .map(|owner| String::from_utf8_lossy(owner).into_owned())
+            .collect();
+        let holders = told.iter().filter_map(|(text, micros)| {
+            let text = String::from_utf8_lossy(text);
+            let (owner, text) = text.strip_prefix('@')?.split_once(' ')?;
+            let since = Duration::from_micros(*micros as u64);
+            let is_owner = owners.iter().any(|known| known == owner);
+            is_owner.then(|| Holder::parse(owner, text, Some(since))).flatten()
+        });
+        let holders = holders.collect();
         let fence = Fence::from_number(number(&fence)?);
         Ok(Status {
-            owners: owners.collect(),
+            owners,
             lapses_in: u64::try_from(lapses).ok().map(Duration::from_millis),
             fence: (fence.number() > 0).then_some(fence),
             queued,
+            holders,
         })
     }
 }
@@ -201,7 +223,7 @@ fn keys(names: impl IntoIterator<Item = impl AsRef<str>>) -> RedisResult<Vec<Str
 }
 
 fn terms(claim: &Claim) -> Vec<String> {
-    let (lease, record) = (millis(claim.lease), millis(claim.record));
+    let (lease, record) = (millis(claim.lasts()), millis(claim.record));
     vec![claim.owner.to_string(), lease.to_string(), record.to_string()]
 }
 

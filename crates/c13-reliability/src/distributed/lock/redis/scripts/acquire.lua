@@ -2,11 +2,12 @@
 -- KEYS  four a lock: the lock, its record, its shared holders, its queue
 -- ARGV  1 owner  2 lease ms  3 record ms  4 slots: -1 exclusive, 0 any number, else so many
 --       5 how long a place in the queue lasts in ms, 0 without a queue  6 the least fence
---       7 for how many seconds the server must be up, 0 for whatever it is
+--       7 for how many seconds the server must be up, 0 for whatever it is  8 how the holder describes itself
 -- Gives {1 granted | 0 held | -1 buried | -2 not up for long enough, fence, ms until it lapses or -1}.
 --
 -- A record is a sorted set: `fence` by the greatest fence in microseconds, buried owners and `q:` places in the queue by
--- the millisecond in which they lapse. Milliseconds are far below any fence, so what has lapsed goes by score.
+-- the millisecond in which they lapse, and `@` holders as they describe themselves, by the microsecond of their grant.
+-- Milliseconds are far below any fence, so what has lapsed goes by score.
 local owner, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local slots, place, floor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = redis.call('TIME')
@@ -78,9 +79,21 @@ if not all_own and not all_free then
 end
 
 if not all_own then fence = math.max(fence + 1, us, floor) end
+-- What holders that are gone have left behind.
+local function forget_holders(record, shared)
+  for _, told in ipairs(redis.call('ZRANGEBYSCORE', record, text(ms * 100), '+inf')) do
+    local holder = string.match(told, '^@(%S+) ')
+    if holder and holder ~= owner and not (slots >= 0 and redis.call('ZSCORE', shared, holder)) then
+      redis.call('ZREM', record, told)
+    end
+  end
+end
+
 for i = 1, #KEYS, 4 do
   local lock, record, shared, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2], KEYS[i + 3]
   redis.call('ZREMRANGEBYSCORE', record, '-inf', ms)
+  forget_holders(record, shared)
+  redis.call('ZADD', record, 'NX', text(us), '@' .. owner .. ' ' .. ARGV[8])
   redis.call('ZADD', record, text(fence), 'fence')
   redis.call('ZREM', record, 'q:' .. owner)
   redis.call('PEXPIRE', record, math.max(keep, redis.call('PTTL', record)))
