@@ -495,3 +495,28 @@ fn the_least_time_of_a_lock_outlasts_a_wrapper_that_is_killed() {
         assert!(begun.elapsed() >= 6 * SECOND, "{:?}", begun.elapsed());
     }
 }
+
+#[test]
+fn a_redis_that_evicts_keys_is_told_in_one_line() {
+    let scene = Scene::new("evicts");
+    let redis = Redis::start(&scene);
+    let url = redis.url();
+    for (policy, lines) in [("noeviction", 0), ("allkeys-lru", 1), ("volatile-ttl", 1)] {
+        assert!(
+            redis
+                .ask(&format!("CONFIG SET maxmemory-policy {policy}"))
+                .starts_with("+OK")
+        );
+        for (needs, what) in NEEDS {
+            let mut process = scene.run(&line(needs, &["--redis", &url], &["true"]));
+            assert_eq!(process.status(), Some(0), "{what}: {}", process.errors());
+            assert_eq!(process.errors().lines().count(), lines, "{what}: {}", process.errors());
+            assert_eq!(
+                process.errors().matches(policy).count(),
+                lines,
+                "{what}: {}",
+                process.errors()
+            );
+        }
+    }
+}

@@ -78,6 +78,11 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
     };
     let result = runs.all(&mut signals).await;
     finish(release(held), &clock, &mut signals).await;
+    if let Some(policy) = stores.evicts() {
+        output::say(&format!(
+            "this Redis loses locks and limits when its memory is full: its maxmemory-policy is {policy}, not noeviction"
+        ));
+    }
     result
 }
 

@@ -21,7 +21,11 @@ use crate::output;
 /// Where everything is kept.
 #[derive(Debug)]
 pub(crate) enum Stores {
-    Redis(Redis),
+    Redis {
+        locks: Redis,
+        /// Apart from the locks' connection, whose renewals must not wait.
+        others: Redis,
+    },
     /// Opened when something is to be kept in it.
     Folder(OnceCell<Local>),
 }
@@ -46,12 +50,15 @@ impl Stores {
         // Not the URL itself: it may hold a password.
         let redis = Redis::open(url)
             .map_err(|error| Report::wrong(format!("the URL of Redis makes no sense: {}", error.category())))?;
-        Ok(Self::Redis(redis))
+        Ok(Self::Redis {
+            others: redis.another_connection(),
+            locks: redis,
+        })
     }
 
     pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, Report> {
         Ok(match self {
-            Self::Redis(redis) => Arc::new(RedisBackend::new(redis.clone())),
+            Self::Redis { locks, .. } => Arc::new(RedisBackend::new(locks.clone())),
             Self::Folder(local) => Arc::new(opened(local)?.locks.clone()),
         })
     }
@@ -59,17 +66,24 @@ impl Stores {
     /// Duplicates of the files of all locks that are held here: whoever has them holds the locks too. None on a Redis.
     pub(crate) fn held_files(&self) -> std::io::Result<Vec<File>> {
         match self {
-            Self::Redis(_) => Ok(Vec::new()),
+            Self::Redis { .. } => Ok(Vec::new()),
             Self::Folder(local) => local
                 .get()
                 .map_or_else(|| Ok(Vec::new()), |local| local.locks.held_files()),
         }
     }
 
+    /// By which policy the Redis that was asked evicts keys, if it does.
+    pub(crate) fn evicts(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Redis { locks, others } => locks.evicts().or_else(|| others.evicts()),
+            Self::Folder { .. } => None,
+        }
+    }
+
     pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, Report> {
         let backend: Arc<dyn QuotaBackend> = match self {
-            // Apart from the locks' connection, whose renewals must not wait.
-            Self::Redis(redis) => Arc::new(RedisQuota::new(redis.another_connection())),
+            Self::Redis { others, .. } => Arc::new(RedisQuota::new(others.clone())),
             Self::Folder(local) => Arc::new(FileQuota::within(opened(local)?.folder.clone())),
         };
         let config = SharedLimitConfig::DEFAULT
@@ -84,8 +98,8 @@ impl Stores {
     pub(crate) fn cell(&self, key: &Key) -> Result<Cell, Report> {
         let key = key.breaker();
         Ok(match self {
-            Self::Redis(redis) => Cell::Redis {
-                redis: redis.another_connection(),
+            Self::Redis { others, .. } => Cell::Redis {
+                redis: others.clone(),
                 key,
             },
             Self::Folder(local) => Cell::File {
