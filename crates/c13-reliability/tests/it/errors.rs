@@ -132,9 +132,7 @@ fn an_error_without_the_callers_own_tells_its_causes_once_too() {
         Box::new(RetryError::<Own>::DeadlinePassed { attempts: 0 }),
         Box::new(HedgeError::<Own>::DeadlinePassed),
     ];
-    for error in &errors[..1] {
-        assert_eq!(told_once(&**error).matches("no answer within 1s").count(), 1);
-    }
+    assert_eq!(told_once(&*errors[0]).matches("no answer within 1s").count(), 1);
     for error in &errors[1..] {
         assert_eq!(chain(&**error).len(), 1);
     }

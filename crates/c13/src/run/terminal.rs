@@ -7,6 +7,7 @@ use nix::sys::signal::{SigSet, Signal as Blocked};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, kill_process};
+use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 
 use super::guard::{is_orphaned, processes};
@@ -61,7 +62,7 @@ impl Terminal {
     /// it gets it when it wants it, because others of the pipeline may want it too.
     pub(crate) fn lend_from_start(&mut self) -> bool {
         let is_terminal = |group: rustix::io::Result<Pid>| group == Ok(self.ours);
-        let whole = is_terminal(tcgetpgrp(std::io::stdin())) && is_terminal(tcgetpgrp(std::io::stdout()));
+        let whole = is_terminal(tcgetpgrp(stdin())) && is_terminal(tcgetpgrp(stdout()));
         if whole && self.is_ours() {
             self.before = tcgetattr(&self.file).ok();
             self.is_lent = true;

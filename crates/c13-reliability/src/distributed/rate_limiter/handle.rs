@@ -95,7 +95,7 @@ pub enum SharedLimitError {
     Unavailable {
         /// When the backend is asked again.
         retry_after: Duration,
-        /// What the backend failed with last; the error's source. Of the kind
+        /// What the backend failed with last. Of the kind
         /// [`Refused`](crate::distributed::lock::BackendErrorKind::Refused) it does not pass by waiting.
         cause: Arc<BackendError>,
     },
@@ -110,10 +110,10 @@ impl fmt::Display for SharedLimitError {
                 write!(f, "the shared rate limit is used up, retry after {retry_after:?}")
             }
             Self::NeverPossible => f.write_str("more than the shared rate limit ever has at once"),
-            Self::Unavailable { retry_after, .. } => {
+            Self::Unavailable { retry_after, cause } => {
                 write!(
                     f,
-                    "the backend of the shared rate limit cannot be asked, retry after {retry_after:?}"
+                    "the backend of the shared rate limit cannot be asked, retry after {retry_after:?}: {cause}"
                 )
             }
             Self::NotAsked => f.write_str("nothing of the shared rate limit is in memory, and it was not asked for"),
@@ -124,7 +124,8 @@ impl fmt::Display for SharedLimitError {
 impl std::error::Error for SharedLimitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unavailable { cause, .. } => Some(cause),
+            // It is shown already.
+            Self::Unavailable { cause, .. } => cause.source(),
             Self::Exceeded { .. } | Self::NeverPossible | Self::NotAsked => None,
         }
     }

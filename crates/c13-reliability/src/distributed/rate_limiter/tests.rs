@@ -93,7 +93,7 @@ async fn a_limiter_goes_by_the_clock_it_is_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_denied_in_an_outage_gets_its_cause_as_source() {
+async fn a_call_that_is_denied_in_an_outage_is_told_its_cause_once() {
     for (fault, cause) in [
         (Fault::Says(no_permission()), "no permission"),
         (Fault::Silent, "no answer within 50ms"),
@@ -102,8 +102,8 @@ async fn who_is_denied_in_an_outage_gets_its_cause_as_source() {
         backend.set(fault.clone());
         for _ in 0..3 {
             let refused = limiter.acquire(1).await.unwrap_err();
-            assert_eq!(refused.source().unwrap().to_string(), cause);
-            assert!(!refused.to_string().contains(cause), "it is said once: {refused}");
+            assert!(refused.to_string().ends_with(cause), "{refused}");
+            assert!(refused.source().is_none(), "it is shown already");
         }
         assert_eq!(backend.requests(), 1, "a backend that failed is left alone for a while");
         let snapshot = limiter.snapshot();

@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, getpid, set_child_subreaper};
+use rustix::stdio::{stderr, stdout};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -169,8 +170,7 @@ impl Guard {
 
 /// Tells a guard all that it needs to start the command.
 fn begin(socket: &OwnedFd, start: &Start<'_>) -> Result<(), Errno> {
-    let (output, error) = (io::stdout(), io::stderr());
-    let mut files = vec![start.input, output.as_fd(), error.as_fd()];
+    let mut files = vec![start.input, stdout(), stderr()];
     files.extend(start.locks.iter().map(AsFd::as_fd));
     for files in files.chunks(FILES) {
         send_files(socket, files)?;
