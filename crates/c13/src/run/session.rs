@@ -94,7 +94,7 @@ async fn release(held: Vec<LockGuard>) {
 }
 
 /// How much longer the program takes to tell others that the command has ended once a signal asks it to stop.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(400);
 
 /// Does what is left to do after the command has ended, and hurries when a signal asks to stop.
 async fn finish<T>(work: impl Future<Output = T>, clock: &Clock, signals: &mut Signals) -> Option<T> {

@@ -6,18 +6,21 @@
 #![cfg(target_os = "linux")]
 
 #[path = "../common/processes.rs"]
-#[expect(dead_code, reason = "the matrix of signals and the kills will use the rest")]
 mod processes;
 #[path = "../common/redis_server.rs"]
-#[expect(dead_code, reason = "the matrix of signals and the kills will use the rest")]
 mod redis_server;
 
 mod hostile;
 mod journal;
+mod kills;
 mod load;
+mod matrix;
+mod outcome;
 mod planted;
 mod probes;
 mod random;
+mod reach;
+mod stubborn;
 mod users;
 mod witness;
 
