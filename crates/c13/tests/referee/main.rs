@@ -1,7 +1,8 @@
 //! The referee of `c13 run`: it judges the program from outside, by what its help, its guide and the specification promise,
 //! and trusts nothing that the program says of itself.
 //!
-//! `C13_REFEREE_KILLS` and `C13_REFEREE_REDIS_KILLS` set how many processes are killed, `C13_REFEREE_SEED` repeats a run.
+//! `./test referee` runs what is ignored here: random kills, and every signal in every state. `C13_REFEREE_KILLS` and
+//! `C13_REFEREE_REDIS_KILLS` set how many processes are killed, `C13_REFEREE_SEED` repeats a run.
 
 #![cfg(target_os = "linux")]
 
