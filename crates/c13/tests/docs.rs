@@ -87,6 +87,14 @@ impl Folder {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("the file is ours");
     }
 
+    /// A file that others may not read.
+    fn private(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("the folder was made just now");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+
     /// Runs a command as a document writes it.
     #[track_caller]
     fn runs(&self, line: &str, becomes: &Becomes, document: &str) {
@@ -156,7 +164,7 @@ fn every_snippet_is_of_a_kind_that_is_run() {
     for (name, text) in documents() {
         for (language, line, _) in snippets(&text) {
             // What a program prints is `text`; a schema of a database is tested with the lock's fence.
-            let known = ["rust", "toml", "sh", "text", "sql"].contains(&language.as_str());
+            let known = ["rust", "toml", "sh", "crontab", "text", "sql"].contains(&language.as_str());
             assert!(known, "{name}:{line}: a snippet of {language:?} is run by nobody");
         }
     }
@@ -226,6 +234,29 @@ const COMMANDS: &[(&str, Becomes)] = {
         ("c13 run --help", Ends(0, "exit")),
         ("c13 run --lock nightly --nonblock -- ./backup.sh", Ends(0, "saved")),
         ("c13 run --retry 3 --timeout 10m -- ./import.sh", Ends(0, "imported")),
+        (
+            "c13 run --lock nightly --nonblock --timeout 2h -- ./backup.sh",
+            Ends(0, "saved"),
+        ),
+        (
+            "c13 run --lock import --wait 4m --retry 3 --timeout 1m -- ./import.sh",
+            Ends(0, "imported"),
+        ),
+        ("c13 run --lock nightly -n -E 0 -- ./backup.sh", Ends(0, "saved")),
+        ("c13 run --lock nightly --wait 5m -- ./backup.sh", Ends(0, "saved")),
+        (
+            "c13 run --timeout 10m --kill-after 30s -- ./import.sh",
+            Ends(0, "imported"),
+        ),
+        ("c13 run --retry 3 --backoff 5s -- ./import.sh", Ends(0, "imported")),
+        ("c13 run --retry 2 --replay-stdin -- ./import.sh", Ends(0, "imported")),
+        ("c13 run --limit 10/m --limit-key mail -- ./send.sh", Ends(0, "sent")),
+        ("c13 run --breaker api -- ./poll.sh", Ends(0, "polled")),
+        (
+            "c13 run --redis-url-file redis-url --lock nightly --nonblock -- ./backup.sh",
+            // The file names a port where nobody listens.
+            Ends(125, "redis 127.0.0.1:1: connection refused"),
+        ),
         ("c13 lock status nightly", Ends(0, "")),
         ("c13 config init", Elsewhere("every_command_of_the_documents_runs")),
         ("c13 config check", Ends(0, "")),
@@ -245,6 +276,20 @@ const COMMANDS: &[(&str, Becomes)] = {
         ("c13 soak --for 10m", Elsewhere("a step of ./test")),
     ]
 };
+
+/// The commands of crontabs, without the five fields that say when.
+fn cron_commands(text: &str) -> Vec<String> {
+    let tabs = snippets(text)
+        .into_iter()
+        .filter(|(language, ..)| language == "crontab");
+    let lines: Vec<String> = tabs
+        .flat_map(|(_, _, text)| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let entries = lines.iter().filter(|line| !line.starts_with('#'));
+    entries
+        .map(|line| line.split_whitespace().skip(5).collect::<Vec<_>>().join(" "))
+        .collect()
+}
 
 /// The commands and settings of variables that a text names between backticks: more than the name of a verb.
 fn named_commands(text: &str) -> Vec<String> {
@@ -282,6 +327,9 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
         }
         folder.script("backup.sh", "echo saved");
         folder.script("import.sh", "echo imported");
+        folder.script("send.sh", "echo sent");
+        folder.script("poll.sh", "echo polled");
+        folder.private("redis-url", "redis://127.0.0.1:1\n");
         // Scripts of a document first, in case the text speaks of what they wrote.
         let written = snippets(&text)
             .into_iter()
@@ -293,7 +341,7 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
         for line in &lines {
             folder.runs(line, &Becomes::Ends(0, ""), &name);
         }
-        for command in named_commands(&text) {
+        for command in cron_commands(&text).into_iter().chain(named_commands(&text)) {
             let Some((_, becomes)) = COMMANDS.iter().find(|(known, _)| *known == command) else {
                 panic!("{name}: nobody runs `{command}`");
             };
@@ -302,6 +350,24 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
         }
     }
     assert!(unused.is_empty(), "no document names {unused:?}");
+}
+
+#[test]
+fn the_guide_to_run_has_the_exit_statuses_of_its_help() {
+    let help = Folder::new("statuses").c13(["run", "--help"]);
+    let help = String::from_utf8(help.stdout).expect("it is text");
+    let (_, statuses) = help.split_once("\nExit status:").expect("the help has them");
+    let rows: Vec<String> = statuses
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.trim().split_once(' '))
+        .map(|(status, meaning)| format!("| {status} | {} |", meaning.trim()))
+        .collect();
+    assert!(rows.len() >= 8, "{rows:?}");
+    let guide = fs::read_to_string(root().join("docs/run.md")).expect("it is text");
+    for row in rows {
+        assert!(guide.contains(&row), "docs/run.md does not have the row `{row}`");
+    }
 }
 
 #[test]
