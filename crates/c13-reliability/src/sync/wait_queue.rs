@@ -37,13 +37,24 @@ pub(crate) trait Owner: Sized {
         self.grant(n)
     }
 
-    /// Takes back `n` that was granted to a waiter who went away without it.
+    /// Takes back `n` that was granted to a waiter who went away without it, or did not come for it.
     fn give_back(&self, n: u64);
+
+    /// What time it is, in nanoseconds, where a grant that its waiter does not take keeps something from everybody else:
+    /// it is then taken back after [`GRANT_LEASE`]. `None` where what is granted is spent anyway, and more comes with time.
+    fn dates_grants(&self) -> Option<u64> {
+        None
+    }
 
     /// Notes, in the word that `grant` decides by, whether anybody waits. Newcomers must then queue, and whoever gives
     /// something back must settle the queue.
     fn set_waiting(&self, waiting: bool);
 }
+
+/// How long a grant is kept for a waiter that is not polled, in nanoseconds: 1 s, far longer than a task takes from being
+/// woken to being polled. Then it goes to the next one, as soon as the queue is looked at: by a newcomer, by a waiter whose
+/// time has come, or where something is given back. The waiter itself becomes the first in line when it is polled.
+pub(crate) const GRANT_LEASE: u64 = 1_000_000_000;
 
 /// What stands before a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +121,9 @@ impl fmt::Debug for WaitQueue {
 /// Serves from the front while the owner grants. `moved` says that the front is another one than before, or has to look
 /// anew.
 fn serve<O: Owner>(line: &mut Line<Waker>, owner: &O, mut moved: bool, woken: &mut Woken) {
+    if line.has_granted() {
+        take_back(line, owner);
+    }
     while let Some((n, kind)) = line.front() {
         let granted = match kind {
             Kind::Present => owner.grant(n),
@@ -121,11 +135,19 @@ fn serve<O: Owner>(line: &mut Line<Waker>, owner: &O, mut moved: bool, woken: &m
             }
             return;
         }
-        woken.push(line.grant_front());
+        woken.push(line.grant_front(owner.dates_grants().unwrap_or(u64::MAX)));
         moved = true;
     }
     if moved {
         owner.set_waiting(false);
+    }
+}
+
+/// Takes back what was granted so long ago that its waiters cannot be expected to come for it.
+fn take_back<O: Owner>(line: &mut Line<Waker>, owner: &O) {
+    let until = owner.dates_grants().and_then(|now| now.checked_sub(GRANT_LEASE));
+    while let Some(n) = until.and_then(|until| line.set_aside(until)) {
+        owner.give_back(n);
     }
 }
 
@@ -207,6 +229,8 @@ where
     /// Where it stands. Unless it is served, the task of `cx` is woken when it is, and, if the owner says so, when it
     /// becomes the front or has to look anew.
     ///
+    /// A grant that was not taken in time is gone, see [`GRANT_LEASE`]; the place is then before all others.
+    ///
     /// [`Turn::Granted`] takes the grant: from then on it is the caller's to give back.
     ///
     /// # Panics
@@ -216,6 +240,13 @@ where
         let slot = self.slot.expect("a place is not polled after its grant was taken");
         let waker = cx.waker().clone();
         let mut line = self.owner.queue().line.lock();
+        let mut woken = Woken::default();
+        if line.rejoin(slot) {
+            if line.waiting() == 1 {
+                self.owner.set_waiting(true);
+            }
+            serve(&mut line, &*self.owner, false, &mut woken);
+        }
         let turn = line.turn(slot);
         let old = if turn == Turn::Granted {
             line.leave(slot);
@@ -226,6 +257,7 @@ where
         };
         drop(line);
         drop(old);
+        woken.wake();
         turn
     }
 
@@ -300,6 +332,7 @@ pub(super) mod semaphore {
     /// Permits in the lower bits, whether anybody waits in the highest.
     pub(in crate::sync) struct Semaphore {
         word: AtomicU64,
+        now: AtomicU64,
         queue: WaitQueue,
     }
 
@@ -307,6 +340,7 @@ pub(super) mod semaphore {
         pub(in crate::sync) fn new(permits: u64) -> Self {
             Self {
                 word: AtomicU64::new(permits),
+                now: AtomicU64::new(0),
                 queue: WaitQueue::new(),
             }
         }
@@ -342,6 +376,13 @@ pub(super) mod semaphore {
             self.word.load(Ordering::Acquire) & !WAITING
         }
 
+        /// Lets time pass; loom's models let none.
+        #[cfg(not(c13_loom))]
+        pub(in crate::sync) fn pass(&self, nanos: u64) {
+            // Relaxed: the tests that let time pass have one thread.
+            self.now.fetch_add(nanos, Ordering::Relaxed);
+        }
+
         pub(in crate::sync) fn is_waited_for(&self) -> bool {
             // Acquire: pairs with `set_waiting`.
             self.word.load(Ordering::Acquire) & WAITING != 0
@@ -367,6 +408,11 @@ pub(super) mod semaphore {
         fn give_back(&self, n: u64) {
             // AcqRel: as in `release`.
             self.word.fetch_add(n, Ordering::AcqRel);
+        }
+
+        fn dates_grants(&self) -> Option<u64> {
+            // Relaxed: as in `pass`.
+            Some(self.now.load(Ordering::Relaxed))
         }
 
         fn set_waiting(&self, waiting: bool) {
@@ -462,6 +508,49 @@ mod tests {
         assert!(!semaphore.try_acquire(1), "a newcomer does not overtake either");
         semaphore.release(1);
         assert_eq!((heavy.poll(), light.poll()), (Turn::Granted, Turn::Front));
+    }
+
+    #[test]
+    fn a_grant_that_is_not_taken_in_time_goes_to_the_next_and_its_waiter_to_the_front() {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let [mut first, mut second, mut third] = waiters(&semaphore, [2, 1, 2]);
+        semaphore.release(2);
+        semaphore.pass(GRANT_LEASE - 1);
+        semaphore.queue().settle(&*semaphore);
+        assert_eq!([second.poll(), third.poll()], [Turn::Front, Turn::Behind]);
+        semaphore.pass(1);
+        semaphore.queue().settle(&*semaphore);
+        assert_eq!([second.poll(), third.poll()], [Turn::Granted, Turn::Front]);
+        assert_eq!([first.poll(), third.poll()], [Turn::Front, Turn::Behind]);
+        assert_eq!((first.task.woken(), semaphore.available()), (1, 1));
+        semaphore.release(1);
+        assert_eq!([first.poll(), third.poll()], [Turn::Granted, Turn::Front]);
+        drop(third);
+        assert!(!semaphore.is_waited_for() && semaphore.available() == 0);
+    }
+
+    #[test]
+    fn a_waiter_that_was_set_aside_asks_again_in_an_empty_queue_or_leaves_nothing() {
+        for asks in [true, false] {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let [mut waiter] = waiters(&semaphore, [1]);
+            semaphore.release(1);
+            semaphore.pass(GRANT_LEASE);
+            semaphore.queue().settle(&*semaphore);
+            assert!(semaphore.available() == 1 && !semaphore.is_waited_for());
+            assert!(semaphore.try_acquire(1));
+            if asks {
+                assert_eq!(waiter.poll(), Turn::Front);
+                assert!(semaphore.is_waited_for(), "newcomers queue behind it");
+                semaphore.release(1);
+                assert_eq!(waiter.poll(), Turn::Granted);
+            } else {
+                drop(waiter);
+                semaphore.release(1);
+                assert_eq!(semaphore.available(), 1);
+            }
+            assert!(!semaphore.is_waited_for());
+        }
     }
 
     #[test]

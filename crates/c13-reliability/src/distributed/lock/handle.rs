@@ -225,7 +225,9 @@ impl Lock {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives back whatever the attempt gets, in the background, and its place in the queue.
+    /// Dropping the future gives back whatever the attempt gets, in the background, and its place in the queue. A future that
+    /// is kept without being polled keeps its turn among those who wait by this handle and its clones, who then wait for as
+    /// long as they may, and whatever it got so far.
     pub async fn acquire(&self, wait: Duration) -> Result<LockGuard, AcquireError> {
         let answer = self.contend(wait, None);
         answer.await.unwrap_or_else(|_| Err(shutting_down()))

@@ -100,8 +100,19 @@ where
         else {
             panic!("an admission was polled after it was over");
         };
+        let mut turn = place.poll(cx);
+        if turn != Turn::Granted {
+            match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
+                None | Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(())) => {
+                    // A call that was served before it may not have come for its place.
+                    place.settle();
+                    turn = place.poll(cx);
+                }
+            }
+        }
         // A place that comes together with the end of the wait counts, and one that comes at the deadline or after it does not.
-        let result = if place.poll(cx) == Turn::Granted {
+        let result = if turn == Turn::Granted {
             let place = Place::new(this.places.clone());
             if *deadline < Tick::MAX && this.places.clock().now() >= *deadline {
                 drop(place);
@@ -111,10 +122,7 @@ where
                 Ok(place)
             }
         } else {
-            match sleep.as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                None | Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(())) => Err(this.places.wait_elapsed(*since)),
-            }
+            Err(this.places.wait_elapsed(*since))
         };
         this.stage.set(Stage::Done);
         Poll::Ready(result)
@@ -131,7 +139,7 @@ where
         let place = wait_queue::Place::join(places.clone(), 1, wait_queue::Kind::Present, |ahead| {
             if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
         });
-        let place = place.map_err(|()| places.full())?;
+        let place = place.map_err(|()| places.refused())?;
         let clock = places.clock();
         let since = clock.now();
         let own = places.max_wait().map(|wait| since + wait);

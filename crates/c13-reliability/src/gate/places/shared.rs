@@ -186,9 +186,19 @@ impl Places {
         self.queue.settle(self);
     }
 
-    /// Counts a refusal, and says so.
+    /// Counts a refusal, and says so. Takes back, for the next call, a place that somebody was given in line and did not come
+    /// for.
     #[cold]
     pub(crate) fn full(&self) -> NoPlace {
+        if self.max_queue() > 0 {
+            self.queue.settle(self);
+        }
+        self.refused()
+    }
+
+    /// Counts a refusal, and says so.
+    #[cold]
+    pub(super) fn refused(&self) -> NoPlace {
         self.counters.add(REJECTED, 1);
         NoPlace::Full { limit: self.limit() }
     }
@@ -277,6 +287,10 @@ impl Owner for Places {
     fn give_back(&self, n: u64) {
         // AcqRel: as in `return_place`. The queue serves the next by itself.
         self.word.fetch_sub(n * ONE, Ordering::AcqRel);
+    }
+
+    fn dates_grants(&self) -> Option<u64> {
+        Some(self.clock.now().as_nanos())
     }
 
     fn set_waiting(&self, waiting: bool) {

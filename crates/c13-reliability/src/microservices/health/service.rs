@@ -156,7 +156,8 @@ impl HealthCheckService {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the runs that nobody else waits for.
+    /// Dropping it drops the runs that nobody else waits for. One that was polled and is then kept without being polled keeps
+    /// its runs going, and others who ask for the same checks wait for it; give it to a task, or drop it.
     pub async fn check_health(&self) -> HealthCheck {
         self.report(self.checks()).await
     }

@@ -46,6 +46,8 @@
 //!
 //! - Every error is taken for overload unless a classifier says otherwise; up to 5 % of them are borne.
 //! - Calls that must never be limited should not go through it.
+//! - A call that is let in from the line and is not polled for 1 s loses its place to the next one; a call that was polled
+//!   inside has its place until its future is finished or dropped.
 //!
 //! # How it compares
 //!

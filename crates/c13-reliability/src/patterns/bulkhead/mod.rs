@@ -33,6 +33,16 @@
 //! A bulkhead can be [resized](Bulkhead::resize) while calls run: up wakes waiters at once, down takes effect as running
 //! calls end.
 //!
+//! # Calls that are not polled
+//!
+//! A call that is let in from the line has 1 s to be polled. After that its place is given to the next one, as soon as the
+//! line is looked at: by a call that gets in line, by one whose wait ends, by one that is refused, or where another place is
+//! given back while somebody waits. The call itself is then before all others when it is polled again. So a bulkhead whose
+//! calls wait without a limit, and that no other call comes to, keeps waiting for a call that is never polled.
+//!
+//! A call that was polled inside the bulkhead has its place until its future is finished or dropped: nobody else can know
+//! that it will not be polled any more.
+//!
 //! # Many threads
 //!
 //! All threads that come and go change one word, which moves from processor to processor. When two threads meet there, and

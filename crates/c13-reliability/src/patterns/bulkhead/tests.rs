@@ -19,7 +19,7 @@ fn on(executor: &Executor, config: BulkheadConfig) -> Bulkhead {
     Bulkhead::with_config(config, executor.clock()).expect("the test's settings are good")
 }
 
-fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -401,4 +401,75 @@ fn many_threads_never_exceed_the_limit_and_leave_it_whole() {
         }
     });
     assert_eq!((bulkhead.in_flight(), bulkhead.available()), (0, 3));
+}
+
+/// A bulkhead of one place, and a call that was in line, was let in, and is kept without being polled.
+fn kept_in_line(executor: &Executor, max_wait: Duration) -> (Bulkhead, std::pin::Pin<Box<dyn Future<Output = bool>>>) {
+    let bulkhead = on(executor, BulkheadConfig::new(1).queue(2, max_wait));
+    let held = bulkhead.try_admit().expect("nobody is inside");
+    let mut kept = Box::pin({
+        let bulkhead = bulkhead.clone();
+        async move { bulkhead.call(ready(Ok::<_, ()>(()))).await.is_ok() }
+    });
+    assert!(poll(kept.as_mut()).is_pending());
+    drop(held);
+    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().queued), (1, 0));
+    (bulkhead, kept)
+}
+
+#[test]
+fn a_place_that_a_call_in_line_does_not_come_for_is_another_s_after_a_second() {
+    // A call that comes later, and when it runs: whoever comes then finds out.
+    for (comes, runs) in [(0, None), (999, None), (1_000, Some(1_000)), (5_000, Some(5_000))] {
+        let executor = Executor::new();
+        let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
+        executor.run_for(comes * MS);
+        let call = bulkhead.call(ready(Ok::<_, ()>(())));
+        let call = executor.block_on(executor.clock().timeout(100 * MS, call));
+        let ran = call.is_ok().then(|| executor.clock().now() - Tick::ZERO);
+        assert_eq!(ran, runs.map(|runs| runs * MS), "comes after {comes} ms");
+        // The first call is served as soon as it is polled, as nobody is before it.
+        assert_eq!(poll(kept.as_mut()), Poll::Ready(true), "comes after {comes} ms");
+        drop(kept);
+        assert_empty(&bulkhead, &executor);
+    }
+}
+
+#[test]
+fn a_call_in_line_takes_over_the_place_that_the_one_before_it_does_not_come_for_at_the_end_of_its_wait() {
+    let executor = Executor::new();
+    let (bulkhead, kept) = kept_in_line(&executor, 3 * SECOND);
+    let result = executor.block_on(bulkhead.call(ready(Ok::<_, ()>(7))));
+    assert_eq!((result, executor.clock().now()), (Ok(7), Tick::ZERO + 3 * SECOND));
+    drop(kept);
+    assert_empty(&bulkhead, &executor);
+}
+
+#[test]
+fn a_call_that_never_waits_finds_a_place_that_nobody_came_for_at_the_second_try() {
+    let executor = Executor::new();
+    let (bulkhead, kept) = kept_in_line(&executor, Duration::MAX);
+    executor.run_for(SECOND);
+    assert!(bulkhead.try_admit().is_err());
+    let place = bulkhead.try_admit();
+    assert!(place.is_ok());
+    drop((place, kept));
+    assert_empty(&bulkhead, &executor);
+}
+
+#[test]
+fn a_call_that_did_not_come_for_its_place_is_before_all_others_when_it_does() {
+    let executor = Executor::new();
+    let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
+    executor.run_for(SECOND);
+    let mut second = pin!(bulkhead.call(pending::<Result<(), ()>>()));
+    assert!(poll(second.as_mut()).is_pending(), "it runs");
+    let mut third = pin!(bulkhead.call(ready(Ok::<_, ()>(()))));
+    assert!(poll(third.as_mut()).is_pending());
+    assert!(poll(kept.as_mut()).is_pending());
+    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().queued), (1, 2));
+    second.set(bulkhead.call(pending()));
+    assert!(poll(third.as_mut()).is_pending());
+    assert_eq!(poll(kept.as_mut()), Poll::Ready(true));
+    assert_eq!(poll(third.as_mut()), Poll::Ready(Ok(())));
 }

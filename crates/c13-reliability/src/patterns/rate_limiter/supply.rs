@@ -219,8 +219,9 @@ where
             let mut turn = place.poll(cx);
             let now = supply.clock().now();
             let plan = plan(supply, place, turn, now, n, *this.deadline);
-            if turn != Turn::Granted && plan.wakes_at <= now {
-                // The time of the front has come, and maybe that of more, whose timers are late.
+            if turn != Turn::Granted && plan.wakes_at.min(this.sleep.deadline()) <= now {
+                // The time of the front has come, and maybe that of more, whose timers are late. Or it has come and gone,
+                // because somebody was promised a place and did not come for it: that is over after a while.
                 place.settle();
                 turn = place.poll(cx);
             }

@@ -108,6 +108,12 @@ impl Owner for Window {
         self.state.lock().span.cancel();
     }
 
+    fn dates_grants(&self) -> Option<u64> {
+        // A promise of an approximate window counts from when it was given, and leaves the window with time.
+        let promises = matches!(self.state.lock().span, Span::Exact(_));
+        promises.then(|| self.clock.now().as_nanos())
+    }
+
     fn set_waiting(&self, waiting: bool) {
         self.state.lock().waiting = waiting;
     }

@@ -182,3 +182,26 @@ fn a_crowd_of_waiters_that_all_leave_leaves_nothing() {
     executor.run_for(3_000 * MS);
     assert_eq!(limiter.try_acquire(3), Ok(()));
 }
+
+#[test]
+fn a_waiter_that_was_served_and_is_not_polled_holds_up_newcomers_for_a_few_periods_at_most() {
+    for kind in 0..3 {
+        let executor = Executor::new();
+        let (limiter, period) = Kind::each(&executor)[kind].clone();
+        assert!(limiter.try_acquire(), "kind {kind}");
+        let mut kept = limiter.acquire();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(kept.as_mut().poll(&mut cx).is_pending(), "kind {kind}");
+        // The first newcomer serves the one that is kept.
+        executor.run_for(period);
+        for n in 1..=3 {
+            let served = executor.block_on(executor.clock().timeout(4 * period, limiter.acquire()));
+            assert_eq!(served, Ok(true), "kind {kind}, newcomer {n}");
+        }
+        let kept = executor.block_on(executor.clock().timeout(4 * period, kept));
+        assert_eq!(kept, Ok(true), "kind {kind}");
+        executor.run_for(4 * period);
+        let snapshot = limiter.snapshot();
+        assert_eq!((snapshot.waiting, snapshot.available), (0, 1), "kind {kind}");
+    }
+}
