@@ -101,8 +101,8 @@ impl Error for AcquireError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NotAcquired { .. } => None,
-            // It is not shown.
-            Self::Backend(error) => Some(error),
+            // It is shown already.
+            Self::Backend(error) => error.source(),
         }
     }
 }
