@@ -6,11 +6,13 @@
 //! - [`Random`]: a small seedable source of random numbers, usable from many threads.
 //! - `foreign`: wakers and listeners of others, whose panics must go no further.
 //! - `wait_queue`: waiters in line, first come first served, for whatever a limiter or a bulkhead has to give.
+//! - `length_of`: how much text a key holds, for whoever keeps keys of strangers.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
 #[allow(dead_code, reason = "without the features that serve others it has no caller")]
 pub(crate) mod foreign;
 mod histogram;
+mod length;
 mod line;
 #[cfg(all(test, c13_loom))]
 pub(crate) mod loom;
@@ -26,6 +28,7 @@ mod wait_line;
 pub(crate) mod wait_queue;
 
 pub use histogram::{Histogram, HistogramSnapshot};
+pub(crate) use length::length_of;
 pub(crate) use line::Line;
 pub use random::Random;
 pub use striped_counter::StripedCounter;

@@ -1,12 +1,14 @@
 //! A breaker for each key, as many as there is room for.
 
+mod builder;
+
 use super::builder::CircuitBreakerBuilder;
 use super::config::CircuitBreakerConfig;
 use super::handle::CircuitBreaker;
 use super::snapshot::CircuitState;
 use crate::error::{ConfigError, ConfigValue};
-use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{Random, length_of};
 use crate::time::{Clock, Tick};
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -16,12 +18,17 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use builder::KeyedBreakersBuilder;
+
 /// A breaker for each key: for each host, shard, tenant or partner that fails on its own.
 ///
 /// It never holds more than `max_keys`. A new key beyond them takes the place of the one that, among sixteen looked at,
 /// is missed least: a closed circuit that nobody holds, then any other, a forced one last; and of those the one that
 /// was asked for longest ago. A key that was not asked for in `idle_after` goes as well, when new ones come, unless its
 /// state was forced or somebody holds it. Breakers are [compact](CircuitBreakerBuilder::compact).
+///
+/// Nothing is kept of a key that holds more text than [`max_key_bytes`](KeyedBreakersBuilder::max_key_bytes): all such keys
+/// share one breaker, so that their calls are guarded too, whoever chooses them.
 ///
 /// ```
 /// use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState, KeyedBreakers};
@@ -39,24 +46,13 @@ pub struct KeyedBreakers<K> {
     set: Arc<Set<K>>,
 }
 
-/// Makes a set of breakers; started by [`KeyedBreakers::builder`].
-#[must_use = "a builder makes nothing until `build`"]
-pub struct KeyedBreakersBuilder<K> {
-    config: CircuitBreakerConfig,
-    max_keys: usize,
-    max_bytes: usize,
-    idle_after: Duration,
-    clock: Option<Clock>,
-    random: Option<Random>,
-    each: Option<Each<K>>,
-}
-
 type Each<K> = Box<dyn Fn(&K, CircuitBreakerBuilder) -> CircuitBreakerBuilder + Send + Sync>;
 
 struct Set<K> {
     config: Mutex<CircuitBreakerConfig>,
     max_keys: usize,
     max_bytes: usize,
+    max_key_bytes: usize,
     clock: Clock,
     random: Random,
     each: Option<Each<K>>,
@@ -64,6 +60,10 @@ struct Set<K> {
     hasher: RandomState,
     shards: Box<[Shard<K>]>,
     evictions: AtomicU64,
+    /// The breaker of all keys that are too long.
+    of_long_keys: CircuitBreaker,
+    /// Requests whose key was too long.
+    too_long: AtomicU64,
 }
 
 struct Shard<K> {
@@ -76,6 +76,8 @@ struct Kept<K> {
     entries: Vec<Entry<K>>,
     /// Where the next look for something to drop begins.
     hand: usize,
+    /// How many bytes the texts of all entries take.
+    text_bytes: usize,
 }
 
 struct Entry<K> {
@@ -84,12 +86,8 @@ struct Entry<K> {
     used: Tick,
 }
 
-const MOST_KEYS: usize = 1 << 24;
 /// What a breaker takes besides its windows over calls and its times of failures: about so many bytes.
 const BREAKER_BYTES: usize = 2_048;
-/// Sets of this size and more are cut into shards, so that threads seldom wait for each other.
-const SHARDED_FROM: usize = 1024;
-const SHARDS: usize = 16;
 /// How many entries are looked at to find one to drop, and how many to find idle ones.
 const LOOKED_AT: usize = 16;
 const SWEPT: usize = 2;
@@ -97,15 +95,7 @@ const SWEPT: usize = 2;
 impl<K> KeyedBreakers<K> {
     /// Starts a set whose breakers have these settings. Default: at most 10,000 keys, idle after an hour.
     pub fn builder(config: CircuitBreakerConfig) -> KeyedBreakersBuilder<K> {
-        KeyedBreakersBuilder {
-            config,
-            max_keys: 10_000,
-            max_bytes: 256 << 20,
-            idle_after: Duration::from_secs(3600),
-            clock: None,
-            random: None,
-            each: None,
-        }
+        KeyedBreakersBuilder::new(config)
     }
 
     /// How many keys it holds.
@@ -124,11 +114,20 @@ impl<K> KeyedBreakers<K> {
         self.len() == 0
     }
 
-    /// How many bytes its breakers may take at the most, were each of their windows full; what keys hold on the heap and
-    /// what listeners hold is not counted.
+    /// How many bytes its breakers may take at the most, were each of their windows full, with the texts of keys and the
+    /// breakers' names. What listeners hold is not counted.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.len().saturating_mul(bytes_a_key::<K>(&self.set.config.lock()))
+        let (mut keys, mut texts) = (0_usize, 0_usize);
+        for shard in &self.set.shards {
+            let kept = shard.kept.lock();
+            keys += kept.entries.len();
+            texts += kept.text_bytes;
+        }
+        // And the breaker of keys that are too long.
+        (keys + 1)
+            .saturating_mul(bytes_a_key::<K>(&self.set.config.lock()))
+            .saturating_add(texts)
     }
 
     /// How many keys it dropped to make room or because they were idle.
@@ -137,10 +136,17 @@ impl<K> KeyedBreakers<K> {
         // Relaxed: a count orders nothing.
         self.set.evictions.load(Ordering::Relaxed)
     }
+
+    /// How often it was asked for a key that is too long, and gave the breaker that all such keys share.
+    #[must_use]
+    pub fn too_long(&self) -> u64 {
+        // Relaxed: a count orders nothing.
+        self.set.too_long.load(Ordering::Relaxed)
+    }
 }
 
 impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
-    /// The breaker of `key`; a new one if there is none. Complexity: O(1).
+    /// The breaker of `key`; a new one if there is none, and the shared one if the key is too long. Complexity: O(1).
     pub fn get<Q>(&self, key: &Q) -> CircuitBreaker
     where
         K: Borrow<Q>,
@@ -150,6 +156,9 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         let shard = self.set.shard(key);
         if let Some(breaker) = shard.kept.lock().find(key, now) {
             return breaker;
+        }
+        if length_of(key) > self.set.max_key_bytes {
+            return self.set.long_key();
         }
         // Made outside the lock: keys and hooks are somebody else's code.
         let key = key.to_owned();
@@ -207,7 +216,7 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         for (_, breaker) in self.all() {
             breaker.change(config)?;
         }
-        Ok(())
+        self.set.of_long_keys.change(config)
     }
 }
 
@@ -222,84 +231,6 @@ impl<K> fmt::Debug for KeyedBreakers<K> {
         f.debug_struct("KeyedBreakers")
             .field("keys", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl<K> KeyedBreakersBuilder<K> {
-    /// How many keys it holds at most; from 1 to 16,777,216.
-    pub fn max_keys(mut self, keys: usize) -> Self {
-        self.max_keys = keys;
-        self
-    }
-
-    /// How many bytes all breakers may take, were each of their windows full. Settings with windows so large that `max_keys`
-    /// of them take more are refused. Default: 256 MiB.
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
-    /// How long a key must not have been asked for to be dropped when new ones come; above zero.
-    pub fn idle_after(mut self, idle: Duration) -> Self {
-        self.idle_after = idle;
-        self
-    }
-
-    /// The clock its breakers go by. Default: the system's.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// What its breakers' random numbers are seeded from. Default: the system's randomness.
-    pub fn random(mut self, random: Random) -> Self {
-        self.random = Some(random);
-        self
-    }
-
-    /// What to do with each breaker's builder before it is made, such as to give it its key's name, or a listener. Its
-    /// settings, clock and source of random numbers are set already.
-    pub fn each(
-        mut self,
-        each: impl Fn(&K, CircuitBreakerBuilder) -> CircuitBreakerBuilder + Send + Sync + 'static,
-    ) -> Self {
-        self.each = Some(Box::new(each));
-        self
-    }
-
-    /// Makes the set.
-    ///
-    /// # Errors
-    ///
-    /// The first setting that makes no sense, of the breakers or of the set.
-    pub fn build(self) -> Result<KeyedBreakers<K>, ConfigError> {
-        self.config.validate()?;
-        let refused = |setting, value, rule| Err(ConfigError::new("keyed circuit breakers", setting, value, rule));
-        if self.max_keys == 0 || self.max_keys > MOST_KEYS {
-            let value = ConfigValue::Count(self.max_keys as u64);
-            return refused("max_keys", value, "must be from 1 to 16777216");
-        }
-        if self.idle_after.is_zero() {
-            let value = ConfigValue::Duration(self.idle_after);
-            return refused("idle_after", value, "must be above zero");
-        }
-        check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
-        let shards = if self.max_keys < SHARDED_FROM { 1 } else { SHARDS };
-        let room = |shard| self.max_keys / shards + usize::from(shard < self.max_keys % shards);
-        Ok(KeyedBreakers {
-            set: Arc::new(Set {
-                shards: (0..shards).map(|shard| Shard::new(room(shard))).collect(),
-                config: Mutex::new(self.config),
-                max_keys: self.max_keys,
-                max_bytes: self.max_bytes,
-                clock: self.clock.unwrap_or_default(),
-                random: self.random.unwrap_or_else(Random::from_entropy),
-                each: self.each,
-                idle_after: self.idle_after,
-                hasher: RandomState::new(),
-                evictions: AtomicU64::new(0),
-            }),
-        })
     }
 }
 
@@ -319,16 +250,6 @@ fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usi
     Err(ConfigError::new("keyed circuit breakers", "max_keys", value, rule))
 }
 
-impl<K> fmt::Debug for KeyedBreakersBuilder<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedBreakersBuilder")
-            .field("config", &self.config)
-            .field("max_keys", &self.max_keys)
-            .field("idle_after", &self.idle_after)
-            .finish_non_exhaustive()
-    }
-}
-
 impl<K> Set<K> {
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &Shard<K> {
         let hash = self.hasher.hash_one(key);
@@ -336,17 +257,28 @@ impl<K> Set<K> {
     }
 
     fn make(&self, key: &K) -> CircuitBreaker {
-        let config = *self.config.lock();
-        let builder = CircuitBreaker::builder(config)
-            .clock(self.clock.clone())
-            .random(Random::new(self.random.next_u64()))
-            .compact();
+        let builder = start(*self.config.lock(), &self.clock, &self.random);
         let builder = match &self.each {
             Some(each) => each(key, builder),
             None => builder,
         };
         builder.build().expect("the settings were checked when they came in")
     }
+
+    #[cold]
+    fn long_key(&self) -> CircuitBreaker {
+        // Relaxed: a count orders nothing.
+        self.too_long.fetch_add(1, Ordering::Relaxed);
+        self.of_long_keys.clone()
+    }
+}
+
+/// Starts a breaker of a set.
+fn start(config: CircuitBreakerConfig, clock: &Clock, random: &Random) -> CircuitBreakerBuilder {
+    CircuitBreaker::builder(config)
+        .clock(clock.clone())
+        .random(Random::new(random.next_u64()))
+        .compact()
 }
 
 impl<K> Shard<K> {
@@ -357,6 +289,7 @@ impl<K> Shard<K> {
                 places: HashMap::new(),
                 entries: Vec::new(),
                 hand: 0,
+                text_bytes: 0,
             }),
         }
     }
@@ -375,16 +308,19 @@ impl<K: Hash + Eq + Clone> Kept<K> {
 
     fn insert(&mut self, key: K, breaker: CircuitBreaker, now: Tick) {
         self.places.insert(key.clone(), self.entries.len());
-        self.entries.push(Entry {
+        let entry = Entry {
             key,
             breaker,
             used: now,
-        });
+        };
+        self.text_bytes += entry.text_bytes();
+        self.entries.push(entry);
     }
 
     fn remove(&mut self, place: usize) -> Entry<K> {
         let entry = self.entries.swap_remove(place);
         self.places.remove(&entry.key);
+        self.text_bytes -= entry.text_bytes();
         if let Some(moved) = self.entries.get(place) {
             self.places.insert(moved.key.clone(), place);
         }
@@ -416,6 +352,13 @@ impl<K: Hash + Eq + Clone> Kept<K> {
     fn turn_hand(&mut self) -> usize {
         self.hand = (self.hand + 1) % self.entries.len().max(1);
         self.hand
+    }
+}
+
+impl<K: Hash> Entry<K> {
+    /// How many bytes its key's text, which is kept twice, and its breaker's name take.
+    fn text_bytes(&self) -> usize {
+        2 * length_of(&self.key) + self.breaker.name().len()
     }
 }
 

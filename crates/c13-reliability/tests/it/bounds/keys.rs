@@ -132,3 +132,62 @@ fn breakers_of_keys_whose_windows_would_not_fit_into_memory_are_refused() {
         held.bytes_current
     );
 }
+
+#[test]
+fn a_key_that_is_too_long_gets_no_breaker_of_its_own_and_nothing_is_kept_of_it() {
+    let hosts = KeyedBreakers::<String>::builder(CircuitBreakerConfig::new().consecutive_failures(1))
+        .each(|host, breaker| breaker.name(host))
+        .build()
+        .expect("the settings are right");
+    let (empty, header) = (hosts.bytes(), "k".repeat(300_000));
+    let held = allocation_counter::measure(|| {
+        for at in 0..400 {
+            let _ = hosts.get(format!("{at}{header}").as_str());
+        }
+    });
+    assert!(held.bytes_current < 10_000, "{} bytes are kept", held.bytes_current);
+    assert_eq!((hosts.len(), hosts.evictions(), hosts.bytes()), (0, 0, empty));
+    assert_eq!(hosts.too_long(), 400);
+    // They share a breaker, and so are guarded.
+    let of_long_keys = |at: usize| hosts.get(format!("{at}{header}").as_str());
+    of_long_keys(1).try_acquire().expect("closed").failure();
+    assert!(of_long_keys(2).try_acquire().is_err());
+    assert!(hosts.remove(header.as_str()).is_none() && hosts.all().is_empty());
+    let changed = CircuitBreakerConfig::new().consecutive_failures(7);
+    hosts.change(changed).expect("the settings are right");
+    assert_eq!(of_long_keys(3).config(), changed);
+    // As long as may be.
+    let _ = hosts.get("k".repeat(1_024).as_str());
+    assert_eq!(hosts.len(), 1);
+    let short = KeyedBreakers::<String>::builder(changed).max_key_bytes(3).build();
+    let short = short.expect("the settings are right");
+    let _ = (short.get("abc"), short.get("abcd"));
+    assert_eq!((short.len(), short.too_long()), (1, 1));
+}
+
+#[test]
+fn keyed_breakers_tell_the_bytes_of_their_keys() {
+    let small = CircuitBreakerConfig::new().consecutive_failures(5);
+    let hosts = KeyedBreakers::<String>::builder(small)
+        .each(|host, breaker| breaker.name(host))
+        .build()
+        .expect("10,000 small ones");
+    let empty = hosts.bytes();
+    let key = |at: usize| format!("{at:0>1000}");
+    let held = allocation_counter::measure(|| {
+        for at in 0..1_000 {
+            let _ = hosts.get(key(at).as_str());
+        }
+    });
+    let told = (hosts.bytes() - empty) as i64;
+    assert!(held.bytes_current > 3_000_000, "{}", held.bytes_current);
+    assert!(
+        (held.bytes_current..=3 * held.bytes_current).contains(&told),
+        "{told} bytes are told, {} are held",
+        held.bytes_current
+    );
+    for at in 0..1_000 {
+        assert!(hosts.remove(key(at).as_str()).is_some());
+    }
+    assert_eq!(hosts.bytes(), empty);
+}

@@ -202,5 +202,9 @@ fn settings_of_the_set_that_make_no_sense_are_refused_by_name() {
     assert_eq!(build(0, secs(1.0), ok), "max_keys");
     assert_eq!(build(usize::MAX, secs(1.0), ok), "max_keys");
     assert_eq!(build(1, Duration::ZERO, ok), "idle_after");
+    for bytes in [0, (1 << 20) + 1] {
+        let built = KeyedBreakers::<u64>::builder(ok).max_key_bytes(bytes).build();
+        assert_eq!(built.expect_err("refused").setting, "max_key_bytes");
+    }
     assert_eq!(build(1, secs(1.0), ok.consecutive_failures(0)), "consecutive_failures");
 }

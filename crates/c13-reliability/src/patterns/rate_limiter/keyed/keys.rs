@@ -3,10 +3,10 @@
 use super::super::branch::unlikely;
 use super::super::error::RateLimitError;
 use super::hasher::Seeds;
-use super::length::length_of;
 use super::rules::Rules;
 use super::status::QuotaStatus;
 use super::table::{Entry, Table, Tag};
+use crate::sync::length_of;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
 use std::borrow::Borrow;

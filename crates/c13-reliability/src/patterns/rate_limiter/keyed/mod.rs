@@ -4,7 +4,6 @@ mod config;
 mod handle;
 mod hasher;
 mod keys;
-mod length;
 mod rules;
 mod status;
 mod table;

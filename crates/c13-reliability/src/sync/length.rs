@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 /// How many bytes a key holds in texts and lists, by what its `Hash` reads. Numbers and the like hold none. O(1) for a text.
 #[inline]
-pub(super) fn length_of<Q: Hash + ?Sized>(key: &Q) -> usize {
+pub(crate) fn length_of<Q: Hash + ?Sized>(key: &Q) -> usize {
     let mut length = Length(0);
     key.hash(&mut length);
     length.0

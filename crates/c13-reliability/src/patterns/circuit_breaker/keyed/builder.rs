@@ -1,0 +1,152 @@
+//! What can be set of a set of breakers.
+
+use super::super::builder::CircuitBreakerBuilder;
+use super::super::config::CircuitBreakerConfig;
+use super::{Each, KeyedBreakers, Set, Shard, check_bytes, start};
+use crate::error::{ConfigError, ConfigValue};
+use crate::sync::Random;
+use crate::sync::primitive::{AtomicU64, Mutex};
+use crate::time::Clock;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MOST_KEYS: usize = 1 << 24;
+const LONGEST_KEY: usize = 1 << 20;
+/// Sets of this size and more are cut into shards, so that threads seldom wait for each other.
+const SHARDED_FROM: usize = 1024;
+const SHARDS: usize = 16;
+
+/// Makes a set of breakers; started by [`KeyedBreakers::builder`].
+#[must_use = "a builder makes nothing until `build`"]
+pub struct KeyedBreakersBuilder<K> {
+    config: CircuitBreakerConfig,
+    max_keys: usize,
+    max_bytes: usize,
+    max_key_bytes: usize,
+    idle_after: Duration,
+    clock: Option<Clock>,
+    random: Option<Random>,
+    each: Option<Each<K>>,
+}
+
+impl<K> KeyedBreakersBuilder<K> {
+    pub(super) fn new(config: CircuitBreakerConfig) -> Self {
+        Self {
+            config,
+            max_keys: 10_000,
+            max_bytes: 256 << 20,
+            max_key_bytes: 1_024,
+            idle_after: Duration::from_secs(3600),
+            clock: None,
+            random: None,
+            each: None,
+        }
+    }
+
+    /// How many keys it holds at most; from 1 to 16,777,216.
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    /// How many bytes all breakers may take, were each of their windows full. Settings with windows so large that `max_keys`
+    /// of them take more are refused. The texts of keys come on top. Default: 256 MiB.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How many bytes of text a key may hold to get a breaker of its own, by what its `Hash` reads; from 1 to 2²⁰. All longer
+    /// keys share one breaker, which has the set's settings but is not passed to [`each`](Self::each); nothing else is kept of
+    /// them. A set keeps each key twice, and a third time where it is the breaker's name. Default: 1,024.
+    pub fn max_key_bytes(mut self, bytes: usize) -> Self {
+        self.max_key_bytes = bytes;
+        self
+    }
+
+    /// How long a key must not have been asked for to be dropped when new ones come; above zero.
+    pub fn idle_after(mut self, idle: Duration) -> Self {
+        self.idle_after = idle;
+        self
+    }
+
+    /// The clock its breakers go by. Default: the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What its breakers' random numbers are seeded from. Default: the system's randomness.
+    pub fn random(mut self, random: Random) -> Self {
+        self.random = Some(random);
+        self
+    }
+
+    /// What to do with each breaker's builder before it is made, such as to give it its key's name, or a listener. Its
+    /// settings, clock and source of random numbers are set already.
+    pub fn each(
+        mut self,
+        each: impl Fn(&K, CircuitBreakerBuilder) -> CircuitBreakerBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.each = Some(Box::new(each));
+        self
+    }
+
+    /// Makes the set.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, of the breakers or of the set.
+    pub fn build(self) -> Result<KeyedBreakers<K>, ConfigError> {
+        self.config.validate()?;
+        let refused = |setting, value, rule| Err(ConfigError::new("keyed circuit breakers", setting, value, rule));
+        if self.max_keys == 0 || self.max_keys > MOST_KEYS {
+            let value = ConfigValue::Count(self.max_keys as u64);
+            return refused("max_keys", value, "must be from 1 to 16777216");
+        }
+        if self.max_key_bytes == 0 || self.max_key_bytes > LONGEST_KEY {
+            let value = ConfigValue::Count(self.max_key_bytes as u64);
+            return refused("max_key_bytes", value, "must be from 1 to 2^20");
+        }
+        if self.idle_after.is_zero() {
+            let value = ConfigValue::Duration(self.idle_after);
+            return refused("idle_after", value, "must be above zero");
+        }
+        check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
+        let shards = if self.max_keys < SHARDED_FROM { 1 } else { SHARDS };
+        let room = |shard| self.max_keys / shards + usize::from(shard < self.max_keys % shards);
+        let clock = self.clock.unwrap_or_default();
+        let random = self.random.unwrap_or_else(Random::from_entropy);
+        let of_long_keys = start(self.config, &clock, &random).name("keys that are too long");
+        Ok(KeyedBreakers {
+            set: Arc::new(Set {
+                shards: (0..shards).map(|shard| Shard::new(room(shard))).collect(),
+                config: Mutex::new(self.config),
+                max_keys: self.max_keys,
+                max_bytes: self.max_bytes,
+                max_key_bytes: self.max_key_bytes,
+                of_long_keys: of_long_keys.build()?,
+                too_long: AtomicU64::new(0),
+                clock,
+                random,
+                each: self.each,
+                idle_after: self.idle_after,
+                hasher: RandomState::new(),
+                evictions: AtomicU64::new(0),
+            }),
+        })
+    }
+}
+
+impl<K> fmt::Debug for KeyedBreakersBuilder<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedBreakersBuilder")
+            .field("config", &self.config)
+            .field("max_keys", &self.max_keys)
+            .field("max_key_bytes", &self.max_key_bytes)
+            .field("idle_after", &self.idle_after)
+            .finish_non_exhaustive()
+    }
+}
