@@ -32,6 +32,13 @@ pub mod time;
 pub mod verdict;
 pub mod window;
 
+/// What mangles the inputs of the fuzz targets that call private readers; it names this crate as the other tests do.
+#[cfg(all(test, not(c13_loom)))]
+#[path = "../tests/it/fuzz/mutate.rs"]
+mod mutate;
+#[cfg(all(test, not(c13_loom)))]
+extern crate self as c13_reliability;
+
 pub use error::{ConfigError, Layer, Rejected};
 
 /// The snippets of the README and the guide, run as documentation tests.

@@ -67,6 +67,9 @@ fn quality(value: &str) -> Option<u16> {
     }
 }
 
+#[cfg(all(test, not(c13_loom)))]
+mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

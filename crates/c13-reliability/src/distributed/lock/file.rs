@@ -381,3 +381,6 @@ impl fmt::Debug for FileBackend {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(c13_loom)))]
+mod fuzz;

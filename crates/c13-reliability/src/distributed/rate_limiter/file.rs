@@ -91,3 +91,6 @@ impl QuotaBackend for FileQuota {
         Box::pin(self.take_at(limits, want, least))
     }
 }
+
+#[cfg(all(test, not(c13_loom)))]
+mod fuzz;
