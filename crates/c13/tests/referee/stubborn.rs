@@ -5,8 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::alone;
-use super::outcome::BOUND;
 use super::processes::{Process, Scene, has_signal, is_alive, now, pause, signal, state, within};
+
+/// What ends at a signal ends within this.
+const BOUND: Duration = Duration::from_secs(1);
 
 const ENDING: [(&str, Signal); 4] = [
     ("HUP", Signal::HUP),

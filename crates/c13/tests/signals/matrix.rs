@@ -5,7 +5,6 @@ use std::sync::Mutex;
 
 use rustix::process::Signal;
 
-use super::alone;
 use super::outcome::{Faults, SIGNALS, judge};
 use super::processes::Scene;
 use super::reach::{BACKENDS, Backend, STATES, State, reach, unreachable};
@@ -23,9 +22,7 @@ struct Cell {
 }
 
 #[test]
-#[ignore = "takes long, and its bounds are of real time: ./test referee runs it"]
 fn every_signal_ends_stops_or_kills_in_every_state_within_its_bound() {
-    let _turn = alone();
     let mut cells = Vec::new();
     let mut table = String::new();
     for at in STATES {
