@@ -416,6 +416,8 @@ impl Attempt {
                 tally.count(Count::Lost);
                 #[cfg(feature = "tracing")]
                 tracing::warn!(target: "c13::lock", names = ?held.names, reason = %loss, cause = ?failed, "the lock is lost");
+                #[cfg(not(feature = "tracing"))]
+                drop(failed);
                 held.phase.send_replace(Phase::Lost(loss));
                 held.validity.revoke();
                 if loss == Loss::HeldTooLong {

@@ -122,7 +122,6 @@ pub use guard::{LockContext, LockGuard};
 #[cfg(feature = "tokio")]
 pub use handle::{Lock, RwLock, Semaphore};
 #[cfg(feature = "tokio")]
-#[cfg(feature = "tokio")]
 pub use holder::Holder;
 #[cfg(feature = "tokio")]
 pub use memory::MemoryBackend;
@@ -130,6 +129,7 @@ pub use memory::MemoryBackend;
 pub use quorum::Quorum;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
+#[cfg(feature = "tokio")]
 pub use snapshot::LockSnapshot;
 #[cfg(feature = "tokio")]
 pub(crate) use snapshot::METRICS;

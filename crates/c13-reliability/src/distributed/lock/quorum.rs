@@ -91,11 +91,13 @@ impl Quorum {
 
     fn note<T>(&self, answers: &[Result<T, BackendError>]) {
         let mut failing = self.shared.failing.lock();
-        for (_server, (kept, answer)) in failing.iter_mut().zip(answers).enumerate() {
+        for (server, (kept, answer)) in failing.iter_mut().zip(answers).enumerate() {
             #[cfg(feature = "tracing")]
             if let (None, Err(cause)) = (&kept, answer) {
-                tracing::warn!(target: "c13::lock", server = _server, %cause, "a server of a quorum cannot be asked");
+                tracing::warn!(target: "c13::lock", server, %cause, "a server of a quorum cannot be asked");
             }
+            #[cfg(not(feature = "tracing"))]
+            let _ = server;
             *kept = answer.as_ref().err().cloned();
         }
     }
