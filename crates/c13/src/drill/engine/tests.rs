@@ -32,11 +32,16 @@ fn figures(report: &Report, variant: &str) -> Figures {
 
 /// A minute and a half of a small dependency with one fault.
 fn small(fault: &str, variants: &str) -> Scenario {
+    small_until("1s", fault, variants)
+}
+
+/// The same with callers who have so much time.
+fn small_until(deadline: &str, fault: &str, variants: &str) -> Scenario {
     scenario(&format!(
         r#"
         name = "small"
         duration = "90s"
-        load = {{ rps = 100, arrivals = "constant", deadline = "1s" }}
+        load = {{ rps = 100, arrivals = "constant", deadline = "{deadline}" }}
         dependency = {{ name = "it", latency = {{ constant = "50ms" }}, concurrency = 10, queue = {{ capacity = 100 }} }}
         fault = [{fault}]
         {variants}
@@ -116,14 +121,18 @@ fn without_a_policy_every_call_reaches_the_dependency_once() {
 }
 
 #[test]
-fn a_black_hole_is_cut_off_by_the_callers_deadline_and_opens_the_breaker() {
+fn a_black_hole_opens_the_breaker_for_callers_who_wait_half_of_an_attempts_limit_and_not_for_others() {
     let hole = r#"{ at = "20s", for = "20s", kind = "outage", mode = "blackhole" }"#;
-    let report = drill(&small(hole, CRITICAL), 5);
+    // Of the 7 s that an attempt may take, 1 s says nothing about the dependency.
+    let hasty = figures(&drill(&small(hole, CRITICAL), 5), "critical");
+    assert_eq!(hasty.detect_s, None, "{hasty:?}");
+    assert!(hasty.p99_ms <= 1_001.0, "{hasty:?}");
+    let report = drill(&small_until("4s", hole, CRITICAL), 5);
     let (unprotected, critical) = (figures(&report, "unprotected"), figures(&report, "critical"));
-    // The attempts are cut short by the deadline of 1 s, which is all the time they had: failures.
+    // The attempts are cut short by the deadline, after more than half of their own limit: failures.
     let detected = critical.detect_s.expect("the breaker opens");
-    assert!((1.0..2.0).contains(&detected), "{critical:?}");
-    assert!(critical.p99_ms <= 1_001.0, "{critical:?}");
+    assert!((4.0..5.0).contains(&detected), "{critical:?}");
+    assert!(critical.p99_ms <= 4_001.0, "{critical:?}");
     assert!(
         unprotected.p99_ms > 10_000.0,
         "nobody answers, and nobody gives up: {unprotected:?}"
