@@ -325,7 +325,8 @@ impl Hostile<'_> {
                 while !self.is_over() {
                     match stream.write(&many) {
                         Err(error) if !is_slow(&error) => return Err(error),
-                        _ => {}
+                        // At 1.6 MB/s: the client keeps an answer until it is whole, so that memory goes by the line's speed.
+                        _ => pause(Duration::from_millis(10)),
                     }
                 }
                 Ok(())
