@@ -279,14 +279,22 @@ struct Grant {
 impl Grant {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.trim_end().splitn(7, ' ');
-        let number = words.next()?.parse().ok()?;
+        let mut word = || {
+            let word = words.next()?;
+            (!word.is_empty() && !word.contains(char::is_whitespace)).then_some(word)
+        };
         Some(Self {
-            fence: Fence::from_number(number),
-            owner: words.next()?.to_owned(),
-            is_exclusive: words.next()? == "exclusive",
-            until: Tick::from_nanos(words.next()?.parse().ok()?),
-            boot: words.next()?.to_owned(),
-            since: Duration::from_micros(words.next()?.parse().ok()?),
+            fence: Fence::from_number(word()?.parse().ok()?),
+            owner: word()?.to_owned(),
+            is_exclusive: match word()? {
+                "exclusive" => true,
+                "shared" => false,
+                _ => return None,
+            },
+            until: Tick::from_nanos(word()?.parse().ok()?),
+            boot: word()?.to_owned(),
+            since: Duration::from_micros(word()?.parse().ok()?),
+            // The last one, in which there may be spaces.
             holder: words.next()?.to_owned(),
         })
     }

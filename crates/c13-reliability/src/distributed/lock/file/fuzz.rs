@@ -7,8 +7,8 @@ use crate::mutate::{Corpus, fuzz};
 fn no_record_of_a_holder_makes_its_reader_panic_and_what_is_read_reads_back() {
     let corpus = Corpus {
         texts: vec![
-            b"1700000000000000 host-1-4711-a1b2c3 4711 exclusive\n".to_vec(),
-            b"9007199254740991 x 1 shared\n".to_vec(),
+            b"1700000000000000 host-1-4711-a1b2c3 exclusive 0 5f3c9a 1700000000000000 host 4711 backup.sh\n".to_vec(),
+            b"9007199254740991 x shared 18446744073709551615 - 1 -\n".to_vec(),
         ],
         words: &[
             " ",
