@@ -55,6 +55,8 @@ struct Shared {
     may_be_shared: bool,
     opened: Mutex<Arc<Opened>>,
     report: Option<Report>,
+    /// The record that was last reported as damaged: it may be read more than once before it is replaced.
+    damaged: Mutex<Option<PathBuf>>,
 }
 
 type Report = Box<dyn Fn(&str) + Send + Sync>;
@@ -107,6 +109,7 @@ impl StateFolder {
                 may_be_shared,
                 opened: Mutex::new(Arc::new(opened)),
                 report: None,
+                damaged: Mutex::default(),
             }),
         })
     }
@@ -230,7 +233,8 @@ impl StateFolder {
         }
         let text = std::str::from_utf8(&bytes).ok();
         let parsed = text.filter(|text| text.len() as u64 <= LONGEST_RECORD).and_then(parse);
-        if parsed.is_none() {
+        let is_news = || self.shared.damaged.lock().replace(path.clone()).as_ref() != Some(&path);
+        if parsed.is_none() && is_news() {
             let message = format!("{}: damaged, and taken for empty", path.display());
             #[cfg(feature = "tracing")]
             tracing::warn!(target: "c13::state", "{message}");
