@@ -121,7 +121,7 @@ impl Watch {
         Some(Self { reads, before })
     }
 
-    /// Whether anything was read, by the command or by somebody else who has the pipe.
+    /// Whether any process has read from it: the command, or another one that holds the pipe.
     fn was_read(&self, stream: &impl AsFd) -> bool {
         let mut space = [MaybeUninit::uninit(); 512];
         let heard = inotify::Reader::new(&self.reads, &mut space).next().is_ok();
