@@ -20,18 +20,20 @@ pub(crate) fn report() {
     CUT_SHORT_BY.set(Deadline::carried());
 }
 
-/// What a call's result says of the dependency, which by itself means `said`.
+/// What a call's result says of the dependency, which by itself means `said`: nothing if the call was cut short.
 #[inline]
 pub(crate) fn outcome(said: Outcome) -> Outcome {
-    if said == Outcome::FAILURE { failure() } else { said }
+    if said == Outcome::FAILURE && was_reported() {
+        Outcome::Abandoned
+    } else {
+        said
+    }
 }
 
-/// A failure, or nothing if the call was cut short. One report is for one failure.
+/// Whether the failure of a call with this deadline was reported. One report is for one failure.
 #[cold]
-fn failure() -> Outcome {
+#[inline(never)]
+fn was_reported() -> bool {
     let (by, carried) = (CUT_SHORT_BY.replace(Tick::MAX), Deadline::carried());
-    if carried < Tick::MAX && by == carried {
-        return Outcome::Abandoned;
-    }
-    Outcome::FAILURE
+    carried < Tick::MAX && by == carried
 }

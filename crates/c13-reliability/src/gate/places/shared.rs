@@ -214,14 +214,18 @@ impl Places {
     /// Refuses and counts a call whose deadline has passed: nobody waits for what it would do.
     #[inline]
     pub(crate) fn late(&self) -> Option<NoPlace> {
-        Deadline::is_over(&self.clock).then(|| self.refuse_late())
+        if !Deadline::is_over(&self.clock) {
+            return None;
+        }
+        self.count_late();
+        Some(NoPlace::DeadlinePassed)
     }
 
     #[cold]
-    fn refuse_late(&self) -> NoPlace {
+    #[inline(never)]
+    fn count_late(&self) {
         cut_short::report();
         self.counters.add(WAIT_ELAPSED, 1);
-        NoPlace::DeadlinePassed
     }
 
     /// Counts a call that was dropped while it was in line.

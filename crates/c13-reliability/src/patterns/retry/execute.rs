@@ -29,9 +29,13 @@ pin_project! {
         Fut: Future,
     {
         fn drop(this: Pin<&mut Self>) {
-            if !matches!(this.step, Step::New | Step::Over) {
-                this.leave();
-            }
+            // Only what was read is handed on, so that the call need not be in memory for it.
+            let has_begun = match this.step {
+                Step::New | Step::Over => return,
+                Step::First { begun: None } | Step::Attempt { begun: None, .. } => false,
+                _ => true,
+            };
+            this.executor.leave(has_begun);
         }
     }
 }
@@ -77,16 +81,6 @@ impl<'a, F, Fut: Future, C> Execute<'a, F, Fut, C> {
             step: Step::New,
         }
     }
-
-    /// The call is dropped, or panicked, before its end.
-    #[cold]
-    fn leave(self: Pin<&mut Self>) {
-        let has_begun = !matches!(
-            self.step,
-            Step::First { begun: None } | Step::Attempt { begun: None, .. }
-        );
-        self.executor.leave(has_begun);
-    }
 }
 
 impl<F, Fut, C, T, E> Future for Execute<'_, F, Fut, C>
@@ -106,7 +100,6 @@ where
             return self.go_on(cx, None);
         };
         if Deadline::is_over(executor.clock()) {
-            this.step.set(Step::Over);
             return Poll::Ready(executor.refuse_late());
         }
         // The way of a call that succeeds at once; all others take the long one. Nothing on it hands the whole call to anybody,

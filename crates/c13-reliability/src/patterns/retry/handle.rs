@@ -400,11 +400,17 @@ impl RetryExecutor {
     }
 
     /// Refuses a call whose caller's deadline has passed: it is not begun.
-    #[cold]
+    #[inline]
     pub(super) fn refuse_late<T, E>(&self) -> Result<T, RetryError<E>> {
+        self.count_late();
+        Err(RetryError::DeadlinePassed { attempts: 0 })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_late(&self) {
         cut_short::report();
         Event::GaveUp(GiveUp::Deadline).count(&self.counts);
-        Err(RetryError::DeadlinePassed { attempts: 0 })
     }
 
     /// Whether no attempt may begin any more: a wait may end later than it should.
