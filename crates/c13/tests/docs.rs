@@ -422,3 +422,18 @@ fn a_wrong_file_ends_with_2_and_tells_every_mistake() {
         }
     }
 }
+
+#[test]
+fn readme_shows_what_the_drill_prints_today() {
+    let folder = Folder::new("readme-drill");
+    let output = folder.c13(["drill"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("it is text");
+    let (_, shown) = all_of("text").into_iter().next().expect("README shows it first");
+    assert_eq!(without_run_time(&shown), without_run_time(&printed));
+}
+
+/// The table without its last line's end, which tells how long the machine took.
+fn without_run_time(table: &str) -> &str {
+    table.trim_end().rsplit_once(" in ").expect("its last line says it").0
+}
