@@ -28,8 +28,6 @@ mod axum;
 mod cached;
 mod call;
 mod config;
-#[cfg(feature = "toml")]
-pub mod document;
 mod error;
 #[cfg(feature = "toml")]
 pub mod file;
@@ -52,6 +50,8 @@ mod typed;
 
 #[cfg(feature = "axum")]
 pub use axum::{InboundFuture, InboundLayer, InboundService};
+#[cfg(feature = "toml")]
+pub use c13_document as document;
 pub use cached::CachedPolicy;
 pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;

@@ -13,7 +13,6 @@ use crate::patterns::circuit_breaker::{
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
-use crate::policy::document::tests::assert_text;
 use crate::policy::document::{Document, Source};
 use crate::policy::{PolicyConfig, Profile, RateLimitPer};
 use std::time::Duration;
@@ -229,6 +228,23 @@ fn set(files: &[(&str, &str)]) -> Result<PolicySet, String> {
         set.file(Source::new(*name, text.trim_start()))
     });
     files.read().map_err(|errors| errors.to_string())
+}
+
+/// Compares with a text that is indented as the code around it is.
+#[track_caller]
+fn assert_text(actual: &str, expected: &str) {
+    let lines: Vec<&str> = expected.lines().skip(1).collect();
+    let indents = lines.iter().filter(|line| !line.trim().is_empty());
+    let indent = indents
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
+    assert_eq!(
+        actual.trim_end(),
+        lines.join("\n").trim_end(),
+        "\n--- actual ---\n{actual}"
+    );
 }
 
 /// Checks everything that is said of a file. The text expected is indented as the code around it is.

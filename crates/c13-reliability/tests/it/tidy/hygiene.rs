@@ -36,7 +36,7 @@ pub(super) fn nothing_is_ignored_or_left_undone(source: &Source) -> Vec<Violatio
 
 /// One clock: everything outside `time/` reads it from there.
 pub(super) fn time_comes_from_time(source: &Source) -> Vec<Violation> {
-    let outside = source.in_library().is_some_and(|path| !path.starts_with("time/")) || source.in_program().is_some();
+    let outside = source.is_ours() && !source.in_library().is_some_and(|path| path.starts_with("time/"));
     if !outside {
         return Vec::new();
     }
@@ -57,7 +57,7 @@ pub(super) fn time_comes_from_time(source: &Source) -> Vec<Violation> {
 
 /// The library is silent, and the program speaks in one place, where `--json`, `NO_COLOR` and closed pipes are known.
 pub(super) fn only_output_prints(source: &Source) -> Vec<Violation> {
-    let silent = source.in_library().is_some() || source.in_program().is_some_and(|path| path != "output.rs");
+    let silent = source.is_ours() && source.in_program() != Some("output.rs");
     if !silent {
         return Vec::new();
     }

@@ -12,7 +12,7 @@ const REACH: usize = 3;
 /// Within three lines above every `Ordering::X` stands a comment with a reason, `// X: …`, that names each ordering
 /// of the line. Tests and loom files are free.
 pub(super) fn orderings_have_reasons(source: &Source) -> Vec<Violation> {
-    if source.in_library().is_none() && source.in_program().is_none() {
+    if !source.is_ours() {
         return Vec::new();
     }
     let lines: Vec<&str> = source.text.lines().collect();

@@ -11,7 +11,7 @@ const LONGEST_MAIN: usize = 30;
 
 /// `mod.rs` and `lib.rs` declare and document. A trait's methods without a body are declarations.
 pub(super) fn tables_of_contents_define_no_functions(source: &Source) -> Vec<Violation> {
-    if source.in_library().or(source.in_program()).is_none() || !["mod.rs", "lib.rs"].contains(&source.file_name()) {
+    if !source.is_ours() || !["mod.rs", "lib.rs"].contains(&source.file_name()) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn tables_of_contents_define_no_functions(source: &Source) -> Vec<Vio
 }
 
 pub(super) fn files_are_short(source: &Source) -> Vec<Violation> {
-    if source.in_library().or(source.in_program()).is_none() || !source.is_rust() || source.is_test() {
+    if !source.is_ours() || !source.is_rust() || source.is_test() {
         return Vec::new();
     }
     // A line that is blank in `live` but not in `code` belongs to tests; comments and blank lines count.

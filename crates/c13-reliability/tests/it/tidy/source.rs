@@ -48,6 +48,16 @@ impl Source {
         self.path.strip_prefix("crates/c13-reliability/src/")
     }
 
+    /// The path inside the `src` of the crate that reads documents, such as `table.rs`.
+    pub(super) fn in_document(&self) -> Option<&str> {
+        self.path.strip_prefix("crates/c13-document/src/")
+    }
+
+    /// Whether it is code of one of our crates: the library, what reads its documents, or the program.
+    pub(super) fn is_ours(&self) -> bool {
+        self.in_library().or(self.in_document()).or(self.in_program()).is_some()
+    }
+
     /// The path inside the program's `src`, such as `cmd/drill.rs`.
     pub(super) fn in_program(&self) -> Option<&str> {
         self.path.strip_prefix("crates/c13/src/")

@@ -13,13 +13,13 @@ use super::{
 /// A TOML text being read. It collects every error until [`finish`](Self::finish) hands them over.
 #[derive(Debug)]
 pub struct Document {
-    pub(super) root: Fields,
+    pub(crate) root: Fields,
     /// Empty, at the start of the text: it stands for the whole.
-    pub(super) span: Span,
+    pub(crate) span: Span,
     /// The keys that lead to the root; empty for a text of its own.
-    pub(super) path: String,
-    pub(super) errors: RefCell<Noted>,
-    pub(super) damage: Damage,
+    pub(crate) path: String,
+    pub(crate) errors: RefCell<Noted>,
+    pub(crate) damage: Damage,
 }
 
 impl Document {
@@ -38,7 +38,8 @@ impl Document {
     }
 
     /// A document of a text that is not looked into: it has no keys.
-    pub(in crate::policy) fn unread(source: Source) -> Self {
+    #[must_use]
+    pub fn unread(source: Source) -> Self {
         let source = Arc::new(source);
         Self {
             root: Fields::default(),
@@ -84,12 +85,12 @@ impl Document {
     }
 
     /// Whether the text's syntax is broken somewhere, so that what seems not to be there may be there after all.
-    pub(in crate::policy) fn is_damaged(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         self.damage.is_some()
     }
 
     /// Whether the header of a table is broken above a place, so that what stands there may belong into that table.
-    pub(in crate::policy) fn is_below_broken_header(&self, place: &Span) -> bool {
+    pub fn is_below_broken_header(&self, place: &Span) -> bool {
         self.damage.is_below_broken_header(place.range().start)
     }
 
@@ -172,7 +173,7 @@ fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str], read:
     }
 }
 
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {
@@ -186,10 +187,10 @@ pub(super) fn join(path: &str, key: &str) -> String {
 /// already known to be wrong: otherwise it is reported as unknown. [`known`](Self::known) says so without reading.
 #[derive(Debug, Clone)]
 pub struct Table<'d> {
-    pub(super) document: &'d Document,
-    pub(super) fields: &'d Fields,
-    pub(super) span: &'d Span,
-    pub(super) path: String,
+    pub(crate) document: &'d Document,
+    pub(crate) fields: &'d Fields,
+    pub(crate) span: &'d Span,
+    pub(crate) path: String,
 }
 
 impl<'d> Table<'d> {
@@ -220,7 +221,8 @@ impl<'d> Table<'d> {
     }
 
     /// How much it is to lay the table under another: one for each key, value and table, and more for long text.
-    pub(in crate::policy) fn weight(&self) -> usize {
+    #[must_use]
+    pub fn weight(&self) -> usize {
         self.fields.weight()
     }
 
@@ -250,7 +252,7 @@ impl<'d> Table<'d> {
     }
 
     /// The same without making the key known.
-    pub(super) fn peek(&self, key: &str) -> Option<Value<'d>> {
+    pub(crate) fn peek(&self, key: &str) -> Option<Value<'d>> {
         Some(self.value_of(self.fields.find(key)?))
     }
 
@@ -378,13 +380,13 @@ impl<'d> Table<'d> {
     }
 
     /// Every key with its place and its value; makes none known.
-    pub(in crate::policy) fn all(&self) -> impl Iterator<Item = (&'d str, &'d Span, Value<'d>)> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = (&'d str, &'d Span, Value<'d>)> + '_ {
         let entries = self.fields.entries.iter();
         entries.map(|entry| (entry.key.as_str(), &entry.key_span, self.value_of(entry)))
     }
 
     /// Looks no further at one key, whatever it holds: what is wrong with it was noted already.
-    pub(in crate::policy) fn excuse(&self, key: &str) {
+    pub fn excuse(&self, key: &str) {
         self.fields.excused.borrow_mut().insert(key.to_owned());
     }
 

@@ -5,7 +5,7 @@
 //! is read by asking for what should be there:
 //!
 //! ```
-//! use c13_reliability::policy::document::{Document, Source};
+//! use c13_document::{Document, Source};
 //! use std::{num::NonZeroU32, time::Duration};
 //!
 //! let text = "deadline = \"2s\"\nconcurrency = 0\n\n[queue]\ncapcity = 10\n";
@@ -49,6 +49,8 @@
 //! - Quantities carry their unit: durations are `"1.5s"` or `"2m 30s"`, ratios `0.5` or `"50%"`, rates `"100/s"`
 //!   (see [`parse_duration`], [`Ratio`], [`Rate`]). All are exact.
 
+#![forbid(unsafe_code)]
+
 mod diagnostic;
 mod duration;
 mod layers;
@@ -63,18 +65,17 @@ mod suggest;
 mod syntax;
 mod table;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 mod trace;
 mod value;
 mod width;
 
-pub(in crate::policy) use diagnostic::Noted;
-pub use diagnostic::{Diagnostic, Diagnostics, Label};
+pub use diagnostic::{Diagnostic, Diagnostics, Label, Noted};
 pub use duration::{duration_text, parse_duration};
 pub use quantity::{QuantityError, Rate, Ratio};
-pub(in crate::policy) use read::Within;
-pub use read::{FromValue, Refusal};
+pub use read::{FromValue, Refusal, Within};
 pub use source::{Position, Source, Span};
 pub use suggest::nearest;
 pub use table::{Document, Table};
+pub use trace::Said;
 pub use value::{Shape, Value};

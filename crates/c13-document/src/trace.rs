@@ -8,12 +8,13 @@ use super::{
 
 /// What a table says of a path: there, further up in its place, or below it.
 #[derive(Debug, Clone)]
-pub(in crate::policy) struct Said {
+pub struct Said {
     /// The path at which it stands.
-    pub(in crate::policy) path: String,
+    pub path: String,
     /// The value as it was written; `{}` for a table that holds nothing.
-    pub(in crate::policy) text: String,
-    pub(in crate::policy) span: Span,
+    pub text: String,
+    /// Where the value stands.
+    pub span: Span,
 }
 
 impl Said {
@@ -33,7 +34,8 @@ impl Said {
 impl Table<'_> {
     /// Everything that the table says of a path of keys joined by points: its value; all the values below it, where that
     /// is a table; or what stands in place of a table on the way. The empty path asks for everything. Makes nothing known.
-    pub(in crate::policy) fn said_of(&self, path: &str) -> Vec<Said> {
+    #[must_use]
+    pub fn said_of(&self, path: &str) -> Vec<Said> {
         let mut found = Vec::new();
         let mut fields = self.fields;
         let mut here = String::new();
@@ -56,7 +58,8 @@ impl Table<'_> {
     }
 
     /// Where the key at a path of keys joined by points stands, and where its value does. Makes nothing known.
-    pub(in crate::policy) fn place_with_key(&self, path: &str) -> Option<(Span, Span)> {
+    #[must_use]
+    pub fn place_with_key(&self, path: &str) -> Option<(Span, Span)> {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut fields = self.fields;
         for key in tables.split('.').filter(|key| !key.is_empty()) {
@@ -70,7 +73,8 @@ impl Table<'_> {
     }
 
     /// The paths of all keys below that are switched off with `false`. Makes nothing known.
-    pub(in crate::policy) fn switched_off(&self) -> Vec<String> {
+    #[must_use]
+    pub fn switched_off(&self) -> Vec<String> {
         let off = self.said_of("").into_iter().filter(|said| said.text == "false");
         off.map(|said| said.path).collect()
     }
@@ -88,7 +92,7 @@ fn all_of(fields: &Fields, path: &str, found: &mut Vec<Said>) {
 
 impl Document {
     /// Says that the value at a path, and what it holds, stands at another place than where it was read, and so its key.
-    pub(in crate::policy) fn stands_at(&mut self, path: &str, key_place: &Span, place: &Span) {
+    pub fn stands_at(&mut self, path: &str, key_place: &Span, place: &Span) {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut fields = &mut self.root;
         for key in tables.split('.').filter(|key| !key.is_empty()) {

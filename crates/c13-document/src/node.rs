@@ -10,15 +10,15 @@ use super::{Shape, Source, Span, syntax::Damage};
 
 /// A value and its place.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) content: Content,
-    pub(super) span: Span,
+pub(crate) struct Node {
+    pub(crate) content: Content,
+    pub(crate) span: Span,
     /// Whether it was refused, and what is wrong with it noted.
-    pub(super) refused: Cell<bool>,
+    pub(crate) refused: Cell<bool>,
 }
 
 impl Node {
-    pub(super) fn new(content: Content, span: Span) -> Self {
+    pub(crate) fn new(content: Content, span: Span) -> Self {
         Self {
             content,
             span,
@@ -36,7 +36,7 @@ const LETTERS_PER_WEIGHT: usize = 32;
 
 /// What a value holds.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Text(String),
     /// Numbers beyond 128 bits saturate; every range that is asked for lies well within.
     Integer(i128),
@@ -51,7 +51,7 @@ pub(super) enum Content {
 
 impl Content {
     /// The same again; nobody has asked for anything in its tables.
-    pub(super) fn copied(&self) -> Self {
+    pub(crate) fn copied(&self) -> Self {
         match self {
             Self::Text(text) => Self::Text(text.clone()),
             Self::Integer(number) => Self::Integer(*number),
@@ -65,7 +65,7 @@ impl Content {
     }
 
     /// How much it is to copy: one for each value and each table, and more for long text.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Text(text) => 1 + text.len() / LETTERS_PER_WEIGHT,
             Self::List(nodes) => 1 + nodes.iter().map(|node| node.content.weight()).sum::<usize>(),
@@ -74,7 +74,7 @@ impl Content {
         }
     }
 
-    pub(super) fn shape(&self) -> Option<Shape> {
+    pub(crate) fn shape(&self) -> Option<Shape> {
         Some(match self {
             Self::Text(_) => Shape::Text,
             Self::Integer(_) => Shape::Integer,
@@ -90,7 +90,7 @@ impl Content {
 
 /// What happens to the keys of a table that nobody asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(crate) enum Rest {
     /// They are reported.
     #[default]
     Unknown,
@@ -102,19 +102,19 @@ pub(super) enum Rest {
 
 /// The keys of a table in the order of the text, and which of them have been asked for.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
-    pub(super) entries: Vec<Entry>,
-    pub(super) asked: RefCell<Vec<&'static str>>,
+pub(crate) struct Fields {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) asked: RefCell<Vec<&'static str>>,
     /// What happens to keys that nobody asked for.
-    pub(super) rest: Cell<Rest>,
+    pub(crate) rest: Cell<Rest>,
     /// Keys that are looked at no further.
-    pub(super) excused: RefCell<HashSet<String>>,
+    pub(crate) excused: RefCell<HashSet<String>>,
     /// The places of the entries in the order of their keys: a table of many keys is asked for each of them.
     by_key: Vec<usize>,
 }
 
 impl Fields {
-    pub(super) fn new(entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(entries: Vec<Entry>) -> Self {
         let mut by_key: Vec<usize> = (0..entries.len()).collect();
         by_key.sort_by(|one, other| entries[*one].key.cmp(&entries[*other].key));
         Self {
@@ -125,7 +125,7 @@ impl Fields {
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, key: &str) {
+    pub(crate) fn remove(&mut self, key: &str) {
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| entry.key != key);
         let by_key = Self::new(entries);
@@ -150,20 +150,20 @@ impl Fields {
         Some(self.by_key[found.ok()?])
     }
 
-    pub(super) fn find(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn find(&self, key: &str) -> Option<&Entry> {
         Some(&self.entries[self.place_of(key)?])
     }
 
-    pub(super) fn find_mut(&mut self, key: &str) -> Option<&mut Entry> {
+    pub(crate) fn find_mut(&mut self, key: &str) -> Option<&mut Entry> {
         let place = self.place_of(key)?;
         Some(&mut self.entries[place])
     }
 
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.entries.iter().map(|entry| entry.node.content.weight()).sum()
     }
 
-    pub(super) fn ask(&self, key: &'static str) {
+    pub(crate) fn ask(&self, key: &'static str) {
         let mut asked = self.asked.borrow_mut();
         if !asked.contains(&key) {
             asked.push(key);
@@ -173,18 +173,18 @@ impl Fields {
 
 /// A key, its place and its value.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Span,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) node: Node,
     /// The path of the table that it came from, where that is not the table it is in.
-    pub(super) home: Option<Arc<str>>,
+    pub(crate) home: Option<Arc<str>>,
     /// The number of that table among those laid over each other, from the lowest up.
-    pub(super) level: usize,
+    pub(crate) level: usize,
 }
 
 /// Turns the parser's tree into ours.
-pub(super) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage) -> Fields {
+pub(crate) fn fields(source: &Arc<Source>, table: &DeTable<'_>, damage: &Damage) -> Fields {
     let mut entries: Vec<Entry> = table
         .iter()
         .map(|(key, value)| Entry {

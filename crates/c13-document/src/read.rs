@@ -180,11 +180,12 @@ impl FromValue for NonZeroU32 {
 
 /// A whole number from `LEAST` to `MOST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::policy) struct Within<const LEAST: u32, const MOST: u32>(u32);
+pub struct Within<const LEAST: u32, const MOST: u32>(u32);
 
 impl<const LEAST: u32, const MOST: u32> Within<LEAST, MOST> {
     /// The number.
-    pub(in crate::policy) const fn get(self) -> u32 {
+    #[must_use]
+    pub const fn get(self) -> u32 {
         self.0
     }
 }

@@ -19,7 +19,7 @@ pub struct Label {
 
 /// One error: the rule that is broken, the place, other places that have to do with it, and a way out.
 ///
-/// It prints as a snippet of the source with the place marked; see the [module](super) for how that looks.
+/// It prints as a snippet of the source with the place marked; see the [crate](crate) for how that looks.
 ///
 /// Two are equal if they say the same of the same places.
 #[derive(Debug, Clone)]
@@ -36,16 +36,16 @@ pub struct Diagnostic {
     pub help: Vec<String>,
     /// Whether the error is that something is not there; such errors are withheld from a text with broken syntax,
     /// where it may be there after all.
-    pub(in crate::policy) absence: bool,
+    pub absence: bool,
     /// Whether it is about one value, or a key of the outermost table, and nothing else, so that it holds wherever that
     /// stands.
-    pub(in crate::policy) of_value: bool,
+    pub of_value: bool,
     /// Whether it is about a key that is not known where it stands.
-    pub(in crate::policy) unknown_key: bool,
+    pub unknown_key: bool,
     /// The paths of keys of which one would mend it.
-    pub(super) lacks: Vec<String>,
+    pub(crate) lacks: Vec<String>,
     /// The path of the key that an unknown one was probably meant to be.
-    pub(super) meant: Option<String>,
+    pub(crate) meant: Option<String>,
 }
 
 impl PartialEq for Diagnostic {
@@ -102,7 +102,7 @@ impl Diagnostic {
     }
 
     /// Points at a place that somebody wrote, if there is one.
-    pub(in crate::policy) fn at_something_written(mut self) -> Self {
+    pub fn at_something_written(mut self) -> Self {
         if self.primary.span.source().is_generated()
             && let Some(written) = self
                 .secondary
@@ -122,26 +122,26 @@ impl Diagnostic {
     }
 
     /// Marks the error as one of a single value or name: it holds even where another layer hides that.
-    pub(in crate::policy) fn of_value(mut self) -> Self {
+    pub fn of_value(mut self) -> Self {
         self.of_value = true;
         self
     }
 
     /// Marks the error as one of a key that is not known where it stands.
-    pub(super) fn unknown_key(mut self) -> Self {
+    pub(crate) fn unknown_key(mut self) -> Self {
         self.unknown_key = true;
         self
     }
 
     /// Marks the error as one of a key that is not there, by its path. Where an unknown key is probably that one misspelt,
     /// only the unknown key is told.
-    pub(in crate::policy) fn lacks(mut self, path: impl Into<String>) -> Self {
+    pub fn lacks(mut self, path: impl Into<String>) -> Self {
         self.lacks.push(path.into());
         self.absence()
     }
 
     /// Every place that the error shows.
-    pub(in crate::policy) fn places(&self) -> impl Iterator<Item = &Span> {
+    pub fn places(&self) -> impl Iterator<Item = &Span> {
         std::iter::once(&self.primary)
             .chain(&self.secondary)
             .map(|label| &label.span)
@@ -159,7 +159,7 @@ impl Error for Diagnostic {}
 /// Errors as they are noted: the first of them, and how many more there were. A text of a mebibyte may hold as many errors
 /// as bytes, and nobody reads them all.
 #[derive(Debug, Default)]
-pub(in crate::policy) struct Noted {
+pub struct Noted {
     list: Vec<Diagnostic>,
     more: usize,
     /// Whether something was not read, because there was too much wrong already.
@@ -168,14 +168,15 @@ pub(in crate::policy) struct Noted {
 
 impl Noted {
     /// So many errors are kept.
-    pub(in crate::policy) const MOST: usize = 200;
+    pub const MOST: usize = 200;
 
-    pub(in crate::policy) fn push(&mut self, error: Diagnostic) {
+    /// Notes an error.
+    pub fn push(&mut self, error: Diagnostic) {
         self.push_with(|| error);
     }
 
     /// The same of an error that takes some work to put into words.
-    pub(in crate::policy) fn push_with(&mut self, error: impl FnOnce() -> Diagnostic) {
+    pub fn push_with(&mut self, error: impl FnOnce() -> Diagnostic) {
         if self.is_full() {
             self.more += 1;
         } else {
@@ -183,58 +184,65 @@ impl Noted {
         }
     }
 
-    pub(in crate::policy) fn extend(&mut self, errors: impl IntoIterator<Item = Diagnostic>) {
+    /// Notes several errors.
+    pub fn extend(&mut self, errors: impl IntoIterator<Item = Diagnostic>) {
         errors.into_iter().for_each(|error| self.push(error));
     }
 
     /// Takes over that another reading left something out; its errors are told elsewhere.
-    pub(in crate::policy) fn add_uncounted(&mut self, errors: &Diagnostics) {
+    pub fn add_uncounted(&mut self, errors: &Diagnostics) {
         self.stopped |= errors.stopped || errors.more > 0;
     }
 
     /// Adds all of another reading.
-    pub(in crate::policy) fn add(&mut self, errors: &Diagnostics) {
+    pub fn add(&mut self, errors: &Diagnostics) {
         self.extend(errors.iter().cloned());
         self.more += errors.more;
         self.stopped |= errors.stopped;
     }
 
     /// Notes that something was not read.
-    pub(in crate::policy) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.stopped = true;
     }
 
     /// Whether no more errors are kept, so that it is vain to put them into words.
-    pub(in crate::policy) fn is_full(&self) -> bool {
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.list.len() >= Self::MOST
     }
 
-    pub(in crate::policy) fn list(&self) -> &[Diagnostic] {
+    /// The errors that are kept.
+    pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }
 
-    pub(in crate::policy) fn is_empty(&self) -> bool {
+    /// Whether nothing was noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// How many were noted, kept or not.
-    pub(in crate::policy) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.list.len() + self.more
     }
 
     /// Forgets what was noted after the first so many.
-    pub(super) fn truncate(&mut self, count: usize) {
+    pub(crate) fn truncate(&mut self, count: usize) {
         self.list.truncate(count);
         self.more = count - self.list.len();
     }
 
     /// Keeps those that fulfil a condition; those that were only counted stay counted.
-    pub(in crate::policy) fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.list.retain(keep);
     }
 
     /// All of these errors, none twice; `None` if there are none.
-    pub(in crate::policy) fn told(self) -> Option<Diagnostics> {
+    #[must_use]
+    pub fn told(self) -> Option<Diagnostics> {
         (!self.is_empty()).then(|| Diagnostics::new(self))
     }
 }
@@ -256,7 +264,7 @@ const MOST_PRINTED: usize = 50;
 impl Diagnostics {
     /// Puts the errors in the order of their places: source by source as they first occur, then line by line. None is
     /// told twice, and a missing key is not told where it is there misspelt.
-    pub(super) fn new(noted: Noted) -> Self {
+    pub(crate) fn new(noted: Noted) -> Self {
         let Noted {
             mut list,
             more,

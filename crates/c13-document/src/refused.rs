@@ -7,7 +7,8 @@ use super::{
 
 impl<'d> Table<'d> {
     /// The value at a path of keys joined by points, if it is there; makes nothing known.
-    pub(in crate::policy) fn value_at(&self, path: &str) -> Option<Value<'d>> {
+    #[must_use]
+    pub fn value_at(&self, path: &str) -> Option<Value<'d>> {
         match path.split_once('.') {
             Some((key, rest)) => self.peek(key)?.as_table()?.value_at(rest),
             None => self.peek(path),
@@ -22,17 +23,20 @@ impl<'d> Table<'d> {
 
     /// Whether the value at a path of keys joined by points is there and says nothing, because it, or something in it,
     /// was refused: a default stands in its place, and no other value is to be measured by that. Makes nothing known.
-    pub(in crate::policy) fn is_refused(&self, path: &str) -> bool {
+    #[must_use]
+    pub fn is_refused(&self, path: &str) -> bool {
         self.value_at(path).is_some_and(|value| is_refused(value.node))
     }
 
     /// Whether anything in the table was refused.
-    pub(in crate::policy) fn has_refused(&self) -> bool {
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
         any_refused(self.fields)
     }
 
     /// Looks no further at the value at a path, as if it had been refused. Whether it is there and was not before.
-    pub(in crate::policy) fn refuse(&self, path: &str) -> bool {
+    #[must_use]
+    pub fn refuse(&self, path: &str) -> bool {
         let value = self.value_at(path);
         value.is_some_and(|value| !is_refused(value.node) && !value.node.refused.replace(true))
     }
@@ -54,7 +58,7 @@ fn any_refused(fields: &Fields) -> bool {
 
 impl Document {
     /// Reads something again. What is wrong there was noted the first time.
-    pub(in crate::policy) fn again<T>(&self, read: impl FnOnce() -> T) -> T {
+    pub fn again<T>(&self, read: impl FnOnce() -> T) -> T {
         let noted = self.error_count();
         let value = read();
         self.errors.borrow_mut().truncate(noted);

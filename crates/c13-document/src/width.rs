@@ -57,7 +57,7 @@ const NARROWEST: [(u32, u32); 6] = [
 ];
 
 /// How many columns a character takes.
-pub(super) fn width(character: char) -> usize {
+pub(crate) fn width(character: char) -> usize {
     let within = |ranges: &[(u32, u32)]| {
         let code = u32::from(character);
         ranges.iter().any(|(first, last)| (*first..=*last).contains(&code))
@@ -74,7 +74,7 @@ pub(super) fn width(character: char) -> usize {
 }
 
 /// Whether a character is not to reach a terminal: it would command it, or show text in another order than it stands in.
-pub(super) fn is_unprintable(character: char) -> bool {
+pub(crate) fn is_unprintable(character: char) -> bool {
     let invisible = matches!(
         character,
         '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'

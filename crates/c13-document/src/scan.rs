@@ -11,14 +11,14 @@ use toml_parser::{ErrorSink, ParseError, Raw, Source, Span};
 const MOST_ERRORS: usize = 1_000;
 
 /// Tables and lists may lie this deep. No key that anybody asks for lies half as deep, and a tree is walked by recursion.
-pub(super) const DEEPEST: usize = 16;
+pub(crate) const DEEPEST: usize = 16;
 
 /// A key may be this long, in bytes: every value below it has it in its path.
-pub(super) const LONGEST_KEY: usize = 128;
+pub(crate) const LONGEST_KEY: usize = 128;
 
 /// Where reading stops, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// There are too many errors before this byte.
     Errors(usize),
     /// This key, table or list lies too deep.
@@ -29,7 +29,7 @@ pub(super) enum Stop {
 
 impl Stop {
     /// The first byte that is not read.
-    pub(super) fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         match self {
             Self::Errors(at) => *at,
             Self::Depth(range) | Self::Key(range) => range.start,
@@ -38,7 +38,7 @@ impl Stop {
 }
 
 /// Where reading this text has to stop, if anywhere.
-pub(super) fn stop(text: &str) -> Option<Stop> {
+pub(crate) fn stop(text: &str) -> Option<Stop> {
     let source = Source::new(text);
     let tokens = source.lex().into_vec();
     let (mut shape, mut errors) = (Shape::new(text), Errors::default());

@@ -18,7 +18,7 @@ const LONGEST_MESSAGE: usize = 1_000;
 const TAB: &str = "    ";
 
 /// Writes the message, the place, the marked lines and the help. Ends with a line break.
-pub(super) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let primary = &diagnostic.primary.span;
     let gutter = std::iter::once(&diagnostic.primary)
         .chain(&diagnostic.secondary)

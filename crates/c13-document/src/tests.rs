@@ -25,7 +25,7 @@ fn ask<T: FromValue>(keys: &[&'static str]) -> impl Fn(Table<'_>) {
 
 /// Compares with a text that is indented as the code around it is.
 #[track_caller]
-pub(in crate::policy) fn assert_text(actual: &str, expected: &str) {
+fn assert_text(actual: &str, expected: &str) {
     let lines: Vec<&str> = expected.lines().skip(1).collect();
     let indents = lines.iter().filter(|line| !line.trim().is_empty());
     let indent = indents

@@ -21,7 +21,7 @@ pub struct QuantityError {
 }
 
 impl QuantityError {
-    pub(super) fn new(rule: impl Into<String>, range: Range<usize>) -> Self {
+    pub(crate) fn new(rule: impl Into<String>, range: Range<usize>) -> Self {
         Self {
             rule: rule.into(),
             range,
@@ -29,7 +29,7 @@ impl QuantityError {
         }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

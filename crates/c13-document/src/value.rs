@@ -46,9 +46,9 @@ impl Shape {
 /// A value of a document. Reading it as a type notes an error in the document if it is not of that type.
 #[derive(Debug, Clone)]
 pub struct Value<'d> {
-    pub(super) document: &'d Document,
-    pub(super) node: &'d Node,
-    pub(super) path: String,
+    pub(crate) document: &'d Document,
+    pub(crate) node: &'d Node,
+    pub(crate) path: String,
 }
 
 impl<'d> Value<'d> {
@@ -192,7 +192,7 @@ impl<'d> Value<'d> {
     }
 
     /// Notes once that the value is of another shape.
-    pub(in crate::policy) fn refuse_shape(&self, rule: &str) {
+    pub fn refuse_shape(&self, rule: &str) {
         if let Some(shape) = self.shape().filter(|_| !self.node.refused.get()) {
             let error = self.error(format!("`{}` {rule}", self.path));
             self.refuse(error.label(format!("this is {}", shape.name())));
@@ -219,7 +219,7 @@ impl<'d> Value<'d> {
     }
 
     /// Notes an error about this value. Nobody reads it any more, nor what stands in it.
-    pub(in crate::policy) fn refuse(&self, error: Diagnostic) {
+    pub fn refuse(&self, error: Diagnostic) {
         let nodes = match &self.node.content {
             Content::List(nodes) => nodes.as_slice(),
             _ => std::slice::from_ref(self.node),

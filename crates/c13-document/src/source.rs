@@ -42,7 +42,7 @@ impl Source {
     /// Bytes that are not UTF-8: the error shows the line and the column of the first of them.
     ///
     /// ```
-    /// use c13_reliability::policy::document::Source;
+    /// use c13_document::Source;
     ///
     /// let error = Source::from_bytes("service.toml", b"[policy.a]\n# caf\xe9\n".to_vec()).unwrap_err();
     /// assert!(error.to_string().starts_with("error: this is not UTF-8\n --> service.toml:2:6\n"), "{error}");
@@ -116,7 +116,7 @@ impl Source {
     }
 
     /// Where the line that holds this byte begins.
-    pub(super) fn line_start(&self, offset: usize) -> usize {
+    pub(crate) fn line_start(&self, offset: usize) -> usize {
         match self.lines_before(self.boundary(offset)) {
             0 => 0,
             line => self.line_starts[line - 1],
@@ -124,7 +124,7 @@ impl Source {
     }
 
     /// Where the line that holds this byte ends, its line break not counted.
-    pub(super) fn line_end(&self, offset: usize) -> usize {
+    pub(crate) fn line_end(&self, offset: usize) -> usize {
         let offset = self.boundary(offset);
         let next = self.line_starts.get(self.lines_before(offset));
         let end = next.map_or(self.text.len(), |next| next - 1);
@@ -135,7 +135,7 @@ impl Source {
         }
     }
 
-    pub(super) fn boundary(&self, offset: usize) -> usize {
+    pub(crate) fn boundary(&self, offset: usize) -> usize {
         (offset..self.text.len())
             .find(|&at| self.text.is_char_boundary(at))
             .unwrap_or(self.text.len())
@@ -203,7 +203,7 @@ impl Span {
     }
 
     /// Whether the span stands for the source as a whole rather than for a part of it.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.start == 0 && self.end == 0
     }
 }

@@ -13,7 +13,7 @@ use super::{
 
 /// Which places of a text cannot be trusted, because its syntax is broken there.
 #[derive(Debug)]
-pub(super) struct Damage {
+pub(crate) struct Damage {
     source: Arc<Source>,
     /// Where the lines with errors begin, in order.
     lines: Vec<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Damage {
 
 impl Damage {
     /// No damage at all.
-    pub(super) fn none(source: &Arc<Source>) -> Self {
+    pub(crate) fn none(source: &Arc<Source>) -> Self {
         Self {
             source: Arc::clone(source),
             lines: Vec::new(),
@@ -35,22 +35,22 @@ impl Damage {
     }
 
     /// Whether there is any.
-    pub(super) fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         !self.lines.is_empty()
     }
 
     /// Whether the line that holds a byte is in doubt.
-    pub(super) fn touches(&self, at: usize) -> bool {
+    pub(crate) fn touches(&self, at: usize) -> bool {
         self.swallows(at) || self.lines.binary_search(&self.source.line_start(at)).is_ok()
     }
 
     /// Whether the header of a table is broken above a byte, so that what follows seems to stand in no table.
-    pub(super) fn is_below_broken_header(&self, at: usize) -> bool {
+    pub(crate) fn is_below_broken_header(&self, at: usize) -> bool {
         self.broken_header.is_some_and(|header| header < at)
     }
 
     /// Whether a byte lies where not even the structure is known.
-    pub(super) fn swallows(&self, at: usize) -> bool {
+    pub(crate) fn swallows(&self, at: usize) -> bool {
         at >= self.beyond
     }
 }
@@ -63,7 +63,7 @@ const MOST_ROUNDS: usize = 20;
 const MOST_READ_AGAIN: usize = 4 << 20;
 
 /// Parses a text as far as it goes: its tree, its errors, and which places cannot be trusted for them.
-pub(super) fn parse(source: &Arc<Source>) -> (Fields, Noted, Damage) {
+pub(crate) fn parse(source: &Arc<Source>) -> (Fields, Noted, Damage) {
     let stop = scan::stop(source.text());
     let end = stop.as_ref().map_or(source.text().len(), Stop::at);
     let mut text = source.text()[..source.boundary(end)].to_owned();

@@ -45,7 +45,7 @@ impl Document {
     }
 
     /// Leaves a key of the outermost table out, as if nobody had written it.
-    pub(in crate::policy) fn leave_out(&mut self, key: &str) {
+    pub fn leave_out(&mut self, key: &str) {
         self.root.remove(key);
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::QuantityError;
 
 /// The units of a duration, longest first, in nanoseconds.
-pub(super) const UNITS: [(&str, u64); 7] = [
+pub(crate) const UNITS: [(&str, u64); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -52,7 +52,7 @@ const OTHER_UNITS: [(&str, &str); 25] = [
 /// rounded, and so is what exceeds 2⁶⁴ − 1 ns (some 584 years), the end of the library's time.
 ///
 /// ```
-/// use c13_reliability::policy::document::parse_duration;
+/// use c13_document::parse_duration;
 /// use std::time::Duration;
 ///
 /// assert_eq!(parse_duration("1.5s"), Ok(Duration::from_nanos(1_500_000_000)));
@@ -187,7 +187,7 @@ fn too_long(range: Range<usize>) -> QuantityError {
 }
 
 /// The decimal number that a text begins with (digits, then perhaps a point and digits), and what follows it.
-pub(super) fn split_number(text: &str) -> (&str, &str) {
+pub(crate) fn split_number(text: &str) -> (&str, &str) {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = digits(text);
     if whole == 0 {
@@ -203,7 +203,7 @@ pub(super) fn split_number(text: &str) -> (&str, &str) {
 /// The shortest text that [`parse_duration`] reads as this duration.
 ///
 /// ```
-/// use c13_reliability::policy::document::duration_text;
+/// use c13_document::duration_text;
 /// use std::time::Duration;
 ///
 /// assert_eq!(duration_text(Duration::from_secs(150)), "2m 30s");
