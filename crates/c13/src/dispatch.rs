@@ -1,12 +1,12 @@
-//! Which command is run, and what prints what came of it.
+//! Runs the command and prints its result: one row a command.
 
 use std::process::ExitCode;
 
-use crate::args::Command;
+use crate::cmd::line::Command;
 use crate::drill::watch::Watch;
 use crate::{cmd, drill, interrupt, output};
 
-/// Runs a command and says with which status to exit.
+/// Runs a command, prints its result, and gives the exit status.
 pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Drill(args) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
@@ -16,13 +16,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             };
             cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
         })),
-        Command::Config(args) => output::config(cmd::config::run(&args.command)),
+        Command::Config(args) => output::config(cmd::config::run(&args)),
         Command::Health(args) => output::health(&args.url, &cmd::health::run(&args)),
         Command::Soak(args) => output::soak(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
             let line = output::ProgressLine::new();
             cmd::soak::run(&args, &stop, &|share| line.show("soaking", share))
         })),
         Command::Run(args) => output::run(&cmd::run::run(*args)),
-        Command::Lock(command) => output::lock(cmd::run::lock(command)),
+        Command::Lock(command) => output::lock(cmd::lock::run(&command)),
     }
 }

@@ -1,6 +1,5 @@
-//! The `c13` program: reads the command line, runs the command, prints what came of it.
+//! The `c13` program: reads the command line, runs the command, prints its result.
 
-mod args;
 mod cmd;
 mod dispatch;
 mod drill;
@@ -14,12 +13,13 @@ mod status;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cmd::line::CommandLine;
 
 fn main() -> ExitCode {
     if let Some(status) = run::guard::step() {
         return status;
     }
-    match args::CommandLine::try_parse() {
+    match CommandLine::try_parse() {
         Ok(line) => dispatch::run(line.command),
         Err(error) => output::usage(&error),
     }

@@ -12,8 +12,8 @@ use c13_reliability::microservices::health::ProbeUrl;
 use c13_reliability::policy::document::Diagnostics;
 
 use crate::cmd::config::Answer;
-use crate::cmd::drill::Outcome;
-use crate::cmd::health;
+use crate::cmd::drill::Drilled;
+use crate::cmd::health::Health;
 use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
@@ -27,7 +27,7 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const QUIET: Style = AnsiColor::Blue.on_default().bold();
 
 /// Prints what came of `c13 drill`, and says with which status to exit.
-pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
+pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
     ExitCode::from(report(
         outcome,
         &mut anstream::stdout().lock(),
@@ -36,10 +36,10 @@ pub(crate) fn drill(outcome: Result<Outcome, Failure>) -> ExitCode {
 }
 
 /// Prints what came of `c13 health`, and says with which status to exit.
-pub(crate) fn health(url: &ProbeUrl, answer: &health::Answer) -> ExitCode {
+pub(crate) fn health(url: &ProbeUrl, answer: &Health) -> ExitCode {
     // The status is the answer; who does not listen to the words loses nothing.
     match answer {
-        health::Answer::Well(status) => {
+        Health::Well(status) => {
             let _ = writeln!(
                 anstream::stdout().lock(),
                 "{} answered {status}",
@@ -47,7 +47,7 @@ pub(crate) fn health(url: &ProbeUrl, answer: &health::Answer) -> ExitCode {
             );
             ExitCode::from(DONE)
         }
-        health::Answer::Unwell(reason) => {
+        Health::Unwell(reason) => {
             let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {}", one_line(reason));
             ExitCode::from(FAILED)
         }
@@ -148,10 +148,10 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn report(outcome: Result<Outcome, Failure>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+fn report(outcome: Result<Drilled, Failure>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let (text, status) = match outcome {
-        Ok(Outcome::Scenario(text)) => (text.to_owned(), DONE),
-        Ok(Outcome::Drilled { summary, wall, json }) => {
+        Ok(Drilled::Scenario(text)) => (text.to_owned(), DONE),
+        Ok(Drilled::Summary { summary, wall, json }) => {
             let status = if summary.is_met() { DONE } else { MISSED };
             match json {
                 false => (table::render(&summary, wall), status),
@@ -278,7 +278,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    fn drilled(runs: u64, json: bool) -> Result<Outcome, Failure> {
+    fn drilled(runs: u64, json: bool) -> Result<Drilled, Failure> {
         let scenario = fake::scenario();
         let stop = AtomicBool::new(false);
         let watch = Watch::new(&stop, &|_| {});
@@ -286,7 +286,7 @@ mod tests {
             .map(|seed| fake::run(&scenario, seed, &watch).expect("nobody stops it"))
             .collect();
         let summary = Summary::new(&scenario, &runs).expect("the figures are numbers");
-        Ok(Outcome::Drilled {
+        Ok(Drilled::Summary {
             summary,
             wall: Duration::from_secs(1),
             json,
@@ -294,7 +294,7 @@ mod tests {
     }
 
     /// What is printed on the two outputs, without colour, and the status.
-    fn printed(outcome: Result<Outcome, Failure>) -> (String, String, u8) {
+    fn printed(outcome: Result<Drilled, Failure>) -> (String, String, u8) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let status = report(outcome, &mut out, &mut err);
         let text = |bytes: Vec<u8>| String::from_utf8(anstream::adapter::strip_bytes(&bytes).into_vec()).expect("text");
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn the_built_in_scenario_is_printed_as_it_is() {
         assert_eq!(
-            printed(Ok(Outcome::Scenario("a = 1\n"))),
+            printed(Ok(Drilled::Scenario("a = 1\n"))),
             ("a = 1\n".to_owned(), String::new(), DONE)
         );
     }

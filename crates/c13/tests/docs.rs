@@ -352,22 +352,41 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
     assert!(unused.is_empty(), "no document names {unused:?}");
 }
 
-#[test]
-fn the_guide_to_run_has_the_exit_statuses_of_its_help() {
-    let help = Folder::new("statuses").c13(["run", "--help"]);
+/// The exit statuses and their meanings, as the help of a command lists them.
+fn statuses(command: &str) -> Vec<(String, String)> {
+    let help = Folder::new(command).c13([command, "--help"]);
     let help = String::from_utf8(help.stdout).expect("it is text");
     let (_, statuses) = help.split_once("\nExit status:").expect("the help has them");
-    let rows: Vec<String> = statuses
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.trim().split_once(' '))
-        .map(|(status, meaning)| format!("| {status} | {} |", meaning.trim()))
+    let rows = statuses.lines().skip(1).map_while(|line| line.trim().split_once(' '));
+    rows.map(|(status, meaning)| (status.to_owned(), meaning.trim().to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_guide_to_run_has_the_exit_statuses_of_its_help_and_no_others() {
+    let expected: Vec<String> = statuses("run")
+        .iter()
+        .map(|(status, meaning)| format!("| {status} | {meaning} |"))
         .collect();
-    assert!(rows.len() >= 8, "{rows:?}");
+    assert!(expected.len() >= 8, "{expected:?}");
     let guide = fs::read_to_string(root().join("docs/run.md")).expect("it is text");
-    for row in rows {
-        assert!(guide.contains(&row), "docs/run.md does not have the row `{row}`");
-    }
+    let (_, table) = guide
+        .split_once("| status | meaning |\n|---|---|\n")
+        .expect("the guide has a table");
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_readme_has_the_exit_status_of_a_missed_objective() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is text");
+    let statuses = statuses("drill");
+    let (status, meaning) = statuses
+        .iter()
+        .find(|(_, meaning)| meaning.ends_with("missed"))
+        .expect("a drill misses");
+    let sentence = format!("exit status is {status} when {meaning}");
+    assert!(readme.contains(&sentence), "README.md does not say \"{sentence}\"");
 }
 
 #[test]

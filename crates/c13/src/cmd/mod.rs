@@ -1,10 +1,15 @@
-//! One module for each command: arguments in, a value out. Nothing here prints.
+//! One folder for each command: `args.rs` holds its arguments and their help, `command.rs` turns them into a value.
+//! Nothing here prints.
 
 pub(crate) mod config;
 pub(crate) mod drill;
 mod failure;
 pub(crate) mod health;
+pub(crate) mod line;
+pub(crate) mod lock;
+mod redis;
 pub(crate) mod run;
+mod runtime;
 pub(crate) mod soak;
 pub(crate) mod source;
 

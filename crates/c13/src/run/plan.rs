@@ -12,7 +12,7 @@ use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Rate, parse_duration};
 
 use super::key::Key;
-use crate::args::RunArgs;
+use crate::cmd::run::RunArgs;
 
 /// A checked command line of `c13 run`.
 #[derive(Debug)]
@@ -256,7 +256,7 @@ fn doubling(first: Duration) -> RetryStrategy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Command, CommandLine};
+    use crate::cmd::line::{Command, CommandLine};
     use c13_reliability::policy::Profile;
     use clap::Parser;
 

@@ -21,8 +21,8 @@ use c13_reliability::policy::file::{PolicySet, is_in_file, origin_text};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use super::{Answer, settings};
-use crate::args::LayerArgs;
+use super::args::LayerArgs;
+use super::command::{Answer, settings};
 use crate::cmd::{Failure, source};
 
 /// Another number if a field ever changes its meaning or goes away.

@@ -1,7 +1,12 @@
 //! `c13 config` as a value: what it answers, and what it refuses.
 
-use super::*;
+use super::args::{ConfigArgs, ConfigCommand, LayerArgs};
+use super::command::read;
+use super::known::Known;
+use crate::cmd::Failure;
+use c13_reliability::policy::file::STARTER;
 use std::fs;
+use std::path::PathBuf;
 
 /// A folder of its own for each test, gone afterwards.
 struct Folder(PathBuf);
@@ -26,6 +31,11 @@ impl Drop for Folder {
     }
 }
 
+/// Runs a command.
+fn run(command: ConfigCommand) -> Result<super::Answer, Failure> {
+    super::run(&ConfigArgs { command })
+}
+
 fn layers(files: Vec<PathBuf>, set: &[&str]) -> LayerArgs {
     LayerArgs {
         files,
@@ -41,7 +51,7 @@ fn a_right_file_is_said_to_be_right() {
     let folder = Folder::new("check");
     let file = folder.file("a.toml", FILE);
     let layers = layers(vec![file.clone()], &[]);
-    let text = run(&ConfigCommand::Check { json: false, layers })
+    let text = run(ConfigCommand::Check { json: false, layers })
         .expect("it is right")
         .text;
     assert_eq!(text, format!("{}: 1 policy (payments), all right\n", file.display()));
@@ -52,7 +62,7 @@ fn a_setting_is_explained_with_all_that_it_hides() {
     let folder = Folder::new("explain");
     let file = folder.file("a.toml", FILE);
     let explain = |path: &str| {
-        run(&ConfigCommand::Explain {
+        run(ConfigCommand::Explain {
             path: path.to_owned(),
             json: false,
             layers: layers(vec![file.clone()], &["policy.payments.timeout.total=2s"]),
@@ -87,7 +97,7 @@ fn what_is_shown_reads_back_as_the_same() {
     let folder = Folder::new("show");
     let file = folder.file("a.toml", STARTER);
     let before = read(&layers(vec![file.clone()], &[])).expect("the starter is right");
-    let text = run(&ConfigCommand::Show {
+    let text = run(ConfigCommand::Show {
         effective: true,
         json: false,
         layers: layers(vec![file], &[]),
@@ -101,10 +111,10 @@ fn what_is_shown_reads_back_as_the_same() {
 fn a_file_is_started_once_and_never_overwritten() {
     let folder = Folder::new("init");
     let file = folder.0.join("reliability.toml");
-    let init = ConfigCommand::Init { file: file.clone() };
-    assert!(run(&init).is_ok());
+    let init = || ConfigCommand::Init { file: file.clone() };
+    assert!(run(init()).is_ok());
     fs::write(&file, "mine").expect("it was written before");
-    let Err(Failure::Usage(message)) = run(&init) else {
+    let Err(Failure::Usage(message)) = run(init()) else {
         panic!("it is there already")
     };
     assert!(
@@ -116,7 +126,7 @@ fn a_file_is_started_once_and_never_overwritten() {
 
 #[test]
 fn the_schema_knows_every_setting() {
-    let known = known::Known::new();
+    let known = Known::new();
     let folder = Folder::new("schema");
     let full = "[policy.a]\nextends = \"critical\"\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"1s\" }\n\
         retry = { total_limit = \"1s\", backoff = { strategy = \"linear\", increment = \"1s\" } }\n\

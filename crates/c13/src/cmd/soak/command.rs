@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::Failure;
-use crate::args::SoakArgs;
+use super::SoakArgs;
+use crate::cmd::Failure;
 use crate::soak::report::{LONGEST, Report, SHORTEST};
 use crate::soak::run;
 

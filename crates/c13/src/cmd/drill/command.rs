@@ -7,8 +7,8 @@ use std::time::Duration;
 use c13_reliability::policy::document::Source;
 use c13_reliability::time::Clock;
 
-use super::{Failure, source};
-use crate::args::DrillArgs;
+use super::DrillArgs;
+use crate::cmd::{Failure, source};
 use crate::drill::report::Report;
 use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
@@ -16,11 +16,11 @@ use crate::drill::watch::{Interrupted, Watch};
 
 /// What came of the command.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Drilled {
     /// The built-in scenario was asked for.
     Scenario(&'static str),
     /// A drill was run.
-    Drilled {
+    Summary {
         /// What came of it.
         summary: Summary,
         /// How long the simulation took.
@@ -39,9 +39,9 @@ pub(crate) fn run(
     args: &DrillArgs,
     watch: &Watch<'_>,
     engine: impl Fn(&Scenario, u64, &Watch<'_>) -> Result<Report, Interrupted>,
-) -> Result<Outcome, Failure> {
+) -> Result<Drilled, Failure> {
     if args.print_scenario {
-        return Ok(Outcome::Scenario(Scenario::BUILT_IN));
+        return Ok(Drilled::Scenario(Scenario::BUILT_IN));
     }
     let files = |name: &str| service_file(args.file.as_deref(), name);
     let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?, &files).map_err(Failure::Input)?;
@@ -56,7 +56,7 @@ pub(crate) fn run(
     }
     let wall = clock.now().since(start);
     let summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
-    Ok(Outcome::Drilled {
+    Ok(Drilled::Summary {
         summary,
         wall,
         json: args.json,
@@ -101,14 +101,14 @@ mod tests {
         }
     }
 
-    fn run_quietly(args: &DrillArgs) -> Result<Outcome, Failure> {
+    fn run_quietly(args: &DrillArgs) -> Result<Drilled, Failure> {
         let stop = AtomicBool::new(false);
         run(args, &Watch::new(&stop, &|_| {}), fake::run)
     }
 
     #[test]
     fn without_a_file_the_built_in_scenario_is_run() {
-        let Ok(Outcome::Drilled { summary, json, .. }) = run_quietly(&args()) else {
+        let Ok(Drilled::Summary { summary, json, .. }) = run_quietly(&args()) else {
             panic!("it runs")
         };
         let names: Vec<&str> = summary.variants.iter().map(|variant| &*variant.name).collect();
@@ -127,7 +127,7 @@ mod tests {
             &Watch::new(&stop, &|_| {}),
             engine,
         );
-        assert!(matches!(outcome, Ok(Outcome::Scenario(Scenario::BUILT_IN))));
+        assert!(matches!(outcome, Ok(Drilled::Scenario(Scenario::BUILT_IN))));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             repeat: Some(3),
             ..args()
         };
-        let Ok(Outcome::Drilled { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), engine) else {
+        let Ok(Drilled::Summary { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), engine) else {
             panic!("it runs")
         };
         assert_eq!(seeds.into_inner(), [u64::MAX, 0, 1]);

@@ -1,10 +1,4 @@
-//! `c13 config`: checks, explains and shows a service's policies, and starts a file of them.
-
-mod explain;
-mod json;
-mod known;
-#[cfg(test)]
-mod tests;
+//! Answers `c13 config`: checks, explains and shows a service's policies, and starts a file of them.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -14,8 +8,9 @@ use std::path::{Path, PathBuf};
 use c13_reliability::policy::document::Diagnostics;
 use c13_reliability::policy::file::{NamedPolicy, PolicyFiles, PolicySet, SCHEMA, STARTER, Setting};
 
-use super::{Failure, source};
-use crate::args::{ConfigCommand, DEFAULT_FILE, LayerArgs};
+use super::args::{ConfigArgs, ConfigCommand, DEFAULT_FILE, LayerArgs};
+use super::{explain, json};
+use crate::cmd::{Failure, source};
 
 /// What the command answers.
 #[derive(Debug)]
@@ -38,8 +33,8 @@ impl From<String> for Answer {
 ///
 /// Settings that are wrong, a file that cannot be read or written, or a setting that is not there; where JSON is asked
 /// for, all of them but the last are told in it.
-pub(crate) fn run(command: &ConfigCommand) -> Result<Answer, Failure> {
-    match command {
+pub(crate) fn run(args: &ConfigArgs) -> Result<Answer, Failure> {
+    match &args.command {
         ConfigCommand::Check { json: false, layers } => read(layers).map(|set| checked(layers, &set).into()),
         ConfigCommand::Check { json: true, layers } => {
             json::answer(layers, read(layers), |set| json::checked(layers, set))
@@ -66,7 +61,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Result<Answer, Failure> {
     }
 }
 
-fn read(layers: &LayerArgs) -> Result<PolicySet, Failure> {
+pub(super) fn read(layers: &LayerArgs) -> Result<PolicySet, Failure> {
     let inputs = layers.files.iter().filter(|file| source::is_standard_input(file));
     if inputs.count() > 1 {
         return Err(Failure::Usage(
@@ -118,7 +113,7 @@ fn shown(set: &PolicySet, effective: bool) -> String {
 }
 
 /// What is shown of a policy: what its layers say, or with the defaults all that applies.
-fn settings(policy: &NamedPolicy, effective: bool) -> Vec<&Setting> {
+pub(super) fn settings(policy: &NamedPolicy, effective: bool) -> Vec<&Setting> {
     match effective {
         true => policy.settings().iter().chain(policy.switched_off()).collect(),
         false => policy.said().collect(),

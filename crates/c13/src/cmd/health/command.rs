@@ -8,11 +8,11 @@ use std::time::Duration;
 use c13_reliability::microservices::health::{LONGEST_ANSWER_HEAD, ProbeUrl};
 use c13_reliability::time::{Clock, Tick};
 
-use crate::args::HealthArgs;
+use super::HealthArgs;
 
 /// What came of the command.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum Health {
     /// It answered with a status from 200 to 399.
     Well(u16),
     /// It did not: what the last try found.
@@ -23,14 +23,14 @@ pub(crate) enum Answer {
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs the command.
-pub(crate) fn run(args: &HealthArgs) -> Answer {
+pub(crate) fn run(args: &HealthArgs) -> Health {
     let clock = Clock::system();
     let end = args.wait.map(|wait| clock.now() + wait);
     loop {
         let answer = match ask(&args.url, args.timeout, &clock) {
-            Ok(status @ 200..=399) => return Answer::Well(status),
-            Ok(status) => Answer::Unwell(format!("{} answered {status}", args.url)),
-            Err(error) => Answer::Unwell(format!("{}: {error}", args.url)),
+            Ok(status @ 200..=399) => return Health::Well(status),
+            Ok(status) => Health::Unwell(format!("{} answered {status}", args.url)),
+            Err(error) => Health::Unwell(format!("{}: {error}", args.url)),
         };
         let again = clock.now() + PAUSE;
         if end.is_none_or(|end| again > end) {

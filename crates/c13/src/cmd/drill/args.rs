@@ -1,0 +1,123 @@
+//! The arguments of `c13 drill`, and its help.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::drill::scenario::MOST_REPEATS;
+use crate::status::{self, Verb};
+
+/// Rehearse an incident in virtual time, against the library's own policy code
+///
+/// A scenario says how much load there is, how the dependency behaves, what goes wrong and when, and with which policies
+/// callers protect themselves. Every policy goes through the same incident, and so does `unprotected`, which has none. An
+/// hour takes seconds.
+///
+/// Without a file, a built-in brown-out is rehearsed: a client that retries at once never gets out of it.
+#[derive(Debug, Args)]
+#[command(after_long_help = status::help(EXAMPLES, Verb::Drill))]
+pub(crate) struct DrillArgs {
+    /// The scenario, a TOML file; `-` reads standard input
+    ///
+    /// Start from the built-in one: `c13 drill --print-scenario > my.toml`. A variant takes a policy from a service's own
+    /// file: `policy = "service.toml#payments"`, from the scenario's folder. `C13__` environment variables do not count there,
+    /// so that a drill says the same everywhere; to rehearse with them, write down what applies:
+    /// `c13 config show --effective service.toml > drilled.toml`, and `policy = "drilled.toml#payments"`.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Print one JSON object in place of the table
+    ///
+    /// `variants[]` has for each policy its `requests`, `success_ratio`, `goodput_ratio`, `p50_ms`, `p99_ms`,
+    /// `amplification`, `detect_s`, `recovery_s` (null: never), `peak_load_rps`, `rejections` and `slo[]`. The same
+    /// scenario and seed give the same bytes.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Where the random numbers start, in place of the scenario's own `seed`
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Run so often, each time with the next seed, and report the median, the least and the most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPEATS)))]
+    pub(crate) repeat: Option<u32>,
+
+    /// Print the built-in scenario, to start one of your own from it, and do nothing else
+    #[arg(long, exclusive = true)]
+    pub(crate) print_scenario: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  c13 drill                             rehearse the built-in brown-out
+  c13 drill --print-scenario > my.toml  start a scenario of your own
+  c13 drill my.toml --repeat 5          see how far it depends on chance
+  c13 drill my.toml --json | jq '.variants[] | {name, recovery_s}'
+  c13 config show --effective service.toml > drilled.toml
+                                        write down what applies, environment variables included,
+                                        to name it in a variant: drilled.toml#payments";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::line::{Command, CommandLine};
+    use clap::error::ErrorKind;
+    use clap::{CommandFactory, Parser};
+
+    fn drill(arguments: &[&str]) -> Result<DrillArgs, ErrorKind> {
+        let line = ["c13", "drill"].iter().chain(arguments);
+        match CommandLine::try_parse_from(line).map_err(|error| error.kind())?.command {
+            Command::Drill(arguments) => Ok(arguments),
+            other => panic!("not a drill: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn arguments_are_read_as_they_are_meant() {
+        let none = drill(&[]).expect("nothing is required");
+        assert_eq!(
+            (none.file, none.json, none.seed, none.repeat, none.print_scenario),
+            (None, false, None, None, false)
+        );
+        let all = drill(&["my.toml", "--json", "--seed", "7", "--repeat=5"]).expect("all is right");
+        assert_eq!(
+            (all.file, all.json, all.seed, all.repeat),
+            (Some("my.toml".into()), true, Some(7), Some(5))
+        );
+        assert!(drill(&["--print-scenario"]).expect("it stands alone").print_scenario);
+        assert_eq!(drill(&["-"]).expect("standard input").file, Some("-".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (arguments, kind) in [
+            (&["a.toml", "b.toml"][..], ErrorKind::UnknownArgument),
+            (&["--seed", "x"], ErrorKind::ValueValidation),
+            (&["--seed", "-1"], ErrorKind::UnknownArgument),
+            (&["--repeat", "0"], ErrorKind::ValueValidation),
+            (&["--repeat", "1001"], ErrorKind::ValueValidation),
+            (&["--print-scenario", "--json"], ErrorKind::ArgumentConflict),
+            (&["--print-scenario", "my.toml"], ErrorKind::ArgumentConflict),
+            (&["--jsn"], ErrorKind::UnknownArgument),
+        ] {
+            assert_eq!(drill(arguments).expect_err("it is wrong"), kind, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn help_has_examples_and_the_exit_status() {
+        let mut command = CommandLine::command();
+        let drill = command.find_subcommand_mut("drill").expect("there is one");
+        let help = drill.render_long_help().to_string();
+        for words in [
+            "Examples:",
+            "c13 drill my.toml --repeat 5",
+            "Exit status:",
+            "130",
+            "--print-scenario",
+            "[FILE]",
+        ] {
+            assert!(help.contains(words), "{words} is not in\n{help}");
+        }
+    }
+}
