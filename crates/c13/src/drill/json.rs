@@ -6,17 +6,16 @@
 //! | `scenario`, `seed` | the scenario's name, and the seed of its first run |
 //! | `variants[]` | every variant, in the order of the scenario |
 //! | `variants[].name`, `.baseline` | what it is, and whether no objective judges it |
-//! | `variants[].requests` … `.rejections` | the figures, see [`Figures`]; of several runs, the median of each |
+//! | `variants[].requests` … `.rejections` | the figures, see [`FIGURES`](super::figure::FIGURES); of several runs, the median of each |
 //! | `variants[].slo[]` | each objective: `name`, `rule`, the worst `value` of all runs, and whether every run `met` it |
 //! | `variants[].repeats` | only of several runs: how many `runs`, and `min` and `max` of each figure |
 //!
-//! Every number is finite. `null` stands for what never came: `detect_s`, `recovery_s`, and the `value` of an objective on
+//! Every number is finite. `null` stands for what never happened: `detect_s`, `recovery_s`, and the `value` of an objective on
 //! it. Times and ratios are rounded, objectives judge the rounded figures, and equal drills give equal bytes.
 
 use serde::Serialize;
 
-use super::report::Figures;
-use super::scenario::Measure;
+use super::figures::Figures;
 use super::summary::{Summary, VariantSummary};
 
 const SCHEMA: u32 = 1;
@@ -35,13 +34,13 @@ struct Variant<'a> {
     baseline: bool,
     #[serde(flatten)]
     figures: &'a Figures,
-    slo: Vec<Verdict<'a>>,
+    slo: Vec<Slo<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<Repeats<'a>>,
 }
 
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct Slo<'a> {
     name: &'static str,
     rule: &'a str,
     value: Option<f64>,
@@ -82,11 +81,11 @@ fn render_variant(variant: &VariantSummary, runs: usize) -> Variant<'_> {
         slo: variant
             .slo
             .iter()
-            .map(|verdict| Verdict {
-                name: Measure::name(verdict.objective.measure),
-                rule: &verdict.objective.rule,
-                value: verdict.value,
-                met: verdict.met,
+            .map(|judgement| Slo {
+                name: judgement.objective.goal.name,
+                rule: &judgement.objective.rule,
+                value: judgement.value,
+                met: judgement.met,
             })
             .collect(),
         repeats: variant.spread.as_ref().map(|spread| Repeats {

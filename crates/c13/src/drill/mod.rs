@@ -1,17 +1,21 @@
-//! Rehearses an incident: what a scenario says, and what came of it.
+//! Rehearses an incident: what a scenario says, and how each variant went through it.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`scenario`] | what is rehearsed, read from TOML |
 //! | [`engine`] | the simulation: callers, the policy under test, the dependency |
 //! | [`watch`] | how a drill that is running is watched and stopped |
-//! | [`report`] | what came of one run |
-//! | [`summary`] | what came of all runs together, and whether the objectives are met |
+//! | [`figure`] | the figures: one row a figure, with its unit, how it is read, shown and judged |
+//! | [`figures`] | the values of the figures |
+//! | [`report`] | the result of one run |
+//! | [`summary`] | the result of all runs together, and whether the objectives are met |
 //! | [`json`], [`table`] | the summary for programs and for people |
 
 pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
+pub(crate) mod figure;
+pub(crate) mod figures;
 pub(crate) mod figures_text;
 #[cfg(test)]
 mod fuzz;
@@ -22,4 +26,5 @@ pub(crate) mod summary;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+mod unit;
 pub(crate) mod watch;

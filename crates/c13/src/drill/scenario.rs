@@ -20,7 +20,7 @@ use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, du
 pub(crate) use dependency::{Dependency, Latency, Order};
 pub(crate) use fault::{Fault, FaultKind, OutageMode};
 pub(crate) use load::{Arrivals, Load};
-pub(crate) use slo::{Measure, Objective};
+pub(crate) use slo::Objective;
 pub(crate) use variant::{Files, Variant};
 
 /// Goodput is watched in windows of this length. Recovery is seen in one, so the drill goes on for at least one after the
@@ -150,9 +150,7 @@ fn check_objectives(
             .absence();
         root.report(error.help("add a [[variant]] without `baseline = true`"));
     }
-    let recovery = objectives
-        .iter()
-        .find(|objective| objective.measure == Measure::Recovery);
+    let recovery = objectives.iter().find(|objective| objective.goal.name == "recovery");
     let (Some(recovery), Some(faults), Some(duration)) = (recovery, faults, duration) else {
         return;
     };

@@ -1,9 +1,11 @@
-//! What came of all runs of a scenario together, and whether its objectives are met.
+//! The result of all runs of a scenario together, and whether its objectives are met.
 
 use std::time::Duration;
 
-use super::report::{Figures, Report};
-use super::scenario::{Measure, Objective, Scenario};
+use super::figure::Bound;
+use super::figures::Figures;
+use super::report::DrillReport;
+use super::scenario::{Objective, Scenario};
 
 /// All runs of a scenario together.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,23 +47,22 @@ pub(crate) struct VariantSummary {
     pub(crate) spread: Option<Spread>,
     /// Goodput over time in the first run.
     pub(crate) timeline: Vec<Option<f64>>,
-    /// What became of each objective; none for a baseline.
-    pub(crate) slo: Vec<Verdict>,
+    /// Whether each objective is met; none for a baseline.
+    pub(crate) slo: Vec<Judgement>,
 }
 
-/// The least and the most of each figure over several runs. Of times that may never come, `None` is the most.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The least and the most of each figure over several runs. `None`, for what never happened, is the most.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) min: Figures,
     pub(crate) max: Figures,
 }
 
-/// What became of an objective.
+/// Whether an objective is met.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Verdict {
-    /// What was asked for.
+pub(crate) struct Judgement {
     pub(crate) objective: Objective,
-    /// The worst value of all runs, in the measure's unit; `None` if it never came.
+    /// The worst value of all runs, in the figure's unit; `None` if it never happened.
     pub(crate) value: Option<f64>,
     /// Whether every run met it.
     pub(crate) met: bool,
@@ -73,7 +74,7 @@ impl Summary {
     /// # Errors
     ///
     /// A figure that is no number: a fault of the simulation, in words.
-    pub(crate) fn new(scenario: &Scenario, runs: &[Report]) -> Result<Self, String> {
+    pub(crate) fn new(scenario: &Scenario, runs: &[DrillReport]) -> Result<Self, String> {
         let mut variants = Vec::new();
         for (index, variant) in scenario.variants.iter().enumerate() {
             let reports: Vec<_> = runs.iter().filter_map(|run| run.variants.get(index)).collect();
@@ -102,7 +103,7 @@ impl Summary {
                     .unwrap_or_default(),
                 slo: objectives
                     .iter()
-                    .map(|objective| Verdict::new(objective, &figures))
+                    .map(|objective| Judgement::new(objective, &figures))
                     .collect(),
             });
         }
@@ -125,50 +126,34 @@ impl Summary {
         })
     }
 
-    /// Every verdict and the variant that it is on.
-    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&VariantSummary, &Verdict)> {
+    /// Every judgement and the variant that it is about.
+    pub(crate) fn judgements(&self) -> impl Iterator<Item = (&VariantSummary, &Judgement)> {
         self.variants
             .iter()
-            .flat_map(|variant| variant.slo.iter().map(move |verdict| (variant, verdict)))
+            .flat_map(|variant| variant.slo.iter().map(move |judgement| (variant, judgement)))
     }
 
     /// Whether every objective is met.
     pub(crate) fn is_met(&self) -> bool {
-        self.verdicts().all(|(_, verdict)| verdict.met)
+        self.judgements().all(|(_, judgement)| judgement.met)
     }
 }
 
-impl Verdict {
+impl Judgement {
     fn new(objective: &Objective, runs: &[Figures]) -> Self {
-        let values: Vec<Option<f64>> = runs
-            .iter()
-            .map(|figures| value_of(objective.measure, figures))
-            .collect();
-        let met = values.iter().all(|value| objective.is_met_by(*value));
-        let value = if objective.measure.is_floor() {
-            least(values)
-        } else {
-            most(values)
-        };
+        let values: Vec<Option<f64>> = runs.iter().map(|figures| figures.value(objective.figure)).collect();
         Self {
             objective: objective.clone(),
-            value,
-            met,
+            met: values.iter().all(|value| objective.is_met_by(*value)),
+            value: match objective.goal.bound {
+                Bound::Floor => least(values),
+                Bound::Ceiling => most(values),
+            },
         }
     }
 }
 
-fn value_of(measure: Measure, figures: &Figures) -> Option<f64> {
-    match measure {
-        Measure::Availability => Some(figures.success_ratio),
-        Measure::Goodput => Some(figures.goodput_ratio),
-        Measure::P99 => Some(figures.p99_ms),
-        Measure::Amplification => Some(figures.amplification),
-        Measure::Recovery => figures.recovery_s,
-    }
-}
-
-/// From least to most; what never comes is more than anything.
+/// From least to most; what never happened is more than anything.
 fn sorted(mut values: Vec<Option<f64>>) -> Vec<Option<f64>> {
     values.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
     values

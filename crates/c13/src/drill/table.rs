@@ -1,4 +1,4 @@
-//! The summary for people: a table of the variants, their goodput over time, and the verdict.
+//! The summary for people: a table of the variants, their goodput over time, and whether the objectives are met.
 //!
 //! Colours are written as escape codes; whoever prints takes them off where there is no terminal to show them.
 
@@ -8,10 +8,10 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use c13_reliability::policy::document::duration_text;
 
-use super::figures_text::{count, factor, millis, per_second, percent, percent_to, seconds, sparkline};
-use super::report::{Figures, Rejections};
-use super::scenario::Measure;
-use super::summary::{FaultMark, Summary, VariantSummary, Verdict};
+use super::figure::{FIGURES, Figure, Shown};
+use super::figures::Figures;
+use super::figures_text::{count, millis, sparkline};
+use super::summary::{FaultMark, Judgement, Summary, VariantSummary};
 use crate::printable::one_line;
 
 const HEADING: Style = Style::new().bold();
@@ -28,36 +28,43 @@ const LABELS: usize = 24;
 /// The least width of a variant's column.
 const NARROWEST: usize = 14;
 
-/// A figure of the table: its name, and how to show it.
+/// A figure that the table shows: its row, its label, and the text and style of what never happened.
 struct Row {
+    figure: &'static Figure,
     label: String,
-    show: fn(&Figures) -> Cell,
+    never: (&'static str, Style),
 }
 
-/// What stands in a place of the table.
-struct Cell {
-    text: String,
-    style: Style,
-}
-
-impl Cell {
-    fn plain(text: String) -> Self {
+impl Row {
+    /// The row of a figure, if this part of the table has it.
+    fn of(figure: &'static Figure, label: &str, never: (&'static str, Style), summary: &Summary) -> Self {
+        let whole = label.replace("{dependency}", &one_line(&summary.dependency));
+        let short = label.strip_suffix(" on {dependency}").unwrap_or(label);
         Self {
-            text,
-            style: Style::new(),
+            figure,
+            label: if whole.len() > LABELS { short.to_owned() } else { whole },
+            never,
         }
     }
 
-    /// A time that may never have come.
-    fn maybe(value: Option<f64>, never: &str, style: Style) -> Self {
-        value.map_or_else(
-            || Self {
-                text: never.to_owned(),
-                style,
+    fn cell(&self, figures: &Figures) -> Cell {
+        match figures.value(self.figure) {
+            Some(value) => Cell {
+                text: (self.figure.unit.text)(value),
+                style: Style::new(),
             },
-            |value| Self::plain(seconds(value)),
-        )
+            None => Cell {
+                text: self.never.0.to_owned(),
+                style: self.never.1,
+            },
+        }
     }
+}
+
+/// The text of a cell.
+struct Cell {
+    text: String,
+    style: Style,
 }
 
 /// The whole report. `wall` is how long the simulation took.
@@ -66,7 +73,7 @@ pub(crate) fn render(summary: &Summary, wall: Duration) -> String {
     head(&mut text, summary);
     figures(&mut text, summary);
     pictures(&mut text, summary);
-    verdicts(&mut text, summary);
+    judgements(&mut text, summary);
     foot(&mut text, summary, wall);
     text
 }
@@ -85,14 +92,17 @@ fn head(text: &mut String, summary: &Summary) {
             summary.seed.wrapping_add(runs as u64 - 1)
         ),
     };
-    let requests = summary.variants.first().map_or(0, |variant| variant.figures.requests);
+    let requests = summary
+        .variants
+        .first()
+        .and_then(|variant| variant.figures.named("requests"));
     let duration = duration_text(summary.duration);
     line(
         text,
         format_args!(
             "{HEADING}{}{HEADING:#}  {duration}, {} requests, {seeds}",
             one_line(&summary.scenario),
-            count(requests)
+            count(requests.unwrap_or(0.0) as u64)
         ),
     );
     line(text, "");
@@ -118,7 +128,7 @@ fn figures(text: &mut String, summary: &Summary) {
             format_args!("{:LABELS$}{}", "", variants.iter().map(baseline).collect::<String>()),
         );
         for row in rows(summary) {
-            let cells = variants.iter().map(|variant| (row.show)(&variant.figures));
+            let cells = variants.iter().map(|variant| row.cell(&variant.figures));
             let cells: String = cells.map(|cell| right(&cell.text, column, cell.style)).collect();
             line(text, format_args!("{:LABELS$}{cells}", row.label));
             if summary.runs > 1 {
@@ -130,40 +140,28 @@ fn figures(text: &mut String, summary: &Summary) {
     }
 }
 
+/// The rows of single figures: those of every drill, then those of a drill with faults.
 fn rows(summary: &Summary) -> Vec<Row> {
-    let row = |label: &str, show: fn(&Figures) -> Cell| Row {
-        label: label.to_owned(),
-        show,
-    };
-    let mut rows = vec![
-        row("success", |figures| Cell::plain(percent(figures.success_ratio))),
-        row("goodput", |figures| Cell::plain(percent(figures.goodput_ratio))),
-        row("latency P50", |figures| Cell::plain(millis(figures.p50_ms))),
-        row("latency P99", |figures| Cell::plain(millis(figures.p99_ms))),
-        row("amplification", |figures| Cell::plain(factor(figures.amplification))),
-        row(&format!("peak load on {}", summary.dependency), |figures| {
-            Cell::plain(per_second(figures.peak_load_rps))
-        }),
-    ];
-    if rows[5].label.len() > LABELS {
-        rows[5].label = "peak load".to_owned();
-    }
-    if !summary.faults.is_empty() {
-        rows.push(row("breaker opened after", |figures| {
-            Cell::maybe(figures.detect_s, "–", QUIET)
-        }));
-        rows.push(row("recovered after", |figures| {
-            Cell::maybe(figures.recovery_s, "never", BAD)
-        }));
-    }
-    rows
+    let quiet = ("–", QUIET);
+    let always = FIGURES.iter().filter_map(|figure| match figure.shown {
+        Shown::Always(label) => Some(Row::of(figure, label, quiet, summary)),
+        _ => None,
+    });
+    let after_faults = FIGURES.iter().filter_map(|figure| match figure.shown {
+        Shown::AfterFaults(label) => Some(Row::of(figure, label, quiet, summary)),
+        Shown::AfterFaultsDue(label) => Some(Row::of(figure, label, ("never", BAD), summary)),
+        _ => None,
+    });
+    always
+        .chain(after_faults.filter(|_| !summary.faults.is_empty()))
+        .collect()
 }
 
 /// Under a figure of several runs: its least and its most, where they differ.
 fn spread(text: &mut String, variants: &[VariantSummary], row: &Row, column: usize) {
     let range = |variant: &VariantSummary| {
         let spread = variant.spread.as_ref()?;
-        let (least, most) = ((row.show)(&spread.min).text, (row.show)(&spread.max).text);
+        let (least, most) = (row.cell(&spread.min).text, row.cell(&spread.max).text);
         (least != most).then(|| [format!("≥ {least}"), format!("≤ {most}")])
     };
     let ranges: Vec<_> = variants.iter().map(range).collect();
@@ -179,34 +177,25 @@ fn spread(text: &mut String, variants: &[VariantSummary], row: &Row, column: usi
     }
 }
 
-/// How many times something turned a request away or cut it off.
-type Cause = fn(&Rejections) -> u64;
-
-/// What was turned away or cut off; causes that nobody met with are left out.
+/// The calls that were turned away or cut off; what turned away none is left out.
 fn rejections(text: &mut String, summary: &Summary, variants: &[VariantSummary], column: usize) {
-    let causes: [(&str, Cause); 6] = [
-        ("rate limit", |rejections| rejections.rate_limit),
-        ("bulkhead", |rejections| rejections.bulkhead),
-        ("circuit breaker", |rejections| rejections.circuit_breaker),
-        ("retry budget", |rejections| rejections.retry_budget),
-        ("timeout", |rejections| rejections.timeout),
-        ("caller's deadline", |rejections| rejections.deadline),
-    ];
-    let met = |cause: Cause| {
+    let happened = |figure: &Figure| {
         let mut all = summary.variants.iter().flat_map(|variant| {
             std::iter::once(&variant.figures).chain(variant.spread.as_ref().map(|spread| &spread.max))
         });
-        all.any(|figures| cause(&figures.rejections) > 0)
+        all.any(|figures| figures.value(figure) > Some(0.0))
     };
-    let causes: Vec<_> = causes.into_iter().filter(|(_, cause)| met(*cause)).collect();
-    if causes.is_empty() {
-        return;
-    }
-    line(text, "turned away or cut off by");
-    for (label, cause) in causes {
-        let cell = |variant: &VariantSummary| match cause(&variant.figures.rejections) {
-            0 => right("–", column, QUIET),
-            rejected => right(&count(rejected), column, Style::new()),
+    let rows = FIGURES.iter().filter_map(|figure| match figure.shown {
+        Shown::TurnedAway(label) if happened(figure) => Some((figure, label)),
+        _ => None,
+    });
+    for (index, (figure, label)) in rows.enumerate() {
+        if index == 0 {
+            line(text, "turned away or cut off by");
+        }
+        let cell = |variant: &VariantSummary| match variant.figures.value(figure) {
+            Some(calls) if calls > 0.0 => right(&(figure.unit.text)(calls), column, Style::new()),
+            _ => right("–", column, QUIET),
         };
         line(
             text,
@@ -281,57 +270,43 @@ fn fault_mark(fault: &FaultMark, duration: Duration) -> String {
     }
 }
 
-fn verdicts(text: &mut String, summary: &Summary) {
-    let all: Vec<_> = summary.verdicts().collect();
-    let missed = all.iter().filter(|(_, verdict)| !verdict.met).count();
+fn judgements(text: &mut String, summary: &Summary) {
+    let all: Vec<_> = summary.judgements().collect();
+    let missed = all.iter().filter(|(_, judgement)| !judgement.met).count();
     let variants = all.iter().map(|(variant, _)| variant.name.len()).max().unwrap_or(0);
-    let measures = all
+    let goals = all
         .iter()
-        .map(|(_, verdict)| verdict.objective.measure.name().len())
+        .map(|(_, judgement)| judgement.objective.goal.name.len())
         .max()
         .unwrap_or(0);
-    for (variant, verdict) in &all {
-        let (style, sign) = if verdict.met { (GOOD, "✓") } else { (BAD, "✗") };
-        let (measure, rule, value) = (
-            verdict.objective.measure.name(),
-            &verdict.objective.rule,
-            value_text(verdict),
+    for (variant, judgement) in &all {
+        let (style, sign) = if judgement.met { (GOOD, "✓") } else { (BAD, "✗") };
+        let (goal, rule, value) = (
+            judgement.objective.goal.name,
+            &judgement.objective.rule,
+            value_text(judgement),
         );
         line(
             text,
             format_args!(
-                "{style}{sign}{style:#} {:variants$}  {measure:measures$}  {value}, objective {rule}",
+                "{style}{sign}{style:#} {:variants$}  {goal:goals$}  {value}, objective {rule}",
                 variant.name
             ),
         );
     }
-    let (style, verdict) = match (all.len(), missed) {
+    let (style, text_of_all) = match (all.len(), missed) {
         (0, _) => (QUIET, "no objectives: nothing is judged".to_owned()),
         (1, 0) => (GOOD, "the objective is met".to_owned()),
         (1, _) => (BAD, "the objective is missed".to_owned()),
         (all, 0) => (GOOD, format!("all {all} objectives met")),
         (all, missed) => (BAD, format!("{missed} of {all} objectives missed")),
     };
-    line(text, format_args!("{style}{verdict}{style:#}"));
+    line(text, format_args!("{style}{text_of_all}{style:#}"));
 }
 
-fn value_text(verdict: &Verdict) -> String {
-    let Some(value) = verdict.value else {
-        return "never".to_owned();
-    };
-    match verdict.objective.measure {
-        // All the digits there are, so that 98.996 % are not shown as an unmet 99.00 %.
-        Measure::Availability | Measure::Goodput => {
-            let text = percent_to(value, 4);
-            format!(
-                "{}%",
-                text.trim_end_matches('%').trim_end_matches('0').trim_end_matches('.')
-            )
-        }
-        Measure::P99 => format!("{} ms", value),
-        Measure::Amplification => value.to_string(),
-        Measure::Recovery => format!("{value} s"),
-    }
+fn value_text(judgement: &Judgement) -> String {
+    let exact = judgement.objective.figure.unit.exact;
+    judgement.value.map_or_else(|| "never".to_owned(), exact)
 }
 
 fn foot(text: &mut String, summary: &Summary, wall: Duration) {

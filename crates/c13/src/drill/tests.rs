@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::report::Report;
+use super::figure::FIGURES;
+use super::figures::Figures;
+use super::report::DrillReport;
 use super::scenario::Scenario;
 use super::summary::Summary;
 use super::watch::Watch;
@@ -13,7 +15,7 @@ fn summary_of(scenario: &Scenario, runs: u64) -> Summary {
     let stop = AtomicBool::new(false);
     let watch = Watch::new(&stop, &|_| {});
     let run = |seed| fake::run(scenario, seed, &watch).expect("nobody stops it");
-    let runs: Vec<Report> = (42..42 + runs).map(run).collect();
+    let runs: Vec<DrillReport> = (42..42 + runs).map(run).collect();
     Summary::new(scenario, &runs).expect("the figures are numbers")
 }
 
@@ -258,7 +260,7 @@ fn a_table_of_four_variants_is_in_one_piece() {
     assert_eq!(
         table_of(&summary_of(&scenario, 1)).matches("amplification  ").count(),
         3,
-        "once, and in two verdicts"
+        "once, and in two judgements"
     );
 }
 
@@ -277,9 +279,7 @@ fn without_faults_and_objectives_nothing_is_said_of_them() {
 #[test]
 fn a_ratio_just_below_its_objective_does_not_look_like_it() {
     let mut scenario = fake::scenario();
-    scenario
-        .slo
-        .retain(|objective| objective.measure.name() == "availability");
+    scenario.slo.retain(|objective| objective.goal.name == "availability");
     scenario.slo[0].limit = 0.98711;
     scenario.slo[0].rule = ">= 98.711%".to_owned();
     let text = table_of(&summary_of(&scenario, 1));
@@ -352,7 +352,18 @@ fn a_figure_that_is_no_number_is_never_reported() {
     let stop = AtomicBool::new(false);
     let run = || fake::run(&scenario, 42, &Watch::new(&stop, &|_| {})).expect("nobody stops it");
     let mut broken = run();
-    broken.variants[1].figures.amplification = f64::NAN;
+    let figures = &broken.variants[1].figures;
+    let without_number = |name: &str| {
+        if name == "amplification" {
+            Some(f64::NAN)
+        } else {
+            figures.named(name)
+        }
+    };
+    broken.variants[1].figures = FIGURES
+        .iter()
+        .map(|figure| without_number(figure.name))
+        .collect::<Figures>();
     let error = Summary::new(&scenario, &[run(), broken]).expect_err("it is no number");
     assert_eq!(
         error,
@@ -369,16 +380,16 @@ fn an_objective_is_judged_by_the_worst_run_and_baselines_by_none() {
     let scenario = fake::scenario();
     for (runs, recovery) in [(1, Some(8.0)), (2, Some(8.0)), (3, None)] {
         let summary = summary_of(&scenario, runs);
-        let verdicts: Vec<_> = summary
-            .verdicts()
-            .map(|(variant, verdict)| (&*variant.name, verdict.value, verdict.met))
+        let judgements: Vec<_> = summary
+            .judgements()
+            .map(|(variant, judgement)| (&*variant.name, judgement.value, judgement.met))
             .collect();
         let expected = [
             ("critical", Some(0.9871), true),
             ("critical", Some(1.081), true),
             ("critical", recovery, recovery.is_some()),
         ];
-        assert_eq!(verdicts, expected, "{runs} runs");
+        assert_eq!(judgements, expected, "{runs} runs");
         assert_eq!(summary.is_met(), recovery.is_some());
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::drill::figure;
 use crate::drill::scenario::MOST_REPEATS;
 use crate::status::{self, Verb};
 
@@ -15,7 +16,7 @@ use crate::status::{self, Verb};
 ///
 /// Without a file, a built-in brown-out is rehearsed: a client that retries at once never gets out of it.
 #[derive(Debug, Args)]
-#[command(after_long_help = status::help(EXAMPLES, Verb::Drill))]
+#[command(after_long_help = status::help(&format!("{EXAMPLES}\n\n{}", figure::help()), Verb::Drill))]
 pub(crate) struct DrillArgs {
     /// The scenario, a TOML file; `-` reads standard input
     ///
@@ -28,9 +29,8 @@ pub(crate) struct DrillArgs {
 
     /// Print one JSON object in place of the table
     ///
-    /// `variants[]` has for each policy its `requests`, `success_ratio`, `goodput_ratio`, `p50_ms`, `p99_ms`,
-    /// `amplification`, `detect_s`, `recovery_s` (null: never), `peak_load_rps`, `rejections` and `slo[]`. The same
-    /// scenario and seed give the same bytes.
+    /// `variants[]` has for each policy its figures, which are listed below, and `slo[]`: each objective's `name`, `rule`, `value`
+    /// and whether it is `met`. The same scenario and seed give the same bytes.
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -9,7 +9,7 @@ use c13_reliability::time::Clock;
 
 use super::DrillArgs;
 use crate::cmd::{Failure, source};
-use crate::drill::report::Report;
+use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
 use crate::drill::watch::{Interrupted, Watch};
@@ -38,7 +38,7 @@ pub(crate) enum Drilled {
 pub(crate) fn run(
     args: &DrillArgs,
     watch: &Watch<'_>,
-    engine: impl Fn(&Scenario, u64, &Watch<'_>) -> Result<Report, Interrupted>,
+    engine: impl Fn(&Scenario, u64, &Watch<'_>) -> Result<DrillReport, Interrupted>,
 ) -> Result<Drilled, Failure> {
     if args.print_scenario {
         return Ok(Drilled::Scenario(Scenario::BUILT_IN));

@@ -2,10 +2,10 @@
 
 use super::measure::Measured;
 use super::one::run_variant;
-use crate::drill::report::{Figures, Rejections, Report, VariantReport};
+use crate::drill::figures::Figures;
+use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
 use crate::drill::watch::{Interrupted, Progress, Watch};
-use c13_reliability::Layer;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -29,7 +29,7 @@ enum News {
 /// # Errors
 ///
 /// The watch said to stop.
-pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<Report, Interrupted> {
+pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<DrillReport, Interrupted> {
     let variants = &scenario.variants;
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
@@ -77,7 +77,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<R
             .map(|measured| report(scenario, variant, &measured))
             .ok_or(Interrupted)
     });
-    Ok(Report {
+    Ok(DrillReport {
         seed,
         variants: reports.collect::<Result<_, _>>()?,
     })
@@ -104,37 +104,9 @@ fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, t
 }
 
 fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> VariantReport {
-    let (first_fault, last_end) = (scenario.first_fault_start(), scenario.last_fault_end());
-    let recovery = match first_fault.zip(last_end) {
-        Some((first, end)) => measured.recovery(first, end),
-        None => Some(Duration::ZERO),
-    };
-    let detected = first_fault
-        .zip(measured.first_open)
-        .map(|(fault, open)| open.saturating_sub(fault));
-    let quantile = |q| measured.latency.quantile(q).unwrap_or(0) as f64 / 1e6;
-    let stopped = |layer| measured.stopped.get(&layer).copied().unwrap_or(0);
     VariantReport {
         name: variant.name.clone(),
-        figures: Figures {
-            requests: measured.requests,
-            success_ratio: measured.success_ratio(),
-            goodput_ratio: measured.goodput_ratio(),
-            p50_ms: quantile(0.5),
-            p99_ms: quantile(0.99),
-            amplification: measured.amplification(),
-            detect_s: detected.map(|after| after.as_secs_f64()),
-            recovery_s: recovery.map(|after| after.as_secs_f64()),
-            peak_load_rps: measured.peak,
-            rejections: Rejections {
-                rate_limit: stopped(Layer::RateLimit),
-                bulkhead: stopped(Layer::Bulkhead),
-                circuit_breaker: stopped(Layer::CircuitBreaker),
-                retry_budget: stopped(Layer::Retry),
-                timeout: stopped(Layer::AttemptTimeout) + stopped(Layer::TotalTimeout),
-                deadline: measured.given_up,
-            },
-        },
+        figures: Figures::read(measured),
         timeline: timeline(scenario.duration, measured),
     }
 }

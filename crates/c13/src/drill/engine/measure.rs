@@ -1,4 +1,4 @@
-//! What came of the calls of one variant, and what it says about the incident.
+//! Counts the outcomes of one variant's calls, and derives from them how it went through the incident.
 
 use c13_reliability::Layer;
 use c13_reliability::sync::HistogramSnapshot;
@@ -46,6 +46,10 @@ pub(crate) struct Measured {
     pub(crate) peak: f64,
     /// When the breaker first opened at or after the first fault, from the start of the drill.
     pub(crate) first_open: Option<Duration>,
+    /// When the first fault starts, if there is one.
+    pub(crate) first_fault: Option<Duration>,
+    /// When the last fault ends, if there is one.
+    pub(crate) last_fault_end: Option<Duration>,
 }
 
 /// The calls that meant to arrive within one second.
@@ -89,27 +93,37 @@ impl Measured {
         }
     }
 
-    /// The share of calls that got an answer.
-    pub(crate) fn success_ratio(&self) -> f64 {
-        ratio(self.succeeded, self.requests)
+    /// A number of calls divided by the number of requests; 0 if there were none.
+    pub(crate) fn of_requests(&self, calls: u64) -> f64 {
+        ratio(calls, self.requests)
     }
 
-    /// The share of calls that got an answer in time.
-    pub(crate) fn goodput_ratio(&self) -> f64 {
-        ratio(self.good, self.requests)
+    /// This quantile of the latencies, in milliseconds.
+    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
+        self.latency.quantile(quantile).unwrap_or(0) as f64 / 1e6
     }
 
-    /// Calls that reached the dependency for each call that was made.
-    pub(crate) fn amplification(&self) -> f64 {
-        ratio(self.attempts, self.requests)
+    /// How many calls these layers of the policy ended.
+    pub(crate) fn stopped_by(&self, layers: &[Layer]) -> Option<f64> {
+        let calls = layers.iter().filter_map(|layer| self.stopped.get(layer));
+        Some(calls.sum::<u64>() as f64)
+    }
+
+    /// From the start of the first fault to the first opening of the breaker; `None` if it did not open.
+    pub(crate) fn detected(&self) -> Option<Duration> {
+        let (fault, open) = self.first_fault.zip(self.first_open)?;
+        Some(open.saturating_sub(fault))
     }
 
     /// From the end of the last fault to the start of the first 10 s from which on every 10 s keep 99 % of the goodput
-    /// there was before the first fault; `None` if there is no such moment.
+    /// before the first fault; `None` if there is no such moment, and zero if there is no fault.
     ///
     /// Goodput is a share of the calls made, so that a change of load is not taken for a change of health. Windows
     /// start at whole seconds, and at the end of the last fault.
-    pub(crate) fn recovery(&self, first_fault: Duration, last_fault_end: Duration) -> Option<Duration> {
+    pub(crate) fn recovery(&self) -> Option<Duration> {
+        let Some((first_fault, last_fault_end)) = self.first_fault.zip(self.last_fault_end) else {
+            return Some(Duration::ZERO);
+        };
         let before = self.share(0..first_fault.as_secs() as usize)?;
         let start = last_fault_end.as_secs_f64().ceil() as usize;
         let windows = start..(self.seconds.len() + 1).saturating_sub(RECOVERY_WINDOW);
@@ -156,9 +170,12 @@ mod tests {
     }
 
     fn recovery(good: &[u32], fault: Range<u64>) -> Option<u64> {
-        run(good)
-            .recovery(Duration::from_secs(fault.start), Duration::from_secs(fault.end))
-            .map(|after| after.as_secs())
+        let measured = Measured {
+            first_fault: Some(Duration::from_secs(fault.start)),
+            last_fault_end: Some(Duration::from_secs(fault.end)),
+            ..run(good)
+        };
+        measured.recovery().map(|after| after.as_secs())
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! - `latency`: how long the dependency works on a call.
 //! - `fault`: what is wrong with the dependency at a moment.
 //! - `dependency`: servers, queue, slowness under load.
-//! - `measure`: what came of the calls.
+//! - `measure`: the outcomes of the calls.
 //! - `one`: one variant from start to end.
 //! - `all`: all variants, on all processors.
 
@@ -20,3 +20,4 @@ mod one;
 mod tests;
 
 pub(crate) use all::run;
+pub(crate) use measure::Measured;

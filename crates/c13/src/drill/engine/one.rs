@@ -46,7 +46,11 @@ pub(super) fn run_variant(
         deadline: scenario.load.deadline,
         first_fault: scenario.first_fault_start(),
         attempts: Cell::new(0),
-        measured: RefCell::default(),
+        measured: RefCell::new(Measured {
+            first_fault: scenario.first_fault_start(),
+            last_fault_end: scenario.last_fault_end(),
+            ..Measured::default()
+        }),
     });
     let times = ArrivalTimes::new(&scenario.load, Random::stream(seed, "load"));
     executor.spawn(arrive(times, scenario.duration, executor.spawner(), caller.clone()));

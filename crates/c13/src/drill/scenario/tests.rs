@@ -205,18 +205,12 @@ fn what_is_written_is_what_is_read() {
         .collect();
     assert_eq!(variants, [("unprotected", true), ("careful", false)]);
     assert_eq!(scenario.variants[0].policy, None);
-    let slo: Vec<(Measure, f64, &str)> = scenario
+    let slo: Vec<(&str, f64, &str)> = scenario
         .slo
         .iter()
-        .map(|objective| (objective.measure, objective.limit, objective.rule.as_str()))
+        .map(|objective| (objective.goal.name, objective.limit, objective.rule.as_str()))
         .collect();
-    assert_eq!(
-        slo,
-        [
-            (Measure::Availability, 0.99, ">= 99.0%"),
-            (Measure::Recovery, 60.0, "<= 60s")
-        ]
-    );
+    assert_eq!(slo, [("availability", 0.99, ">= 99.0%"), ("recovery", 60.0, "<= 60s")]);
 }
 
 #[test]
