@@ -1,4 +1,4 @@
-//! The Prometheus text as a route of an axum server.
+//! Metrics as a route of an axum server.
 
 use super::prometheus::{Format, encode};
 use crate::snapshot::Registry;
@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 /// The endpoint `/metrics`, for GET and HEAD: what the parts in `registry` report, as Prometheus text, or as OpenMetrics
-/// for those who ask for it.
+/// if the client asks for that.
 ///
-/// Names of parts and labels stand in it for everybody who can reach it, so mount it where only those come who may.
+/// Everybody who can reach it can read the names of parts and the labels, so mount it on a listener that only the
+/// monitoring can reach.
 ///
 /// ```
 /// use c13_reliability::observability::metrics_router;
@@ -29,7 +30,7 @@ pub fn metrics_router(registry: &Registry) -> Router {
 }
 
 fn answer(registry: &Registry, asked: &HeaderMap) -> Response {
-    // Several header lines say the same as one with commas.
+    // Several header lines mean the same as one line with commas.
     let accept: Vec<&str> = asked
         .get_all(ACCEPT)
         .iter()

@@ -30,8 +30,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form that an `Accept` header asks for: OpenMetrics if it is named with at least the weight of plain text,
-    /// else text.
+    /// The form that an `Accept` header asks for: OpenMetrics if the header names it with at least the weight of plain
+    /// text, else text.
     #[must_use]
     pub fn negotiate(accept: Option<&str>) -> Self {
         let accept = accept.unwrap_or_default();
@@ -53,7 +53,7 @@ impl Format {
     }
 }
 
-/// The whole text of these families, ready to be sent.
+/// The complete text of these families.
 #[must_use]
 pub fn encode(families: &[Family], format: Format) -> String {
     let mut text = String::new();
@@ -64,7 +64,7 @@ pub fn encode(families: &[Family], format: Format) -> String {
     text
 }
 
-/// Appends these families to a text that others write to as well; the `# EOF` of OpenMetrics is left to the last.
+/// Appends these families to a text that other code writes to as well. The last of them appends the `# EOF` of OpenMetrics.
 pub fn encode_into(text: &mut String, families: &[Family], format: Format) {
     for family in families {
         write_family(text, family, format);
@@ -91,7 +91,7 @@ fn base_name(metric: &Metric) -> String {
 fn write_family(text: &mut String, family: &Family, format: Format) {
     let metric = family.metric;
     let (base, name) = (base_name(metric), name(metric));
-    // OpenMetrics names the family without `_total`; the older text names what follows.
+    // OpenMetrics names the family without `_total`, the older text with it.
     let family_name = if format == Format::OpenMetrics { &base } else { &name };
     let kind = match metric.kind {
         Kind::Counter => "counter",
@@ -154,7 +154,7 @@ fn escape_label(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// The older text keeps quotes in its help as they are.
+/// Only OpenMetrics escapes quotes in help.
 fn escape_help(help: &str, format: Format) -> String {
     let help = help.replace('\\', "\\\\").replace('\n', "\\n");
     match format {
@@ -163,7 +163,7 @@ fn escape_help(help: &str, format: Format) -> String {
     }
 }
 
-/// A value: whole numbers without a point, the rest as short as it can be read back.
+/// A value: whole numbers without a point, others as the shortest text that reads back as the same number.
 fn number(value: f64) -> String {
     if value.is_nan() {
         "NaN".to_owned()
@@ -174,7 +174,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A boundary: OpenMetrics wants a point in it.
+/// A boundary: OpenMetrics requires a point.
 fn number_with_point(value: f64, format: Format) -> String {
     match format {
         Format::Text => number(value),
@@ -260,7 +260,7 @@ reliability_test_state{name="a \"b\"\\\n"} 0.25
     }
 
     #[test]
-    fn open_metrics_is_given_only_to_those_who_ask_for_it() {
+    fn open_metrics_is_sent_only_on_request() {
         for (accept, wanted) in [
             (None, Format::Text),
             (Some("*/*"), Format::Text),

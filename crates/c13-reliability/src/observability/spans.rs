@@ -1,4 +1,4 @@
-//! A span around a call, for those who trace.
+//! A tracing span around a call.
 
 use std::future::Future;
 use tracing::field::Empty;
@@ -7,8 +7,8 @@ use tracing::{Instrument, Span};
 /// Runs `call` in a span of level DEBUG, with the target `c13::call`, the name `call`, and two fields: `name`, as given
 /// here, and `outcome`: `success`, `failure` (an error, or a panic) or `abandoned` (dropped before it was done).
 ///
-/// What happens inside, such as attempts and a circuit that opens, is then told within the span. Where nobody listens to
-/// that level, it costs a look at one atomic. The error's text stands in no field: it may hold what is not for logs.
+/// Events of the call, such as attempts and a circuit that opens, are then part of the span. Without a subscriber to that
+/// level it costs one load of an atomic. No field holds the error's text, because that may not be meant for logs.
 ///
 /// ```
 /// use c13_reliability::observability::spanned;
@@ -39,7 +39,7 @@ pub async fn spanned<T, E>(name: &str, call: impl Future<Output = Result<T, E>>)
     result
 }
 
-/// Says how the call ended, however it did.
+/// Records in the span how the call ended, also if its future is dropped.
 struct End {
     span: Span,
     outcome: &'static str,

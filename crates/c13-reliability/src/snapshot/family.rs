@@ -1,11 +1,11 @@
-//! Readings by metric, with a bound on how many names each shows.
+//! Readings grouped by metric, with a bound on the names of each metric.
 
 use super::metric::{Labels, Metric, Value};
 use super::registry::Snapshot;
 use std::collections::BTreeMap;
 
-/// The most names that are shown of one metric. Counts of further parts are added up under [`OTHER`]; their levels,
-/// which do not add up, are left out.
+/// The most names that one metric shows. The counts of further parts are added up under [`OTHER`]. Their gauges are left
+/// out, because gauges do not add up.
 pub const MAX_NAMES: usize = 500;
 
 /// The name under which the counts of parts beyond [`MAX_NAMES`] are added up.
@@ -17,7 +17,7 @@ pub const OTHER: &str = "_other";
 pub struct Family {
     /// The metric.
     pub metric: &'static Metric,
-    /// Its readings, each of another part or with other labels.
+    /// Its readings, which differ in part or labels.
     pub series: Vec<Series>,
 }
 
@@ -40,7 +40,7 @@ struct Gathered {
     other: BTreeMap<Labels, Value>,
 }
 
-/// Sorts readings by metric: families by name, series in the order of the snapshots.
+/// Groups readings by metric: families in the order of their names, series in the order of the snapshots.
 pub(super) fn families(snapshots: Vec<Snapshot>) -> Vec<Family> {
     let mut gathered: BTreeMap<&'static str, Gathered> = BTreeMap::new();
     for snapshot in snapshots {

@@ -1,8 +1,8 @@
-//! What the parts report of themselves, and the registry that all readers read.
+//! What parts report, and the registry through which all readers read it.
 //!
-//! A part keeps the counts that it needs anyway. It is registered under a name of its own, weakly: the registry keeps
-//! nothing alive. A reader (Prometheus text, the OpenTelemetry bridge, a status page) asks the registry, which asks the
-//! parts; calls pay nothing for it.
+//! A part keeps the counts that it needs anyway. It is registered under a unique name. The registry holds it weakly, so it
+//! keeps nothing alive. A reader (Prometheus text, the OpenTelemetry bridge, a status page) reads the registry, which reads
+//! the parts; a call costs the same with readers and without.
 //!
 //! ```
 //! use c13_reliability::patterns::circuit_breaker::CircuitBreaker;
@@ -18,13 +18,16 @@
 //! # Ok::<_, c13_reliability::error::NameTaken>(())
 //! ```
 //!
-//! A part of your own takes part by [`Observed`]: a [`Source`] that reads it as long as it lives, and a few
+//! Your own part takes part by implementing [`Observed`]: a [`Source`] that reads the part as long as it lives, and a few
 //! [`Metric`]s as constants.
 
 mod family;
 mod metric;
 mod registry;
+mod row;
 
 pub use family::{Family, MAX_NAMES, OTHER, Series};
 pub use metric::{Kind, Labels, Metric, Reading, Value};
+pub(crate) use metric::{MILLISECONDS, SECONDS};
 pub use registry::{Observed, Registry, Snapshot, Source};
+pub(crate) use row::{Described, Reported, Row, describe, readings, readings_of};

@@ -1,4 +1,4 @@
-//! The registry: who reports, under which name, as long as they live.
+//! The registry: the parts that report, each by a unique name, as long as it lives.
 
 use super::family::{Family, families};
 use super::metric::Reading;
@@ -9,10 +9,10 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-/// Something that reports of itself.
+/// A part that can be registered.
 pub trait Observed {
-    /// What reads it from now on. It must not keep alive what it reads: hold a [`std::sync::Weak`], and say `None` once
-    /// that is gone.
+    /// The source that reads this part from now on. It must not keep the part alive: hold a [`std::sync::Weak`], and return
+    /// `None` once the part is gone.
     fn source(&self) -> Source;
 }
 
@@ -21,8 +21,8 @@ pub trait Observed {
 pub struct Source(Arc<dyn Fn() -> Option<Vec<Reading>> + Send + Sync>);
 
 impl Source {
-    /// A source that reads with `read`; `None` says that the part is gone. It is called by every reader, so it must be
-    /// quick and must not wait.
+    /// A source that reads with `read`; `None` means that the part is gone. Every reader calls it, so it must be quick and
+    /// must not wait.
     #[must_use]
     pub fn new(read: impl Fn() -> Option<Vec<Reading>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
@@ -35,17 +35,17 @@ impl fmt::Debug for Source {
     }
 }
 
-/// The parts that report, each under its own name. Clones are the same registry.
+/// The parts that report, each under a unique name. Clones share one registry.
 #[derive(Clone, Default)]
 pub struct Registry {
     sources: Arc<Mutex<BTreeMap<String, Source>>>,
 }
 
-/// What one part reported at one moment.
+/// The readings of one part at one moment.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The name it is registered under.
+    /// The name under which the part is registered.
     pub name: String,
     /// Its readings.
     pub readings: Vec<Reading>,
@@ -58,7 +58,7 @@ impl Registry {
         Self::default()
     }
 
-    /// The registry of the process, for those who need only one.
+    /// The registry of the process, for applications that need only one.
     #[must_use]
     pub fn global() -> &'static Self {
         static GLOBAL: OnceLock<Registry> = OnceLock::new();
@@ -69,11 +69,11 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If a part that lives has this name.
+    /// If a part that still lives has this name.
     pub fn register(&self, name: impl Into<String>, part: &impl Observed) -> Result<(), NameTaken> {
         let (name, source) = (name.into(), part.source());
         let holder = self.sources.lock().get(&name).cloned();
-        // Asked outside the lock: a source is not this registry's code.
+        // Read outside the lock, because a source is the user's code.
         if let Some(holder) = &holder
             && !is_gone(holder)
         {
@@ -92,8 +92,8 @@ impl Registry {
         Ok(())
     }
 
-    /// What each living part reports now, in the order of their names; forgets those that are gone. A part whose source
-    /// panics is left out this time.
+    /// The present readings of each part that lives, in the order of names. Parts that are gone are forgotten. A part whose
+    /// source panics is left out this time.
     ///
     /// Complexity: O(parts); the registry is not locked while parts are read.
     #[must_use]
@@ -124,7 +124,7 @@ impl Registry {
         snapshots
     }
 
-    /// What all living parts report now, by metric, with at most [`MAX_NAMES`](super::MAX_NAMES) names a metric.
+    /// The present readings of all parts that live, by metric, with at most [`MAX_NAMES`](super::MAX_NAMES) names a metric.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
         families(self.snapshots())

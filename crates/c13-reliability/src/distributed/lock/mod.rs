@@ -70,6 +70,18 @@
 //! `asked → granted → (renewed …) → released | lost`. A lost lock never comes back: its attempt is over, and acquiring
 //! again is another attempt with a greater fence. An attempt whose caller has gone is taken back, and *buried* where its
 //! request may still be under way, so that it cannot take the lock later with nobody to hold it.
+//!
+//! # Metrics
+//!
+//! What a lock in a [registry](crate::snapshot::Registry) reports. [`LockSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.lock.acquisitions` | counter | {acquisition} | `result`: acquired, not_acquired, error, abandoned | Attempts to acquire the lock, by result |
+//! | `reliability.lock.renewals` | counter | {renewal} | `result`: ok, failed | Renewals of the lock, by result |
+//! | `reliability.lock.losses` | counter | {loss} | | Leases that were lost before they were released |
+//! | `reliability.lock.held` | gauge | {lock} | | Leases that this process holds |
+//! | `reliability.lock.wait.duration` | histogram | s | | How long acquisitions waited that got the lock |
 
 #[cfg(feature = "tokio")]
 mod attempt;
@@ -132,7 +144,6 @@ pub use redis::{RedisBackend, RedisDistributedLock, with_distributed_lock};
 #[cfg(feature = "tokio")]
 pub use snapshot::LockSnapshot;
 #[cfg(feature = "tokio")]
-pub(crate) use snapshot::METRICS;
 pub use state::Loss;
 #[cfg(feature = "tokio")]
 pub use waiting::Waiting;

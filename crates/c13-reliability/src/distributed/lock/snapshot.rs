@@ -1,6 +1,6 @@
 //! What a lock reports of this process's part in it.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
 
 /// What became of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`,
@@ -28,60 +28,66 @@ pub struct LockSnapshot {
     pub waited: HistogramSnapshot,
 }
 
+impl Reported for LockSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::counts(
+            Metric::counter(
+                "reliability.lock.acquisitions",
+                "{acquisition}",
+                "Attempts to acquire the lock, by result",
+            )
+            .by(&["result"]),
+            &[
+                ("acquired", |s| s.acquired),
+                ("not_acquired", |s| s.not_acquired),
+                ("error", |s| s.failed),
+                ("abandoned", |s| s.abandoned),
+            ],
+        ),
+        Row::counts(
+            Metric::counter(
+                "reliability.lock.renewals",
+                "{renewal}",
+                "Renewals of the lock, by result",
+            )
+            .by(&["result"]),
+            &[("ok", |s| s.renewals), ("failed", |s| s.failed_renewals)],
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.lock.losses",
+                "{loss}",
+                "Leases that were lost before they were released",
+            ),
+            |s| s.losses,
+        ),
+        Row::level(
+            Metric::gauge("reliability.lock.held", "{lock}", "Leases that this process holds"),
+            |s| s.held() as f64,
+        ),
+        Row::times(
+            Metric::seconds(
+                "reliability.lock.wait.duration",
+                &[
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+                ],
+                "How long acquisitions waited that got the lock",
+            ),
+            |s| &s.waited,
+        ),
+    ];
+}
+
 impl LockSnapshot {
-    /// How many holdings there are now in this process.
+    /// How many leases this process holds now.
     #[must_use]
     pub const fn held(&self) -> u64 {
         self.acquired.saturating_sub(self.losses).saturating_sub(self.released)
     }
-}
 
-static ACQUISITIONS: Metric = Metric::counter(
-    "reliability.lock.acquisitions",
-    "{acquisition}",
-    "Attempts to have the lock, by result: acquired, not_acquired, error or abandoned",
-);
-static RENEWALS: Metric = Metric::counter(
-    "reliability.lock.renewals",
-    "{renewal}",
-    "Renewals of the lock, by result: ok or failed",
-);
-static LOSSES: Metric = Metric::counter(
-    "reliability.lock.losses",
-    "{loss}",
-    "Holdings that were lost before they were given back",
-);
-static HELD: Metric = Metric::gauge("reliability.lock.held", "{lock}", "Holdings in this process");
-static WAIT: Metric = Metric::seconds(
-    "reliability.lock.wait.duration",
-    &[
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    ],
-    "How long those waited who got the lock",
-);
-
-/// Everything that a lock reports.
-pub(crate) static METRICS: &[&Metric] = &[&ACQUISITIONS, &RENEWALS, &LOSSES, &HELD, &WAIT];
-
-impl LockSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let results = [
-            ("acquired", self.acquired),
-            ("not_acquired", self.not_acquired),
-            ("error", self.failed),
-            ("abandoned", self.abandoned),
-        ];
-        let renewals = [("ok", self.renewals), ("failed", self.failed_renewals)];
-        let by = |metric| move |(result, count)| Reading::count(metric, count).label("result", result);
-        let mut readings: Vec<_> = results.map(by(&ACQUISITIONS)).into();
-        readings.extend(renewals.map(by(&RENEWALS)));
-        readings.extend([
-            Reading::count(&LOSSES, self.losses),
-            Reading::level(&HELD, self.held() as f64),
-            Reading::times(&WAIT, self.waited.clone()),
-        ]);
-        readings
+        readings(self)
     }
 }

@@ -50,6 +50,16 @@
 //! | backend does not answer | the local share |
 //! | one request | 50 ms |
 //! | a failed backend is left alone | 200 to 300 ms |
+//!
+//! # Metrics
+//!
+//! What a shared limit in a [registry](crate::snapshot::Registry) reports. [`SharedLimitSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.shared_rate_limit.requests` | counter | {request} | `result`: leased, exact, local, unchecked, exceeded, never_possible, unavailable, not_asked | Requests, by result; the first four were allowed, the others refused |
+//! | `reliability.shared_rate_limit.processes` | gauge | {process} | | Processes that share the limit |
+//! | `reliability.shared_rate_limit.backend_failures` | counter | {failure} | | Requests that the backend of the limit failed or did not answer |
 
 mod backend;
 mod config;
@@ -72,5 +82,4 @@ pub use file::FileQuota;
 pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
 #[cfg(feature = "redis")]
 pub use redis::RedisQuota;
-pub(crate) use snapshot::METRICS;
 pub use snapshot::SharedLimitSnapshot;

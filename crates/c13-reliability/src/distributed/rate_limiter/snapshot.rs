@@ -1,7 +1,7 @@
 //! What a shared rate limit reports of this process's calls.
 
 use crate::distributed::lock::BackendError;
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::sync::Arc;
 
 /// How one process's calls were decided. Each call that asked, and was not dropped meanwhile, is in one of the counts.
@@ -34,44 +34,49 @@ pub struct SharedLimitSnapshot {
     pub last_failure: Option<Arc<BackendError>>,
 }
 
-static REQUESTS: Metric = Metric::counter(
-    "reliability.shared_rate_limit.requests",
-    "{request}",
-    "Requests, by result: leased, exact, local or unchecked; exceeded, never_possible, unavailable or not_asked",
-);
-static PROCESSES: Metric = Metric::gauge(
-    "reliability.shared_rate_limit.processes",
-    "{process}",
-    "Processes that share the limit",
-);
-static FAILURES: Metric = Metric::counter(
-    "reliability.shared_rate_limit.backend_failures",
-    "{failure}",
-    "Requests that the backend of the limit failed or did not answer",
-);
-
-/// Everything that a shared rate limit reports.
-pub(crate) static METRICS: &[&Metric] = &[&REQUESTS, &PROCESSES, &FAILURES];
+impl Reported for SharedLimitSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::counts(
+            Metric::counter(
+                "reliability.shared_rate_limit.requests",
+                "{request}",
+                "Requests, by result; the first four were allowed, the others refused",
+            )
+            .by(&["result"]),
+            &[
+                ("leased", |s| s.leased),
+                ("exact", |s| s.exact),
+                ("local", |s| s.local),
+                ("unchecked", |s| s.unchecked),
+                ("exceeded", |s| s.exceeded),
+                ("never_possible", |s| s.never_possible),
+                ("unavailable", |s| s.unavailable),
+                ("not_asked", |s| s.not_asked),
+            ],
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.shared_rate_limit.processes",
+                "{process}",
+                "Processes that share the limit",
+            ),
+            |s| s.active_processes.into(),
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.shared_rate_limit.backend_failures",
+                "{failure}",
+                "Requests that the backend of the limit failed or did not answer",
+            ),
+            |s| s.backend_failures,
+        ),
+    ];
+}
 
 impl SharedLimitSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let results = [
-            ("leased", self.leased),
-            ("exact", self.exact),
-            ("local", self.local),
-            ("unchecked", self.unchecked),
-            ("exceeded", self.exceeded),
-            ("never_possible", self.never_possible),
-            ("unavailable", self.unavailable),
-            ("not_asked", self.not_asked),
-        ];
-        let mut readings: Vec<_> = results
-            .map(|(result, count)| Reading::count(&REQUESTS, count).label("result", result))
-            .into();
-        readings.push(Reading::level(&PROCESSES, f64::from(self.active_processes)));
-        readings.push(Reading::count(&FAILURES, self.backend_failures));
-        readings
+        readings(self)
     }
 }

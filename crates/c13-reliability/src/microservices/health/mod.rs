@@ -49,6 +49,15 @@
 //! - Our checkers name the kind of an error (`authentication failed`) and never show the text of a server or a driver.
 //!   Messages of your own checkers lose addresses, credentials, all after the name of a secret and all after 200
 //!   characters, even for the authorised.
+//!
+//! # Metrics
+//!
+//! What an [`Arc`](std::sync::Arc) of a service in a [registry](crate::snapshot::Registry) reports.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.health.status` | gauge | | `check`, `state`: pass, warn, fail | 1 for the state that the check reports, 0 for the others |
+//! | `reliability.health.check.duration` | histogram | s | `check` | How long the runs of the check took |
 
 mod access;
 #[cfg(feature = "axum")]
@@ -87,7 +96,6 @@ pub use disk::DiskSpaceChecker;
 #[cfg(feature = "axum")]
 pub use http::HttpChecker;
 pub use lifecycle::StartupGate;
-pub(crate) use observed::METRICS;
 pub use observed::ObservedCheck;
 #[cfg(feature = "postgres")]
 pub use postgres::DatabaseHealthChecker;

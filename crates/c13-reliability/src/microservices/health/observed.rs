@@ -1,11 +1,11 @@
-//! What metrics read of a health service.
+//! The metrics of a health service.
 
 use super::{HealthCheckService, HealthStatus};
-use crate::snapshot::{Metric, Observed, Reading, Source};
+use crate::snapshot::{Metric, Observed, Reported, Row, SECONDS, Source, readings_of};
 use crate::sync::HistogramSnapshot;
 use std::sync::Arc;
 
-/// What metrics read of a check.
+/// One check, as its metrics see it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ObservedCheck {
@@ -17,36 +17,37 @@ pub struct ObservedCheck {
     pub durations: HistogramSnapshot,
 }
 
-static STATUS: Metric = Metric::gauge(
-    "reliability.health.status",
-    "",
-    "1 for the state that the check reports, 0 for the others: pass, warn or fail",
-);
-static DURATION: Metric = Metric::seconds(
-    "reliability.health.check.duration",
-    &[
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-    ],
-    "How long the runs of the check took",
-);
-
-/// Everything that a health service reports.
-pub(crate) static METRICS: &[&Metric] = &[&STATUS, &DURATION];
+impl Reported for ObservedCheck {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::levels(
+            Metric::gauge(
+                "reliability.health.status",
+                "",
+                "1 for the state that the check reports, 0 for the others",
+            )
+            .by(&["check", "state"]),
+            &[
+                ("pass", |s| s.reports(HealthStatus::Healthy)),
+                ("warn", |s| s.reports(HealthStatus::Degraded)),
+                ("fail", |s| s.reports(HealthStatus::Unhealthy)),
+            ],
+        ),
+        Row::times(
+            Metric::seconds(
+                "reliability.health.check.duration",
+                SECONDS,
+                "How long the runs of the check took",
+            )
+            .by(&["check"]),
+            |s| &s.durations,
+        ),
+    ];
+}
 
 impl ObservedCheck {
-    fn readings(self) -> impl Iterator<Item = Reading> {
-        let states = [HealthStatus::Healthy, HealthStatus::Degraded, HealthStatus::Unhealthy];
-        let name = self.name.clone();
-        let status = self.status.into_iter().flat_map(move |now| {
-            let name = name.clone();
-            states.map(|state| {
-                Reading::level(&STATUS, f64::from(u8::from(state == now)))
-                    .label("check", name.clone())
-                    .label("state", state.word())
-            })
-        });
-        let duration = Reading::times(&DURATION, self.durations).label("check", self.name);
-        status.chain([duration])
+    /// 1 if the check reports this status, 0 if it reports another.
+    fn reports(&self, status: HealthStatus) -> Option<f64> {
+        self.status.map(|now| f64::from(now == status))
     }
 }
 
@@ -54,8 +55,13 @@ impl Observed for Arc<HealthCheckService> {
     fn source(&self) -> Source {
         let service = Self::downgrade(self);
         Source::new(move || {
-            let observed = service.upgrade()?.observed();
-            Some(observed.into_iter().flat_map(ObservedCheck::readings).collect())
+            let checks = service.upgrade()?.observed();
+            Some(
+                checks
+                    .iter()
+                    .flat_map(|check| readings_of(&check.name, check))
+                    .collect(),
+            )
         })
     }
 }

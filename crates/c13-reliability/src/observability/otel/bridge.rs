@@ -1,4 +1,4 @@
-//! Everything that the registry's parts report, as observable instruments.
+//! The metrics of the registry's parts as observable instruments.
 
 use super::feed::{Feed, attributes, guarded, quantile_name};
 use super::metrics::{INSTRUMENTS, ReliabilityMetrics};
@@ -7,20 +7,20 @@ use crate::snapshot::{Kind, Metric, Registry, Value};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-/// The quantiles that stand for a histogram: OpenTelemetry has no way to be handed one that was recorded elsewhere.
+/// The quantiles that stand for a histogram, because OpenTelemetry cannot take a histogram that was recorded elsewhere.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")];
 
 /// Registers an observable instrument on `meter` for each metric in the [`catalogue`], besides the ten of
 /// [`ReliabilityMetrics`], which it returns.
 ///
-/// Each collection reads the registry once. A histogram shows as a gauge `….quantile` with the attribute `quantile`.
-/// Instruments live as long as the meter's provider, so call it once for each.
+/// Each collection reads the registry once. A histogram is shown as a gauge `….quantile` with the attribute `quantile`.
+/// Instruments live as long as the meter's provider, so call this once for each provider.
 #[must_use = "the instruments work without it, but only through it can an application record its requests"]
 pub fn bridge(meter: &Meter, registry: &Registry) -> ReliabilityMetrics {
     bridge_with(meter, registry, &[])
 }
 
-/// As [`bridge`], with metrics that parts of one's own report.
+/// Like [`bridge`], with metrics that your own parts report as well.
 #[must_use = "the instruments work without it, but only through it can an application record its requests"]
 pub fn bridge_with(meter: &Meter, registry: &Registry, own: &[&'static Metric]) -> ReliabilityMetrics {
     let feed = Feed::new(registry);

@@ -1,4 +1,4 @@
-//! What instruments read: one look at the registry for all that ask in the same collection.
+//! What instruments read: the registry, once for all instruments of a collection.
 
 use crate::snapshot::{Family, Metric, Registry, Series, Value};
 use crate::sync::primitive::Mutex;
@@ -7,47 +7,48 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The registry as instruments see it.
+/// The registry, read once a collection.
 #[derive(Clone)]
 pub(super) struct Feed {
     registry: Registry,
-    look: Arc<Mutex<Look>>,
+    last: Arc<Mutex<LastRead>>,
 }
 
-/// The last look, and who has seen it. Who asks for the second time begins another collection.
+/// The last reading of the registry, and the instruments that have shown it. When one of them asks again, another
+/// collection has begun.
 #[derive(Default)]
-struct Look {
+struct LastRead {
     families: Arc<Vec<Family>>,
-    seen_by: BTreeSet<&'static str>,
+    shown_by: BTreeSet<&'static str>,
 }
 
 impl Feed {
     pub(super) fn new(registry: &Registry) -> Self {
         Self {
             registry: registry.clone(),
-            look: Arc::default(),
+            last: Arc::default(),
         }
     }
 
-    /// What the instrument `asker` shows in this collection.
-    pub(super) fn look(&self, asker: &'static str) -> Arc<Vec<Family>> {
+    /// What this instrument shows in the present collection.
+    pub(super) fn families(&self, instrument: &'static str) -> Arc<Vec<Family>> {
         {
-            let mut look = self.look.lock();
-            if !look.seen_by.is_empty() && look.seen_by.insert(asker) {
-                return look.families.clone();
+            let mut last = self.last.lock();
+            if !last.shown_by.is_empty() && last.shown_by.insert(instrument) {
+                return last.families.clone();
             }
         }
-        // Read outside the lock: sources are not this library's code.
+        // Read outside the lock, because sources are the user's code.
         let families = Arc::new(self.registry.families());
-        let mut look = self.look.lock();
-        look.families = families.clone();
-        look.seen_by = BTreeSet::from([asker]);
+        let mut last = self.last.lock();
+        last.families = families.clone();
+        last.shown_by = BTreeSet::from([instrument]);
         families
     }
 
     /// The series of one metric.
     pub(super) fn series(&self, metric: &'static str) -> Vec<Series> {
-        series_of(&self.look(metric), metric).to_vec()
+        series_of(&self.families(metric), metric).to_vec()
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) fn attributes(series: &Series) -> Vec<KeyValue> {
     std::iter::once(name).chain(labels).collect()
 }
 
-/// What counters stood at when they were last read, so that instruments that add get what is new.
+/// The counts at the last collection, because instruments that add take only the difference.
 #[derive(Default)]
 pub(super) struct Deltas {
     last: BTreeMap<Key, u64>,
@@ -78,8 +79,8 @@ pub(super) struct Deltas {
 type Key = (&'static str, String, Vec<(&'static str, String)>);
 
 impl Deltas {
-    /// What each series of these metrics counted since the last time. A count that went back is a new part's under an
-    /// old name, and counts whole. Parts that are gone are forgotten.
+    /// What each series of these metrics counted since the last collection. A count that went back belongs to a new part
+    /// under an old name, so all of it is new. Parts that are gone are forgotten.
     pub(super) fn since_last(
         &mut self,
         families: &[Family],
@@ -104,12 +105,12 @@ impl Deltas {
     }
 }
 
-/// The name of the metric of quantiles that stands for a histogram that OpenTelemetry cannot be handed.
+/// The name of the gauge of quantiles that stands for a histogram.
 pub(super) fn quantile_name(metric: &Metric) -> String {
     format!("{}.quantile", metric.name)
 }
 
-/// Runs a callback so that its panic ends here: it would end the collecting thread for good.
+/// Runs a callback and stops its panic, which would end the collecting thread for good.
 pub(super) fn guarded(observe: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(observe));
 }

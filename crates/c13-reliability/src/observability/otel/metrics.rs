@@ -1,52 +1,62 @@
 //! The ten instruments by which services usually watch their calls.
 
-use super::feed::{Deltas, Feed, attributes, guarded};
-use crate::snapshot::{Registry, Value};
+use super::feed::{Deltas, Feed, attributes, guarded, series_of};
+use crate::patterns::bulkhead::BulkheadSnapshot;
+use crate::patterns::circuit_breaker::Snapshot as CircuitSnapshot;
+use crate::patterns::rate_limiter::RateLimiterSnapshot;
+use crate::patterns::retry::RetrySnapshot;
+use crate::snapshot::{Kind, MILLISECONDS, Metric, Registry, Value};
 use crate::sync::primitive::Mutex;
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter, ObservableGauge};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, HistogramBuilder, Meter, ObservableGauge};
 use std::fmt;
 use std::sync::Arc;
 
-const STATE: &str = "reliability.circuit_breaker.state";
-const TRANSITIONS: &str = "reliability.circuit_breaker.transitions";
-const REJECTIONS: &str = "reliability.circuit_breaker.rejections";
-const ALLOWED: &str = "reliability.rate_limit.allowed";
-const REJECTED: &str = "reliability.rate_limit.rejected";
-const ATTEMPTS: &str = "reliability.retry.attempts";
-const SUCCESSES: &str = "reliability.retry.successes";
-const FAILURES: &str = "reliability.retry.failures";
-const DURATION: &str = "reliability.request.duration";
-const WAIT_TIME: &str = "reliability.queue.wait_time";
+const STATE: Metric = CircuitSnapshot::STATE;
 
-/// The names that [`ReliabilityMetrics`] registers; nothing else registers them.
-pub const INSTRUMENTS: [&str; 10] = [
-    STATE,
-    TRANSITIONS,
-    REJECTIONS,
-    ALLOWED,
-    REJECTED,
-    ATTEMPTS,
-    SUCCESSES,
-    FAILURES,
-    DURATION,
-    WAIT_TIME,
+/// The counters among the instruments that the patterns feed, in the order of [`collect`].
+const FED: [Metric; 6] = [
+    CircuitSnapshot::TRANSITIONS,
+    CircuitSnapshot::REJECTIONS,
+    RateLimiterSnapshot::ALLOWED,
+    RateLimiterSnapshot::REJECTED,
+    RetrySnapshot::SUCCESSES,
+    RetrySnapshot::FAILURES,
 ];
 
-/// Those of them that patterns count by themselves.
-const FED: [&str; 6] = [TRANSITIONS, REJECTIONS, ALLOWED, REJECTED, SUCCESSES, FAILURES];
+const RETRY_ATTEMPTS: Metric = Metric::of(
+    Kind::Histogram {
+        boundaries: &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0],
+        per_unit: 1.0,
+    },
+    "reliability.retry.attempts",
+    "{attempt}",
+    "Retries a request, of the requests that were retried",
+);
 
-/// Upper ends of the classes of times, in milliseconds.
-const MILLISECONDS: &[f64] = &[
-    1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10_000.0,
+const REQUEST_DURATION: Metric =
+    Metric::milliseconds("reliability.request.duration", MILLISECONDS, "How long requests took");
+
+/// The names that [`ReliabilityMetrics`] registers. Nothing else registers them.
+pub const INSTRUMENTS: [&str; 10] = [
+    STATE.name,
+    FED[0].name,
+    FED[1].name,
+    FED[2].name,
+    FED[3].name,
+    FED[4].name,
+    FED[5].name,
+    RETRY_ATTEMPTS.name,
+    REQUEST_DURATION.name,
+    BulkheadSnapshot::WAIT.name,
 ];
 
 /// The instruments of a service's calls, on a meter of the application's.
 ///
 /// Patterns in the registry feed them: at each collection the counters grow by what the patterns counted since the
-/// last, with the pattern's name as the attribute `name`. What no pattern counts the application adds itself.
+/// last collection, with the pattern's name as the attribute `name`. The application records what no pattern counts.
 ///
-/// Make one for each meter provider: two on the same would register each name twice.
+/// Make one for each meter provider: two on the same provider would register each name twice.
 pub struct ReliabilityMetrics {
     /// `reliability.circuit_breaker.state`: 0 closed, 1 open, 2 half-open; read from the registry.
     pub circuit_breaker_state: ObservableGauge<u64>,
@@ -84,32 +94,16 @@ impl ReliabilityMetrics {
     }
 
     pub(super) fn with_feed(meter: &Meter, feed: Feed) -> Self {
-        let counter = |name: &'static str, unit: &'static str, help: &'static str| {
-            meter.u64_counter(name).with_unit(unit).with_description(help).build()
-        };
-        let milliseconds = |name: &'static str, help: &'static str| {
-            meter
-                .f64_histogram(name)
-                .with_unit("ms")
-                .with_description(help)
-                .with_boundaries(MILLISECONDS.to_vec())
-                .build()
-        };
-        let transitions = counter(TRANSITIONS, "{transition}", "Changes of state");
-        let rejections = counter(REJECTIONS, "{call}", "Calls that were refused");
-        let allowed = counter(ALLOWED, "{request}", "Requests that were admitted");
-        let rejected = counter(
-            REJECTED,
-            "{request}",
-            "Requests that were refused, at once or after a wait",
-        );
-        let successes = counter(SUCCESSES, "{call}", "Calls that succeeded after at least one retry");
-        let failures = counter(FAILURES, "{call}", "Calls that gave up");
-        let fed = [&transitions, &rejections, &allowed, &rejected, &successes, &failures].map(Clone::clone);
+        let fed = FED.map(|metric| {
+            let counter = meter.u64_counter(metric.name).with_unit(metric.unit);
+            counter.with_description(metric.help).build()
+        });
+        let [transitions, rejections, allowed, rejected, successes, failures] = fed.clone();
         let deltas = Arc::new(Mutex::new(Deltas::default()));
         let state = meter
-            .u64_observable_gauge(STATE)
-            .with_description("State of the circuit: 0 closed, 1 open, 2 half-open")
+            .u64_observable_gauge(STATE.name)
+            .with_unit(STATE.unit)
+            .with_description(STATE.help)
             // The SDK calls observers before it adds up, so what is added here belongs to this collection.
             .with_callback(move |observer| guarded(|| collect(&feed, &deltas, &fed, observer)))
             .build();
@@ -119,16 +113,15 @@ impl ReliabilityMetrics {
             circuit_breaker_rejections: rejections,
             rate_limit_allowed: allowed,
             rate_limit_rejected: rejected,
-            retry_attempts: meter
-                .u64_histogram(ATTEMPTS)
-                .with_unit("{attempt}")
-                .with_description("Retries a request, of the requests that were retried")
-                .with_boundaries(vec![1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0])
-                .build(),
+            retry_attempts: histogram(meter.u64_histogram(RETRY_ATTEMPTS.name), &RETRY_ATTEMPTS).build(),
             retry_successes: successes,
             retry_failures: failures,
-            request_duration: milliseconds(DURATION, "How long requests took"),
-            queue_wait_time: milliseconds(WAIT_TIME, "How long calls were in line"),
+            request_duration: histogram(meter.f64_histogram(REQUEST_DURATION.name), &REQUEST_DURATION).build(),
+            queue_wait_time: histogram(
+                meter.f64_histogram(BulkheadSnapshot::WAIT.name),
+                &BulkheadSnapshot::WAIT,
+            )
+            .build(),
         }
     }
 
@@ -138,8 +131,8 @@ impl ReliabilityMetrics {
     /// as a success if `status` is `"success"`, else as a failure. A duration that is negative or no number is not
     /// recorded.
     ///
-    /// Where a retry executor in the registry makes the retries, it counts successes and failures by itself: give 0
-    /// here, or they count twice.
+    /// If a retry executor in the registry makes the retries, it counts successes and failures by itself. Then pass 0
+    /// here, or they are counted twice.
     pub fn record_request(&self, duration_ms: f64, status: &str, retries: u64) {
         let status_label = [KeyValue::new("status", status.to_owned())];
         if duration_ms >= 0.0 && duration_ms.is_finite() {
@@ -157,17 +150,26 @@ impl ReliabilityMetrics {
 }
 
 fn collect(feed: &Feed, deltas: &Mutex<Deltas>, fed: &[Counter<u64>; 6], observer: &dyn AsyncInstrument<u64>) {
-    let families = feed.look(STATE);
-    for series in super::feed::series_of(&families, STATE) {
+    let families = feed.families(STATE.name);
+    for series in series_of(&families, STATE.name) {
         if let Value::Level(state) = series.value {
             observer.observe(state as u64, &attributes(series));
         }
     }
-    let grown = deltas.lock().since_last(&families, &FED);
+    let grown = deltas.lock().since_last(&families, &FED.map(|metric| metric.name));
     for (metric, delta, series) in grown {
-        if let Some(counter) = FED.iter().position(|name| *name == metric) {
+        if let Some(counter) = FED.iter().position(|fed| fed.name == metric) {
             fed[counter].add(delta, &attributes(&series));
         }
+    }
+}
+
+/// Gives a histogram the unit, the help and the boundaries of a metric.
+fn histogram<'a, T>(builder: HistogramBuilder<'a, T>, metric: &Metric) -> HistogramBuilder<'a, T> {
+    let builder = builder.with_unit(metric.unit).with_description(metric.help);
+    match metric.kind {
+        Kind::Histogram { boundaries, .. } => builder.with_boundaries(boundaries.to_vec()),
+        _ => builder,
     }
 }
 

@@ -68,10 +68,19 @@
 //!
 //! [`reconfigure`](AdaptiveLimit::reconfigure) changes them while calls run.
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`AdaptiveSnapshot`]: `limit`, `in_flight`, `queued`, `baseline`, `entered`, `rejected`, `wait_elapsed`,
-//! `left_line`, `waited`, `dropped`.
+//! What an adaptive limit in a [registry](crate::snapshot::Registry) reports. [`AdaptiveSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.adaptive.calls` | counter | {call} | `result`: entered, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
+//! | `reliability.adaptive.dropped` | counter | {call} | | Calls that ended in a way that is taken for overload |
+//! | `reliability.adaptive.limit` | gauge | {call} | | Calls that may run at a time now |
+//! | `reliability.adaptive.usage` | gauge | {call} | | Calls that run |
+//! | `reliability.adaptive.queue.size` | gauge | {call} | | Queued calls |
+//! | `reliability.adaptive.wait.duration` | histogram | s | | How long calls were queued that then ran |
+//! | `reliability.adaptive.baseline` | gauge | s | | The latency without load |
 
 mod algorithm;
 mod baseline;
@@ -95,4 +104,3 @@ pub use handle::AdaptiveLimit;
 pub use partition::Partition;
 pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::AdaptiveSnapshot;
-pub(crate) use snapshot::METRICS;

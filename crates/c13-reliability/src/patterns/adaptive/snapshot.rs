@@ -1,6 +1,6 @@
 //! What an adaptive limit reports.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
 use std::time::Duration;
 
@@ -31,55 +31,67 @@ pub struct AdaptiveSnapshot {
     pub dropped: u64,
 }
 
-static CALLS: Metric = Metric::counter(
-    "reliability.adaptive.calls",
-    "{call}",
-    "Calls by result: entered, full, wait where the time in line was over, or abandoned in line",
-);
-static DROPPED: Metric = Metric::counter(
-    "reliability.adaptive.dropped",
-    "{call}",
-    "Calls that ended in a way that is taken for overload",
-);
-static LIMIT: Metric = Metric::gauge(
-    "reliability.adaptive.limit",
-    "{call}",
-    "Calls that may run at a time now",
-);
-static USAGE: Metric = Metric::gauge("reliability.adaptive.usage", "{call}", "Calls that run");
-static QUEUE_SIZE: Metric = Metric::gauge("reliability.adaptive.queue.size", "{call}", "Calls in line");
-static BASELINE: Metric = Metric::gauge("reliability.adaptive.baseline", "s", "The latency without load");
-static WAIT: Metric = Metric::seconds(
-    "reliability.adaptive.wait.duration",
-    &[
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-    ],
-    "How long calls were in line that got in",
-);
-
-/// Everything that an adaptive limit reports.
-pub(crate) static METRICS: &[&Metric] = &[&CALLS, &DROPPED, &LIMIT, &USAGE, &QUEUE_SIZE, &BASELINE, &WAIT];
+impl Reported for AdaptiveSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::counts(
+            Metric::counter(
+                "reliability.adaptive.calls",
+                "{call}",
+                "Calls, by result; wait: queued for too long, abandoned: dropped while queued",
+            )
+            .by(&["result"]),
+            &[
+                ("entered", |s| s.entered),
+                ("full", |s| s.rejected),
+                ("wait", |s| s.wait_elapsed),
+                ("abandoned", |s| s.left_line),
+            ],
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.adaptive.dropped",
+                "{call}",
+                "Calls that ended in a way that is taken for overload",
+            ),
+            |s| s.dropped,
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.adaptive.limit",
+                "{call}",
+                "Calls that may run at a time now",
+            ),
+            |s| s.limit.into(),
+        ),
+        Row::level(
+            Metric::gauge("reliability.adaptive.usage", "{call}", "Calls that run"),
+            |s| s.in_flight.into(),
+        ),
+        Row::level(
+            Metric::gauge("reliability.adaptive.queue.size", "{call}", "Queued calls"),
+            |s| s.queued as f64,
+        ),
+        Row::times(
+            Metric::seconds(
+                "reliability.adaptive.wait.duration",
+                &[
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
+                ],
+                "How long calls were queued that then ran",
+            ),
+            |s| &s.waited,
+        ),
+        Row::known_level(
+            Metric::gauge("reliability.adaptive.baseline", "s", "The latency without load"),
+            |s| s.baseline.map(|baseline| baseline.as_secs_f64()),
+        ),
+    ];
+}
 
 impl AdaptiveSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let call = |result, count| Reading::count(&CALLS, count).label("result", result);
-        let mut readings = vec![
-            call("entered", self.entered),
-            call("full", self.rejected),
-            call("wait", self.wait_elapsed),
-            call("abandoned", self.left_line),
-            Reading::count(&DROPPED, self.dropped),
-            Reading::level(&LIMIT, f64::from(self.limit)),
-            Reading::level(&USAGE, f64::from(self.in_flight)),
-            Reading::level(&QUEUE_SIZE, self.queued as f64),
-            Reading::times(&WAIT, self.waited.clone()),
-        ];
-        let baseline = self
-            .baseline
-            .map(|baseline| Reading::level(&BASELINE, baseline.as_secs_f64()));
-        readings.extend(baseline);
-        readings
+        readings(self)
     }
 }

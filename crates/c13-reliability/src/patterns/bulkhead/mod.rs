@@ -68,10 +68,18 @@
 //! | `max_queue` | 0 | calls in line |
 //! | `max_wait` | 0 | how long a call may stay in line; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`BulkheadSnapshot`]: `in_flight`, `queued`, `max_concurrent`, `entered`, `rejected`, `wait_elapsed`, `left_line`,
-//! `waited`.
+//! What a bulkhead in a [registry](crate::snapshot::Registry) reports. [`BulkheadSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.bulkhead.calls` | counter | {call} | `result`: entered, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
+//! | `reliability.bulkhead.rejections` | counter | {call} | `reason`: full, wait | Calls that were refused, by reason; wait: queued for too long |
+//! | `reliability.bulkhead.usage` | gauge | {call} | | Calls that run |
+//! | `reliability.bulkhead.limit` | gauge | {call} | | Calls that may run at a time |
+//! | `reliability.bulkhead.queue.size` | gauge | {call} | | Queued calls |
+//! | `reliability.queue.wait_time` | histogram | ms | | How long calls were queued that then ran |
 //!
 //! # What it costs
 //!
@@ -93,4 +101,3 @@ pub use error::{BulkheadError, BulkheadRejected};
 pub use handle::Bulkhead;
 pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::BulkheadSnapshot;
-pub(crate) use snapshot::METRICS;

@@ -59,17 +59,17 @@
 //!
 //! # Metrics
 //!
-//! [`Cache::snapshot`]: `hits`, `stale_hits`, `negative_hits`, `misses` and of these `coalesced` and `rescued`; `loads`,
-//! `load_failures`, `load_panics`, `refreshes`, `load_time`; `evicted`, `expired`, `idle`, `invalidated`; `entries`, `weight`.
-//! A cache that is registered ([`Registry`](crate::snapshot::Registry)) reports them as:
+//! What a cache in a [registry](crate::snapshot::Registry) reports. [`CacheSnapshot`] has the same counts.
 //!
-//! | metric | labels |
-//! |---|---|
-//! | `reliability.cache.requests` | `result`: hit, stale, negative, coalesced, miss |
-//! | `reliability.cache.rescues` | |
-//! | `reliability.cache.load.duration`, `reliability.cache.load.failures` | of the failures, `reason`: error, panic |
-//! | `reliability.cache.evictions` | `reason`: size, expired, idle, explicit |
-//! | `reliability.cache.entries`, `reliability.cache.weight` | |
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.cache.requests` | counter | {read} | `result`: hit, stale, negative, coalesced, miss | Reads, by result; coalesced: waited for the load of another read |
+//! | `reliability.cache.rescues` | counter | {read} | | Reads that were served a stale value because the load failed |
+//! | `reliability.cache.load.failures` | counter | {load} | `reason`: error, panic | Loads that failed, by reason |
+//! | `reliability.cache.load.duration` | histogram | s | | How long loads took, including those that failed |
+//! | `reliability.cache.evictions` | counter | {entry} | `reason`: size, expired, idle, explicit | Entries that were removed, by reason |
+//! | `reliability.cache.entries` | gauge | {entry} | | Entries that are held |
+//! | `reliability.cache.weight` | gauge | | | What the entries weigh; their number where nothing is weighed |
 //!
 //! # How it compares
 //!
@@ -120,4 +120,3 @@ pub use layer::{CacheLayer, CacheService};
 pub use loaded::Loaded;
 pub use recommendation::RecommendationCache;
 pub use snapshot::CacheSnapshot;
-pub(crate) use snapshot::METRICS;

@@ -1,6 +1,6 @@
 //! What a cache reports.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, SECONDS, readings};
 use crate::sync::HistogramSnapshot;
 
 /// What a cache did so far, and what it holds. Counts are exact; those made meanwhile may be missing.
@@ -43,80 +43,83 @@ pub struct CacheSnapshot {
     pub weight: u64,
 }
 
-static REQUESTS: Metric = Metric::counter(
-    "reliability.cache.requests",
-    "{read}",
-    "Reads by result: hit, stale, negative, coalesced where another read loaded, or miss",
-);
-static RESCUES: Metric = Metric::counter(
-    "reliability.cache.rescues",
-    "{read}",
-    "Reads that were served a stale value because the load failed",
-);
-static LOAD_FAILURES: Metric = Metric::counter(
-    "reliability.cache.load.failures",
-    "{load}",
-    "Loads that failed, by reason: error or panic",
-);
-static LOAD_DURATION: Metric = Metric::seconds(
-    "reliability.cache.load.duration",
-    &[
-        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0,
-    ],
-    "How long loads took, those that failed among them",
-);
-static EVICTIONS: Metric = Metric::counter(
-    "reliability.cache.evictions",
-    "{entry}",
-    "Entries that went, by reason: size, expired, idle or explicit",
-);
-static ENTRIES: Metric = Metric::gauge("reliability.cache.entries", "{entry}", "Entries that are held");
-static WEIGHT: Metric = Metric::gauge(
-    "reliability.cache.weight",
-    "",
-    "What the entries weigh; their number where nothing is weighed",
-);
-
-/// Everything that a cache reports.
-pub(crate) static METRICS: &[&Metric] = &[
-    &REQUESTS,
-    &RESCUES,
-    &LOAD_FAILURES,
-    &LOAD_DURATION,
-    &EVICTIONS,
-    &ENTRIES,
-    &WEIGHT,
-];
+impl Reported for CacheSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::counts(
+            Metric::counter(
+                "reliability.cache.requests",
+                "{read}",
+                "Reads, by result; coalesced: waited for the load of another read",
+            )
+            .by(&["result"]),
+            &[
+                ("hit", |s| s.hits),
+                ("stale", |s| s.stale_hits),
+                ("negative", |s| s.negative_hits),
+                ("coalesced", |s| s.coalesced),
+                // Counted one after the other, so for a moment the part may be more than the whole.
+                ("miss", |s| s.misses.saturating_sub(s.coalesced)),
+            ],
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.cache.rescues",
+                "{read}",
+                "Reads that were served a stale value because the load failed",
+            ),
+            |s| s.rescued,
+        ),
+        Row::counts(
+            Metric::counter(
+                "reliability.cache.load.failures",
+                "{load}",
+                "Loads that failed, by reason",
+            )
+            .by(&["reason"]),
+            &[("error", |s| s.load_failures), ("panic", |s| s.load_panics)],
+        ),
+        Row::times(
+            Metric::seconds(
+                "reliability.cache.load.duration",
+                SECONDS,
+                "How long loads took, including those that failed",
+            ),
+            |s| &s.load_time,
+        ),
+        Row::counts(
+            Metric::counter(
+                "reliability.cache.evictions",
+                "{entry}",
+                "Entries that were removed, by reason",
+            )
+            .by(&["reason"]),
+            &[
+                ("size", |s| s.evicted),
+                ("expired", |s| s.expired),
+                ("idle", |s| s.idle),
+                ("explicit", |s| s.invalidated),
+            ],
+        ),
+        Row::level(
+            Metric::gauge("reliability.cache.entries", "{entry}", "Entries that are held"),
+            |s| s.entries as f64,
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.cache.weight",
+                "",
+                "What the entries weigh; their number where nothing is weighed",
+            ),
+            |s| s.weight as f64,
+        ),
+    ];
+}
 
 impl CacheSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let requests = [
-            ("hit", self.hits),
-            ("stale", self.stale_hits),
-            ("negative", self.negative_hits),
-            ("coalesced", self.coalesced),
-            // Counted one after the other, so for a moment the part may be more than the whole.
-            ("miss", self.misses.saturating_sub(self.coalesced)),
-        ];
-        let evictions = [
-            ("size", self.evicted),
-            ("expired", self.expired),
-            ("idle", self.idle),
-            ("explicit", self.invalidated),
-        ];
-        let failures = [("error", self.load_failures), ("panic", self.load_panics)];
-        let mut readings = vec![
-            Reading::count(&RESCUES, self.rescued),
-            Reading::times(&LOAD_DURATION, self.load_time.clone()),
-            Reading::level(&ENTRIES, self.entries as f64),
-            Reading::level(&WEIGHT, self.weight as f64),
-        ];
-        readings.extend(requests.map(|(result, count)| Reading::count(&REQUESTS, count).label("result", result)));
-        readings.extend(evictions.map(|(reason, count)| Reading::count(&EVICTIONS, count).label("reason", reason)));
-        readings.extend(failures.map(|(reason, count)| Reading::count(&LOAD_FAILURES, count).label("reason", reason)));
-        readings
+        readings(self)
     }
 
     /// The share of reads that did not have to wait for a load, from 0 to 1; `None` before the first read.

@@ -55,15 +55,16 @@
 //!
 //! # Metrics
 //!
-//! All of them are read from one [`Snapshot`]; a call pays for none of them.
+//! What a breaker in a [registry](crate::snapshot::Registry) reports. [`Snapshot`] has the same counts.
 //!
-//! | name | what |
-//! |---|---|
-//! | `reliability.circuit_breaker.state` | 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed, 5 metrics only |
-//! | `reliability.circuit_breaker.transitions` | changes of state |
-//! | `reliability.circuit_breaker.rejections` | calls that were refused |
-//! | `reliability.circuit_breaker.calls` | calls by `result`: success, failure, ignored, abandoned, rejected |
-//! | `reliability.circuit_breaker.failure_ratio`, `.slow_ratio` | shares in the windows, once they hold enough calls |
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.circuit_breaker.state` | gauge | | | State of the circuit: 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed, 5 metrics only |
+//! | `reliability.circuit_breaker.transitions` | counter | {transition} | | Changes of state |
+//! | `reliability.circuit_breaker.rejections` | counter | {call} | | Calls that were refused |
+//! | `reliability.circuit_breaker.calls` | counter | {call} | `result`: success, failure, ignored, abandoned, rejected | Calls that ended or were refused, by result |
+//! | `reliability.circuit_breaker.failure_ratio` | gauge | | | Share of failures in the window of the failure rate, once the window holds enough calls |
+//! | `reliability.circuit_breaker.slow_ratio` | gauge | | | Share of slow calls in the window of the slow calls, once the window holds enough calls |
 //!
 //! # How it compares
 //!
@@ -108,5 +109,4 @@ pub use keyed::{KeyedBreakers, KeyedBreakersBuilder};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
 pub use permit::{OwnedPermit, Permit};
-pub(crate) use snapshot::METRICS;
 pub use snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

@@ -1,6 +1,6 @@
 //! What a breaker reports: its state, what it counted, and every change with its reason.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::time::Tick;
 use std::fmt;
 use std::time::Duration;
@@ -196,60 +196,68 @@ pub struct Snapshot {
     pub metrics: CircuitMetrics,
 }
 
-static STATE: Metric = Metric::gauge(
-    "reliability.circuit_breaker.state",
-    "",
-    "State of the circuit: 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed, 5 metrics only",
-);
-static TRANSITIONS: Metric = Metric::counter(
-    "reliability.circuit_breaker.transitions",
-    "{transition}",
-    "Changes of state",
-);
-static REJECTIONS: Metric = Metric::counter(
-    "reliability.circuit_breaker.rejections",
-    "{call}",
-    "Calls that were refused",
-);
-static CALLS: Metric = Metric::counter(
-    "reliability.circuit_breaker.calls",
-    "{call}",
-    "Calls that ended, by result: success, failure, ignored, abandoned or rejected",
-);
-static FAILURE_RATIO: Metric = Metric::gauge(
-    "reliability.circuit_breaker.failure_ratio",
-    "",
-    "Share of failures in the window of the failure rate",
-);
-static SLOW_RATIO: Metric = Metric::gauge(
-    "reliability.circuit_breaker.slow_ratio",
-    "",
-    "Share of slow calls in the window of the slow calls",
-);
-
-/// Everything that a breaker reports.
-pub(crate) static METRICS: &[&Metric] = &[&STATE, &TRANSITIONS, &REJECTIONS, &CALLS, &FAILURE_RATIO, &SLOW_RATIO];
+impl Reported for Snapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::level(Self::STATE, |s| f64::from(s.state as u8)),
+        Row::count(Self::TRANSITIONS, |s| s.metrics.state_transitions),
+        Row::count(Self::REJECTIONS, |s| s.metrics.rejection_count),
+        Row::counts(
+            Metric::counter(
+                "reliability.circuit_breaker.calls",
+                "{call}",
+                "Calls that ended or were refused, by result",
+            )
+            .by(&["result"]),
+            &[
+                ("success", |s| s.metrics.success_count),
+                ("failure", |s| s.metrics.failure_count),
+                ("ignored", |s| s.metrics.ignored_count),
+                ("abandoned", |s| s.metrics.abandoned_count),
+                ("rejected", |s| s.metrics.rejection_count),
+            ],
+        ),
+        Row::known_level(
+            Metric::gauge(
+                "reliability.circuit_breaker.failure_ratio",
+                "",
+                "Share of failures in the window of the failure rate, once the window holds enough calls",
+            ),
+            |s| s.failure_rate,
+        ),
+        Row::known_level(
+            Metric::gauge(
+                "reliability.circuit_breaker.slow_ratio",
+                "",
+                "Share of slow calls in the window of the slow calls, once the window holds enough calls",
+            ),
+            |s| s.slow_rate,
+        ),
+    ];
+}
 
 impl Snapshot {
+    /// Also an instrument of OpenTelemetry.
+    pub(crate) const STATE: Metric = Metric::gauge(
+        "reliability.circuit_breaker.state",
+        "",
+        "State of the circuit: 0 closed, 1 open, 2 half-open, 3 forced open, 4 forced closed, 5 metrics only",
+    );
+    /// Also an instrument of OpenTelemetry.
+    pub(crate) const TRANSITIONS: Metric = Metric::counter(
+        "reliability.circuit_breaker.transitions",
+        "{transition}",
+        "Changes of state",
+    );
+    /// Also an instrument of OpenTelemetry.
+    pub(crate) const REJECTIONS: Metric = Metric::counter(
+        "reliability.circuit_breaker.rejections",
+        "{call}",
+        "Calls that were refused",
+    );
+
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let Self { metrics, .. } = self;
-        let mut readings = vec![
-            Reading::level(&STATE, f64::from(self.state as u8)),
-            Reading::count(&TRANSITIONS, metrics.state_transitions),
-            Reading::count(&REJECTIONS, metrics.rejection_count),
-        ];
-        let results = [
-            ("success", metrics.success_count),
-            ("failure", metrics.failure_count),
-            ("ignored", metrics.ignored_count),
-            ("abandoned", metrics.abandoned_count),
-            ("rejected", metrics.rejection_count),
-        ];
-        readings.extend(results.map(|(result, count)| Reading::count(&CALLS, count).label("result", result)));
-        readings.extend(self.failure_rate.map(|rate| Reading::level(&FAILURE_RATIO, rate)));
-        readings.extend(self.slow_rate.map(|rate| Reading::level(&SLOW_RATIO, rate)));
-        readings
+        readings(self)
     }
 }

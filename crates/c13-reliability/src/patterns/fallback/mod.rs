@@ -41,9 +41,13 @@
 //! As in Polly and failsafe-go, and with the last good value besides, which they leave to a cache. More in
 //! `docs/patterns-compared.md`.
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`FallbackSnapshot`]: `successes`, `values`, `last_good`, `functions`, `fallback_failures`, `call_failures`.
+//! What a fallback in a [registry](crate::snapshot::Registry) reports. [`FallbackSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.fallback.calls` | counter | {call} | `result`: success, value, last_good, function, fallback_failed, failed | Calls, by result; value, last_good, function: what answered for a failed call |
 
 mod error;
 mod handle;
@@ -58,4 +62,3 @@ pub use handle::Fallback;
 #[cfg(feature = "tower")]
 pub use layer::{FallbackLayer, FallbackService, ResponseFuture};
 pub use snapshot::FallbackSnapshot;
-pub(crate) use snapshot::METRICS;

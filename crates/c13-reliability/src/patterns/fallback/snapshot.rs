@@ -1,6 +1,6 @@
 //! What a fallback reports.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
 /// What a fallback did so far. Each call that ended is in one of these counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,28 +20,29 @@ pub struct FallbackSnapshot {
     pub call_failures: u64,
 }
 
-static CALLS: Metric = Metric::counter(
-    "reliability.fallback.calls",
-    "{call}",
-    "Calls by result: success; value, last_good or function by what answered for them; fallback_failed or failed",
-);
-
-/// Everything that a fallback reports.
-pub(crate) static METRICS: &[&Metric] = &[&CALLS];
+impl Reported for FallbackSnapshot {
+    const METRICS: &'static [Row<Self>] = &[Row::counts(
+        Metric::counter(
+            "reliability.fallback.calls",
+            "{call}",
+            "Calls, by result; value, last_good, function: what answered for a failed call",
+        )
+        .by(&["result"]),
+        &[
+            ("success", |s| s.successes),
+            ("value", |s| s.values),
+            ("last_good", |s| s.last_good),
+            ("function", |s| s.functions),
+            ("fallback_failed", |s| s.fallback_failures),
+            ("failed", |s| s.call_failures),
+        ],
+    )];
+}
 
 impl FallbackSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        [
-            ("success", self.successes),
-            ("value", self.values),
-            ("last_good", self.last_good),
-            ("function", self.functions),
-            ("fallback_failed", self.fallback_failures),
-            ("failed", self.call_failures),
-        ]
-        .map(|(result, count)| Reading::count(&CALLS, count).label("result", result))
-        .into()
+        readings(self)
     }
 }

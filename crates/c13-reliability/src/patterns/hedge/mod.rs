@@ -65,10 +65,17 @@
 //! | `max_hedges` | 1 | attempts beside or after the first |
 //! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of a hedge |
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`HedgeSnapshot`]: `first_wins`, `primary_wins`, `hedge_wins`, `failures`, `calls_abandoned`; `hedges`, `abandoned`,
-//! `budget_exhausted`, `delay`.
+//! What a hedge in a [registry](crate::snapshot::Registry) reports. [`HedgeSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.hedge.hedges` | counter | {attempt} | | Attempts started beside or after a first one |
+//! | `reliability.hedge.abandoned_attempts` | counter | {attempt} | | Attempts dropped while they ran, because another won or the caller went away |
+//! | `reliability.hedge.budget_exhausted` | counter | {attempt} | | Attempts not started because the budget was exhausted |
+//! | `reliability.hedge.calls` | counter | {call} | `result`: first, primary, hedge, failed, abandoned | Calls, by result; first: without a hedge, primary or hedge: the attempt that won |
+//! | `reliability.hedge.delay` | gauge | s | | When the next attempt would be started now |
 
 mod config;
 mod error;
@@ -89,4 +96,3 @@ pub use handle::Hedge;
 #[cfg(feature = "tower")]
 pub use layer::{HedgeLayer, HedgeService, ResponseFuture};
 pub use snapshot::HedgeSnapshot;
-pub(crate) use snapshot::METRICS;

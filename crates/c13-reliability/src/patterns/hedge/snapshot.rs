@@ -1,7 +1,7 @@
 //! What a hedge reports.
 
 use crate::budget::RetryBudgetSnapshot;
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::time::Duration;
 
 /// What a hedge did so far. Each call that began ends in one of `first_wins`, `primary_wins`, `hedge_wins`, `failures` and
@@ -31,53 +31,62 @@ pub struct HedgeSnapshot {
     pub budget: Option<RetryBudgetSnapshot>,
 }
 
-static CALLS: Metric = Metric::counter(
-    "reliability.hedge.calls",
-    "{call}",
-    "Calls by result: first where no hedge was started, primary or hedge by which attempt won, failed or abandoned",
-);
-static HEDGES: Metric = Metric::counter(
-    "reliability.hedge.hedges",
-    "{attempt}",
-    "Attempts started beside or after a first one",
-);
-static ABANDONED: Metric = Metric::counter(
-    "reliability.hedge.abandoned_attempts",
-    "{attempt}",
-    "Attempts dropped while they ran, because another won or the caller went away",
-);
-static BUDGET_EXHAUSTED: Metric = Metric::counter(
-    "reliability.hedge.budget_exhausted",
-    "{attempt}",
-    "Attempts not started because the budget was exhausted",
-);
-static DELAY: Metric = Metric::gauge(
-    "reliability.hedge.delay",
-    "s",
-    "When the next attempt would be started now",
-);
-
-/// Everything that a hedge reports.
-pub(crate) static METRICS: &[&Metric] = &[&CALLS, &HEDGES, &ABANDONED, &BUDGET_EXHAUSTED, &DELAY];
+impl Reported for HedgeSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::count(
+            Metric::counter(
+                "reliability.hedge.hedges",
+                "{attempt}",
+                "Attempts started beside or after a first one",
+            ),
+            |s| s.hedges,
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.hedge.abandoned_attempts",
+                "{attempt}",
+                "Attempts dropped while they ran, because another won or the caller went away",
+            ),
+            |s| s.abandoned,
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.hedge.budget_exhausted",
+                "{attempt}",
+                "Attempts not started because the budget was exhausted",
+            ),
+            |s| s.budget_exhausted,
+        ),
+        Row::counts(
+            Metric::counter(
+                "reliability.hedge.calls",
+                "{call}",
+                "Calls, by result; first: without a hedge, primary or hedge: the attempt that won",
+            )
+            .by(&["result"]),
+            &[
+                ("first", |s| s.first_wins),
+                ("primary", |s| s.primary_wins),
+                ("hedge", |s| s.hedge_wins),
+                ("failed", |s| s.failures),
+                ("abandoned", |s| s.calls_abandoned),
+            ],
+        ),
+        Row::known_level(
+            Metric::gauge(
+                "reliability.hedge.delay",
+                "s",
+                "When the next attempt would be started now",
+            ),
+            |s| s.delay.map(|delay| delay.as_secs_f64()),
+        ),
+    ];
+}
 
 impl HedgeSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let results = [
-            ("first", self.first_wins),
-            ("primary", self.primary_wins),
-            ("hedge", self.hedge_wins),
-            ("failed", self.failures),
-            ("abandoned", self.calls_abandoned),
-        ];
-        let mut readings = vec![
-            Reading::count(&HEDGES, self.hedges),
-            Reading::count(&ABANDONED, self.abandoned),
-            Reading::count(&BUDGET_EXHAUSTED, self.budget_exhausted),
-        ];
-        readings.extend(results.map(|(result, count)| Reading::count(&CALLS, count).label("result", result)));
-        readings.extend(self.delay.map(|delay| Reading::level(&DELAY, delay.as_secs_f64())));
-        readings
+        readings(self)
     }
 }

@@ -61,15 +61,19 @@
 //!
 //! # Metrics
 //!
-//! | name | kind | what |
-//! |---|---|---|
-//! | `reliability.rate_limit.allowed` | counter | requests that were admitted |
-//! | `reliability.rate_limit.rejected` | counter | requests that were refused |
-//! | `reliability.rate_limit.available`, `….capacity` | gauge | how many could be admitted at once, now and at most |
-//! | `reliability.rate_limit.waiting` | gauge | callers that wait |
-//! | `reliability.rate_limit.keys` | gauge | keys that are kept |
-//! | `reliability.rate_limit.evictions` | counter | keys that were idle and forgotten |
-//! | `reliability.rate_limit.untracked` | counter | requests of new keys that there was no room for |
+//! What a limiter in a [registry](crate::snapshot::Registry) reports. [`RateLimiterSnapshot`] and [`KeyedSnapshot`]
+//! have the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.rate_limit.allowed` | counter | {request} | | Requests that were admitted |
+//! | `reliability.rate_limit.rejected` | counter | {request} | | Requests that were refused, at once or after a wait |
+//! | `reliability.rate_limit.available` | gauge | {request} | | Requests that could be admitted at once |
+//! | `reliability.rate_limit.capacity` | gauge | {request} | | Requests that could be admitted at once at most |
+//! | `reliability.rate_limit.waiting` | gauge | {request} | | Callers that wait |
+//! | `reliability.rate_limit.keys` | gauge | {key} | | Keys that a keyed limiter keeps |
+//! | `reliability.rate_limit.untracked` | counter | {request} | | Requests of new keys that a keyed limiter had no room for, allowed or rejected |
+//! | `reliability.rate_limit.evictions` | counter | {key} | | Idle keys that a keyed limiter forgot |
 //!
 //! # How it compares
 //!
@@ -123,6 +127,5 @@ pub use permit::RateLimitPermit;
 pub use reservation::Reservation;
 pub use sharded::ShardedRateLimiter;
 pub use sliding_window::SlidingWindowRateLimiter;
-pub(crate) use snapshot::METRICS;
 pub use snapshot::RateLimiterSnapshot;
 pub use token_bucket::TokenBucketRateLimiter;

@@ -1,6 +1,6 @@
 //! What a limiter reports of itself.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
 /// What a limiter has decided so far, and how it stood when asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,59 +20,50 @@ pub struct RateLimiterSnapshot {
     pub waiting: u64,
 }
 
-pub(super) static ALLOWED: Metric = Metric::counter(
-    "reliability.rate_limit.allowed",
-    "{request}",
-    "Requests that were admitted",
-);
-pub(super) static REJECTED: Metric = Metric::counter(
-    "reliability.rate_limit.rejected",
-    "{request}",
-    "Requests that were refused, at once or after a wait",
-);
-static AVAILABLE: Metric = Metric::gauge(
-    "reliability.rate_limit.available",
-    "{request}",
-    "Requests that could be admitted at once",
-);
-static CAPACITY: Metric = Metric::gauge(
-    "reliability.rate_limit.capacity",
-    "{request}",
-    "Requests that could be admitted at once at most",
-);
-static WAITING: Metric = Metric::gauge("reliability.rate_limit.waiting", "{request}", "Callers that wait");
-
-pub(super) static KEYS: Metric = Metric::gauge(
-    "reliability.rate_limit.keys",
-    "{key}",
-    "Keys that a keyed limiter keeps",
-);
-pub(super) static UNTRACKED: Metric = Metric::counter(
-    "reliability.rate_limit.untracked",
-    "{request}",
-    "Requests of new keys that a keyed limiter had no room for, allowed or rejected",
-);
-pub(super) static EVICTIONS: Metric = Metric::counter(
-    "reliability.rate_limit.evictions",
-    "{key}",
-    "Idle keys that a keyed limiter forgot",
-);
-
-/// Everything that a limiter reports.
-pub(crate) static METRICS: &[&Metric] = &[
-    &ALLOWED, &REJECTED, &AVAILABLE, &CAPACITY, &WAITING, &KEYS, &UNTRACKED, &EVICTIONS,
-];
+impl Reported for RateLimiterSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::count(Self::ALLOWED, |s| s.allowed),
+        Row::count(Self::REJECTED, |s| s.rejected),
+        Row::level(
+            Metric::gauge(
+                "reliability.rate_limit.available",
+                "{request}",
+                "Requests that could be admitted at once",
+            ),
+            |s| s.available as f64,
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.rate_limit.capacity",
+                "{request}",
+                "Requests that could be admitted at once at most",
+            ),
+            |s| s.capacity as f64,
+        ),
+        Row::level(
+            Metric::gauge("reliability.rate_limit.waiting", "{request}", "Callers that wait"),
+            |s| s.waiting as f64,
+        ),
+    ];
+}
 
 impl RateLimiterSnapshot {
+    /// Also a metric of keyed limiters, and an instrument of OpenTelemetry.
+    pub(crate) const ALLOWED: Metric = Metric::counter(
+        "reliability.rate_limit.allowed",
+        "{request}",
+        "Requests that were admitted",
+    );
+    /// Also a metric of keyed limiters, and an instrument of OpenTelemetry.
+    pub(crate) const REJECTED: Metric = Metric::counter(
+        "reliability.rate_limit.rejected",
+        "{request}",
+        "Requests that were refused, at once or after a wait",
+    );
+
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        vec![
-            Reading::count(&ALLOWED, self.allowed),
-            Reading::count(&REJECTED, self.rejected),
-            Reading::level(&AVAILABLE, self.available as f64),
-            Reading::level(&CAPACITY, self.capacity as f64),
-            Reading::level(&WAITING, self.waiting as f64),
-        ]
+        readings(self)
     }
 }

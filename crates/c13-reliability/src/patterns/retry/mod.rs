@@ -79,10 +79,17 @@
 //! | `total_limit` | none | no retry begins later than this after the call began |
 //! | `max_hint` | 5 min | a failure's own hint is believed up to this, and taken for none beyond |
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`RetrySnapshot`]: `retries`, `first_try`, `successes` (after retries), `abandoned`, `max_retries_exceeded`, `not_retryable`,
-//! `budget_exhausted`, `deadline_exceeded`, and the budget's own.
+//! What a retry executor in a [registry](crate::snapshot::Registry) reports. [`RetrySnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.retry.retries` | counter | {attempt} | | Attempts after the first |
+//! | `reliability.retry.successes` | counter | {call} | | Calls that succeeded after at least one retry |
+//! | `reliability.retry.failures` | counter | {call} | `reason`: exhausted, not_retryable, budget, deadline | Calls that gave up, by reason |
+//! | `reliability.retry.calls` | counter | {call} | `result`: first_try, retried, abandoned, exhausted, not_retryable, budget, deadline | Calls, by result |
+//! | `reliability.retry.budget.available` | gauge | {attempt} | | Extra attempts that the budget would grant now |
 
 mod classify;
 mod config;
@@ -116,7 +123,6 @@ pub use handle::{RetryExecutor, retry_with_exponential_backoff};
 pub use jitter::Jitter;
 #[cfg(feature = "tower")]
 pub use layer::{ResponseFuture, RetryLayer, RetryService};
-pub(crate) use snapshot::METRICS;
 pub use snapshot::RetrySnapshot;
 pub use state::{Decision, GiveUp, RetryState};
 pub use strategy::RetryStrategy;

@@ -1,7 +1,7 @@
 //! What a retry reports.
 
 use crate::budget::RetryBudgetSnapshot;
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
 /// What a retry executor did so far. Each call that began ends in one of all counts but `retries`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,62 +27,65 @@ pub struct RetrySnapshot {
     pub budget: Option<RetryBudgetSnapshot>,
 }
 
+impl Reported for RetrySnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::count(
+            Metric::counter("reliability.retry.retries", "{attempt}", "Attempts after the first"),
+            |s| s.retries,
+        ),
+        Row::count(Self::SUCCESSES, |s| s.successes),
+        Row::counts(
+            Self::FAILURES,
+            &[
+                ("exhausted", |s| s.max_retries_exceeded),
+                ("not_retryable", |s| s.not_retryable),
+                ("budget", |s| s.budget_exhausted),
+                ("deadline", |s| s.deadline_exceeded),
+            ],
+        ),
+        Row::counts(
+            Metric::counter("reliability.retry.calls", "{call}", "Calls, by result").by(&["result"]),
+            &[
+                ("first_try", |s| s.first_try),
+                ("retried", |s| s.successes),
+                ("abandoned", |s| s.abandoned),
+                ("exhausted", |s| s.max_retries_exceeded),
+                ("not_retryable", |s| s.not_retryable),
+                ("budget", |s| s.budget_exhausted),
+                ("deadline", |s| s.deadline_exceeded),
+            ],
+        ),
+        Row::known_level(
+            Metric::gauge(
+                "reliability.retry.budget.available",
+                "{attempt}",
+                "Extra attempts that the budget would grant now",
+            ),
+            |s| s.budget.map(|budget| budget.balance as f64),
+        ),
+    ];
+}
+
 impl RetrySnapshot {
+    /// Also an instrument of OpenTelemetry.
+    pub(crate) const SUCCESSES: Metric = Metric::counter(
+        "reliability.retry.successes",
+        "{call}",
+        "Calls that succeeded after at least one retry",
+    );
+    /// Also an instrument of OpenTelemetry.
+    pub(crate) const FAILURES: Metric =
+        Metric::counter("reliability.retry.failures", "{call}", "Calls that gave up, by reason").by(&["reason"]);
+
     /// Calls that gave up, for whatever reason.
     #[must_use]
     pub const fn failures(&self) -> u64 {
         self.max_retries_exceeded + self.not_retryable + self.budget_exhausted + self.deadline_exceeded
     }
-}
 
-static CALLS: Metric = Metric::counter(
-    "reliability.retry.calls",
-    "{call}",
-    "Calls by result: first_try, retried, exhausted, not_retryable, budget, deadline or abandoned",
-);
-static RETRIES: Metric = Metric::counter("reliability.retry.retries", "{attempt}", "Attempts after the first");
-static SUCCESSES: Metric = Metric::counter(
-    "reliability.retry.successes",
-    "{call}",
-    "Calls that succeeded after at least one retry",
-);
-static FAILURES: Metric = Metric::counter(
-    "reliability.retry.failures",
-    "{call}",
-    "Calls that gave up, by reason: exhausted, not_retryable, budget or deadline",
-);
-static BUDGET: Metric = Metric::gauge(
-    "reliability.retry.budget.available",
-    "{attempt}",
-    "Extra attempts that the budget would grant now",
-);
-
-/// Everything that a retry executor reports.
-pub(crate) static METRICS: &[&Metric] = &[&CALLS, &RETRIES, &SUCCESSES, &FAILURES, &BUDGET];
-
-impl RetrySnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let mut readings = vec![
-            Reading::count(&RETRIES, self.retries),
-            Reading::count(&SUCCESSES, self.successes),
-        ];
-        let reasons = [
-            ("exhausted", self.max_retries_exceeded),
-            ("not_retryable", self.not_retryable),
-            ("budget", self.budget_exhausted),
-            ("deadline", self.deadline_exceeded),
-        ];
-        readings.extend(reasons.map(|(reason, count)| Reading::count(&FAILURES, count).label("reason", reason)));
-        let results = [
-            ("first_try", self.first_try),
-            ("retried", self.successes),
-            ("abandoned", self.abandoned),
-        ];
-        let results = results.into_iter().chain(reasons);
-        readings.extend(results.map(|(result, count)| Reading::count(&CALLS, count).label("result", result)));
-        readings.extend(self.budget.map(|budget| Reading::level(&BUDGET, budget.balance as f64)));
-        readings
+        readings(self)
     }
 }

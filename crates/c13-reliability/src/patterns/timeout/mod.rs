@@ -49,9 +49,14 @@
 //! |---|---|---|
 //! | `limit` | none: it must be given | how long the call may take; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
 //!
-//! # Counts
+//! # Metrics
 //!
-//! [`TimeoutSnapshot`]: each call that began ends in one of `completed`, `elapsed`, `deadline_exceeded` and `abandoned`.
+//! What a timeout in a [registry](crate::snapshot::Registry) reports. [`TimeoutSnapshot`] has the same counts.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.timeout.expirations` | counter | {call} | `reason`: limit, deadline | Calls that were cut short, by reason |
+//! | `reliability.timeout.calls` | counter | {call} | `result`: limit, deadline, completed, abandoned | Calls, by result |
 
 mod call;
 mod config;
@@ -73,5 +78,4 @@ pub use header::{
 };
 #[cfg(feature = "tower")]
 pub use layer::{ResponseFuture, TimeoutLayer, TimeoutService};
-pub(crate) use snapshot::METRICS;
 pub use snapshot::TimeoutSnapshot;

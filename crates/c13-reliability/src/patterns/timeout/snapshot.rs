@@ -1,6 +1,6 @@
 //! What a timeout reports.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
 /// What a timeout did so far. Each call that began ends in one of these counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,31 +16,33 @@ pub struct TimeoutSnapshot {
     pub abandoned: u64,
 }
 
-static CALLS: Metric = Metric::counter(
-    "reliability.timeout.calls",
-    "{call}",
-    "Calls by result: completed, limit, deadline or abandoned",
-);
-static EXPIRATIONS: Metric = Metric::counter(
-    "reliability.timeout.expirations",
-    "{call}",
-    "Calls that were cut short, by reason: limit or deadline",
-);
-
-/// Everything that a timeout reports.
-pub(crate) static METRICS: &[&Metric] = &[&CALLS, &EXPIRATIONS];
+impl Reported for TimeoutSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::counts(
+            Metric::counter(
+                "reliability.timeout.expirations",
+                "{call}",
+                "Calls that were cut short, by reason",
+            )
+            .by(&["reason"]),
+            &[("limit", |s| s.elapsed), ("deadline", |s| s.deadline_exceeded)],
+        ),
+        Row::counts(
+            Metric::counter("reliability.timeout.calls", "{call}", "Calls, by result").by(&["result"]),
+            &[
+                ("limit", |s| s.elapsed),
+                ("deadline", |s| s.deadline_exceeded),
+                ("completed", |s| s.completed),
+                ("abandoned", |s| s.abandoned),
+            ],
+        ),
+    ];
+}
 
 impl TimeoutSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let expirations = [("limit", self.elapsed), ("deadline", self.deadline_exceeded)];
-        let others = [("completed", self.completed), ("abandoned", self.abandoned)];
-        let mut readings: Vec<_> = expirations
-            .map(|(reason, count)| Reading::count(&EXPIRATIONS, count).label("reason", reason))
-            .into();
-        let results = expirations.into_iter().chain(others);
-        readings.extend(results.map(|(result, count)| Reading::count(&CALLS, count).label("result", result)));
-        readings
+        readings(self)
     }
 }

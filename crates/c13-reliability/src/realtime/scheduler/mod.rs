@@ -55,8 +55,16 @@
 //!
 //! # Metrics
 //!
-//! A [`SchedulerHandle`] or a [`RunningThread`] that is registered ([`Registry`](crate::snapshot::Registry)) reports by
-//! `task`: `reliability.scheduler.{runs, missed_ticks, missed_deadlines, stuck, lateness, run_time}`.
+//! What a [`SchedulerHandle`] or a [`RunningThread`] in a [registry](crate::snapshot::Registry) reports.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.scheduler.runs` | counter | {run} | `task` | Ticks that were run, by task |
+//! | `reliability.scheduler.missed_ticks` | counter | {tick} | `task` | Ticks that were skipped, by task |
+//! | `reliability.scheduler.missed_deadlines` | counter | {run} | `task` | Runs that ended after their deadline, by task |
+//! | `reliability.scheduler.stuck` | counter | {run} | `task` | Runs that were reported as stuck, by task |
+//! | `reliability.scheduler.lateness` | histogram | s | `task` | How long after it was due each run began, by task |
+//! | `reliability.scheduler.run_time` | histogram | s | `task` | How long each run took, by task |
 
 mod board;
 mod config;
@@ -74,7 +82,6 @@ pub use config::{MIN_PERIOD, MissedTicks, PERIOD, TaskConfig, ThreadConfig};
 pub use event::SchedulerEvent;
 pub use handle::{Scheduler, SchedulerHandle, realtime_scheduler};
 pub use privilege::{Privilege, Refusal};
-pub(crate) use snapshot::METRICS;
 pub use snapshot::{SchedulerSnapshot, TaskSnapshot};
 pub use state::Beat;
 pub use thread::{RunningThread, StartError, TaskPanicked, ThreadScheduler};

@@ -21,8 +21,14 @@
 //! What surprises: a thread cannot be ended from outside. One that does not listen to its
 //! [`StopSignal`](super::StopSignal) is left to itself, and its successor runs beside it.
 //!
-//! A [`SupervisorHandle`] that is registered ([`Registry`](crate::snapshot::Registry)) reports by `child`:
-//! `reliability.supervisor.restarts` and `reliability.supervisor.running`.
+//! # Metrics
+//!
+//! What a [`SupervisorHandle`] in a [registry](crate::snapshot::Registry) reports.
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.supervisor.restarts` | counter | {restart} | `child` | Restarts, by child |
+//! | `reliability.supervisor.running` | gauge | | `child` | 1 for a child that runs, 0 for one that does not, by child |
 
 mod child;
 mod config;
@@ -34,5 +40,4 @@ mod state;
 pub use child::ChildResult;
 pub use config::{ChildConfig, Restart, Strategy, SupervisorConfig};
 pub use handle::{Escalated, Supervisor, SupervisorHandle};
-pub(crate) use snapshot::METRICS;
 pub use snapshot::{ChildSnapshot, ChildState, Exit, LastExit, SupervisorSnapshot};

@@ -1,6 +1,6 @@
 //! What a supervisor reports of its children.
 
-use crate::snapshot::{Metric, Reading};
+use crate::snapshot::{Metric, Reading, Reported, Row, readings_of};
 use crate::time::Tick;
 
 /// A supervisor's children, in the order in which they were added, and what they did so far.
@@ -89,32 +89,34 @@ pub struct LastExit {
     pub at: Tick,
 }
 
-static RESTARTS: Metric = Metric::counter(
-    "reliability.supervisor.restarts",
-    "{restart}",
-    "Children that were started again, by child",
-);
-static RUNNING: Metric = Metric::gauge(
-    "reliability.supervisor.running",
-    "",
-    "1 for a child that runs, 0 for one that does not, by child",
-);
-
-/// Everything that a supervisor reports.
-pub(crate) static METRICS: &[&Metric] = &[&RESTARTS, &RUNNING];
+impl Reported for ChildSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::count(
+            Metric::counter("reliability.supervisor.restarts", "{restart}", "Restarts, by child").by(&["child"]),
+            |s| s.restarts,
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.supervisor.running",
+                "",
+                "1 for a child that runs, 0 for one that does not, by child",
+            )
+            .by(&["child"]),
+            |s| {
+                f64::from(matches!(
+                    s.state,
+                    ChildState::Running { .. } | ChildState::Stopping { .. }
+                ))
+            },
+        ),
+    ];
+}
 
 impl SupervisorSnapshot {
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        let readings = |child: &ChildSnapshot| {
-            let running = matches!(child.state, ChildState::Running { .. } | ChildState::Stopping { .. });
-            [
-                Reading::count(&RESTARTS, child.restarts),
-                Reading::level(&RUNNING, f64::from(u8::from(running))),
-            ]
-            .map(|reading| reading.label("child", &*child.name))
-        };
+        let readings = |child: &ChildSnapshot| readings_of(&child.name, child);
         self.children.iter().flat_map(readings).collect()
     }
 }

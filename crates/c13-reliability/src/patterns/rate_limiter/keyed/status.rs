@@ -1,7 +1,7 @@
 //! How a key stands, and how all keys do.
 
-use super::super::snapshot::{ALLOWED, EVICTIONS, KEYS, REJECTED, UNTRACKED};
-use crate::snapshot::Reading;
+use super::super::snapshot::RateLimiterSnapshot;
+use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::time::Duration;
 
 /// How a key stands with its quota.
@@ -39,16 +39,41 @@ pub struct KeyedSnapshot {
     pub bytes: u64,
 }
 
+impl Reported for KeyedSnapshot {
+    const METRICS: &'static [Row<Self>] = &[
+        Row::count(RateLimiterSnapshot::ALLOWED, |s| s.allowed),
+        Row::count(RateLimiterSnapshot::REJECTED, |s| s.rejected),
+        Row::level(
+            Metric::gauge(
+                "reliability.rate_limit.keys",
+                "{key}",
+                "Keys that a keyed limiter keeps",
+            ),
+            |s| s.keys as f64,
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.rate_limit.untracked",
+                "{request}",
+                "Requests of new keys that a keyed limiter had no room for, allowed or rejected",
+            ),
+            |s| s.untracked,
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.rate_limit.evictions",
+                "{key}",
+                "Idle keys that a keyed limiter forgot",
+            ),
+            |s| s.evicted,
+        ),
+    ];
+}
+
 impl KeyedSnapshot {
     /// The snapshot as readings of metrics. All keys are one series: no metric tells them apart, however many there are.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {
-        vec![
-            Reading::count(&ALLOWED, self.allowed),
-            Reading::count(&REJECTED, self.rejected),
-            Reading::level(&KEYS, self.keys as f64),
-            Reading::count(&UNTRACKED, self.untracked),
-            Reading::count(&EVICTIONS, self.evicted),
-        ]
+        readings(self)
     }
 }
