@@ -35,11 +35,12 @@ impl Fence {
         self.0 as i64
     }
 
-    /// The token after this one, and no earlier than `floor`.
+    /// The token after this one, and no smaller than `floor`; `None` if that would be greater than the greatest.
     #[must_use]
-    pub(crate) const fn next(self, floor: u64) -> Self {
-        let next = self.0.saturating_add(1);
-        Self::from_number(if next > floor { next } else { floor })
+    pub(crate) const fn next(self, floor: u64) -> Option<Self> {
+        let after = self.0 + 1;
+        let next = if after > floor { after } else { floor };
+        if next > Self::MAX.0 { None } else { Some(Self(next)) }
     }
 }
 

@@ -22,8 +22,6 @@ pub mod rate_limiter;
 mod redis;
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 mod state_folder;
-#[cfg(feature = "tokio")]
-mod sweep;
 
 #[cfg(any(feature = "tokio", test))]
 pub use fence::Fence;

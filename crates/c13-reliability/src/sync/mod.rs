@@ -7,6 +7,7 @@
 //! - `foreign`: wakers and listeners of others, whose panics must go no further.
 //! - `wait_queue`: waiters in line, first come first served, for whatever a limiter or a bulkhead has to give.
 //! - `length_of`: how much text a key holds, for whoever keeps keys of strangers.
+//! - `Sweep`: when to look through a map for entries that say nothing any more.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
 #[allow(dead_code, reason = "without the features that serve others it has no caller")]
@@ -23,6 +24,7 @@ mod striped_counter;
 mod striped_pool;
 mod striped_rolling;
 mod striped_stock;
+mod sweep;
 mod wait_line;
 #[allow(dead_code, reason = "each pattern with waiters uses a part of it")]
 pub(crate) mod wait_queue;
@@ -35,3 +37,4 @@ pub use striped_counter::StripedCounter;
 pub(crate) use striped_pool::StripedPool;
 pub(crate) use striped_rolling::StripedRolling;
 pub(crate) use striped_stock::{STOCKS, StripedStock};
+pub(crate) use sweep::Sweep;

@@ -1,6 +1,7 @@
 //! What can go wrong with a lock: it was not had, it was lost, the backend could not be asked.
 
 use super::state::Loss;
+use crate::distributed::fence::Fence;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -60,6 +61,15 @@ impl BackendError {
 
     pub(crate) fn unanswered(limit: Duration) -> Self {
         Self::new(BackendErrorKind::Unanswered, format!("no answer within {limit:?}"))
+    }
+
+    /// The lock cannot be granted again: a token must be greater than all tokens before it.
+    pub(crate) fn no_fence_left() -> Self {
+        let message = format!(
+            "its last fencing token was the greatest there is ({}), so that no further grant can have a greater one",
+            Fence::MAX
+        );
+        Self::new(BackendErrorKind::Refused, message)
     }
 }
 

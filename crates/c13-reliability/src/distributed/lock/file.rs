@@ -156,7 +156,8 @@ impl FileBackend {
             let last = self.last_grant(name)?;
             highest = last.map_or(highest, |grant| highest.max(grant.fence));
         }
-        let fence = highest.next(floor.max(wall_micros()));
+        let next = highest.next(floor.max(wall_micros()));
+        let fence = next.ok_or_else(BackendError::no_fence_left)?;
         let grant = Grant {
             fence,
             owner: claim.owner.to_string(),

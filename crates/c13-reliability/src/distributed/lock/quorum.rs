@@ -201,9 +201,16 @@ impl Quorum {
         }
         if granted.len() >= self.majority() {
             let highest = granted.iter().copied().max().unwrap_or(Fence::from_number(0));
-            if let Some(fence) = self.raise_all(claim, highest).await? {
-                self.shared.fences.lock().insert(claim.owner.clone(), fence);
-                return Ok(Attempted::Granted { fence });
+            match self.raise_all(claim, highest).await {
+                Ok(Some(fence)) => {
+                    self.shared.fences.lock().insert(claim.owner.clone(), fence);
+                    return Ok(Attempted::Granted { fence });
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    drop(self.release_all(claim, false).await);
+                    return Err(error);
+                }
             }
         }
         if granted.len() + lapses.len() < self.majority() {
@@ -233,6 +240,10 @@ impl Quorum {
                 Box::pin(async move { node.raise_fence(&claim, floor).await })
             })
             .await;
+        let refused = self.too_few(&answers);
+        if refused.kind == BackendErrorKind::Refused {
+            return Err(refused);
+        }
         let mut raised: Vec<Fence> = answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
         raised.sort_unstable_by(|a, b| b.cmp(a));
         // The greatest fence that a majority has reached: whatever majority comes next, one of it knows this one.
@@ -269,7 +280,9 @@ impl Quorum {
             if *answer == Ok(false) {
                 let (node, mut claim) = (node.clone(), claim.clone());
                 let (quorum, limit) = (self.clone(), limit(&claim));
-                claim.floor = fence.next(0);
+                // Without a greater token it stays with the others.
+                let Some(floor) = fence.next(0) else { continue };
+                claim.floor = floor;
                 tokio::spawn(async move {
                     let asked = quorum.shared.clock.timeout(limit, node.acquire(&claim)).await;
                     let held = quorum.shared.fences.lock().contains_key(&claim.owner);
@@ -394,6 +407,7 @@ impl Backend for Quorum {
     }
 
     fn release_unattended(&self, claim: &Claim) {
+        self.shared.fences.lock().remove(&claim.owner);
         self.shared.nodes.iter().for_each(|node| node.release_unattended(claim));
     }
 

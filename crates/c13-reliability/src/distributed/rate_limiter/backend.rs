@@ -3,8 +3,8 @@
 use super::config::Limit;
 use super::state::{Cell, Rate, take_all};
 use crate::distributed::lock::{Answer, BackendError, BackendErrorKind};
-use crate::distributed::sweep::Sweep;
 use crate::error::ConfigError;
+use crate::sync::Sweep;
 use crate::sync::primitive::Mutex;
 use crate::time::Clock;
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use c13_reliability::distributed::Fence;
-use c13_reliability::distributed::lock::{Attempted, Backend, Claim, LockConfig, Mode, Released};
+use c13_reliability::distributed::lock::{Attempted, Backend, BackendErrorKind, Claim, LockConfig, Mode, Released};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(super) async fn check(backend: Arc<dyn Backend>, name: &str) {
     exclusive(&*backend, &format!("{name}-1")).await;
     shared(&*backend, &format!("{name}-2")).await;
     fences(&*backend, &format!("{name}-3")).await;
+    last_fence(&*backend, &format!("{name}-3")).await;
     if backend.has_queue() {
         queue(&*backend, &format!("{name}-4")).await;
     }
@@ -106,6 +107,34 @@ async fn fences(backend: &dyn Backend, name: &str) {
     let next = claim(name, Mode::Exclusive);
     assert!(fence(backend.acquire(&next).await.unwrap()) > raised.unwrap());
     backend.release(&next, false).await.unwrap();
+}
+
+/// The greatest token there is ends the grants: the next one could only repeat it.
+async fn last_fence(backend: &dyn Backend, name: &str) {
+    let name = format!("{name}-last");
+    let mut last = Fence::from_number(Fence::MAX.number() - 2);
+    for _ in 0..3 {
+        let mut next = claim(&name, Mode::Exclusive);
+        next.floor = Fence::from_number(last.number() + 1);
+        match backend.acquire(&next).await {
+            Ok(attempted) => {
+                let fence = fence(attempted);
+                assert!(fence > last, "{fence} after {last}");
+                last = fence;
+                backend.release(&next, false).await.unwrap();
+            }
+            Err(error) => {
+                assert_eq!(error.kind, BackendErrorKind::Refused, "{error}");
+                assert!(
+                    error.to_string().contains("its last fencing token was the greatest"),
+                    "{error}"
+                );
+                assert_eq!(backend.status(&name).await.unwrap().owners, Vec::<String>::new());
+                return;
+            }
+        }
+    }
+    panic!("granted again after {last}");
 }
 
 async fn queue(backend: &dyn Backend, name: &str) {

@@ -137,6 +137,7 @@ impl RedisBackend {
                 let what = "the server has been up for less than a lease";
                 return Err((ErrorKind::Server(ServerErrorKind::TryAgain), what).into());
             }
+            -3 => return Err(no_fence_left()),
             _ => Attempted::Held {
                 lapses_in: u64::try_from(lapses).ok().map(Duration::from_millis),
                 unsettled: false,
@@ -178,7 +179,11 @@ impl RedisBackend {
         let fence: Option<String> = RAISE_FENCE
             .run(&self.redis, &keys(claim.names.iter())?, &arguments)
             .await?;
-        fence.map(|fence| number(&fence).map(Fence::from_number)).transpose()
+        let Some(fence) = fence else { return Ok(None) };
+        match number(&fence)? {
+            0 => Err(no_fence_left()),
+            fence => Ok(Some(Fence::from_number(fence))),
+        }
     }
 
     async fn status_raw(&self, name: &str) -> RedisResult<Status> {
@@ -207,6 +212,10 @@ impl RedisBackend {
             holders,
         })
     }
+}
+
+fn no_fence_left() -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, BackendError::no_fence_left()).into()
 }
 
 /// The four keys of each name.

@@ -3,7 +3,8 @@
 -- ARGV  1 owner  2 lease ms  3 record ms  4 slots: -1 exclusive, 0 any number, else so many
 --       5 how long a place in the queue lasts in ms, 0 without a queue  6 the least fence
 --       7 for how many seconds the server must be up, 0 for whatever it is  8 how the holder describes itself
--- Gives {1 granted | 0 held | -1 buried | -2 not up for long enough, fence, ms until it lapses or -1}.
+-- Gives {1 granted | 0 held | -1 buried | -2 not up for long enough | -3 no greater fence is left, fence, ms until it
+-- lapses or -1}.
 --
 -- A record is a sorted set: `fence` by the greatest fence in microseconds, buried owners and `q:` places in the queue by
 -- the millisecond in which they lapse, and `@` holders as they describe themselves, by the microsecond of their grant.
@@ -78,7 +79,11 @@ if not all_own and not all_free then
   return {0, '0', lapses}
 end
 
-if not all_own then fence = math.max(fence + 1, us, floor) end
+if not all_own then
+  fence = math.max(fence + 1, us, floor)
+  -- From 2^53 on, a number and the next one are the same.
+  if fence > 9007199254740991 then return {-3, '0', -1} end
+end
 -- What holders that are gone have left behind.
 local function forget_holders(record, shared)
   for _, told in ipairs(redis.call('ZRANGEBYSCORE', record, text(ms * 100), '+inf')) do

@@ -1,7 +1,7 @@
 -- Raises the fence of held locks above a floor.
 -- KEYS  four a lock: the lock, its record, its shared holders, its queue
 -- ARGV  1 owner  2 lease ms  3 record ms  4 slots: -1 exclusive  5 floor
--- Gives the new fence, or nothing if a lock is not the owner's.
+-- Gives the new fence, '0' if no greater one is left, or nothing if a lock is not the owner's.
 local owner, keep, exclusive = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]) < 0
 local time = redis.call('TIME')
 local us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -16,6 +16,8 @@ for i = 1, #KEYS, 4 do
   fence = math.max(fence, tonumber(redis.call('ZSCORE', KEYS[i + 1], 'fence') or 0))
 end
 fence = math.max(fence + 1, us)
+-- From 2^53 on, a number and the next one are the same.
+if fence > 9007199254740991 then return '0' end
 for i = 1, #KEYS, 4 do
   redis.call('ZADD', KEYS[i + 1], string.format('%.0f', fence), 'fence')
   redis.call('PEXPIRE', KEYS[i + 1], math.max(keep, redis.call('PTTL', KEYS[i + 1])))

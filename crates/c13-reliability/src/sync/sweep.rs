@@ -11,6 +11,12 @@ pub(crate) struct Sweep {
     at: usize,
 }
 
+impl Default for Sweep {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sweep {
     pub(crate) const fn new() -> Self {
         Self { at: LEAST }
