@@ -23,6 +23,8 @@ use tower_service::Service;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// The largest number that a structured field may hold (RFC 9651, 3.3.1).
+const LARGEST_INTEGER: u64 = 999_999_999_999_999;
 
 /// Limits requests by key: by user, by address, by route.
 ///
@@ -30,7 +32,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// [too long](super::KeyedConfig::max_key_bytes) with 431; neither reaches the service. All responses
 /// say how the key stands, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's draft
 /// (draft-ietf-httpapi-ratelimit-headers-10): `"default";q=100;w=60` is a quota of 100 in 60 seconds,
-/// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds.
+/// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds. A number of more than fifteen digits,
+/// which no such field may hold, is told as the largest that it may.
 ///
 /// Requests without a key share the quota of one, unless [`without_key`](Self::without_key) says otherwise. There is an
 /// event of the target `c13::rate_limiter` about them, at most one a minute, and [`keyless`](Self::keyless) counts them.
@@ -312,10 +315,16 @@ fn refusal<C: Default>(error: RateLimitError) -> Response<C> {
 
 /// Says how the key stands.
 fn tell(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
-    let (window, reset) = (seconds(status.window), seconds(status.reset_after));
+    let [limit, window, remaining, reset] = [
+        status.limit,
+        seconds(status.window),
+        status.remaining,
+        seconds(status.reset_after),
+    ]
+    .map(|number| number.min(LARGEST_INTEGER));
     let fields = [
-        (RATE_LIMIT_POLICY, format!("\"{policy}\";q={};w={window}", status.limit)),
-        (RATE_LIMIT, format!("\"{policy}\";r={};t={reset}", status.remaining)),
+        (RATE_LIMIT_POLICY, format!("\"{policy}\";q={limit};w={window}")),
+        (RATE_LIMIT, format!("\"{policy}\";r={remaining};t={reset}")),
     ];
     for (name, value) in fields {
         // Appended, because a request may pass through more than one limit.
@@ -328,8 +337,12 @@ fn tell(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
 
 /// Whole seconds, rounded up: who comes back after so many is not too early.
 fn seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
+#[cfg(all(test, not(c13_loom)))]
+mod fuzz;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
