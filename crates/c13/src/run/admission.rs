@@ -18,7 +18,7 @@ use super::plan::BreakerPlan;
 use super::report::{Report, whole};
 use super::signals::Signals;
 use super::stores::Stores;
-use super::waiting::{Reason, Waiting};
+use super::waiting::{self, Reason, Waiting};
 use crate::output;
 
 /// How long one wait may last.
@@ -28,12 +28,14 @@ pub(crate) struct Bound {
     pub(crate) end: Tick,
     /// How long what keeps locks and limits may be unable to answer.
     pub(crate) outage: Option<Duration>,
+    /// How long one request may take.
+    pub(crate) request: Duration,
 }
 
 /// How long something that failed is left alone before it is asked again.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How long one request may take.
-const REQUEST: Duration = Duration::from_secs(1);
+/// How long the question may take who has a lock, for whoever is told that somebody has.
+const STATUS: Duration = Duration::from_secs(1);
 /// A wait for a limit that is shorter is not worth a line.
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -77,14 +79,20 @@ pub(crate) async fn acquire(
     };
     match acquired {
         Ok(guard) => Ok(guard),
-        Err(AcquireError::Backend(error)) => Err(unavailable(&wanted.what, &waiting, clock.now(), &error)),
+        Err(AcquireError::Backend(error)) => {
+            let now = clock.now();
+            // What failed was heard of only when the first request had.
+            let given_up = error.kind != BackendErrorKind::Refused && now < bound.end;
+            let lasted = waiting.outage(now).max(bound.outage.filter(|_| given_up));
+            Err(unavailable(&wanted.what, lasted, &error))
+        }
         Err(_) => {
             let status = match seen {
                 Some(status) => status,
                 None => tokio::select! {
                     biased;
                     signal = signals.stop() => return Err(Report::signalled(signal)),
-                    asked = clock.timeout(REQUEST, lock.status()) => asked.ok().and_then(Result::ok).unwrap_or_default(),
+                    asked = clock.timeout(STATUS, lock.status()) => asked.ok().and_then(Result::ok).unwrap_or_default(),
                 },
             };
             Err(Report::new(wanted.conflict, taken_by(wanted.taken, &status)))
@@ -234,7 +242,7 @@ impl<'a> Asking<'a> {
     /// A request is sent now: until when it may take. Whoever does not wait gives it a request's time.
     fn ask_by(&mut self) -> Tick {
         self.sent = self.clock.now();
-        let limit = self.sent + REQUEST;
+        let limit = self.sent + self.bound.request;
         if self.bound.end <= self.begun {
             limit
         } else {
@@ -268,7 +276,7 @@ impl<'a> Asking<'a> {
         let outage = self.waiting.outage_since().unwrap_or(self.sent);
         let given_up = given_up || self.bound.outage.is_some_and(|bound| now >= outage + bound);
         if given_up {
-            return Err(unavailable(&self.what, &self.waiting, now, error));
+            return Err(unavailable(&self.what, self.waiting.outage(now), error));
         }
         say(&mut self.waiting, &Reason::Backend(whole(error)), self.sent);
         Ok(pause.min(self.bound.end - now))
@@ -285,12 +293,11 @@ fn unanswered(limit: Duration) -> BackendError {
     BackendError::new(BackendErrorKind::Unanswered, format!("no answer within {limit:?}"))
 }
 
-fn unavailable(what: &str, waiting: &Waiting, now: Tick, error: &BackendError) -> Report {
-    let lasted = waiting.outage_since().map_or(0, |since| (now - since).as_secs());
-    let lasted = if lasted > 0 {
-        format!(" for {lasted} s")
-    } else {
-        String::new()
+/// That it could not be asked for all this time.
+fn unavailable(what: &str, lasted: Option<Duration>, error: &BackendError) -> Report {
+    let lasted = match lasted.map_or(0, waiting::seconds) {
+        0 => String::new(),
+        seconds => format!(" for {seconds} s"),
     };
     Report::failed(format!("could not ask for {what}{lasted}: {}", whole(error)))
 }

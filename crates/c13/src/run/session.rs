@@ -114,6 +114,8 @@ struct Patience {
     asked: Option<Duration>,
     /// How long what keeps locks and limits may be unable to answer.
     outage: Option<Duration>,
+    /// How long one request may take.
+    request: Duration,
 }
 
 impl Patience {
@@ -122,6 +124,7 @@ impl Patience {
             begun: clock.now(),
             asked: plan.asked_wait,
             outage: plan.outage(),
+            request: Stores::request_limit(plan.redis.is_some()),
         }
     }
 
@@ -131,6 +134,7 @@ impl Patience {
         Bound {
             end: self.begun + wait,
             outage: self.outage,
+            request: self.request,
         }
     }
 
@@ -140,6 +144,7 @@ impl Patience {
         Bound {
             end: end.map_or(wait, |end| end.min(wait)),
             outage: self.outage,
+            request: self.request,
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Local {
 
 /// How long Redis may take for a decision.
 const LIMIT: Duration = Duration::from_secs(2);
+/// How long others may take turns with a file before one of ours comes.
+const TURNS: Duration = Duration::from_secs(10);
 
 impl Stores {
     /// The Redis at this URL, or this machine's folder.
@@ -54,6 +56,11 @@ impl Stores {
             others: redis.another_connection(),
             locks: redis,
         })
+    }
+
+    /// How long one request may take: Redis has a second, and a file on which many processes work at once longer.
+    pub(crate) fn request_limit(is_redis: bool) -> Duration {
+        if is_redis { Duration::from_secs(1) } else { TURNS }
     }
 
     pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, Report> {
@@ -82,14 +89,14 @@ impl Stores {
     }
 
     pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, Report> {
-        let backend: Arc<dyn QuotaBackend> = match self {
-            Self::Redis { others, .. } => Arc::new(RedisQuota::new(others.clone())),
-            Self::Folder(local) => Arc::new(FileQuota::within(opened(local)?.folder.clone())),
+        let (backend, request): (Arc<dyn QuotaBackend>, _) = match self {
+            Self::Redis { others, .. } => (Arc::new(RedisQuota::new(others.clone())), LIMIT),
+            Self::Folder(local) => (Arc::new(FileQuota::within(opened(local)?.folder.clone())), TURNS),
         };
         let config = SharedLimitConfig::DEFAULT
             .sharing(Sharing::Exact)
             .on_failure(OnFailure::Deny)
-            .request_timeout(LIMIT);
+            .request_timeout(request);
         let limits = vec![Limit::new(limit.key.limit(), limit.rate, limit.burst)];
         SharedRateLimiter::try_new(backend, limits, config).map_err(|error| Report::wrong(format!("--limit: {error}")))
     }

@@ -73,7 +73,7 @@ impl Waiting {
                 Some(if lasted.is_zero() {
                     format!("cannot ask for {}, trying again: {cause}", self.what)
                 } else {
-                    let seconds = lasted.as_secs();
+                    let seconds = seconds(lasted);
                     format!("cannot ask for {} for {seconds} s, trying again: {cause}", self.what)
                 })
             }
@@ -84,6 +84,16 @@ impl Waiting {
     pub(crate) fn outage_since(&self) -> Option<Tick> {
         self.outage.as_ref().map(|outage| outage.since)
     }
+
+    /// For how long the backend could not be asked by now, as far as was heard.
+    pub(crate) fn outage(&self, now: Tick) -> Option<Duration> {
+        self.outage_since().map(|since| now - since)
+    }
+}
+
+/// So many seconds, rounded: a wait of ten that ends some milliseconds early was one of ten.
+pub(crate) fn seconds(lasted: Duration) -> u64 {
+    lasted.saturating_add(Duration::from_millis(500)).as_secs()
 }
 
 /// How long after its beginning an outage is told for the `n`th time.
@@ -142,6 +152,13 @@ mod tests {
             waiting.hear(&held(), at(18)).as_deref(),
             Some("waiting for the lock `k`: somebody else has the lock")
         );
+    }
+
+    #[test]
+    fn a_wait_is_told_in_the_nearest_whole_seconds() {
+        let told = [0, 499, 500, 9_499, 9_981, 10_000, 10_499].map(|ms| seconds(Duration::from_millis(ms)));
+        assert_eq!(told, [0, 0, 1, 9, 10, 10, 10]);
+        assert_eq!(seconds(Duration::MAX), u64::MAX);
     }
 
     #[test]

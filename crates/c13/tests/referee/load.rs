@@ -142,6 +142,36 @@ fn clean(folder: &Path) -> usize {
     entries.filter_map(|entry| remove(&entry.ok()?.path())).count()
 }
 
+fn limit_is_kept(options: &[&str]) {
+    let scene = Scene::new("limit");
+    let begin = now();
+    let mut all = vec!["--limit", "30/m", "--limit-key", "m", "--nonblock"];
+    all.extend(options);
+    let ended = load(&scene, 50, load_time(), &all, SHORT);
+    let log = read_log(&scene.folder);
+    // At once, and one every two seconds.
+    let most = 30 + usize::try_from(begin.elapsed().as_secs() / 2).expect("it is short") + 1;
+    // Those inside at the same time are no fault here, only their number.
+    let admitted = ended.iter().filter(|ended| ended.status != Some(75)).count();
+    assert_eq!(
+        others_than(&ended, &[0, 75, super::witness::OVERLAP]),
+        Vec::<String>::new()
+    );
+    assert!(
+        (30..=most).contains(&admitted),
+        "{admitted} of {} runs, at most {most}: {log:?}",
+        ended.len()
+    );
+}
+
+#[test]
+fn fifty_processes_of_one_limit_get_no_more_than_it_allows() {
+    let _turn = alone();
+    limit_is_kept(&[]);
+    let server = Server::start();
+    limit_is_kept(&["--redis", &server.url()]);
+}
+
 /// A circuit that is tried once a second.
 const POLICY: &str = r#"
 [policy.quick]

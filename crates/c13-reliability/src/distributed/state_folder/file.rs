@@ -4,7 +4,7 @@ use super::folder::StateFolder;
 use super::trust::{failed, io_failed};
 use super::walk::Opened;
 use crate::distributed::lock::BackendError;
-use rustix::fs::{AtFlags, fstat, statat};
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW, fstat, futimens, statat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -75,7 +75,18 @@ pub struct Turn {
 }
 
 impl Turn {
+    /// Marks the file with the present time, which tells those who wait that another turn has begun.
     pub(super) fn new(lock: FileLock) -> Self {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        // Without the mark, whoever waits through many turns may take them for one.
+        futimens(&lock.file, &times).unwrap_or_default();
         Self { lock }
     }
 }

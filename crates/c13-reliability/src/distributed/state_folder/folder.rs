@@ -5,7 +5,7 @@ use super::trust::{Facts, failed, io_failed, user};
 use super::walk::Opened;
 use crate::distributed::lock::{BackendError, BackendErrorKind};
 use crate::sync::primitive::Mutex;
-use crate::time::Clock;
+use crate::time::{Clock, Tick};
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, fchmod, fstat, openat, renameat, renameat_with, statat, unlinkat,
 };
@@ -65,10 +65,13 @@ type Report = Box<dyn Fn(&str) + Send + Sync>;
 const LONGEST_RECORD: u64 = 16 * 1024;
 /// How often a file may be replaced or removed by others while it is being locked.
 const TRIES: usize = 16;
-/// How long another process may have a record, for which ours need some microseconds.
-const TURN: Duration = Duration::from_millis(500);
-/// How long to wait between two looks whether it has done.
-const LOOK: Duration = Duration::from_millis(1);
+/// How long one other process may have a record, for which ours need some microseconds.
+const TURN: Duration = Duration::from_secs(2);
+/// How long to wait between two looks whether it has done: at first, and in the end. Many wait at once.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(10);
+/// How much of that time one look accounts for at most, however late it comes: this process may have stood still.
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 const COMMON: OFlags = OFlags::NOFOLLOW
     .union(OFlags::CLOEXEC)
@@ -183,12 +186,14 @@ impl StateFolder {
         Err(BackendError::new(BackendErrorKind::Unable, message))
     }
 
-    /// Waits until no other process has the record of this name in hands, at most for half a second, and keeps others off
-    /// as long as the turn lasts.
+    /// Waits until no other process has the record of this name, and keeps others off as long as the turn lasts.
+    ///
+    /// It waits as long as others take turns, in no order, and gives up when one of them has kept its turn for two seconds.
+    /// Bound it by a time limit of your own.
     ///
     /// # Errors
     ///
-    /// The file is not to be trusted, or somebody has it locked all the time.
+    /// The file is not to be trusted, or one other process keeps it locked.
     ///
     /// # Cancel safety
     ///
@@ -198,19 +203,30 @@ impl StateFolder {
             return Ok(Turn::new(lock));
         }
         let clock = Clock::since_boot();
-        let end = clock.now() + TURN;
+        let mut others = OthersTurn::seen(self.taken_at(name)?, clock.now());
+        let mut look = FIRST_LOOK;
         loop {
-            clock.sleep(LOOK).await;
+            clock.sleep(look).await;
+            look = (look * 2).min(LAST_LOOK);
             if let Some(lock) = self.try_lock(name)? {
                 return Ok(Turn::new(lock));
             }
-            if clock.now() >= end {
+            if others.lasts_too_long(self.taken_at(name)?, clock.now()) {
                 let message = format!(
-                    "{}: another process has had it locked for {TURN:?}",
+                    "{}: one other process has had it locked for {TURN:?}",
                     self.file(name).display()
                 );
                 return Err(BackendError::new(BackendErrorKind::Unable, message));
             }
+        }
+    }
+
+    /// When the last turn of this name began, by the file's time; nothing if the file is gone.
+    fn taken_at(&self, name: &str) -> Result<Option<(i64, u64)>, BackendError> {
+        match statat(&self.current()?.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(facts) => Ok(Some((facts.st_mtime, facts.st_mtime_nsec))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(failed(&self.file(name), errno)),
         }
     }
 
@@ -362,6 +378,34 @@ impl StateFolder {
     }
 }
 
+/// The turn of another process, as it looks to whoever waits.
+struct OthersTurn {
+    /// What tells it from the next turn.
+    taken: Option<(i64, u64)>,
+    seen: Tick,
+    held: Duration,
+}
+
+impl OthersTurn {
+    fn seen(taken: Option<(i64, u64)>, now: Tick) -> Self {
+        Self {
+            taken,
+            seen: now,
+            held: Duration::ZERO,
+        }
+    }
+
+    /// Whether one process has had its turn for longer than any needs.
+    fn lasts_too_long(&mut self, taken: Option<(i64, u64)>, now: Tick) -> bool {
+        if taken != self.taken {
+            *self = Self::seen(taken, now);
+        }
+        self.held += (now - self.seen).min(LONGEST_LOOK);
+        self.seen = now;
+        self.held >= TURN
+    }
+}
+
 impl fmt::Debug for StateFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StateFolder")
@@ -373,6 +417,7 @@ impl fmt::Debug for StateFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Timespec, Timestamps, futimens};
     use std::cell::Cell;
     use std::fs;
 
@@ -428,6 +473,49 @@ mod tests {
         };
         let error = place.state.lock_with("k.lock", removing).unwrap_err();
         assert_eq!(error.kind, BackendErrorKind::Unable, "{error}");
+    }
+
+    #[test]
+    fn a_turn_is_given_up_only_when_one_other_process_keeps_it() {
+        let at = |ms: u64| Tick::ZERO + Duration::from_millis(ms);
+        let gives_up = |turn_of: fn(u64) -> i64, looks: &[u64]| {
+            let mut others = OthersTurn::seen(Some((turn_of(0), 0)), at(0));
+            let mut looks = looks.iter().copied();
+            looks.find(|ms| others.lasts_too_long(Some((turn_of(*ms), 0)), at(*ms)))
+        };
+        let every_10_ms: Vec<u64> = (10..60_000).step_by(10).collect();
+        assert_eq!(gives_up(|_| 0, &every_10_ms), Some(2_000), "one has it for ever");
+        assert_eq!(
+            gives_up(|ms| (ms / 1_900) as i64, &every_10_ms),
+            None,
+            "one after the other"
+        );
+        assert_eq!(gives_up(|ms| (ms / 5_000) as i64, &every_10_ms), Some(2_000));
+        // Two looks an hour apart say nothing of the time between them.
+        assert_eq!(gives_up(|_| 0, &[10, 3_600_000, 3_600_010]), None);
+    }
+
+    #[test]
+    fn each_turn_marks_its_file() {
+        let place = Place::new("mark");
+        let before = || place.state.taken_at("k.lock").unwrap();
+        assert_eq!(before(), None);
+        let turn = Turn::new(place.state.try_lock("k.lock").unwrap().unwrap());
+        let first = before();
+        let old = Timestamps {
+            last_access: Timespec::default(),
+            last_modification: Timespec::default(),
+        };
+        drop(turn);
+        futimens(
+            File::options().write(true).open(place.state.file("k.lock")).unwrap(),
+            &old,
+        )
+        .unwrap();
+        assert_ne!(before(), first);
+        let forgotten = before();
+        drop(Turn::new(place.state.try_lock("k.lock").unwrap().unwrap()));
+        assert_ne!(before(), forgotten);
     }
 
     #[test]
