@@ -68,6 +68,10 @@ pub(crate) async fn run(
     signals: &mut Signals,
     clock: &Clock,
 ) -> Result<Ended, NotRun> {
+    // Lost before the run: between two runs, or while this process was stopped.
+    let Ok(until) = locked_until(bounds.locks) else {
+        return Ok(Ended::LockLost);
+    };
     let mut terminal = Terminal::open();
     let start = Start {
         command: run.command,
@@ -75,7 +79,7 @@ pub(crate) async fn run(
         input: run.input.as_fd(),
         locks: run.files,
         foreground: terminal.as_mut().is_some_and(Terminal::lend_from_start),
-        until: locked_until(bounds.locks).ok().flatten(),
+        until,
     };
     let guard = Guard::start(&start).map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
     // Ours would keep a pipe open that nobody reads.

@@ -5,6 +5,8 @@ use std::io;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
+use super::terminal;
+
 /// What is passed on; those that ask to stop come first, and kill when they come twice.
 pub(crate) const PASSED_ON: [(Signal, Meaning); 9] = [
     (Signal::INT, Meaning::Stop),
@@ -122,11 +124,14 @@ impl Signals {
         .await
     }
 
-    /// Waits for one that asks to stop.
+    /// Waits for one that asks to end, while there is no command. One that asks for a pause stops this process, as it stops
+    /// any other, until another one lets it go on.
     pub(crate) async fn stop(&mut self) -> Signal {
         loop {
-            if let (signal, Meaning::Stop) = self.next().await {
-                return signal;
+            match self.next().await {
+                (signal, Meaning::Stop) => return signal,
+                (_, Meaning::Pause) => terminal::stop_as_any_other(),
+                (_, Meaning::Message) => {}
             }
         }
     }

@@ -153,6 +153,13 @@ pub(crate) fn stand_still() {
     kill_process(getpid(), Signal::STOP).unwrap_or_default();
 }
 
+/// Stops this process unless a terminal asks for it and nobody could let it go on.
+pub(crate) fn stop_as_any_other() {
+    if Terminal::open().is_none() || !is_orphaned(getpgrp()) {
+        stand_still();
+    }
+}
+
 /// Sends a signal to all of our process group but us.
 fn signal_mates(signal: Signal) {
     let (group, me) = (getpgrp(), getpid());

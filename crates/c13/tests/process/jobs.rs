@@ -192,6 +192,21 @@ fn ctrl_z_stops_command_and_wrapper_and_fg_continues_both_with_the_commands_mode
 }
 
 #[test]
+fn ctrl_z_stops_a_wrapper_that_waits_and_fg_lets_it_wait_on() {
+    let mut desk = Desk::shell("tty-wait");
+    desk.types("c13 run --lock k -- sh -c 'echo held-$((1+1)); while ! [ -e go ]; do sleep 0.05; done' &\n");
+    desk.sees("held-2");
+    desk.types("c13 run --lock k --wait 60s -- sh -c 'echo ran-$((1+1))'\n");
+    desk.sees("waiting for");
+    desk.types(CTRL_Z);
+    desk.sees("Stopped");
+    desk.types("touch go; echo back-$((1+1))\n");
+    desk.sees("back-2");
+    desk.types("fg %2\n");
+    desk.sees("ran-2");
+}
+
+#[test]
 fn a_wrapper_in_the_background_leaves_the_terminal_alone_until_it_is_in_the_foreground() {
     let mut desk = Desk::shell("tty-background");
     desk.types("c13 run -- sh -c 'while ! [ -e go ]; do sleep 0.05; done; echo done-$((1+1))' &\n");

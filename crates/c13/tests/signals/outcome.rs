@@ -110,13 +110,15 @@ pub(crate) fn judge(scene: &Scene, reached: &mut Reached, at: State, backend: Ba
     faults
 }
 
-/// The wrapper and its command stop, and both go on. Without a command there is nothing to stop, and only going on counts.
+/// The wrapper and its command, if there is one, stop, and go on.
 fn stops_and_goes_on(reached: &Reached, at: State, faults: &mut Faults) {
     let wrapper = reached.wrapper.id();
     let command = reached.command.filter(|command| is_alive(*command));
     let both = || [Some(wrapper), command].into_iter().flatten();
     signal(wrapper, Signal::TSTP);
-    if command.is_some() && !within(BOUND, || both().all(|process| state(process) == Some('T'))) {
+    // A release may be over before it stops.
+    let all_stopped = || both().all(|process| state(process) == Some('T') || at == State::Releasing);
+    if !within(BOUND, all_stopped) {
         faults.late("wrapper or command is not stopped after a second");
     }
     pause(Duration::from_millis(50));
