@@ -195,14 +195,15 @@ impl Policy {
         self.shared.parts.load().adaptive.clone()
     }
 
-    /// Retry, if there is one: with its counts and its budget's. Another one takes its place when its settings change.
+    /// Retry, if there is one: with its counts and its budget's. Another one takes its place when its settings change, with the
+    /// same counts, and [`config`](RetryExecutor::config) of this one then tells the new settings.
     #[must_use]
     pub fn retry(&self) -> Option<RetryExecutor> {
         self.shared.parts.load().retry.clone()
     }
 
     /// The hedge, if there is one. Another one, with the same counts and what this one has measured, takes its place when
-    /// settings change.
+    /// settings change, and [`config`](Hedge::config) of this one then tells the new settings.
     #[must_use]
     pub fn hedge(&self) -> Option<Hedge> {
         self.shared.parts.load().hedge.clone()

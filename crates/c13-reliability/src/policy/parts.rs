@@ -137,7 +137,7 @@ impl Parts {
         let retry = match (config.retry, &known.retry) {
             (None, _) => None,
             (Some(settings), Some(retry)) if self.config.retry == Some(settings) => Some(retry.clone()),
-            (Some(settings), Some(retry)) => Some(retry.with_settings(settings)?),
+            (Some(settings), Some(retry)) => Some(retry.succeeded(settings)?),
             (Some(settings), None) => {
                 Some(RetryExecutor::with_config(settings, clock.clone())?.seed(random.next_u64()))
             }
@@ -145,12 +145,12 @@ impl Parts {
         let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
         let hedge = match (config.hedge, &known.hedge) {
             (None, _) => None,
-            (Some(settings), Some(hedge)) => Some(hedge.with_settings(settings)?),
+            (Some(settings), Some(hedge)) => Some(hedge.succeeded(settings)?),
             (Some(settings), None) => Some(Hedge::with_config(settings, clock.clone())?),
         };
         // Retry counts the calls already.
         let hedge = match budget {
-            Some(budget) => hedge.map(|hedge| hedge.draws_on(budget.clone())),
+            Some(budget) => hedge.map(|hedge| hedge.within_retry(budget.clone())),
             None => hedge,
         };
         let bulkhead = match (config.bulkhead, &known.bulkhead) {

@@ -71,7 +71,7 @@ struct Race<H: Borrow<Hedge>> {
 
 impl<H: Borrow<Hedge>> Race<H> {
     fn new(hedge: H) -> Self {
-        let max_hedges = hedge.borrow().config().max_hedges;
+        let max_hedges = hedge.borrow().own_config().max_hedges;
         Self {
             hedge,
             state: HedgeState::new(max_hedges),

@@ -20,6 +20,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Hedge {
     config: HedgeConfig,
+    /// The settings of the hedge that has taken this one's place by now, or its own.
+    present: Arc<Mutex<HedgeConfig>>,
     clock: Clock,
     budget: Option<RetryBudget>,
     /// Whether a call of this hedge counts for the budget, or something around it counts it already.
@@ -70,6 +72,7 @@ impl Hedge {
         let shared = Arc::new(Shared::new(&config.delay, Arc::new(StripedCounter::new()), None));
         Ok(Self {
             config,
+            present: Arc::new(Mutex::new(config)),
             clock,
             budget,
             deposits: true,
@@ -99,6 +102,7 @@ impl Hedge {
         };
         Ok(Self {
             config,
+            present: Arc::new(Mutex::new(config)),
             clock: self.clock.clone(),
             budget,
             deposits: true,
@@ -106,10 +110,27 @@ impl Hedge {
         })
     }
 
+    /// As [`with_settings`](Self::with_settings), for a hedge that takes this one's place: handles of this one tell its
+    /// settings from now on.
+    pub(crate) fn succeeded(&self, config: HedgeConfig) -> Result<Self, ConfigError> {
+        let successor = self.with_settings(config)?;
+        *self.present.lock() = config;
+        Ok(Self {
+            present: self.present.clone(),
+            ..successor
+        })
+    }
+
+    /// The settings by which this very handle makes attempts.
+    pub(super) fn own_config(&self) -> &HedgeConfig {
+        &self.config
+    }
+
     /// Draws on `budget` instead of one of its own, and counts its calls for it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
+        self.present = Arc::new(Mutex::new(self.config));
         self.budget = Some(budget);
         self.deposits = true;
         self
@@ -123,10 +144,22 @@ impl Hedge {
         self
     }
 
-    /// Its settings.
+    /// The same for a hedge whose other handles stay its own.
+    pub(crate) fn within_retry(self, budget: RetryBudget) -> Self {
+        let present = self.present.clone();
+        let hedge = Self {
+            present,
+            ..self.draws_on(budget)
+        };
+        *hedge.present.lock() = hedge.config;
+        hedge
+    }
+
+    /// Its settings. For one that was taken out of a policy these are the ones that the policy's calls go by now, also where
+    /// they have changed since; attempts that are made through such a handle itself go by those of when it was taken.
     #[must_use]
     pub fn config(&self) -> HedgeConfig {
-        self.config
+        *self.present.lock()
     }
 
     /// Makes attempts, one beside the other, until one gives `Ok` or all have failed.

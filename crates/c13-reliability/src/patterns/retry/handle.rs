@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
+use crate::sync::primitive::Mutex;
 use crate::time::{Clock, Deadline, Tick};
 use std::fmt;
 use std::future::Future;
@@ -40,6 +41,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct RetryExecutor {
     config: RetryConfig,
+    /// The settings of the executor that has taken this one's place by now, or its own.
+    present: Arc<Mutex<RetryConfig>>,
     clock: Clock,
     random: Arc<Random>,
     budget: Option<RetryBudget>,
@@ -110,6 +113,7 @@ impl RetryExecutor {
     fn of_parts(config: RetryConfig, clock: Clock, counts: Arc<CallCounts>, budget: Option<RetryBudget>) -> Self {
         let executor = Self {
             config,
+            present: Arc::new(Mutex::new(config)),
             clock,
             random: Arc::new(Random::from_entropy()),
             budget,
@@ -147,16 +151,35 @@ impl RetryExecutor {
         };
         let executor = Self {
             config,
+            present: Arc::new(Mutex::new(config)),
             budget,
             ..self.clone()
         };
         Ok(executor.looked_at())
     }
 
+    /// As [`with_settings`](RetryExecutor::with_settings), for an executor that takes this one's place: handles of this one
+    /// tell its settings from now on.
+    pub(crate) fn succeeded(&self, config: RetryConfig) -> Result<Self, ConfigError> {
+        let successor = self.with_settings(config)?;
+        *self.present.lock() = config;
+        Ok(Self {
+            present: self.present.clone(),
+            ..successor
+        })
+    }
+
+    /// The settings by which this very handle makes attempts.
+    #[inline]
+    pub(super) fn own_config(&self) -> &RetryConfig {
+        &self.config
+    }
+
     /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
+        self.present = Arc::new(Mutex::new(self.config));
         self.budget = Some(budget);
         self.looked_at()
     }
@@ -182,10 +205,11 @@ impl RetryExecutor {
         self
     }
 
-    /// Its settings.
+    /// Its settings. For one that was taken out of a policy these are the ones that the policy's calls go by now, also where
+    /// they have changed since; attempts that are made through such a handle itself go by those of when it was taken.
     #[must_use]
     pub fn config(&self) -> RetryConfig {
-        self.config
+        *self.present.lock()
     }
 
     /// Makes attempts until one succeeds or the bounds are reached. Every error is worth a retry.

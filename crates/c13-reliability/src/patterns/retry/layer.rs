@@ -121,7 +121,7 @@ where
             (RetryState::new(), None, Step::Late)
         } else {
             let state = self.executor.begin();
-            let next = next_request(&self.executor.config(), &state, &self.clone, &request);
+            let next = next_request(self.executor.own_config(), &state, &self.clone, &request);
             let attempt = ready.call(request);
             (state, next, Step::Attempt { attempt })
         };
@@ -244,7 +244,7 @@ where
                     (Ok(()), Some(request)) => {
                         *this.last = None;
                         let clone = &*this.clone;
-                        *this.next = next_request(&this.executor.config(), this.state, clone, &request);
+                        *this.next = next_request(this.executor.own_config(), this.state, clone, &request);
                         let attempt = this.service.call(request);
                         this.step.set(Step::Attempt { attempt });
                         continue;
@@ -259,7 +259,9 @@ where
             };
             let verdict = match (this.classify)(&result) {
                 // There is nothing to make another attempt with.
-                _ if this.next.is_none() && this.state.retries() < this.executor.config().max_retries => Verdict::Final,
+                _ if this.next.is_none() && this.state.retries() < this.executor.own_config().max_retries => {
+                    Verdict::Final
+                }
                 verdict => verdict,
             };
             match this.executor.judge(this.state, result, verdict) {

@@ -205,3 +205,29 @@ fn an_adaptive_limit_that_comes_back_is_the_one_that_was_taken_out() {
     assert_eq!(executor.block_on(policy.call(|| async { Ok::<_, ()>(()) })), Ok(()));
     assert_eq!(limit.snapshot().entered, 1);
 }
+
+#[test]
+fn retry_and_hedge_that_were_taken_out_tell_the_settings_that_calls_go_by() {
+    let executor = Executor::new();
+    let settings = |n: u32| {
+        let retry = RetryConfig::new(n, RetryStrategy::FixedDelay(MS));
+        let hedge = HedgeConfig::new(HedgeDelay::Fixed(MS * n)).max_hedges(n);
+        PolicyConfig::NONE.retry(retry).hedge(hedge)
+    };
+    let policy = policy(settings(1), &executor.clock());
+    let (retry, hedge) = (policy.retry().expect("it has one"), policy.hedge().expect("it has one"));
+    let told = || (retry.config().max_retries, hedge.config().max_hedges);
+    assert_eq!(told(), (1, 1));
+    for n in [2, 3] {
+        assert_eq!(policy.reconfigure(settings(n)), Ok(()));
+        assert_eq!(told(), (n, n));
+    }
+    // Taken away and given back, they are still the same.
+    assert_eq!(policy.reconfigure(PolicyConfig::NONE), Ok(()));
+    assert_eq!(told(), (3, 3));
+    assert_eq!(policy.reconfigure(settings(2)), Ok(()));
+    assert_eq!(told(), (2, 2));
+    // One of one's own with other settings changes nobody else's.
+    let own = retry.with_settings(RetryConfig::new(1, RetryStrategy::FixedDelay(MS)));
+    assert_eq!((own.map(|own| own.config().max_retries), told()), (Ok(1), (2, 2)));
+}
