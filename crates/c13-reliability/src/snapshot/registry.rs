@@ -3,6 +3,7 @@
 use super::family::{Family, families};
 use super::metric::Reading;
 use crate::error::NameTaken;
+use crate::sync::Sweep;
 use crate::sync::primitive::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +39,35 @@ impl fmt::Debug for Source {
 /// The parts that report, each under a unique name. Clones share one registry.
 #[derive(Clone, Default)]
 pub struct Registry {
-    sources: Arc<Mutex<BTreeMap<String, Source>>>,
+    sources: Arc<Mutex<Sources>>,
+}
+
+#[derive(Default)]
+struct Sources {
+    by_name: BTreeMap<String, Source>,
+    /// When parts that are gone are looked for, though nobody reads.
+    sweep: Sweep,
+}
+
+impl Sources {
+    fn list(&self) -> Vec<(String, Source)> {
+        let sources = self.by_name.iter();
+        sources.map(|(name, source)| (name.clone(), source.clone())).collect()
+    }
+
+    /// Forgets sources, unless another one has the name by now.
+    fn forget(&mut self, gone: Vec<(String, Source)>) {
+        for (name, source) in gone {
+            if self
+                .by_name
+                .get(&name)
+                .is_some_and(|now| Arc::ptr_eq(&now.0, &source.0))
+            {
+                self.by_name.remove(&name);
+            }
+        }
+        self.sweep.done(self.by_name.len());
+    }
 }
 
 /// The readings of one part at one moment.
@@ -67,12 +96,16 @@ impl Registry {
 
     /// Registers `part` under `name`, until it is dropped.
     ///
+    /// Complexity: O(log parts) on average; now and then parts that are gone are looked for, so that at most twice as many
+    /// names are kept as parts live, and 64 more.
+    ///
     /// # Errors
     ///
     /// If a part that still lives has this name.
     pub fn register(&self, name: impl Into<String>, part: &impl Observed) -> Result<(), NameTaken> {
         let (name, source) = (name.into(), part.source());
-        let holder = self.sources.lock().get(&name).cloned();
+        self.forget_gone();
+        let holder = self.sources.lock().by_name.get(&name).cloned();
         // Read outside the lock, because a source is the user's code.
         if let Some(holder) = &holder
             && !is_gone(holder)
@@ -80,7 +113,7 @@ impl Registry {
             return Err(NameTaken::new(name));
         }
         let mut sources = self.sources.lock();
-        let unchanged = match (sources.get(&name), &holder) {
+        let unchanged = match (sources.by_name.get(&name), &holder) {
             (None, _) => true,
             (Some(now), Some(gone)) => Arc::ptr_eq(&now.0, &gone.0),
             (Some(_), None) => false,
@@ -88,8 +121,25 @@ impl Registry {
         if !unchanged {
             return Err(NameTaken::new(name));
         }
-        sources.insert(name, source);
+        sources.by_name.insert(name, source);
         Ok(())
+    }
+
+    /// Forgets the parts that are gone, if there are many names.
+    fn forget_gone(&self) {
+        let sources = {
+            let mut sources = self.sources.lock();
+            let count = sources.by_name.len();
+            if !sources.sweep.is_due(count) {
+                return;
+            }
+            // No other thread looks meanwhile.
+            sources.sweep.done(count);
+            sources.list()
+        };
+        // Read outside the lock, because a source is the user's code.
+        let gone = sources.into_iter().filter(|(_, source)| is_gone(source)).collect();
+        self.sources.lock().forget(gone);
     }
 
     /// The present readings of each part that lives, in the order of names. Parts that are gone are forgotten. A part whose
@@ -98,12 +148,7 @@ impl Registry {
     /// Complexity: O(parts); the registry is not locked while parts are read.
     #[must_use]
     pub fn snapshots(&self) -> Vec<Snapshot> {
-        let sources: Vec<(String, Source)> = self
-            .sources
-            .lock()
-            .iter()
-            .map(|(name, source)| (name.clone(), source.clone()))
-            .collect();
+        let sources = self.sources.lock().list();
         let mut snapshots = Vec::with_capacity(sources.len());
         let mut gone = Vec::new();
         for (name, source) in sources {
@@ -114,12 +159,7 @@ impl Registry {
             }
         }
         if !gone.is_empty() {
-            let mut sources = self.sources.lock();
-            for (name, source) in gone {
-                if sources.get(&name).is_some_and(|now| Arc::ptr_eq(&now.0, &source.0)) {
-                    sources.remove(&name);
-                }
-            }
+            self.sources.lock().forget(gone);
         }
         snapshots
     }
@@ -143,7 +183,7 @@ fn is_gone(source: &Source) -> bool {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.sources.lock().keys()).finish()
+        f.debug_list().entries(self.sources.lock().by_name.keys()).finish()
     }
 }
 
@@ -195,7 +235,23 @@ mod tests {
         assert_eq!(registry.snapshots()[0].readings[0].value, Value::Count(9));
         drop(next);
         assert_eq!(registry.snapshots(), []);
-        assert!(registry.sources.lock().is_empty(), "what is gone is forgotten");
+        assert!(registry.sources.lock().by_name.is_empty(), "what is gone is forgotten");
+    }
+
+    #[test]
+    fn parts_that_nobody_reads_are_forgotten_once_they_are_gone() {
+        let registry = Registry::new();
+        let kept = Part::new(7);
+        registry.register("kept", &kept).unwrap();
+        let mut most = 0;
+        for n in 0..10_000 {
+            registry.register(format!("request-{n}"), &Part::new(n)).unwrap();
+            most = most.max(registry.sources.lock().by_name.len());
+        }
+        assert!(most <= 66, "{most} names of one part");
+        let snapshots = registry.snapshots();
+        assert_eq!(snapshots.len(), 1);
+        assert_eq!(snapshots[0].name, "kept");
     }
 
     #[test]

@@ -10,7 +10,10 @@ use crate::error::ConfigError;
 use crate::time::wall_micros;
 use std::path::PathBuf;
 
-/// Keeps shared limits in files of one folder: a file a limit, which a request has for itself for some microseconds.
+/// Keeps shared limits in files of one folder: two files a limit, which a request has for itself for some microseconds.
+///
+/// The files stay when a limit is full again. Keys that strangers choose, such as addresses, would fill the disk: keep these
+/// limits in [`MemoryQuota`](super::MemoryQuota) or on a Redis, which forget a key that is full.
 ///
 /// By the calendar's clock, so that a limit goes on over a restart of the machine; a clock that steps back starves nobody
 /// for longer than one full burst.

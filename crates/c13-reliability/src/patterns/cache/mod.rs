@@ -55,7 +55,9 @@
 //!
 //! At most `capacity` entries are kept, or entries of that weight; which ones make room is decided by `quick_cache`'s
 //! variant of CLOCK-Pro, which one scan over many keys does not wash out. What has expired goes when a read comes upon it or
-//! to make room ([`purge_expired`](Cache::purge_expired) sweeps at once).
+//! to make room ([`purge_expired`](Cache::purge_expired) sweeps at once). Keys count as one entry, however long they are: where
+//! strangers choose them, weigh entries by the bytes of key and value with [`weighted`](Cache::weighted), and look at the
+//! length of a key before it is loaded. Keys that are being loaded are kept as long as the load goes on.
 //!
 //! # Metrics
 //!
