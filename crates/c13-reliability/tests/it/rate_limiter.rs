@@ -5,8 +5,10 @@ use c13_reliability::patterns::rate_limiter::{
     SlidingWindowRateLimiter, TokenBucketRateLimiter, WhenFull,
 };
 use c13_reliability::time::{Clock, Executor, Tick};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -374,4 +376,29 @@ fn nothing_is_always_there_even_while_a_paced_bucket_pays_off_what_it_sold() {
         (users.try_acquire(&1, 0), users.try_acquire(&1, 1).is_ok()),
         (Ok(()), false)
     );
+}
+
+#[test]
+fn a_waiter_behind_one_that_is_kept_unpolled_is_served_at_most_a_second_late() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = RateLimiterConfig::new(1.0, 1).max_wait(Duration::from_secs(60));
+    let limiter = TokenBucketRateLimiter::with_config(config, clock.clone()).expect("good");
+    limiter.try_acquire(1).expect("it is full");
+    let mut kept = Box::pin(limiter.acquire(1));
+    let once = poll_fn(|cx| Poll::Ready(kept.as_mut().poll(cx)));
+    assert!(executor.block_on(once).is_pending());
+    let behind: Vec<_> = (0..3)
+        .map(|_| {
+            let (limiter, clock) = (limiter.clone(), clock.clone());
+            executor.spawn(async move { limiter.acquire(1).await.map(|_| clock.now()) })
+        })
+        .collect();
+    executor.run_for(Duration::from_secs(10));
+    for (due, waiter) in (2..).zip(behind) {
+        let served = waiter.take().expect("it was served").expect("in time");
+        let due = Tick::ZERO + Duration::from_secs(due);
+        assert!((due..=due + Duration::from_secs(1)).contains(&served), "{served:?}");
+    }
+    assert!(executor.block_on(kept).is_ok(), "its token is kept for it");
 }

@@ -10,6 +10,7 @@ use super::validity::Validity;
 use super::waiting::{Reports, Waiting};
 use crate::distributed::fence::Fence;
 use crate::time::{Elapsed, Tick};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -76,7 +77,7 @@ pub(super) async fn run(
         fence: granted.fence,
         ends_at: granted.lease.ends_at(),
         names: attempt.claim.names.clone(),
-        phase: watch::Sender::new(Phase::Held),
+        phase: watch::Sender::new(Phase::Offered),
     });
     let guard = LockGuard::new(held.clone(), release);
     // Where nobody listens any more the guard comes back, is dropped here, and so released below.
@@ -121,7 +122,7 @@ struct Kept<'a>(&'a Held);
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
         self.0.phase.send_if_modified(|phase| {
-            let kept = *phase == Phase::Held;
+            let kept = matches!(*phase, Phase::Offered | Phase::Held);
             if kept {
                 *phase = Phase::Lost(Loss::Unattended);
             }
@@ -362,6 +363,8 @@ impl Attempt {
     async fn keep(mut self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
         let _kept = Kept(held);
         let (clock, tally) = (&self.lock.clock, &self.lock.tally);
+        let mut unclaimed = pin!(held.unclaimed());
+        let mut is_offered = true;
         // What the last renewal failed with.
         let mut failed = None;
         let loss = loop {
@@ -370,6 +373,12 @@ impl Attempt {
                 Step::WaitUntil(at) => tokio::select! {
                     biased;
                     call = &mut release => break Ok(call.ok()),
+                    () = &mut unclaimed, if is_offered => {
+                        is_offered = false;
+                        if held.withdraw() {
+                            break Ok(None);
+                        }
+                    }
                     () = clock.sleep_until(at) => {}
                 },
                 Step::Renew { until } => {

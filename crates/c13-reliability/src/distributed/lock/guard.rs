@@ -14,10 +14,17 @@ use tokio::sync::{oneshot, watch};
 /// What became of the holding, as far as the background task knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Granted, and not taken yet by whoever asked for it.
+    Offered,
     Held,
     Lost(Loss),
     Ended,
 }
+
+/// How long a lock is kept for a future that asked for it and is not polled any more: far longer than a task takes from
+/// being woken to being polled. Then others get it.
+const OFFER: Duration = Duration::from_secs(1);
+const OFFER_STEPS: u32 = 4;
 
 /// Where the task that keeps the lock hears that it is to be given back; dropped, it is to be given back as well.
 pub(super) type ReleaseCall = oneshot::Sender<Result<Released, BackendError>>;
@@ -34,6 +41,35 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Goes from `from` to `to`; false if it was in another phase by now.
+    fn goes(&self, from: Phase, to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let goes = *phase == from;
+            if goes {
+                *phase = to;
+            }
+            goes
+        })
+    }
+
+    /// Whoever asked for the lock has it from now on; false if it was withdrawn, or lost before.
+    pub(super) fn take(&self) -> bool {
+        self.goes(Phase::Offered, Phase::Held)
+    }
+
+    /// Takes the lock back from somebody who did not come for it; false if it was taken by now.
+    pub(super) fn withdraw(&self) -> bool {
+        self.goes(Phase::Offered, Phase::Ended)
+    }
+
+    /// Ends when the lock was offered for [`OFFER`] and not taken.
+    pub(super) async fn unclaimed(&self) {
+        // In steps: where the whole program stood still, only the one that was under way is over at once.
+        for _ in 0..OFFER_STEPS {
+            self.clock.sleep(OFFER / OFFER_STEPS).await;
+        }
+    }
+
     fn check(&self) -> Result<Tick, Lost> {
         let now = self.clock.now();
         self.validity.check(now).ok_or_else(|| {
@@ -51,7 +87,7 @@ impl Held {
         let mut phase = self.phase.subscribe();
         loop {
             match *phase.borrow_and_update() {
-                Phase::Held => {}
+                Phase::Offered | Phase::Held => {}
                 Phase::Lost(loss) => return Some(Lost::new(loss)),
                 Phase::Ended => return None,
             }
@@ -81,6 +117,11 @@ pub struct LockGuard {
 }
 
 impl LockGuard {
+    /// The guard for whoever asked for it; nothing if it came too late, see [`OFFER`].
+    pub(super) fn taken(self) -> Option<Self> {
+        self.held.take().then_some(self)
+    }
+
     pub(super) fn new(held: Arc<Held>, release: oneshot::Sender<ReleaseCall>) -> Self {
         Self {
             held,

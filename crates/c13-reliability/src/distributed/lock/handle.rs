@@ -226,11 +226,11 @@ impl Lock {
     /// # Cancel safety
     ///
     /// Dropping the future gives back whatever the attempt gets, in the background, and its place in the queue. A future that
-    /// is kept without being polled keeps its turn among those who wait by this handle and its clones, who then wait for as
-    /// long as they may, and whatever it got so far.
+    /// is kept without being polled goes on waiting, in the background; if it gets the lock and is not polled within a second,
+    /// the lock is given back, and the future ends with [`NotAcquired`](AcquireError::NotAcquired) when it is polled.
     pub async fn acquire(&self, wait: Duration) -> Result<LockGuard, AcquireError> {
         let answer = self.contend(wait, None);
-        answer.await.unwrap_or_else(|_| Err(shutting_down()))
+        received(answer.await)
     }
 
     /// Has the lock as [`acquire`](Self::acquire) does, and tells `observe` what it waits for meanwhile: a holder, with
@@ -279,7 +279,7 @@ impl Lock {
         loop {
             tokio::select! {
                 biased;
-                acquired = &mut answer => return acquired.unwrap_or_else(|_| Err(shutting_down())),
+                acquired = &mut answer => return received(acquired),
                 // Nothing is reported any more once the task has its result.
                 Ok(()) = reported.changed() => {
                     let waiting = reported.borrow_and_update().clone();
@@ -418,6 +418,14 @@ impl Shared {
         #[cfg(feature = "tracing")]
         tracing::debug!(target: "c13::lock", names = ?self.names, cause = %_cause, "releases of a lock are not heard of; it is looked at now and then");
     }
+}
+
+/// What an acquisition came to, for whoever is polled for it now.
+fn received(
+    answer: Result<Result<LockGuard, AcquireError>, oneshot::error::RecvError>,
+) -> Result<LockGuard, AcquireError> {
+    let guard = answer.unwrap_or_else(|_| Err(shutting_down()))?;
+    guard.taken().ok_or(AcquireError::NotAcquired { retry_after: None })
 }
 
 fn shutting_down() -> AcquireError {

@@ -34,16 +34,42 @@ struct State {
     ended: u64,
     /// How many runs have come to a result.
     results: u64,
-    running: bool,
+    /// How many runs have begun.
+    begun: u64,
+    running: Option<Running>,
     waiting: BTreeMap<u64, Waker>,
     tickets: u64,
 }
+
+/// A run that is under way.
+#[derive(Clone, Copy)]
+struct Running {
+    number: u64,
+    /// When its own time limit has ended it, if it is polled at all.
+    until: Tick,
+}
+
+/// How much later than at its time limit a run may end. One that has not by then belongs to a future that is kept without
+/// being polled, and another one takes its place.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What a check last said.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) component: ComponentHealth,
     pub(super) at: Tick,
+}
+
+impl State {
+    /// Begins a run, and gives its number.
+    fn begin(&mut self, until: Tick) -> u64 {
+        self.begun += 1;
+        self.running = Some(Running {
+            number: self.begun,
+            until,
+        });
+        self.begun
+    }
 }
 
 impl Check {
@@ -90,7 +116,7 @@ impl Check {
         let asked = self.state().results;
         loop {
             let now = clock.now();
-            let ended = {
+            let next = {
                 let mut state = self.state();
                 // A result that came while this caller waited answers it, however short results are remembered.
                 if let Some(last) = &state.last
@@ -98,16 +124,15 @@ impl Check {
                 {
                     return last.clone();
                 }
-                if state.running {
-                    Some(state.ended)
-                } else {
-                    state.running = true;
-                    None
+                match state.running {
+                    Some(running) if now < running.until => Err((state.ended, running.until)),
+                    _ => Ok(state.begin(now + self.settings.timeout + GRACE)),
                 }
             };
-            match ended {
-                Some(ended) => self.run_after(ended).await,
-                None => return self.run(clock).await,
+            match next {
+                Ok(number) => return self.run(number, clock).await,
+                // Either way there is something to look at.
+                Err((ended, until)) => drop(clock.timeout_at(until, self.run_after(ended)).await),
             }
         }
     }
@@ -124,7 +149,7 @@ impl Check {
         };
         poll_fn(move |cx| {
             let mut state = place.check.state();
-            if state.ended > ended || !state.running {
+            if state.ended > ended || state.running.is_none() {
                 return Poll::Ready(());
             }
             state.waiting.insert(place.ticket, cx.waker().clone());
@@ -132,25 +157,26 @@ impl Check {
         })
     }
 
-    /// Runs the check; the caller has set `running`.
+    /// Runs the check, as the run of this number.
     #[cfg(feature = "tracing")]
-    async fn run(&self, clock: &Clock) -> Reading {
+    async fn run(&self, number: u64, clock: &Clock) -> Reading {
         use tracing::Instrument;
         let span = tracing::debug_span!(target: TARGET, "check", check = &*self.name, status = tracing::field::Empty);
-        let reading = self.look(clock).instrument(span.clone()).await;
+        let reading = self.look(number, clock).instrument(span.clone()).await;
         span.record("status", reading.component.status.name());
         reading
     }
 
-    /// Runs the check; the caller has set `running`.
+    /// Runs the check, as the run of this number.
     #[cfg(not(feature = "tracing"))]
-    async fn run(&self, clock: &Clock) -> Reading {
-        self.look(clock).await
+    async fn run(&self, number: u64, clock: &Clock) -> Reading {
+        self.look(number, clock).await
     }
 
-    async fn look(&self, clock: &Clock) -> Reading {
+    async fn look(&self, number: u64, clock: &Clock) -> Reading {
         let mut turn = Turn {
             check: self,
+            number,
             reading: None,
         };
         let start = clock.now();
@@ -212,6 +238,7 @@ fn explain(settled: &Settled, last: HealthStatus, message: Option<String>) -> Op
 /// Who runs the check. Dropped without a reading, the run was given up.
 struct Turn<'a> {
     check: &'a Check,
+    number: u64,
     reading: Option<Reading>,
 }
 
@@ -219,7 +246,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let waiting = {
             let mut state = self.check.state();
-            state.running = false;
+            state.running.take_if(|running| running.number == self.number);
             state.ended += 1;
             if let Some(reading) = self.reading.take() {
                 state.last = Some(reading);

@@ -156,8 +156,8 @@ impl HealthCheckService {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the runs that nobody else waits for. One that was polled and is then kept without being polled keeps
-    /// its runs going, and others who ask for the same checks wait for it; give it to a task, or drop it.
+    /// Dropping it drops the runs that nobody else waits for. Others wait for the runs of one that is kept without being polled
+    /// until a second after each check's time limit, and then run the check themselves.
     pub async fn check_health(&self) -> HealthCheck {
         self.report(self.checks()).await
     }

@@ -242,6 +242,36 @@ fn a_check_that_nobody_waits_for_any_more_is_dropped() {
 }
 
 #[test]
+fn a_report_that_is_kept_unpolled_blocks_a_check_no_longer_than_its_time_limit_and_a_second() {
+    let executor = Executor::new();
+    let service = service(&executor);
+    let part = Part::new(&executor, "db", ms(100));
+    let settings = CheckSettings::new().timeout(ms(700));
+    service.add(part.checker(), settings).unwrap();
+    let mut kept = Box::pin(service.check_health());
+    let once = std::future::poll_fn(|cx| std::task::Poll::Ready(kept.as_mut().poll(cx)));
+    assert!(executor.block_on(once).is_pending());
+    let start = executor.clock().now();
+    let reports: Vec<_> = (0..10)
+        .map(|_| {
+            let service = service.clone();
+            executor.spawn(async move { service.check_health().await.status })
+        })
+        .collect();
+    executor.run_for(ms(1_699));
+    assert!(reports.iter().all(|report| !report.is_done()));
+    executor.run_for(ms(102));
+    assert!(
+        reports.iter().all(|report| report.is_done()),
+        "{:?}",
+        executor.clock().now() - start
+    );
+    assert_eq!(part.runs.load(Ordering::SeqCst), 2, "one run for all of them");
+    // The late one has its own say, and ends nobody else's run.
+    assert_eq!(executor.block_on(kept).status, HealthStatus::Healthy);
+}
+
+#[test]
 fn a_check_that_panics_fails_by_name_and_the_next_run_may_succeed() {
     let executor = Executor::new();
     let service = service(&executor);

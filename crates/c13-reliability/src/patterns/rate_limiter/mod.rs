@@ -53,9 +53,9 @@
 //!   refill. Where no window may hold more than its number, take a [`SlidingWindowRateLimiter`].
 //! - A request above the capacity is [its own error](RateLimitError::ExceedsCapacity): no wait would help.
 //! - A light request does not overtake a heavy one that waits.
-//! - A future that waits for its turn must be polled or dropped. While the first in line is kept without being polled, those
-//!   behind it are served when somebody else asks the limiter, or are refused at the end of their `max_wait`. What it was
-//!   served is spent; only an exact sliding window, whose place it would keep, takes that back after 1 s.
+//! - A future that waits for its turn must be polled or dropped. One that is kept without being polled is served in its turn,
+//!   at most 1 s late, and those behind it after it. What it was served is spent; only an exact sliding window, whose slot it
+//!   would keep, takes that back after 1 s.
 //! - Idle keys of a keyed limiter are forgotten when new keys come, or by [`evict_idle`](KeyedRateLimiter::evict_idle):
 //!   nothing runs in the background.
 //!

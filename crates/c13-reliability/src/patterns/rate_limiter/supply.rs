@@ -135,7 +135,7 @@ pin_project! {
     /// A wait for `n` from the limiter that `P` points to.
     ///
     /// The first who waits sets a timer for when what is asked for at the front is there, the others for their own
-    /// deadlines.
+    /// deadlines, and for every second.
     ///
     /// # Cancel safety
     ///
@@ -242,6 +242,10 @@ where
     }
 }
 
+/// How often a waiter that is not the first looks whether the first ones can be served. While they are polled they see to
+/// that themselves, each when its time comes.
+const UNATTENDED: Duration = Duration::from_secs(1);
+
 /// How long a waiter may sleep, and whether there is any use in waiting on.
 struct Outlook {
     wakes_at: Tick,
@@ -258,7 +262,8 @@ where
     let hopeless = |ready_at: Tick| deadline.is_some() && (ready_at > end || n > supply.capacity());
     if turn != Turn::Front {
         return Outlook {
-            wakes_at: end,
+            // Whoever is first may be kept without being polled, and then serves nobody.
+            wakes_at: end.min(now + UNATTENDED),
             is_over: now >= end || hopeless(now),
         };
     }

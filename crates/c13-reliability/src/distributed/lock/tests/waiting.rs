@@ -3,6 +3,8 @@
 use super::*;
 use crate::time::Deadline;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The names of what `lock` waited for, one a report, and how it ended.
 async fn observed(lock: &Lock, wait: Duration) -> (Vec<Waiting>, Result<LockGuard, AcquireError>) {
     let mut reports = Vec::new();
@@ -146,4 +148,30 @@ async fn a_request_that_the_end_of_the_wait_cuts_off_does_not_hide_the_holder() 
         );
         assert!(took >= ms(wait) && took <= ms(wait + 2), "{wait}: {took:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_kept_unpolled_blocks_the_lock_for_a_second_at_most() {
+    let bench = Bench::new();
+    let lock = bench.lock();
+    let holder = lock.try_acquire().await.unwrap();
+    let mut kept = Box::pin(lock.acquire(Duration::MAX));
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(kept.as_mut().poll(cx))).await;
+    assert!(polled.is_pending());
+    let waiter = tokio::spawn({
+        let (lock, clock) = (lock.clone(), bench.clock.clone());
+        async move { elapsed(&clock, lock.acquire(Duration::MAX)).await }
+    });
+    settle().await;
+    drop(holder);
+    let (guard, waited) = waiter.await.unwrap();
+    let guard = guard.unwrap();
+    assert!((SECOND..SECOND + ms(10)).contains(&waited), "{waited:?}");
+    assert!(matches!(kept.await, Err(AcquireError::NotAcquired { .. })));
+    guard.check().unwrap();
+    drop(guard);
+    // One that is polled in time has it for as long as it likes.
+    let guard = lock.acquire(Duration::MAX).await.unwrap();
+    bench.clock.sleep(SECOND * 100).await;
+    guard.check().unwrap();
 }
