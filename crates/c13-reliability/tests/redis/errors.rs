@@ -45,6 +45,42 @@ async fn stranger(text: &'static str) -> u16 {
     port
 }
 
+/// What a server could send on one connection until it was closed, at most `most` bytes of one endless answer.
+async fn flood(most: usize) -> (u16, tokio::sync::mpsc::UnboundedReceiver<usize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, sent) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let mut buffer = [0; 1024];
+                drop(client.read(&mut buffer).await);
+                drop(client.write_all(b"$400000000\r\n").await);
+                let (piece, mut sent) = (vec![b'x'; 64 * 1024], 0);
+                while sent < most && client.write_all(&piece).await.is_ok() {
+                    sent += piece.len();
+                }
+                told.send(sent).unwrap_or_default();
+            });
+        }
+    });
+    (port, sent)
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_answering_is_given_up_before_it_fills_the_memory() {
+    const MIB: usize = 1024 * 1024;
+    let (port, mut sent) = flood(200 * MIB).await;
+    let redis = Redis::open(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let error = redis.failure(redis.request(&redis::cmd("PING")).await.unwrap_err());
+    assert!(error.message.contains("sent more than 4194304 bytes"), "{error}");
+    assert_eq!(error.kind, BackendErrorKind::Refused);
+    // With what lies in the system's own buffers.
+    let sent = sent.recv().await.unwrap();
+    assert!(sent < 32 * MIB, "{sent} bytes");
+}
+
 #[tokio::test]
 async fn what_waiting_cannot_mend_ends_every_wait_at_once_with_its_cause() {
     let open = Server::start();

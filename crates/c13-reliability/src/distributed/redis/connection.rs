@@ -2,8 +2,9 @@
 
 use super::error::not_connected;
 use super::eviction::{self, NO_EVICTION};
+use super::settings::RedisSettings;
+use super::stream::Stream;
 use crate::distributed::lock::BackendError;
-use crate::error::{ConfigError, ConfigValue};
 use crate::sync::primitive::{self, AtomicU64, Ordering};
 use crate::time::{Clock, Tick};
 use redis::aio::{MultiplexedConnection, PubSub};
@@ -19,89 +20,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-
-/// How a connection is made and when it is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RedisSettings {
-    /// How long making a connection may take; 1 s by default.
-    pub connect_timeout: Duration,
-    /// How long a reply may take; 1 s by default. A lock's or limiter's own limit, where shorter, comes first.
-    pub response_timeout: Duration,
-    /// How long sent bytes may stay unacknowledged before the system closes the connection (Linux); 2 s by default.
-    pub user_timeout: Duration,
-    /// After how many requests in a row without a reply the connection is taken for dead and made anew; 2 by default.
-    pub unanswered: u32,
-}
-
-impl RedisSettings {
-    /// The defaults.
-    pub const DEFAULT: Self = Self {
-        connect_timeout: Duration::from_secs(1),
-        response_timeout: Duration::from_secs(1),
-        user_timeout: Duration::from_secs(2),
-        unanswered: 2,
-    };
-
-    /// Sets how long making a connection may take.
-    #[must_use]
-    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
-        self
-    }
-
-    /// Sets how long a reply may take.
-    #[must_use]
-    pub const fn response_timeout(mut self, limit: Duration) -> Self {
-        self.response_timeout = limit;
-        self
-    }
-
-    /// Sets how long sent bytes may stay unacknowledged.
-    #[must_use]
-    pub const fn user_timeout(mut self, limit: Duration) -> Self {
-        self.user_timeout = limit;
-        self
-    }
-
-    /// Sets after how many requests without a reply the connection is made anew.
-    #[must_use]
-    pub const fn unanswered(mut self, requests: u32) -> Self {
-        self.unanswered = requests;
-        self
-    }
-
-    fn validate(&self) -> Result<(), ConfigError> {
-        let least = Duration::from_millis(1);
-        for (setting, value) in [
-            ("connect_timeout", self.connect_timeout),
-            ("response_timeout", self.response_timeout),
-            ("user_timeout", self.user_timeout),
-        ] {
-            if value < least {
-                let value = ConfigValue::Duration(value);
-                return Err(ConfigError::new("redis", setting, value, "must be at least 1 ms"));
-            }
-        }
-        if self.unanswered == 0 {
-            return Err(ConfigError::new(
-                "redis",
-                "unanswered",
-                ConfigValue::Count(0),
-                "must be at least 1",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
+use tokio::task::AbortHandle;
 
 /// A Redis: one server, the master that Sentinels name, or a cluster. Clones share one connection.
+///
+/// A server may send 4 MiB between two requests; one that sends more is taken for broken, so that it cannot fill the memory.
+/// In a cluster, in answers of Sentinels and over TLS that is not bounded but by `response_timeout`: connect only to servers
+/// that are trusted as far as that.
 ///
 /// It connects when it is first used, and again when the connection breaks, when requests go unanswered, or when the
 /// server says that it is a master no more. It never repeats a request by itself.
@@ -144,8 +69,18 @@ enum Target {
 
 #[derive(Clone)]
 enum Connection {
-    One(MultiplexedConnection),
+    /// The task is there as long as somebody has the connection; there is none for a connection that was given.
+    One(MultiplexedConnection, Option<Arc<Driver>>),
     Cluster(ClusterConnection),
+}
+
+/// The task that reads and writes for a connection. It ends with the last handle, also if the server is silent.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A request that was given up sooner than this says nothing about the connection.
@@ -288,7 +223,7 @@ impl Redis {
         let (number, connection) = self.connection().await?;
         let mut asked = self.asked(number);
         let result = match connection {
-            Connection::One(mut connection) => pipeline.query_async(&mut connection).await,
+            Connection::One(mut connection, _driver) => pipeline.query_async(&mut connection).await,
             Connection::Cluster(mut connection) => pipeline.query_async(&mut connection).await,
         };
         asked.answered(result.as_ref().err());
@@ -339,12 +274,12 @@ impl Redis {
         let limit = self.shared.settings.connect_timeout;
         let connecting = async {
             match &self.shared.target {
-                Target::Server(info) => Client::open((**info).clone())?.get_async_pubsub().await,
-                Target::Sentinel { .. } => self.shared.master().await?.get_async_pubsub().await,
+                Target::Server(info) => messages_of(&Client::open((**info).clone())?).await,
+                Target::Sentinel { .. } => messages_of(&self.shared.master().await?).await,
                 Target::Cluster(nodes) => {
                     let mut result = Err(unreachable("no node"));
                     for node in nodes {
-                        result = Client::open(node.clone())?.get_async_pubsub().await;
+                        result = messages_of(&Client::open(node.clone())?).await;
                         if result.is_ok() {
                             break;
                         }
@@ -369,7 +304,7 @@ impl Redis {
 impl Connection {
     async fn request(self, command: &Cmd) -> RedisResult<Value> {
         match self {
-            Self::One(mut connection) => command.query_async(&mut connection).await,
+            Self::One(mut connection, _driver) => command.query_async(&mut connection).await,
             Self::Cluster(mut connection) => command.query_async(&mut connection).await,
         }
     }
@@ -382,8 +317,8 @@ impl Shared {
             .set_response_timeout(Some(self.settings.response_timeout));
         let connecting = async {
             let connection = match &self.target {
-                Target::Server(info) => to_server(&Client::open((**info).clone())?, &config).await?,
-                Target::Sentinel { .. } => to_server(&self.master().await?, &config).await?,
+                Target::Server(info) => self.to_server(&Client::open((**info).clone())?, &config).await?,
+                Target::Sentinel { .. } => self.to_server(&self.master().await?, &config).await?,
                 Target::Cluster(nodes) => {
                     let client = ClusterClientBuilder::new(nodes.clone())
                         .tcp_settings(tcp(&self.settings))
@@ -394,7 +329,7 @@ impl Shared {
                         .build()?;
                     Connection::Cluster(client.get_async_connection().await?)
                 }
-                Target::Given(connection) => Connection::One(connection.clone()),
+                Target::Given(connection) => Connection::One(connection.clone(), None),
             };
             self.look_at_eviction(&connection).await?;
             Ok(connection)
@@ -446,27 +381,52 @@ impl Shared {
     }
 }
 
-async fn to_server(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Connection> {
-    match client.get_multiplexed_async_connection_with_config(config).await {
-        Ok(connection) => Ok(Connection::One(connection)),
-        Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {
-            Err(why_turned_away(client, config).await.err().unwrap_or(error))
+impl Shared {
+    async fn to_server(&self, client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Connection> {
+        match self.dial(client, config).await {
+            Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {
+                Err(self.why_turned_away(client, config).await.err().unwrap_or(error))
+            }
+            connected => connected,
         }
-        Err(error) => Err(error),
+    }
+
+    async fn dial(&self, client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Connection> {
+        let info = client.get_connection_info();
+        let dialing = async {
+            let Some(stream) = Stream::connect(info).await? else {
+                let connection = client.get_multiplexed_async_connection_with_config(config).await?;
+                return Ok(Connection::One(connection, None));
+            };
+            let settings = info.redis_settings();
+            let (connection, driver) = MultiplexedConnection::new_with_config(settings, stream, config.clone()).await?;
+            let driver = Driver(tokio::spawn(driver).abort_handle());
+            Ok(Connection::One(connection, Some(Arc::new(driver))))
+        };
+        match self.clock.timeout(self.settings.connect_timeout, dialing).await {
+            Ok(dialled) => dialled,
+            Err(_) => Err(unreachable("no connection in time")),
+        }
+    }
+
+    /// What the server says to the credentials of `client`. The client library keeps that to itself, and takes a server that
+    /// has too many clients for one that does not know the password.
+    async fn why_turned_away(&self, client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Value> {
+        let info = client.get_connection_info();
+        let mut auth = redis::cmd("AUTH");
+        let credentials = info.redis_settings();
+        auth.arg(credentials.username()).arg(credentials.password());
+        let stranger = info.clone().set_redis_settings(RedisConnectionInfo::default());
+        self.dial(&Client::open(stranger)?, config).await?.request(&auth).await
     }
 }
 
-/// What the server says to the credentials of `client`. The client library keeps that to itself, and takes a server that
-/// has too many clients for one that does not know the password.
-async fn why_turned_away(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Value> {
+async fn messages_of(client: &Client) -> RedisResult<PubSub> {
     let info = client.get_connection_info();
-    let mut auth = redis::cmd("AUTH");
-    let credentials = info.redis_settings();
-    auth.arg(credentials.username()).arg(credentials.password());
-    let stranger = info.clone().set_redis_settings(RedisConnectionInfo::default());
-    let client = Client::open(stranger)?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
-    auth.query_async(&mut connection).await
+    match Stream::connect(info).await? {
+        Some(stream) => PubSub::new(info.redis_settings(), stream).await,
+        None => client.get_async_pubsub().await,
+    }
 }
 
 /// Whether a server that said this serves no request of this connection. Anything else that it says to `INFO` is about

@@ -5,10 +5,13 @@ mod error;
 mod eviction;
 mod keys;
 mod script;
+mod settings;
+mod stream;
 mod subscription;
 
-pub use connection::{Redis, RedisSettings};
+pub use connection::Redis;
 pub(crate) use eviction::NO_EVICTION;
 pub(crate) use keys::Keys;
 pub(crate) use script::Script;
+pub use settings::RedisSettings;
 pub(crate) use subscription::Subscriptions;
