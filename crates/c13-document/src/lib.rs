@@ -50,6 +50,7 @@
 //!   (see [`parse_duration`], [`Ratio`], [`Rate`]). All are exact.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 mod diagnostic;
 mod duration;

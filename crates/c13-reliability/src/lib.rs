@@ -17,6 +17,8 @@
 //! | [`observability`] | metrics as Prometheus text and over OpenTelemetry |
 //! | [`error`] | what every part shares: a refused setting, a refused call |
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 pub mod budget;
 pub mod distributed;
 pub mod error;

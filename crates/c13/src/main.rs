@@ -1,5 +1,7 @@
 //! The `c13` program: reads the command line, runs the command, prints its result.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
+
 mod cmd;
 mod dispatch;
 mod drill;

@@ -2,6 +2,8 @@
 //!
 //! Colour is shown on terminals only, unless `CLICOLOR_FORCE` asks for it; `NO_COLOR` and `TERM=dumb` turn it off.
 
+#![expect(clippy::disallowed_methods, reason = "this is the file that prints")]
+
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -1,15 +1,14 @@
 //! `c13 config` as it is started by people, by CI and by editors.
 
-#[path = "common/toml_files.rs"]
-mod toml_files;
+#[path = "../../c13-reliability/tests/it/tidy/tree.rs"]
+mod tree;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value as Json, json};
-use toml_files::toml_files;
 
 /// A folder of its own for each test, gone afterwards.
 struct Folder(PathBuf);
@@ -364,9 +363,9 @@ const ODD: [&str; 7] = [
 
 #[test]
 fn what_is_shown_is_a_file_that_says_the_same() {
-    let mut paths = Vec::new();
-    toml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut paths);
-    let texts = paths.iter().map(|path| fs::read_to_string(path).expect("it is text"));
+    let (files, _) = tree::files();
+    let paths = files.iter().filter(|path| path.ends_with(".toml"));
+    let texts = paths.map(|path| fs::read_to_string(tree::root().join(path)).expect("it is text"));
     let texts: Vec<String> = texts.filter(|text| text.contains("\n[policy.")).collect();
     assert!(texts.len() >= 2, "the starter and the example's service are there");
     let folder = Folder::new("round");

@@ -6,34 +6,25 @@
 mod pattern;
 #[path = "common/schema.rs"]
 mod schema;
-#[path = "common/toml_files.rs"]
-mod toml_files;
+#[path = "../../c13-reliability/tests/it/tidy/tree.rs"]
+mod tree;
 
 use schema::errors;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use toml_files::toml_files;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use tree::root;
 
 /// The README, and the documents that guide a user. Decisions (`docs/adr`) have no snippets.
 fn documents() -> Vec<(String, String)> {
-    let mut paths = vec![root().join("README.md")];
-    let docs = fs::read_dir(root().join("docs")).expect("the folder is there");
-    paths.extend(docs.map(|entry| entry.expect("it can be listed").path()));
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-    paths.sort();
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).expect("it is text");
-        (
-            path.file_name().expect("it has a name").to_string_lossy().into_owned(),
-            text,
-        )
-    };
-    paths.into_iter().map(read).collect()
+    let (files, _) = tree::files();
+    let guides = files.iter().filter_map(|path| {
+        let name = path.strip_prefix("docs/").unwrap_or(path);
+        let guide = path == "README.md" || name.ends_with(".md") && name != path && !name.contains('/');
+        guide.then_some((path, name))
+    });
+    let read = |path: &String| fs::read_to_string(root().join(path)).expect("it is text");
+    guides.map(|(path, name)| (name.to_owned(), read(path))).collect()
 }
 
 /// The snippets of a document: language, line, text.
@@ -391,10 +382,10 @@ fn the_readme_has_the_exit_status_of_a_missed_objective() {
 
 #[test]
 fn every_policy_file_of_the_tree_is_right_and_as_the_schema_says() {
-    let mut files = Vec::new();
-    toml_files(&root().join("crates"), &mut files);
+    let (files, _) = tree::files();
     let mut seen = 0;
-    for path in files {
+    for path in files.iter().filter(|path| path.ends_with(".toml")) {
+        let path = root().join(path);
         let text = fs::read_to_string(&path).expect("it is text");
         if !text.contains("[policy.") {
             continue;

@@ -1,7 +1,10 @@
-//! A file as the rules read it: its text, its code without comments and string contents, and its code without tests.
+//! A file as the rules read it: its text, its code without comments and literals, and its code without tests.
 
 use super::Violation;
+use proc_macro2::extra::invalidate_current_thread_spans;
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use std::ops::Range;
+use std::str::FromStr;
 
 /// A file of the tree. `code` and `live` are as long as `text`, byte for byte, so an offset means the same in each.
 #[derive(Debug)]
@@ -9,7 +12,7 @@ pub(super) struct Source {
     /// From the root of the tree, with slashes.
     pub(super) path: String,
     pub(super) text: String,
-    /// `text` with comments and the contents of literals turned into spaces.
+    /// `text` with comments turned into spaces, and literals into quotes.
     pub(super) code: String,
     /// `code` with everything that only tests see turned into spaces.
     pub(super) live: String,
@@ -25,11 +28,7 @@ pub(super) struct Import {
 impl Source {
     pub(super) fn new(path: &str, text: &str) -> Self {
         let rust = path.ends_with(".rs");
-        let code = if rust {
-            without_comments_and_literals(text)
-        } else {
-            String::new()
-        };
+        let code = if rust { code_of(path, text) } else { String::new() };
         let live = if is_test(path) || code.contains("#![cfg(test)]") {
             blank(&code, std::iter::once(0..code.len()))
         } else {
@@ -125,10 +124,10 @@ impl Source {
         if module.last().is_some_and(|last| last == "mod" || last == "lib") {
             module.pop();
         }
-        for (start, word) in words(&self.live) {
+        for (start, _) in self.live.match_indices("mod ") {
             let rest = &self.live[start..];
             let head = rest.split(['{', ';']).next().unwrap_or(rest);
-            if word == "mod"
+            if !self.live[..start].ends_with(is_word)
                 && rest[head.len()..].starts_with('{')
                 && item_range(&self.live, start).contains(&offset)
                 && let Some(name) = head.split_whitespace().nth(1)
@@ -254,101 +253,50 @@ fn blank(code: &str, ranges: impl IntoIterator<Item = Range<usize>>) -> String {
     String::from_utf8(bytes).expect("whole characters became spaces")
 }
 
-/// `text` with comments and the contents of strings and characters turned into spaces.
-fn without_comments_and_literals(text: &str) -> String {
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        let word = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        let length = if rest.starts_with("//") {
-            let length = rest.find('\n').unwrap_or(rest.len());
-            ranges.push(at..at + length);
-            length
-        } else if rest.starts_with("/*") {
-            let length = block_comment(rest);
-            ranges.push(at..at + length);
-            length
-        } else if rest.starts_with('"') {
-            let length = string(rest);
-            ranges.push(at..at + length);
-            length
-        } else if rest.starts_with('\'') {
-            let length = character(rest);
-            if length > 1 {
-                ranges.push(at..at + length);
+/// The words and signs of `text` where they stand, quotes in place of literals, and spaces in place of comments.
+fn code_of(path: &str, text: &str) -> String {
+    let mut code: Vec<u8> = text.bytes().map(|b| if b == b'\n' { b } else { b' ' }).collect();
+    let tokens = TokenStream::from_str(text).unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
+    keep(tokens, text, &mut code);
+    invalidate_current_thread_spans();
+    String::from_utf8(code).expect("whole characters became spaces")
+}
+
+fn keep(tokens: TokenStream, text: &str, code: &mut [u8]) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => ("", ""),
+                };
+                copy(group.span_open(), open, text, code);
+                copy(group.span_close(), close, text, code);
+                keep(group.stream(), text, code);
             }
-            length
-        } else if ["r", "br", "cr"].contains(&&rest[..word]) && raw_string(&rest[word..]).is_some() {
-            let length = word + raw_string(&rest[word..]).unwrap_or(0);
-            ranges.push(at + word..at + length);
-            length
-        } else if word > 0 {
-            word
-        } else {
-            rest.chars().next().map_or(1, char::len_utf8)
-        };
-        at += length;
-    }
-    blank(text, ranges)
-}
-
-/// The length of the comment at the start of `rest`; comments nest.
-fn block_comment(rest: &str) -> usize {
-    let mut depth = 0;
-    let mut at = 0;
-    while at < rest.len() {
-        if rest[at..].starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if rest[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return at;
+            TokenTree::Literal(literal) => {
+                let range = literal.span().byte_range();
+                // That of a doc comment is the comment.
+                if !text[range.clone()].starts_with('/') {
+                    code[range]
+                        .iter_mut()
+                        .filter(|byte| **byte != b'\n')
+                        .for_each(|byte| *byte = b'"');
+                }
             }
-        } else {
-            at += rest[at..].chars().next().map_or(1, char::len_utf8);
+            TokenTree::Ident(word) => copy(word.span(), &word.to_string(), text, code),
+            TokenTree::Punct(sign) => copy(sign.span(), &sign.to_string(), text, code),
         }
     }
-    rest.len()
 }
 
-/// The length of the string at the start of `rest`, quotes included.
-fn string(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-/// The length of what follows the `r` of a raw string, if it is one.
-fn raw_string(rest: &str) -> Option<usize> {
-    let hashes = rest.find(|c| c != '#')?;
-    let body = rest[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", &rest[..hashes]);
-    Some(
-        body.find(&end)
-            .map_or(rest.len(), |length| hashes + 1 + length + end.len()),
-    )
-}
-
-/// The length of the character literal at the start of `rest`, or 1 for the quote of a lifetime.
-fn character(rest: &str) -> usize {
-    let mut chars = rest.char_indices().skip(1);
-    match chars.next() {
-        Some((_, '\\')) => {
-            chars.next();
-            chars.find(|(_, c)| *c == '\'').map_or(1, |(at, _)| at + 1)
-        }
-        Some(_) => chars.next().filter(|(_, c)| *c == '\'').map_or(1, |(at, _)| at + 1),
-        None => 1,
+/// Copies a token to where it stands. The tokens that a doc comment is read as stand nowhere.
+fn copy(span: Span, token: &str, text: &str, code: &mut [u8]) {
+    let range = span.byte_range();
+    if &text[range.clone()] == token {
+        code[range].copy_from_slice(token.as_bytes());
     }
 }
 
@@ -366,21 +314,22 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_the_contents_of_literals_are_no_code() {
+    fn comments_and_literals_are_no_code() {
         for (text, seen) in [
             ("a // b\nc", "a c"),
             ("/// b\na", "a"),
             ("a /* b /* c */ d */ e", "a e"),
             ("a \"b \\\" c\" d", "a d"),
             ("a \"ü // b\" d", "a d"),
-            ("a r#\"b \" c\"# d", "a r d"),
-            ("a br\"b\\\" d", "a br d"),
+            ("a r#\"b \" c\"# d", "a d"),
+            ("a br\"b\\\" d", "a d"),
             ("fn f<'a>(x: &'a u8) { 'b' }", "fn f a x a u8"),
             ("a '\\'' b '\"' c", "a b c"),
             ("a '\\u{1F600}' b 'ü' c", "a b c"),
-            ("a b'\\\\' c", "a b c"),
-            ("a \"never closed", "a"),
-            ("a /* never closed", "a"),
+            ("a b'\\\\' c", "a c"),
+            ("a 1_000_u64 b 1.5e3", "a b"),
+            ("#[doc = \"b\"] a", "doc a"),
+            ("/** b */ a", "a"),
         ] {
             assert_eq!(live_words("a.rs", text), seen, "{text}");
         }
