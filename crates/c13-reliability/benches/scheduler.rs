@@ -131,6 +131,7 @@ fn interval(seconds: u64) {
     let mut ticks = Ticks::new();
     let clock = Clock::system();
     runtime().block_on(async {
+        #[expect(clippy::disallowed_methods, reason = "it is what the scheduler is compared with")]
         let mut interval = tokio::time::interval(PERIOD);
         interval.tick().await;
         let start = clock.now();
