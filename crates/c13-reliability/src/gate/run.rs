@@ -1,4 +1,4 @@
-//! A future that runs under a permit and records what came of it, once.
+//! A future that runs under a permit and records its outcome, once.
 
 use super::{Classify, Outcome, Permit, cut_short};
 use pin_project_lite::pin_project;
@@ -10,28 +10,28 @@ use std::task::{Context, Poll};
 pin_project! {
     /// Runs a future under a permit.
     ///
-    /// The permit is told what the classifier says of the result. While the future is polled the permit lies on the
-    /// stack, so that a panic drops it during unwinding and it counts as a failure, whoever catches the panic later.
+    /// The permit records the outcome that the classifier names. While the future is polled the permit lies on the stack, so
+    /// that a panic drops it during unwinding and it counts as a failure, whoever catches the panic later.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside and then the permit, which takes the call for abandoned.
+    /// Dropping it drops the future inside and then the permit, which counts the call as abandoned.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Run<P, F, C>
     where
         P: Permit,
     {
-        // Dropped first: until it is gone it runs, and nobody else may have what the permit stands for.
+        // Dropped first: until it is gone the call runs, and no other call may have its permit.
         #[pin]
         future: F,
-        held: Held<P, C>,
+        aside: PermitAside<P, C>,
     }
 }
 
-/// The permit between two polls, and what to record in the end. None while the future is polled, and once it is over.
-struct Held<P: Permit, C>(Option<(P, C)>);
+/// The permit between two polls, with the classifier. None while the future is polled, and once it is over.
+struct PermitAside<P: Permit, C>(Option<(P, C)>);
 
-impl<P: Permit, C> Drop for Held<P, C> {
+impl<P: Permit, C> Drop for PermitAside<P, C> {
     fn drop(&mut self) {
         if self.0.is_some() {
             self.abandon();
@@ -39,7 +39,7 @@ impl<P: Permit, C> Drop for Held<P, C> {
     }
 }
 
-impl<P: Permit, C> Held<P, C> {
+impl<P: Permit, C> PermitAside<P, C> {
     /// Not left to the permit's own drop: unwinding may drop the call for a panic that was not its own.
     #[cold]
     fn abandon(&mut self) {
@@ -54,16 +54,16 @@ impl<P: Permit, F, C> Run<P, F, C> {
     pub fn new(permit: P, future: F, classify: C) -> Self {
         Self {
             future,
-            held: Held(Some((permit, classify))),
+            aside: PermitAside(Some((permit, classify))),
         }
     }
 
-    /// The same before anybody was asked for a permit; it comes with the first [`poll_under`](Self::poll_under).
+    /// Runs `future` under a permit that comes with the first [`poll_under`](Self::poll_under).
     #[inline]
     pub(super) fn unadmitted(future: F) -> Self {
         Self {
             future,
-            held: Held(None),
+            aside: PermitAside(None),
         }
     }
 }
@@ -82,15 +82,25 @@ where
         let this = self.project();
         match this.future.poll(cx) {
             Poll::Pending => {
-                this.held.0 = Some((permit, classify));
+                this.aside.0 = Some((permit, classify));
                 Poll::Pending
             }
             Poll::Ready(output) => {
-                permit.record(cut_short::outcome(classify.classify(&output)));
+                match classify.classify(&output) {
+                    Outcome::FAILURE => record_failure(permit),
+                    outcome => permit.record(outcome),
+                }
                 Poll::Ready(output)
             }
         }
     }
+}
+
+/// Records a failure. Not inlined, so that a call that succeeds needs not look whether it was cut short.
+#[cold]
+#[inline(never)]
+fn record_failure<P: Permit>(permit: P) {
+    permit.record(cut_short::outcome(Outcome::FAILURE));
 }
 
 impl<P, F, C> Future for Run<P, F, C>
@@ -103,9 +113,9 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        match self.as_mut().project().held.0.take() {
+        match self.as_mut().project().aside.0.take() {
             Some((permit, classify)) => self.poll_under(cx, permit, classify),
-            // It is over, and its caller polls on.
+            // It is over, and was polled again.
             None => self.project().future.poll(cx),
         }
     }
@@ -114,7 +124,7 @@ where
 impl<P: Permit, F, C> fmt::Debug for Run<P, F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("running", &self.held.0.is_some())
+            .field("running", &self.aside.0.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! A policy whose calls are read through a cache.
 
-use super::started::End;
+use super::call::CallLimit;
 use super::{CallOptions, PolicyError, TypedPolicy};
 use crate::error::Layer;
 use crate::patterns::cache::{Cache, LoadError, Loaded};
@@ -13,10 +13,10 @@ use std::time::Duration;
 
 /// A policy whose calls are read through a cache; made by [`TypedPolicy::cached`].
 ///
-/// A hit passes no other layer. Of several calls for one key that is not there, one goes through the policy, and all get
-/// what it gives; its error is cloned for them. Waiting for it ends with the total timeout or the deadline of who waits.
-/// Where a call failed for want of time, by a deadline of its own for instance, one that has more time left than that call
-/// had does not share its error: it makes the call itself, or waits for another that does.
+/// A hit passes no other layer. Of several calls for one key that is not cached, one goes through the policy, and all get its
+/// result; its error is cloned for them. Each of them waits until its own total timeout or deadline. If the call failed
+/// because its time was over, by a short deadline for instance, a call that has more time left than that one had does not
+/// share its error: it makes the call itself, or waits for another that does.
 ///
 /// ```
 /// use c13_reliability::patterns::cache::{Cache, CacheConfig};
@@ -65,17 +65,17 @@ where
     T: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// Gives what is cached under `key`, or makes a call through the policy and keeps what it gives.
+    /// Returns what is cached under `key`, or makes a call through the policy and caches its value.
     ///
     /// # Errors
     ///
-    /// As for [`TypedPolicy::call`]. [`Layer::Cache`] refused where a call that this one waited for panicked, where somebody
-    /// has told the cache that there is nothing under the key, and where an operation makes a call for its own key, which
-    /// would wait for itself.
+    /// As for [`TypedPolicy::call`]. [`Layer::Cache`] refuses if the call that this one waited for panicked, if the cache was
+    /// told that there is nothing under the key, and if an operation makes a call for its own key, which would wait for
+    /// itself.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends its wait; a call that others wait for too is then made by one of them.
+    /// Dropping the future ends its wait. If others wait for the same call, one of them makes it then.
     pub async fn call<F, Fut>(&self, key: &K, operation: F) -> Result<T, PolicyError<E>>
     where
         F: FnMut() -> Fut + Send + 'static,
@@ -110,26 +110,26 @@ where
         // A refresh in the background has the policy's time limit, and not this call's deadline.
         let load = move || async move {
             let clock = policy.policy().clock();
-            let (_, end) = End::from_now(&policy.policy().parts(), None);
+            let (_, limit) = CallLimit::from_now(&policy.policy().parts(), None);
             let result = policy.call_inside(CallOptions::new(), operation).await;
             result
                 .map(Loaded::found)
-                .map_err(|error| Failure::of(error, end, &clock))
+                .map_err(|error| Failure::of(error, limit, &clock))
         };
-        let (clock, end) = {
+        let (clock, limit) = {
             let parts = self.policy.policy().parts();
-            let (_, end) = End::from_now(&parts, options.deadline.as_ref());
-            (parts.clock.clone(), end)
+            let (_, limit) = CallLimit::from_now(&parts, options.deadline.as_ref());
+            (parts.clock.clone(), limit)
         };
         let read = self.cache.find_or_load_if(key, load, |failure: &Failure<E>| {
-            failure.is_for(|| end.at - clock.now())
+            failure.is_for(|| limit.at - clock.now())
         });
-        let result = if end.is_some() {
-            let read = Deadline::at(&clock, end.at).scope(read);
-            let Ok(result) = clock.timeout_at(end.at, read).await else {
+        let result = if limit.is_some() {
+            let read = Deadline::at(&clock, limit.at).scope(read);
+            let Ok(result) = clock.timeout_at(limit.at, read).await else {
                 return Err(PolicyError::TimedOut {
                     layer: Layer::TotalTimeout,
-                    limit: end.limit(),
+                    limit: limit.length(),
                     attempts: 0,
                     last_error: None,
                 });
@@ -151,7 +151,7 @@ where
     }
 }
 
-/// Why a call failed that others may wait for.
+/// Why a call failed, for those that waited for it.
 #[derive(Clone)]
 struct Failure<E> {
     error: PolicyError<E>,
@@ -160,17 +160,17 @@ struct Failure<E> {
 }
 
 impl<E> Failure<E> {
-    /// That of a call which was to end by `end`, and just did.
-    fn of(error: PolicyError<E>, end: End, clock: &Clock) -> Self {
-        let left = end.at - clock.now();
+    /// The failure of a call that had to end by `limit`, and just ended.
+    fn of(error: PolicyError<E>, limit: CallLimit, clock: &Clock) -> Self {
+        let left = limit.at - clock.now();
         // No call waits for a token that comes too late for it.
         let token_is_late = || error.is_rate_limited() && error.retry_after().is_some_and(|wait| wait >= left);
         let is_short = error.layer() == Some(Layer::TotalTimeout) || left.is_zero() || token_is_late();
-        let had = is_short.then(|| end.limit());
+        let had = is_short.then(|| limit.length());
         Self { error, had }
     }
 
-    /// Whether it would have been that of a call with so much time `left` as well.
+    /// Whether a call with so much time `left` would have failed in the same way.
     fn is_for(&self, left: impl FnOnce() -> Duration) -> bool {
         self.had.is_none_or(|had| left() <= had)
     }

@@ -1,4 +1,4 @@
-//! Why a call through a policy gave no value: which layer ended it, when to try again, and the caller's own error.
+//! The error of a call through a policy: which layer ended the call, when to try again, and the caller's own error.
 
 use crate::error::Layer;
 use crate::patterns::retry::GiveUp;
@@ -48,8 +48,8 @@ pub enum PolicyError<E> {
 impl<E> PolicyError<E> {
     /// The layer that ended the call, `None` if the call itself failed and was not worth or not allowed another try.
     ///
-    /// A retry budget that is used up is the retry layer's word, a deadline that leaves no room for another attempt the
-    /// total time limit's.
+    /// A retry budget that is used up belongs to the retry layer, a deadline that leaves no room for another attempt to the
+    /// total timeout.
     #[must_use]
     pub fn layer(&self) -> Option<Layer> {
         match self {
@@ -133,7 +133,7 @@ impl<E> PolicyError<E> {
         matches!(self, Self::TimedOut { .. })
     }
 
-    /// The caller's own error of the last attempt that gave one.
+    /// The caller's own error, of the last attempt that had one.
     #[must_use]
     pub fn error(&self) -> Option<&E> {
         match self {
@@ -142,7 +142,7 @@ impl<E> PolicyError<E> {
         }
     }
 
-    /// The caller's own error of the last attempt that gave one.
+    /// The caller's own error, of the last attempt that had one.
     #[must_use]
     pub fn into_error(self) -> Option<E> {
         match self {
@@ -184,7 +184,7 @@ impl<E: fmt::Display> fmt::Display for PolicyError<E> {
 
 impl<E: Error + 'static> Error for PolicyError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // It is shown already.
+        // The message contains the error itself already.
         self.error()?.source()
     }
 }

@@ -1,14 +1,11 @@
-//! What users hold: the patterns put together in their one order, and the call through them.
+//! The policy: all patterns in their one order, and the calls through them.
 
-use super::call::{Call, Progress};
-use super::make::{make, make_once};
-use super::parts::{Making, Parts};
-use super::rules::{ByResult, Given};
-use super::started::Started;
+use super::call::{Given, call, call_once, call_sync};
+use super::parts::{LoadedParts, Making, Parts};
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
 use crate::error::{ConfigError, Rejected};
-use crate::gate::{Gate, Outcome};
+use crate::gate::{ByResult, Gate, Outcome};
 use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::CircuitBreaker;
@@ -18,28 +15,28 @@ use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Deadline};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The patterns put together in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its
-/// budget, hedge, circuit breaker, attempt timeout, the call. Around them, for calls of one kind, stand a fallback and a
-/// cache: see [`typed`](Self::typed).
+/// All patterns in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its budget, hedge,
+/// circuit breaker, attempt timeout, the call. A fallback and a cache go around them, for calls of one kind: see
+/// [`typed`](Self::typed).
 ///
-/// Clones share one state: all calls of one dependency go through one policy. Each part is optional; a policy without
-/// any runs a call as it is.
+/// Clones share one state, so that all calls to one dependency go through one policy. Each part is optional; a policy without
+/// parts runs a call as it is.
 ///
-/// - The rate limit and the bulkhead count calls, retry repeats attempts, the breaker and the attempt timeout see each
-///   attempt. A rate limit may be told to count attempts instead.
+/// - The rate limit and the bulkhead count calls, retry repeats attempts, and the breaker and the attempt timeout see each
+///   attempt. A rate limit can be set to count attempts instead.
 /// - A call has until its total timeout, or until the [`Deadline`] it inherits, whichever is first. Nothing is started
 ///   that could not end in time: no wait, no pause, no attempt. A call whose token would come too late is refused at once
-///   by the rate limit, which says when to come back.
+///   by the rate limit, which says when to try again.
 /// - An attempt that is cut short by the end of the call, its total timeout or an inherited deadline, counts as a failure only
 ///   if it had a fair share of the policy's own limit: half of the attempt timeout, or, where there is none, of the total
 ///   timeout. Otherwise it counts as abandoned, as it does in a policy without either: callers with short deadlines say
-///   nothing about the dependency. An error that comes when an inherited deadline has come counts likewise. The adaptive
-///   limit judges by the time that a call held its place.
+///   nothing about the dependency. An error at or after an inherited deadline counts likewise. The adaptive limit judges by
+///   the time that a call held its permit.
 /// - An open circuit is not retried.
 ///
 /// ```
@@ -55,14 +52,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// ```
 #[derive(Clone)]
 pub struct Policy {
-    shared: Arc<Shared>,
+    shared: Arc<PolicyState>,
 }
 
-/// The parts as they are now, and what new ones are made with.
-struct Shared {
+/// What all clones of a policy share: the parts as they are now, and what new ones are made with.
+struct PolicyState {
     parts: ArcSwap<Parts>,
     making: Making,
-    /// Held while settings change, so that no two changes run into each other. No call takes it.
+    /// Held while settings change, so that changes happen one after another. No call takes it.
     changing: Mutex<()>,
 }
 
@@ -85,8 +82,8 @@ impl Policy {
         Self::make(None, config, clock, random)
     }
 
-    /// A policy on the system clock whose circuit breaker is reported by `name`. Those of a registry have the names of
-    /// their policies.
+    /// A policy on the system clock whose circuit breaker is reported under `name`. The breakers of a registry have the names
+    /// of their policies.
     ///
     /// # Errors
     ///
@@ -104,7 +101,7 @@ impl Policy {
         let name = name.map(str::to_owned);
         let making = Making { name, random };
         let parts = Parts::new(config, clock, &making)?;
-        let shared = Shared {
+        let shared = PolicyState {
             parts: ArcSwap::from_pointee(parts),
             making,
             changing: Mutex::new(()),
@@ -114,51 +111,50 @@ impl Policy {
         })
     }
 
-    /// Whether anybody else holds it, or a part that was taken out of it.
+    /// Whether there is another handle to it, or to one of its parts.
     #[cfg(feature = "toml")]
     pub(super) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1 || self.shared.parts.load().are_shared()
     }
 
-    /// Goes by other settings from now on, and loses nothing: the breaker keeps its state and its windows, the limiter
-    /// its tokens, the bulkhead its places and its queue, and so does the adaptive limit, with what it has learned; the
-    /// hedge keeps the latencies it has measured, and retry and hedge keep their counts, and their budgets where the
-    /// budget's settings are the same. A part that the settings do not have any more is kept aside, and comes back when they
-    /// have it again: what was taken out of the policy, such as a breaker for a health check, is never another one than that
-    /// which calls go through. A breaker without calls is closed. What was set by hand on a part, such as a bulkhead's size,
-    /// stays until the part's own settings change.
+    /// Changes the settings, and keeps all state: the breaker keeps its state and its windows, the limiter its tokens, the
+    /// bulkhead its permits and its queue, and so does the adaptive limit, with what it has learned. The hedge keeps the
+    /// latencies it has measured. Retry and hedge keep their counts, and their budgets where the budget's settings are the
+    /// same. A part that the new settings lack is kept, unused, and comes back when the settings have it again: a handle to a
+    /// part, such as a breaker for a health check, always belongs to the part that calls go through. The breaker is closed
+    /// when it leaves. What was set by hand on a part, such as a bulkhead's size, stays until the part's own settings change.
     ///
-    /// Every clone of the policy goes by them. A call under way keeps the time limits that it began with.
+    /// The change holds for every clone of the policy. A call under way keeps the time limits that it began with.
     ///
     /// # Errors
     ///
     /// The first rule that the settings break; nothing has changed then.
     pub fn reconfigure(&self, config: PolicyConfig) -> Result<(), ConfigError> {
-        // What it guards is nothing; a thread that panicked with it has left nothing half done.
+        // The lock guards no data, so a thread that panicked under it left nothing half done.
         let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let parts = self.shared.parts.load().with_settings(config, &self.shared.making)?;
         self.shared.parts.store(Arc::new(parts));
         Ok(())
     }
 
-    /// Asks this limit too, once a call, after the policy's own: one that other policies use as well, or one that a
-    /// fleet shares, such as `SharedRateLimiter`. It takes the place of one that was given before, and stays when settings
+    /// Adds a rate limit, which is asked once for each call, after the policy's own: one that other policies use too, or one
+    /// that a fleet shares, such as `SharedRateLimiter`. It replaces the one that was added before, and stays when settings
     /// change.
     ///
-    /// Its permits must mean nothing but that a call was counted, as those of all rate limiters do.
+    /// Its permits must mean only that a call was counted, as those of all rate limiters do.
     pub fn limit_by<G>(&self, gate: G)
     where
         G: Gate + 'static,
         G::Rejection: Into<Rejected>,
     {
         let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = self.shared.parts.load().with_limit(Arc::new(gate));
+        let parts = self.shared.parts.load().with_extra_limit(Arc::new(gate));
         self.shared.parts.store(Arc::new(parts));
     }
 
-    /// Tells `listener` of each retry that is decided, before its wait, as [`RetryExecutor::on_retry`] does. It runs in the
-    /// task that retries, under no lock, and must not block. It takes the place of one that was given before, and stays when
-    /// settings change, even where they have no retry for a while. Calls under way keep the one that they began with.
+    /// Notifies `listener` of each retry that is decided, before its pause, as [`RetryExecutor::on_retry`] does. It runs in the
+    /// task that retries, under no lock, and must not block. It replaces the listener that was set before, and stays when
+    /// settings change, even if they have no retry for a while. Calls under way keep the one that they began with.
     pub fn on_retry(&self, listener: impl Fn(&RetryEvent) + Send + Sync + 'static) {
         let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let parts = self.shared.parts.load().with_retry_listener(Arc::new(listener));
@@ -195,28 +191,28 @@ impl Policy {
         self.shared.parts.load().adaptive.clone()
     }
 
-    /// Retry, if there is one: with its counts and its budget's. Another one takes its place when its settings change, with the
-    /// same counts, and [`config`](RetryExecutor::config) of this one then tells the new settings.
+    /// Retry, if there is one: with its counts and those of its budget. It is replaced when its settings change, by one with
+    /// the same counts; [`config`](RetryExecutor::config) of the old one then returns the new settings.
     #[must_use]
     pub fn retry(&self) -> Option<RetryExecutor> {
         self.shared.parts.load().retry.clone()
     }
 
-    /// The hedge, if there is one. Another one, with the same counts and what this one has measured, takes its place when
-    /// settings change, and [`config`](Hedge::config) of this one then tells the new settings.
+    /// The hedge, if there is one. It is replaced when settings change, by one with the same counts and measured latencies;
+    /// [`config`](Hedge::config) of the old one then returns the new settings.
     #[must_use]
     pub fn hedge(&self) -> Option<Hedge> {
         self.shared.parts.load().hedge.clone()
     }
 
-    /// The clock that it goes by.
+    /// The clock of all its parts.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.shared.parts.load().clock.clone()
     }
 
-    /// Makes a call through the policy: `operation` is run once an attempt. Every `Err` counts as a failure and is
-    /// worth another try; see [`call_classified`](Self::call_classified) to tell errors apart.
+    /// Makes a call through the policy: `operation` is run once for each attempt. Every `Err` counts as a failure and is
+    /// worth another attempt; see [`call_classified`](Self::call_classified) to tell errors apart.
     ///
     /// # Errors
     ///
@@ -224,17 +220,17 @@ impl Policy {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the attempt that runs; places, permits and queue positions are given back, and the
-    /// breaker takes the attempt for abandoned.
+    /// Dropping the future drops the attempt that runs. Permits and queue positions are given back, and the breaker counts
+    /// the attempt as abandoned.
     pub fn call<F, Fut, T, E>(&self, operation: F) -> impl Future<Output = Result<T, PolicyError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        make(self, CallOptions::new(), ByResult, operation)
+        call(self, CallOptions::new(), ByResult, operation)
     }
 
-    /// Like [`call`](Self::call), to end by a deadline of its own, or by what the call has anyway where that is earlier.
+    /// Like [`call`](Self::call), with a deadline of its own: the call ends by that, or by any earlier limit that it has.
     ///
     /// ```
     /// use c13_reliability::policy::{CallOptions, Policy, PolicyConfig};
@@ -273,10 +269,10 @@ impl Policy {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        make(self, options, ByResult, operation)
+        call(self, options, ByResult, operation)
     }
 
-    /// Like [`call`](Self::call), with results told apart: `classify` says what a result means for the breaker, `verdict`
+    /// Like [`call`](Self::call), for results that differ: `classify` says what a result means to the breaker, `verdict`
     /// whether it is worth another attempt, and when.
     ///
     /// # Errors
@@ -298,11 +294,11 @@ impl Policy {
         C: Fn(&Result<T, E>) -> Outcome,
         V: Fn(&Result<T, E>) -> Verdict,
     {
-        make(self, CallOptions::new(), Given { classify, verdict }, operation)
+        call(self, CallOptions::new(), Given { classify, verdict }, operation)
     }
 
     /// Makes a call that cannot be made twice, such as a request whose body is a stream: through all layers but retry and
-    /// hedge. `classify` says what its result means for the breaker.
+    /// hedge. `classify` says what its result means to the breaker.
     ///
     /// # Errors
     ///
@@ -317,11 +313,11 @@ impl Policy {
         C: Fn(&Result<T, E>) -> Outcome,
     {
         let verdict = Verdict::of::<T, E>;
-        make_once(self, Given { classify, verdict }, future)
+        call_once(self, Given { classify, verdict }, future)
     }
 
-    /// Makes a call that is no future, through the gates alone: rate limit, bulkhead and circuit breaker. It is made at
-    /// once or refused, and once only; time limits cannot cut it short, but a deadline that has passed refuses it.
+    /// Makes a call that is a plain function, through the gates alone: rate limit, bulkhead and circuit breaker. It is made at
+    /// once or refused, and only once. Time limits cannot cut it short, but a deadline that has passed refuses it.
     ///
     /// ```
     /// use c13_reliability::patterns::bulkhead::BulkheadConfig;
@@ -340,16 +336,10 @@ impl Policy {
     where
         F: FnOnce() -> Result<T, E>,
     {
-        let parts = self.parts();
-        let mut progress = Progress::of(Started::now(&parts, None, false));
-        let mut call = Call {
-            parts: &parts,
-            progress: &mut progress,
-        };
-        call.run_sync(operation, &ByResult)
+        call_sync(&self.parts(), operation, &ByResult)
     }
 
-    /// The policy for calls of one kind: with predicates, a fallback and a cache of its types.
+    /// The policy for calls of one kind: with predicates, a fallback and a cache of their types.
     #[must_use]
     pub fn typed<T, E>(&self) -> TypedPolicy<T, E> {
         TypedPolicy::new(self.clone())
@@ -362,27 +352,27 @@ impl Policy {
         parts.retry.is_some() || parts.hedge.is_some()
     }
 
-    pub(super) fn parts(&self) -> Guard<Arc<Parts>> {
-        self.shared.parts.load()
+    pub(super) fn parts(&self) -> LoadedParts {
+        LoadedParts::new(self.shared.parts.load())
     }
 }
 
-/// What one call is given besides what the policy says.
+/// Options of one call, besides the settings of the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallOptions {
-    /// When it must end, at the latest.
+    /// When the call must end, at the latest.
     pub deadline: Option<Deadline>,
 }
 
 impl CallOptions {
-    /// Nothing.
+    /// No options.
     #[must_use]
     pub const fn new() -> Self {
         Self { deadline: None }
     }
 
-    /// Sets when it must end. A deadline of another clock than the policy's is not heeded.
+    /// Sets when the call must end. A deadline of another clock than the policy's is ignored.
     #[must_use]
     pub const fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = Some(deadline);
@@ -390,7 +380,7 @@ impl CallOptions {
     }
 }
 
-/// Its parts report under its name, each its own metrics; after a change of settings those of the parts that it has then.
+/// Each part reports its own metrics under the policy's name; after a change of settings, the parts that there are then.
 impl Observed for Policy {
     fn source(&self) -> Source {
         let shared = Arc::downgrade(&self.shared);

@@ -11,9 +11,9 @@ use tower_service::Service;
 
 /// Takes the calls of a service through a policy. All services that it makes share the one policy.
 ///
-/// Each attempt goes to a clone of the service and waits there until it is ready, so that a service that cannot become
-/// ready is a failure like others, and one that takes too long runs into the attempt's time limit. The layer itself is
-/// always ready. A call allocates once, for its future.
+/// Each attempt goes to a clone of the service and waits until that is ready. So a service that cannot become ready is a
+/// failure like any other, and one that takes too long runs into the attempt timeout. The layer itself is always ready. A call
+/// allocates once, for its future.
 ///
 /// ```
 /// use c13_reliability::policy::{Policy, PolicyLayer, Profile};
@@ -44,8 +44,8 @@ impl<T, E, R: Clone> PolicyLayer<TypedPolicy<T, E>, fn(&R) -> Option<R>> {
 }
 
 impl<T, E, D> PolicyLayer<TypedPolicy<T, E>, D> {
-    /// `clone` makes the request of another attempt, or says that there can be none, as for a body that is a stream. Such
-    /// a call is neither retried nor hedged.
+    /// `clone` makes the request for another attempt, or returns `None` if it cannot, as for a body that is a stream. Such a
+    /// call is neither retried nor hedged.
     #[must_use]
     pub fn cloning<R>(policy: TypedPolicy<T, E>, clone: D) -> Self
     where
@@ -99,7 +99,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // No service is kept over from a poll for readiness, so any clone is as good as another.
+        // Readiness is not kept between polls, so any clone will do.
         let (service, policy) = (self.inner.clone(), self.layer.policy.clone());
         let repeats = policy.policy().repeats();
         let copy = if repeats { (self.layer.clone)(&request) } else { None };
@@ -132,7 +132,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the attempts that run; places, permits and queue positions are given back.
+    /// Dropping it drops the attempts that run. Permits and queue positions are given back.
     #[must_use = "futures do nothing unless awaited"]
     pub struct ResponseFuture<T, E> {
         response: Response<T, E>,

@@ -1,4 +1,4 @@
-//! Policies: the patterns put together, in one checked order, under one name.
+//! Policies: all patterns in one checked order, under one name.
 //!
 //! A call passes, from the outside in: fallback, total timeout, cache, rate limit, bulkhead or adaptive limit, retry with
 //! its budget, hedge, circuit breaker, attempt timeout. Each part is optional. [`PolicyConfig`] holds the settings,
@@ -18,11 +18,13 @@
 //!
 //! The order matters. Retry is outside the breaker, so that every attempt counts; an open circuit is not retried, since
 //! it would only refuse again. The rate limit and the bulkhead are outside retry, so that they count calls; a rate limit
-//! [per attempt](RateLimitPer::Attempt) is inside, for a quota that the dependency gives. A hedge is inside retry, and draws
-//! on its budget. The total timeout is outside: waiting, attempts and pauses share it. A cache needs no token and no place
-//! for what it has. The fallback is outside everything, so that no layer takes its answer for the dependency's.
+//! [per attempt](RateLimitPer::Attempt) is inside, for a quota that the dependency grants; it is asked after the bulkhead, so
+//! that a call which finds no permit spends no token. A hedge is inside retry, and draws on its budget. The total timeout is
+//! outside: waits, attempts and pauses share it. A hit in the cache needs neither token nor permit. The fallback is outside
+//! everything, so that no layer takes its answer for the dependency's.
+//!
+//! How a call goes through all of that is written in `call/`.
 
-mod attempt;
 #[cfg(feature = "axum")]
 mod axum;
 mod cached;
@@ -31,19 +33,13 @@ mod config;
 mod error;
 #[cfg(feature = "toml")]
 pub mod file;
-mod flight;
 mod handle;
 #[cfg(feature = "tower")]
 mod layer;
-mod limit;
-mod make;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]
 mod registry;
-mod rules;
-mod start;
-mod started;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod typed;

@@ -1,23 +1,22 @@
-//! The parts of a policy as they are at one time, and how they go over into those of other settings.
+//! The parts of a policy at one time, and how a change of settings makes new parts that keep the state of the old ones.
 
 use super::PolicyConfig;
-use super::limit::AnyLimit;
-use super::started::{Entrance, Halt};
-use crate::error::{ConfigError, Layer, Rejected};
-use crate::gate::{Gate, Outcome, Permit as _, Suspend};
-use crate::patterns::adaptive::{self, AdaptiveLimit};
-use crate::patterns::bulkhead::{self, Bulkhead};
-use crate::patterns::circuit_breaker::{self, CircuitBreaker};
+use super::call::{ExtraLimit, Length};
+use crate::error::ConfigError;
+use crate::patterns::adaptive::AdaptiveLimit;
+use crate::patterns::bulkhead::Bulkhead;
+use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
 use crate::sync::Random;
 use crate::time::{Clock, Deadline, Tick};
+use arc_swap::Guard;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// The parts of a policy, and the clock they share. A call goes by the ones that it began with.
+/// The parts of a policy, and the clock they share. A call keeps the parts that it began with.
 #[derive(Clone)]
 pub(super) struct Parts {
     pub(super) config: PolicyConfig,
@@ -27,26 +26,45 @@ pub(super) struct Parts {
     pub(super) is_timed: bool,
     /// The far end of time, by this clock.
     pub(super) far_deadline: Deadline,
-    /// Whether a call may wait for a place.
-    place_waits: bool,
+    /// Whether a call may wait for a permit of the bulkhead or of the adaptive limit.
+    pub(super) concurrency_waits: bool,
     /// Whether a call may wait for the rate limit.
     pub(super) rate_limit_waits: bool,
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
-    /// Another rate limit, that settings know nothing of.
-    pub(super) limit: Option<Arc<dyn AnyLimit>>,
+    /// Another rate limit, which the settings do not know.
+    pub(super) extra_limit: Option<Arc<dyn ExtraLimit>>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
     pub(super) retry: Option<RetryExecutor>,
     retry_listener: Option<Arc<RetryListener>>,
     pub(super) hedge: Option<Hedge>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
-    /// Parts that the settings once had and do not have now. They are the ones that come back with the settings, because
-    /// their handles may have been given out.
+    /// Parts that earlier settings had and these lack. They come back when the settings have them again, because callers
+    /// may hold handles to them.
     away: Option<Box<Away>>,
 }
 
-/// Parts that no call goes through.
+/// The parts that a call began with.
+pub(super) struct LoadedParts(Guard<Arc<Parts>>);
+
+impl LoadedParts {
+    #[inline]
+    pub(super) fn new(parts: Guard<Arc<Parts>>) -> Self {
+        Self(parts)
+    }
+}
+
+impl Deref for LoadedParts {
+    type Target = Parts;
+
+    #[inline]
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Parts that no call uses.
 #[derive(Clone, Default)]
 struct Away {
     rate_limit: Option<TokenBucketRateLimiter>,
@@ -59,13 +77,13 @@ struct Away {
 
 /// What new parts are made with.
 pub(super) struct Making {
-    /// What the breaker is reported by, if by its own name.
+    /// The name under which the breaker is reported, if it has one of its own.
     pub(super) name: Option<String>,
     pub(super) random: Random,
 }
 
 impl Parts {
-    /// What the parts that there are report, each under its own metrics.
+    /// What the parts report, each under its own metrics.
     pub(super) fn readings(&self) -> Vec<Reading> {
         let rate_limit = self.rate_limit.as_ref().map(|part| part.snapshot().readings());
         let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
@@ -85,11 +103,11 @@ impl Parts {
             attempt_limit: Length::NONE,
             is_timed: false,
             rate_limit_waits: false,
-            place_waits: false,
+            concurrency_waits: false,
             far_deadline: Deadline::at(&clock, Tick::MAX),
             clock,
             rate_limit: None,
-            limit: None,
+            extra_limit: None,
             bulkhead: None,
             adaptive: None,
             retry: None,
@@ -101,10 +119,10 @@ impl Parts {
         none.with_settings(config, making)
     }
 
-    /// The same parts, with this limit beside the policy's own.
-    pub(super) fn with_limit(&self, limit: Arc<dyn AnyLimit>) -> Self {
+    /// The same parts, with this rate limit behind the policy's own.
+    pub(super) fn with_extra_limit(&self, limit: Arc<dyn ExtraLimit>) -> Self {
         Self {
-            limit: Some(limit),
+            extra_limit: Some(limit),
             ..self.clone()
         }
     }
@@ -119,7 +137,7 @@ impl Parts {
         }
     }
 
-    /// Parts for other settings that go on with the state of these. All settings are checked before any part changes.
+    /// Parts for other settings, which keep the state of these. All settings are checked before any part changes.
     pub(super) fn with_settings(&self, config: PolicyConfig, making: &Making) -> Result<Self, ConfigError> {
         config.validate()?;
         let (clock, random) = (&self.clock, &making.random);
@@ -178,7 +196,7 @@ impl Parts {
         };
         let circuit_breaker = match (config.breaker(), &known.circuit_breaker) {
             (None, breaker) => {
-                // It refuses nobody any more, and nobody's call would ever close it.
+                // No call asks it any more, so no call would ever close it.
                 if let Some(breaker) = breaker.as_ref().filter(|_| self.circuit_breaker.is_some()) {
                     breaker.reset();
                 }
@@ -206,7 +224,7 @@ impl Parts {
             attempt_limit: Length::of(config.attempt_timeout),
             is_timed: config.total_timeout.is_some() || config.attempt_timeout.is_some() || rate_limit.is_some(),
             far_deadline: self.far_deadline,
-            place_waits: match (config.bulkhead, config.adaptive) {
+            concurrency_waits: match (config.bulkhead, config.adaptive) {
                 (Some(bulkhead), _) => !bulkhead.max_wait.is_zero(),
                 (None, Some(adaptive)) => !adaptive.max_wait.is_zero(),
                 (None, None) => false,
@@ -214,7 +232,7 @@ impl Parts {
             rate_limit_waits: config.rate_limit.is_some_and(|limit| !limit.max_wait.is_zero()),
             clock: clock.clone(),
             rate_limit,
-            limit: self.limit.clone(),
+            extra_limit: self.extra_limit.clone(),
             bulkhead,
             adaptive,
             retry: match &self.retry_listener {
@@ -229,7 +247,7 @@ impl Parts {
         Ok(parts.keeping(known))
     }
 
-    /// Whether anybody else holds one of the parts.
+    /// Whether there is another handle to one of the parts.
     #[cfg(feature = "toml")]
     pub(super) fn are_shared(&self) -> bool {
         let away = self.away.as_deref();
@@ -253,7 +271,7 @@ impl Parts {
             || hedge.is_some_and(Hedge::is_shared)
     }
 
-    /// All parts that there are, of these settings or of earlier ones.
+    /// All parts: those in use, and those kept from earlier settings.
     fn known(&self) -> Away {
         let away = self.away.as_deref().cloned().unwrap_or_default();
         Away {
@@ -266,7 +284,7 @@ impl Parts {
         }
     }
 
-    /// Keeps those of the known parts that these settings do not have.
+    /// Keeps those of the known parts that these settings lack.
     fn keeping(mut self, known: Away) -> Self {
         let away = Away {
             rate_limit: known.rate_limit.filter(|_| self.rate_limit.is_none()),
@@ -289,159 +307,5 @@ impl Away {
             && self.retry.is_none()
             && self.hedge.is_none()
             && self.circuit_breaker.is_none()
-    }
-}
-
-impl Parts {
-    /// Whether so much time is a fair share of the policy's own limit: half of the attempt's limit, or, where there is none,
-    /// of the total. Without a limit of its own nothing is.
-    pub(super) fn is_fair_share(&self, had: Duration) -> bool {
-        let own = if self.attempt_limit.is_none() {
-            self.total_limit
-        } else {
-            self.attempt_limit
-        };
-        !own.is_none() && had.as_nanos() * 2 >= own.0.into()
-    }
-
-    /// Asks the circuit breaker, if there is one; `now` is the time, if it was read.
-    #[inline(always)]
-    pub(super) fn try_permit(&self, now: Option<Tick>) -> Result<Option<circuit_breaker::Permit<'_>>, Rejected> {
-        match (&self.circuit_breaker, now) {
-            (None, _) => Ok(None),
-            (Some(breaker), Some(now)) => breaker.try_acquire_at(now).map(Some),
-            (Some(breaker), None) => breaker.try_acquire().map(Some),
-        }
-    }
-
-    /// A place at once, if there are places to be taken; an error if all are taken.
-    #[inline(always)]
-    pub(super) fn try_place(&self) -> Result<Option<Place<'_>>, ()> {
-        match (&self.bulkhead, &self.adaptive) {
-            (Some(bulkhead), _) => bulkhead
-                .try_admit()
-                .map(|place| Some(Place::Bulkhead(place)))
-                .map_err(drop),
-            (None, Some(limit)) => limit
-                .try_admit()
-                .map(|place| Some(Place::Adaptive(place)))
-                .map_err(drop),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// A place at once, or what to do without.
-    pub(super) fn enter(&self) -> Result<Option<Place<'_>>, Halt> {
-        match (&self.bulkhead, &self.adaptive) {
-            (Some(bulkhead), _) => self.enter_bulkhead(bulkhead).map(|place| Some(Place::Bulkhead(place))),
-            (None, Some(limit)) => self.enter_adaptive(limit).map(|place| Some(Place::Adaptive(place))),
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// As [`enter`](Self::enter), for the bulkhead.
-    #[inline(always)]
-    pub(super) fn enter_bulkhead<'a>(&self, bulkhead: &'a Bulkhead) -> Result<bulkhead::Permit<'a>, Halt> {
-        bulkhead
-            .try_admit_uncounted()
-            .ok_or_else(|| self.without_place(|| _ = bulkhead.refuse()))
-    }
-
-    /// As [`enter`](Self::enter), for the adaptive limit.
-    #[inline(always)]
-    pub(super) fn enter_adaptive<'a>(&self, limit: &'a AdaptiveLimit) -> Result<adaptive::Permit<'a>, Halt> {
-        limit
-            .try_admit_uncounted()
-            .ok_or_else(|| self.without_place(|| _ = limit.refuse()))
-    }
-
-    #[cold]
-    fn without_place(&self, refuse: impl FnOnce()) -> Halt {
-        if self.place_waits {
-            return Halt::Wait(Entrance::Place);
-        }
-        refuse();
-        Halt::Refused(Layer::Bulkhead, None)
-    }
-
-    /// A place, as soon as it is there.
-    pub(super) async fn place(&self) -> Result<Option<Place<'_>>, ()> {
-        match (&self.bulkhead, &self.adaptive) {
-            (Some(bulkhead), _) => {
-                let place = bulkhead.admit().await;
-                place.map(|place| Some(Place::Bulkhead(place))).map_err(drop)
-            }
-            (None, Some(limit)) => {
-                let place = limit.admit().await;
-                place.map(|place| Some(Place::Adaptive(place))).map_err(drop)
-            }
-            (None, None) => Ok(None),
-        }
-    }
-}
-
-/// A place among the calls in flight, held until the call is over.
-pub(super) enum Place<'a> {
-    /// In the bulkhead.
-    Bulkhead(bulkhead::Permit<'a>),
-    /// Within the adaptive limit, which learns from how long it is held.
-    Adaptive(adaptive::Permit<'a>),
-}
-
-/// A place that was put aside.
-pub(super) enum PlaceTicket {
-    Bulkhead(<Bulkhead as Suspend>::Ticket),
-    Adaptive(<AdaptiveLimit as Suspend>::Ticket),
-}
-
-impl<'a> Place<'a> {
-    /// Puts it aside.
-    #[inline]
-    pub(super) fn suspend(self) -> PlaceTicket {
-        match self {
-            Self::Bulkhead(permit) => PlaceTicket::Bulkhead(Bulkhead::suspend(permit)),
-            Self::Adaptive(permit) => PlaceTicket::Adaptive(AdaptiveLimit::suspend(permit)),
-        }
-    }
-
-    /// The place again, of the parts that it was taken in.
-    #[inline]
-    pub(super) fn resume(parts: &'a Parts, ticket: PlaceTicket) -> Option<Self> {
-        match ticket {
-            PlaceTicket::Bulkhead(ticket) => Some(Self::Bulkhead(parts.bulkhead.as_ref()?.resume(ticket))),
-            PlaceTicket::Adaptive(ticket) => Some(Self::Adaptive(parts.adaptive.as_ref()?.resume(ticket))),
-        }
-    }
-
-    /// Gives the place back, and says what came of the call.
-    pub(super) fn leave(self, outcome: Outcome) {
-        match self {
-            Self::Bulkhead(permit) => permit.record(outcome),
-            Self::Adaptive(permit) => permit.record(outcome),
-        }
-    }
-}
-
-/// How long something may take, in nanoseconds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Length(u64);
-
-impl Length {
-    /// As long as it likes.
-    const NONE: Self = Self(u64::MAX);
-
-    fn of(limit: Option<Duration>) -> Self {
-        limit.map_or(Self::NONE, |limit| Self((Tick::ZERO + limit).as_nanos()))
-    }
-
-    #[inline(always)]
-    pub(super) fn is_none(self) -> bool {
-        self == Self::NONE
-    }
-
-    /// When it is over that begins `now`; without a limit that is at the far end of time.
-    #[inline(always)]
-    pub(super) fn after(self, now: Tick) -> Tick {
-        Tick::from_nanos(now.as_nanos().saturating_add(self.0))
     }
 }

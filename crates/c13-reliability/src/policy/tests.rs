@@ -18,8 +18,8 @@ use std::time::Duration;
 
 mod change;
 mod deadline;
-mod flight;
 mod hedged;
+mod held;
 mod inherited;
 mod late;
 #[cfg(feature = "tower")]

@@ -1,7 +1,6 @@
 //! A policy for calls of one kind: with predicates, a fallback and a cache of their types.
 
-use super::make::{make, make_once};
-use super::rules::Rules;
+use super::call::{Rules, call, call_once};
 use super::{CachedPolicy, CallOptions, Policy, PolicyError};
 use crate::gate::Outcome;
 use crate::patterns::cache::Cache;
@@ -40,14 +39,14 @@ use std::sync::Arc;
 /// ```
 pub struct TypedPolicy<T, E> {
     policy: Policy,
-    classify: Option<Arc<Classify<T, E>>>,
-    verdict: Option<Arc<Judge<T, E>>>,
-    fallback: Option<Arc<Answer<T, E>>>,
+    classify: Option<Arc<ClassifyFn<T, E>>>,
+    verdict: Option<Arc<VerdictFn<T, E>>>,
+    fallback: Option<Arc<AnswerFn<T, E>>>,
 }
 
-type Answer<T, E> = dyn Fn(Result<T, PolicyError<E>>) -> Result<T, PolicyError<E>> + Send + Sync;
-type Classify<T, E> = dyn Fn(&Result<T, E>) -> Outcome + Send + Sync;
-type Judge<T, E> = dyn Fn(&Result<T, E>) -> Verdict + Send + Sync;
+type AnswerFn<T, E> = dyn Fn(Result<T, PolicyError<E>>) -> Result<T, PolicyError<E>> + Send + Sync;
+type ClassifyFn<T, E> = dyn Fn(&Result<T, E>) -> Outcome + Send + Sync;
+type VerdictFn<T, E> = dyn Fn(&Result<T, E>) -> Verdict + Send + Sync;
 
 impl<T, E> TypedPolicy<T, E> {
     pub(super) fn new(policy: Policy) -> Self {
@@ -59,7 +58,7 @@ impl<T, E> TypedPolicy<T, E> {
         }
     }
 
-    /// Sets what a result means for the circuit breaker: success, failure (and for how long to stay open), or nothing.
+    /// Sets what a result means to the circuit breaker: success, failure (and for how long to stay open), or nothing.
     #[must_use]
     pub fn classify(mut self, classify: impl Fn(&Result<T, E>) -> Outcome + Send + Sync + 'static) -> Self {
         self.classify = Some(Arc::new(classify));
@@ -83,9 +82,10 @@ impl<T, E> TypedPolicy<T, E> {
         })
     }
 
-    /// Sets what to answer where the whole call fails. It stands outside all layers: the breaker sees what it hides.
+    /// Sets the answer for a call that fails as a whole. It stands outside all layers, so the breaker sees the failures that
+    /// it hides.
     ///
-    /// Where the fallback fails itself, its own error is the call's.
+    /// If the fallback fails too, its own error is that of the call.
     #[must_use]
     pub fn fallback(mut self, fallback: Fallback<T, PolicyError<E>>) -> Self
     where
@@ -100,8 +100,8 @@ impl<T, E> TypedPolicy<T, E> {
         self
     }
 
-    /// Reads through `cache`: it stands inside the total timeout and outside all other layers, so that a hit costs no
-    /// token and no place, and calls for one key are one call.
+    /// Reads through `cache`: it stands inside the total timeout and outside all other layers, so that a hit costs neither
+    /// token nor permit, and concurrent calls for one key are one call.
     #[must_use]
     pub fn cached<K>(self, cache: Cache<K, T>) -> CachedPolicy<Cache<K, T>, Self>
     where
@@ -117,7 +117,7 @@ impl<T, E> TypedPolicy<T, E> {
         &self.policy
     }
 
-    /// Makes a call through the policy: `operation` is run once an attempt.
+    /// Makes a call through the policy: `operation` is run once for each attempt.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl<T, E> TypedPolicy<T, E> {
     where
         Fut: Future<Output = Result<T, E>>,
     {
-        self.or_fallback(make_once(&self.policy, self, future)).await
+        self.or_fallback(call_once(&self.policy, self, future)).await
     }
 
     /// The call without the fallback.
@@ -178,7 +178,7 @@ impl<T, E> TypedPolicy<T, E> {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        make(&self.policy, options, self, operation)
+        call(&self.policy, options, self, operation)
     }
 
     pub(super) async fn or_fallback<F>(&self, call: F) -> Result<T, PolicyError<E>>

@@ -42,17 +42,19 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if this.place.is_none()
-            && this.admission.is_none()
-            && let Some(late) = this.places.late()
-        {
-            return Poll::Ready(Err(BulkheadRejected::from(late).into()));
-        }
         // While the future is polled the place lies on the stack, so that a panic gives it back at once.
-        let entered = || this.admission.is_none().then(|| Places::enter(*this.places)).flatten();
-        let place = match this.place.take().or_else(entered) {
+        let place = match this.place.take() {
             Some(place) => place,
-            None => ready!(wait(this.places, this.admission, cx))?,
+            None if this.admission.is_some() => ready!(wait(this.places, this.admission, cx))?,
+            None => {
+                if let Some(late) = this.places.late() {
+                    return Poll::Ready(Err(BulkheadRejected::from(late).into()));
+                }
+                match Places::enter(*this.places) {
+                    Some(place) => place,
+                    None => ready!(wait(this.places, this.admission, cx))?,
+                }
+            }
         };
         let polled = this.future.poll(cx);
         if polled.is_pending() {

@@ -78,33 +78,31 @@ fn a_value_is_not_given_back_once_another_attempt_was_made() {
     assert_eq!((refused.is_circuit_open(), refused.error()), (true, Some(&"down")));
 }
 
+/// A token of a rate limit per call stands for a call that was asked for, so it is spent before the bulkhead is asked. A
+/// token per attempt stands for a quota that the dependency grants: a call that the bulkhead refuses never gets to the
+/// dependency, and must not spend it. Functions and futures are admitted in the same order.
 #[test]
-fn a_call_that_is_no_future_takes_its_place_before_a_token_of_the_dependencys_quota() {
-    // Per call the token counts what callers ask for, found a place or not; per attempt it is the dependency's, and is not
-    // spent for a call that is refused.
-    for (per, allowed) in [(RateLimitPer::Call, 2), (RateLimitPer::Attempt, 1)] {
-        let executor = Executor::new();
-        let config = PolicyConfig::NONE
-            .rate_limit(RateLimiterConfig::new(1.0, 5))
-            .rate_limit_per(per)
-            .bulkhead(BulkheadConfig::new(1));
-        let nested = policy(config, &executor.clock());
-        let within = nested.call_sync(|| {
-            let refused = nested.call_sync(|| Ok::<_, ()>(()));
-            assert!(refused.is_err_and(|refused| refused.is_bulkhead_full()), "{per:?}");
-            Ok::<_, ()>(())
-        });
-        assert_eq!(within, Ok(()));
-        let limiter = nested.rate_limiter().expect("it has one").snapshot();
-        assert_eq!(limiter.allowed, allowed, "{per:?}, as a function");
-        // As a future it is the same.
-        let futures = policy(config, &executor.clock());
-        let _place = futures.bulkhead().expect("it has one");
-        let _place = _place.try_admit().expect("it is empty");
-        let refused = executor.block_on(futures.call(|| async { Ok::<_, ()>(()) }));
-        assert!(refused.is_err_and(|refused| refused.is_bulkhead_full()), "{per:?}");
-        let limiter = futures.rate_limiter().expect("it has one").snapshot();
-        assert_eq!(limiter.allowed + 1, allowed, "{per:?}, as a future");
+fn a_call_that_the_bulkhead_refuses_spends_no_token_of_a_quota_per_attempt_as_a_function_or_as_a_future() {
+    for (per, spent) in [(RateLimitPer::Call, 1), (RateLimitPer::Attempt, 0)] {
+        for is_future in [false, true] {
+            let executor = Executor::new();
+            let config = PolicyConfig::NONE
+                .rate_limit(RateLimiterConfig::new(1.0, 5))
+                .rate_limit_per(per)
+                .bulkhead(BulkheadConfig::new(1));
+            let policy = policy(config, &executor.clock());
+            let bulkhead = policy.bulkhead().expect("it has one");
+            let _permit = bulkhead.try_admit().expect("it is empty");
+            let refused = if is_future {
+                executor.block_on(policy.call(|| async { Ok::<_, ()>(()) }))
+            } else {
+                policy.call_sync(|| Ok::<_, ()>(()))
+            };
+            let when = format!("{per:?}, as a future: {is_future}");
+            assert!(refused.is_err_and(|refused| refused.is_bulkhead_full()), "{when}");
+            let limiter = policy.rate_limiter().expect("it has one").snapshot();
+            assert_eq!(limiter.allowed, spent, "{when}");
+        }
     }
 }
 

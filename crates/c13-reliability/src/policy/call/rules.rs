@@ -1,23 +1,20 @@
-//! What a call's results mean: to the circuit breaker, and to retry and hedge.
+//! What the results of a call mean to the circuit breaker, and to retry and hedge.
 
-use crate::gate::Outcome;
+use crate::gate::{ByResult, Outcome};
 use crate::patterns::retry::Verdict;
 
-/// What a call's results mean.
-pub(super) trait Rules<T, E> {
+/// What the results of a call mean.
+pub(in crate::policy) trait Rules<T, E> {
     /// Whether a call may be made more than once, by retry and hedge.
     const REPEATS: bool = true;
 
-    /// What a result says of the dependency.
+    /// What a result says about the dependency.
     fn outcome(&self, result: &Result<T, E>) -> Outcome;
     /// Whether a result is worth another attempt.
     fn verdict(&self, result: &Result<T, E>) -> Verdict;
 }
 
-/// The rules where nobody gives others: every `Err` is a failure, and worth another attempt.
-#[derive(Clone, Copy)]
-pub(super) struct ByResult;
-
+/// The default: every `Err` is a failure, and worth another attempt.
 impl<T, E> Rules<T, E> for ByResult {
     fn outcome(&self, result: &Result<T, E>) -> Outcome {
         Outcome::of(result)
@@ -29,9 +26,9 @@ impl<T, E> Rules<T, E> for ByResult {
 }
 
 /// Rules given for one call.
-pub(super) struct Given<C, V> {
-    pub(super) classify: C,
-    pub(super) verdict: V,
+pub(in crate::policy) struct Given<C, V> {
+    pub(in crate::policy) classify: C,
+    pub(in crate::policy) verdict: V,
 }
 
 impl<T, E, C, V> Rules<T, E> for Given<C, V>
@@ -48,7 +45,7 @@ where
     }
 }
 
-/// The rules of a call that can be made once only.
+/// The rules of a call that can be made only once.
 pub(super) struct Once<R>(pub(super) R);
 
 impl<T, E, R: Rules<T, E>> Rules<T, E> for Once<R> {

@@ -1,23 +1,23 @@
-//! A rate limit of any kind in front of a policy's calls: one of this process, or one that a fleet shares.
+//! A rate limit of any type that stands behind the policy's own: one that other policies use too, or one that a fleet shares.
 
 use crate::error::Rejected;
 use crate::gate::{Gate, Outcome, Permit};
 use std::future::Future;
 use std::pin::Pin;
 
-/// A gate whose permits mean nothing but that a call was counted, whatever its type.
-pub(super) trait AnyLimit: Send + Sync {
-    /// Counts a call or its refusal, if that can be decided at once.
+/// A gate whose permits mean only that a call was counted, whatever its type.
+pub(in crate::policy) trait ExtraLimit: Send + Sync {
+    /// Counts a call or its refusal, if it can decide at once.
     fn try_pass(&self) -> Result<(), Rejected>;
 
-    /// Counts a call if that can be decided at once: whether it was. Who was refused goes on to [`pass`](Self::pass).
+    /// Counts a call if it can decide at once, and says whether it did. Otherwise the caller goes on to [`pass`](Self::pass).
     fn passes(&self) -> bool;
 
-    /// Counts a call, and may wait or ask somebody else.
+    /// Counts a call. It may wait, or ask another process.
     fn pass(&self) -> Pin<Box<dyn Future<Output = Result<(), Rejected>> + Send + '_>>;
 }
 
-impl<G> AnyLimit for G
+impl<G> ExtraLimit for G
 where
     G: Gate,
     G::Rejection: Into<Rejected>,

@@ -1,0 +1,39 @@
+//! The way of a call through a policy. Read the files in this order:
+//!
+//! 1. `future`: what [`Policy::call`](super::Policy::call) returns. Its first poll takes the fast path; whatever does not
+//!    end there goes on in the slow path.
+//! 2. `fast_path`: a call that every layer admits at once and whose first attempt is ready at its first poll.
+//! 3. `slow_path`: everything else, as a loop over steps: wait for admission, wait for the delay of a retry, make an attempt.
+//! 4. `sync`: a call that is a plain function. It never waits, and is made once.
+//!
+//! All three are made of the same pieces:
+//!
+//! - `progress`: when the call started, when it must end, and how many attempts it has made.
+//! - `admission`: the layers that admit a call and its attempts, in their order.
+//! - `held`: what a call has taken from the layers. Its `Drop` gives everything back.
+//! - `attempt`: polls one attempt, reports it to the circuit breaker and drops it.
+//! - `hedge`: attempts that run at the same time.
+//! - `outcome`: what follows an attempt: another one after a delay, or the end of the call.
+//! - `limit`: the time limits of calls and attempts, and which timeouts count against the dependency.
+//! - `rules`: what the caller says that a result means.
+//! - `extra_limit`: the rate limit that [`Policy::limit_by`](super::Policy::limit_by) adds.
+
+mod admission;
+mod attempt;
+mod extra_limit;
+mod fast_path;
+mod future;
+mod hedge;
+mod held;
+mod limit;
+mod outcome;
+mod progress;
+mod rules;
+mod slow_path;
+mod sync;
+
+pub(super) use extra_limit::ExtraLimit;
+pub(super) use future::{call, call_once};
+pub(super) use limit::{CallLimit, Length};
+pub(super) use rules::{Given, Rules};
+pub(super) use sync::call_sync;

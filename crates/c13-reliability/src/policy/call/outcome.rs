@@ -1,0 +1,225 @@
+//! What follows an attempt: another one after a delay, or the end of the call.
+
+use super::admission::{Blocked, CallStep};
+use super::attempt::Unsettled;
+use super::held::Held;
+use super::limit::AttemptLimit;
+use super::progress::Progress;
+use super::rules::Rules;
+use crate::error::{Layer, Rejected};
+use crate::gate::{Outcome, Permit as _};
+use crate::patterns::adaptive;
+use crate::patterns::retry::{Decision, GiveUp, RetryState, Verdict};
+use crate::policy::PolicyError;
+use crate::policy::parts::Parts;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// The end of a call, or the step that is next.
+pub(super) type Next<T, E> = ControlFlow<Result<T, PolicyError<E>>, CallStep>;
+
+/// A call that did not end on the fast path, without what it holds.
+pub(super) struct Unfinished<T, E> {
+    pub(super) progress: Progress,
+    pub(super) retry: RetryState,
+    last_error: Option<E>,
+    /// The value of the last attempt, if it is worth another attempt, until that is made.
+    pub(super) last_value: Option<T>,
+}
+
+/// A call that did not end on the fast path, with what it holds, while it is polled.
+pub(super) struct PolledCall<'a, T, E> {
+    pub(super) state: &'a mut Unfinished<T, E>,
+    pub(super) held: Held<&'a Parts>,
+}
+
+impl<T, E> Unfinished<T, E> {
+    pub(super) fn new(progress: Progress) -> Self {
+        Self {
+            progress,
+            retry: RetryState::new(),
+            last_error: None,
+            last_value: None,
+        }
+    }
+
+    /// The error of a call that does not go on.
+    #[cold]
+    pub(super) fn blocked(&mut self, blocked: Blocked) -> PolicyError<E> {
+        match blocked {
+            Blocked::Late => self.timed_out(AttemptLimit::of_call(self.progress.limit)),
+            Blocked::Refused(rejected) => self.rejected(rejected),
+        }
+    }
+
+    fn rejected(&mut self, rejected: Rejected) -> PolicyError<E> {
+        PolicyError::Rejected {
+            layer: rejected.layer,
+            retry_after: rejected.retry_after,
+            attempts: self.progress.attempts,
+            last_error: self.last_error.take(),
+        }
+    }
+
+    fn timed_out(&mut self, limit: AttemptLimit) -> PolicyError<E> {
+        PolicyError::TimedOut {
+            layer: if limit.is_of_call() {
+                Layer::TotalTimeout
+            } else {
+                Layer::AttemptTimeout
+            },
+            limit: limit.length(),
+            attempts: self.progress.attempts,
+            last_error: self.last_error.take(),
+        }
+    }
+}
+
+impl<T, E> PolledCall<'_, T, E> {
+    /// What follows an attempt.
+    pub(super) fn after<R>(&mut self, ended: Result<T, Unsettled<T, E>>, rules: &R) -> Next<T, E>
+    where
+        R: Rules<T, E>,
+    {
+        let unsettled = match ended {
+            Ok(value) => return ControlFlow::Break(self.end(Ok(value), None, rules)),
+            Err(unsettled) => unsettled,
+        };
+        match self.decide(&unsettled) {
+            Ok(delay) => {
+                match unsettled {
+                    Unsettled::Gave(Err(error), _) => self.state.last_error = Some(error),
+                    Unsettled::Gave(Ok(value), _) => self.state.last_value = Some(value),
+                    Unsettled::TimedOut(_) | Unsettled::Refused { .. } => {}
+                }
+                ControlFlow::Continue(CallStep::Attempt(delay))
+            }
+            Err(gave_up) => {
+                let result = self.result(unsettled, gave_up);
+                ControlFlow::Break(self.end(result, gave_up, rules))
+            }
+        }
+    }
+
+    /// The delay before another attempt, or why there is none: `None` if there is no retry.
+    fn decide(&mut self, unsettled: &Unsettled<T, E>) -> Result<Duration, Option<GiveUp>> {
+        let Some(retry) = self.state.progress.retry(self.held.parts) else {
+            return Err(None);
+        };
+        let hint = match unsettled {
+            Unsettled::Refused { .. } | Unsettled::Gave(_, Verdict::Final) => return Err(Some(GiveUp::NotRetryable)),
+            Unsettled::TimedOut(limit) if limit.is_of_call() => return Err(Some(GiveUp::Deadline)),
+            Unsettled::TimedOut(_) => None,
+            Unsettled::Gave(_, verdict) => verdict.hint(),
+        };
+        match retry.after_failure(&mut self.state.retry, hint) {
+            Decision::Wait(delay) => Ok(delay),
+            Decision::GiveUp(reason) => Err(Some(reason)),
+        }
+    }
+
+    /// The result of a call after its last attempt.
+    fn result(&mut self, last: Unsettled<T, E>, gave_up: Option<GiveUp>) -> Result<T, PolicyError<E>> {
+        match last {
+            // A value that would have been worth another attempt is still a value.
+            Unsettled::Gave(Ok(value), _) => Ok(value),
+            Unsettled::Gave(Err(error), _) => Err(PolicyError::Failed {
+                error,
+                attempts: self.state.progress.attempts,
+                gave_up,
+            }),
+            Unsettled::Refused { rejected, .. } => {
+                let value = self.state.last_value.take();
+                value.ok_or_else(|| self.state.rejected(rejected))
+            }
+            Unsettled::TimedOut(limit) => Err(self.state.timed_out(limit)),
+        }
+    }
+
+    /// Ends a call that does not go on while none of its attempts runs.
+    pub(super) fn end_blocked<R>(&mut self, blocked: Blocked, rules: &R) -> Result<T, PolicyError<E>>
+    where
+        R: Rules<T, E>,
+    {
+        let gave_up = match blocked {
+            Blocked::Late => GiveUp::Deadline,
+            Blocked::Refused(_) => GiveUp::NotRetryable,
+        };
+        // A value that was worth another attempt is the result if that attempt is not made.
+        let value = self.state.last_value.take();
+        let result = value.ok_or_else(|| self.state.blocked(blocked));
+        self.end(result, Some(gave_up), rules)
+    }
+
+    /// Ends the call: retry counts it, and the bulkhead or the adaptive limit gets its permit back. Only the adaptive limit
+    /// learns from the result.
+    fn end<R>(
+        &mut self,
+        result: Result<T, PolicyError<E>>,
+        gave_up: Option<GiveUp>,
+        rules: &R,
+    ) -> Result<T, PolicyError<E>>
+    where
+        R: Rules<T, E>,
+    {
+        if self.held.take_retry()
+            && let Some(retry) = &self.held.parts.retry
+        {
+            retry.finish(&self.state.retry, gave_up);
+        }
+        self.held.release_bulkhead();
+        match self.held.take_adaptive() {
+            None => result,
+            Some(permit) => self.teach(permit, result, rules),
+        }
+    }
+
+    /// Reports to the adaptive limit what the end of the call says about the load. A timeout says that it was too much.
+    fn teach<R>(
+        &self,
+        permit: adaptive::Permit<'_>,
+        result: Result<T, PolicyError<E>>,
+        rules: &R,
+    ) -> Result<T, PolicyError<E>>
+    where
+        R: Rules<T, E>,
+    {
+        let (limit, parts, began) = (self.state.progress.limit, self.held.parts, permit.began());
+        let record = |outcome| match outcome {
+            Outcome::FAILURE => permit.record(limit.outcome_of_failure(parts, began)),
+            outcome => permit.record(outcome),
+        };
+        match result {
+            Ok(value) => {
+                let value = Ok(value);
+                record(rules.outcome(&value));
+                value.map_err(|error| PolicyError::Failed {
+                    error,
+                    attempts: 0,
+                    gave_up: None,
+                })
+            }
+            Err(PolicyError::Failed {
+                error,
+                attempts,
+                gave_up,
+            }) => {
+                let failed = Err(error);
+                record(rules.outcome(&failed));
+                failed.map_err(|error| PolicyError::Failed {
+                    error,
+                    attempts,
+                    gave_up,
+                })
+            }
+            Err(error) => {
+                record(if error.is_timeout() {
+                    Outcome::FAILURE
+                } else {
+                    Outcome::Ignored
+                });
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! How far a call has come, in a few numbers that fit into registers.
+
+use super::limit::{AttemptLimit, CallLimit};
+use crate::patterns::hedge::Hedge;
+use crate::patterns::retry::RetryExecutor;
+use crate::policy::parts::Parts;
+use crate::time::{Deadline, Tick};
+
+/// How far a call has come.
+#[derive(Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) limit: CallLimit,
+    /// The time of the start, if it was read, until anything takes time.
+    now: Option<Tick>,
+    pub(super) attempts: u32,
+    /// Whether retry and hedge may make the call more than once.
+    repeats: bool,
+}
+
+impl Progress {
+    /// A call that starts now. The clock is read once for all layers, and only if one of them needs the time.
+    #[inline(always)]
+    pub(super) fn start(parts: &Parts, deadline: Option<&Deadline>, repeats: bool) -> Self {
+        let (now, limit) = CallLimit::from_now(parts, deadline);
+        Self {
+            limit,
+            now,
+            attempts: 0,
+            repeats,
+        }
+    }
+
+    /// The time if it was read and nothing has taken time since.
+    #[inline(always)]
+    pub(super) fn known_time(&self) -> Option<Tick> {
+        self.now
+    }
+
+    /// The time. The clock is read only if something has taken time since the start.
+    #[inline(always)]
+    pub(super) fn time(&self, parts: &Parts) -> Tick {
+        self.now.unwrap_or_else(|| parts.clock.now())
+    }
+
+    /// Something takes time from here on: the time that was read is not the current time any more.
+    pub(super) fn time_passes(&mut self) {
+        self.now = None;
+    }
+
+    /// Whether a wait has used up the time of the call.
+    pub(super) fn is_late_after_wait(&mut self, parts: &Parts) -> bool {
+        if !self.limit.is_some() || self.now.is_some() {
+            return false;
+        }
+        let now = parts.clock.now();
+        self.now = Some(now);
+        now >= self.limit.at
+    }
+
+    /// Retry, if there is one and the call may be made more than once.
+    #[inline(always)]
+    pub(super) fn retry<'a>(&self, parts: &'a Parts) -> Option<&'a RetryExecutor> {
+        parts.retry.as_ref().filter(|_| self.repeats)
+    }
+
+    /// The hedge, if there is one and the call may be made more than once.
+    #[inline(always)]
+    pub(super) fn hedge<'a>(&self, parts: &'a Parts) -> Option<&'a Hedge> {
+        parts.hedge.as_ref().filter(|_| self.repeats)
+    }
+
+    /// Counts an attempt that begins now, and returns its time limit.
+    #[inline(always)]
+    pub(super) fn next_attempt(&mut self, parts: &Parts) -> AttemptLimit {
+        self.attempts += 1;
+        AttemptLimit::from_now(parts, self.now.take(), self.limit)
+    }
+}

@@ -1,0 +1,39 @@
+//! A call that is a plain function: it passes the layers that admit calls, never waits, and is made once.
+
+use super::admission::{Blocked, CallStep, acquire_breaker, admit_call, never_wait, take_attempt_token};
+use super::held::Held;
+use super::outcome::Unfinished;
+use super::progress::Progress;
+use super::rules::Rules;
+use crate::policy::PolicyError;
+use crate::policy::parts::Parts;
+
+/// Makes a call that is a function.
+pub(in crate::policy) fn call_sync<F, T, E, R>(parts: &Parts, operation: F, rules: &R) -> Result<T, PolicyError<E>>
+where
+    F: FnOnce() -> Result<T, E>,
+    R: Rules<T, E>,
+{
+    let progress = Progress::start(parts, None, false);
+    let mut held = Held::nothing(parts);
+    admit(&mut held, &progress).map_err(|blocked| Unfinished::<T, E>::new(progress).blocked(blocked))?;
+    let result = operation();
+    let outcome = rules.outcome(&result);
+    held.record(outcome);
+    held.release(outcome);
+    result.map_err(|error| PolicyError::Failed {
+        error,
+        attempts: 1,
+        gave_up: None,
+    })
+}
+
+/// Takes the call and its one attempt past all layers.
+fn admit(held: &mut Held<&Parts>, progress: &Progress) -> Result<(), Blocked> {
+    if progress.limit.is_over_at_once() {
+        return Err(Blocked::Late);
+    }
+    admit_call(held, progress, CallStep::FIRST, never_wait)?;
+    take_attempt_token(held.parts, progress, never_wait)?;
+    acquire_breaker(held, progress).map_err(Blocked::Refused)
+}
