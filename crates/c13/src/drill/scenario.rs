@@ -18,7 +18,7 @@ use std::time::Duration;
 use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
 
 pub(crate) use dependency::{Dependency, Latency, Order};
-pub(crate) use fault::{Fault, FaultKind, OutageMode};
+pub(crate) use fault::{Effect, Fault, OutageMode};
 pub(crate) use load::{Arrivals, Load};
 pub(crate) use slo::Objective;
 pub(crate) use variant::{Files, Variant};

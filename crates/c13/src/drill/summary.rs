@@ -119,7 +119,7 @@ impl Summary {
                 .map(|fault| FaultMark {
                     start: fault.at,
                     end: fault.end(),
-                    what: fault.kind.to_string(),
+                    what: fault.words.clone(),
                 })
                 .collect(),
             variants,

@@ -79,9 +79,11 @@ fn gradient(limit: f64, measured: &Measured, ratio: f64, buffer: f64) -> f64 {
     }
 }
 
-/// The decimal logarithm of a limit in whole steps, and at least 1.
+/// The decimal logarithm of a limit in whole steps, and at least 1. Of whole numbers, because logarithms of floats differ
+/// from machine to machine in their last digit.
 fn log10(limit: f64) -> f64 {
-    limit.log10().floor().max(1.0)
+    let whole = (limit as u64).max(10);
+    f64::from(whole.ilog10())
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Curve {
         /// Scales the median of the first delay to about `initial`.
         const SCALE: f64 = 1.0 / 1.4;
         let t = f64::from(attempt) + unit;
-        let reached = t.exp2() * (4.0 * t).sqrt().tanh();
+        // By `libm`, so that one seed gives the same delays on every machine; the standard library asks the system's.
+        let reached = libm::exp2(t) * libm::tanh((4.0 * t).sqrt());
         // Beyond 2^1023 both are infinite and their distance is none: the delay has long been the longest.
         let step = (reached - self.0) * initial.as_secs_f64() * SCALE;
         self.0 = reached;

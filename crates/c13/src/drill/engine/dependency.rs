@@ -1,7 +1,7 @@
 //! The simulated dependency: servers, a queue before them, and slowness that grows with the queue.
 
 use super::fault::Condition;
-use super::latency::LatencyDraw;
+use super::latency;
 use crate::drill::scenario::{Dependency as Settings, Fault, Order, OutageMode};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Spawner, Tick};
@@ -33,7 +33,6 @@ pub(super) struct Dependency {
 struct Shared {
     settings: Settings,
     faults: Vec<Fault>,
-    latency: LatencyDraw,
     clock: Clock,
     spawner: Spawner,
     random: Random,
@@ -66,7 +65,6 @@ struct Answer {
 impl Dependency {
     pub(super) fn new(settings: &Settings, faults: &[Fault], clock: Clock, spawner: Spawner, random: Random) -> Self {
         let shared = Shared {
-            latency: LatencyDraw::new(&settings.latency),
             settings: settings.clone(),
             faults: faults.to_vec(),
             clock,
@@ -132,7 +130,7 @@ impl Shared {
     /// Works on `job` with a server that was free, while `queued` others wait.
     fn start(self: &Rc<Self>, job: Rc<Job>, condition: &Condition, queued: usize) {
         let overload = self.settings.queue.map_or(1.0, |queue| queue.slowdown(queued as u32));
-        let work = self.latency.draw(&self.random, condition.slowdown * overload);
+        let work = latency::sample(&self.settings.latency, &self.random, condition.slowdown * overload);
         let fails = self.random.unit() < condition.error_rate;
         let this = self.clone();
         self.spawner.spawn(async move {

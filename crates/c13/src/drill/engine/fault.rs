@@ -1,6 +1,6 @@
 //! What the dependency is like at a moment of the drill, with all its faults.
 
-use crate::drill::scenario::{Dependency, Fault, FaultKind, OutageMode};
+use crate::drill::scenario::{Dependency, Effect, Fault, OutageMode};
 use std::time::Duration;
 
 /// The dependency's own behaviour and the sum of all faults at one moment.
@@ -26,11 +26,11 @@ impl Condition {
             outage: None,
         };
         for fault in faults.iter().filter(|fault| fault.at <= at && at < fault.end()) {
-            match fault.kind {
-                FaultKind::ErrorRate { rate } => sum.error_rate = rate.value(),
-                FaultKind::Latency { .. } => sum.slowdown = fault.slowdown_at(at),
-                FaultKind::Outage(mode) => sum.outage = Some(mode),
-                FaultKind::Capacity { share } => sum.servers = dependency.servers_left(share) as usize,
+            match fault.effect {
+                Effect::Errors { rate } => sum.error_rate = rate.value(),
+                Effect::Slowdown { .. } => sum.slowdown = fault.slowdown_at(at),
+                Effect::Outage(mode) => sum.outage = Some(mode),
+                Effect::FewerServers { share } => sum.servers = dependency.servers_left(share) as usize,
             }
         }
         sum
@@ -47,18 +47,20 @@ mod tests {
     fn dependency() -> Dependency {
         Dependency {
             name: "it".into(),
-            latency: Latency::Constant(Duration::from_millis(10)),
+            latency: Latency::Constant(0.01),
             error_rate: Ratio::ZERO,
             concurrency: NonZeroU32::new(40).expect("40 is not zero"),
             queue: None,
         }
     }
 
-    fn fault(at: u64, length: u64, kind: FaultKind) -> Fault {
+    fn fault(at: u64, length: u64, effect: Effect) -> Fault {
         Fault {
             at: Duration::from_secs(at),
             length: Duration::from_secs(length),
-            kind,
+            kind: "any",
+            words: String::new(),
+            effect,
         }
     }
 
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_fault_holds_from_its_start_until_just_before_its_end() {
-        let faults = [fault(10, 5, FaultKind::Outage(OutageMode::Refuse))];
+        let faults = [fault(10, 5, Effect::Outage(OutageMode::Refuse))];
         assert_eq!(at(&faults, 9_999).outage, None);
         assert_eq!(at(&faults, 10_000).outage, Some(OutageMode::Refuse));
         assert_eq!(at(&faults, 14_999).outage, Some(OutageMode::Refuse));
@@ -79,12 +81,12 @@ mod tests {
     fn faults_of_different_kinds_all_apply() {
         let half = Ratio::new(0.5).expect("a half is a ratio");
         let faults = [
-            fault(0, 10, FaultKind::ErrorRate { rate: half }),
-            fault(5, 10, FaultKind::Capacity { share: half }),
+            fault(0, 10, Effect::Errors { rate: half }),
+            fault(5, 10, Effect::FewerServers { share: half }),
             fault(
                 5,
                 10,
-                FaultKind::Latency {
+                Effect::Slowdown {
                     factor: 3.0,
                     ramp: Duration::from_secs(2),
                 },

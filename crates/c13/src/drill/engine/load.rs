@@ -1,5 +1,6 @@
 //! When the calls arrive: an open load along a curve, independent of how the calls fare.
 
+use super::latency::standard_exponential;
 use crate::drill::scenario::{Arrivals, Load};
 use c13_reliability::sync::Random;
 use std::time::Duration;
@@ -38,7 +39,7 @@ impl ArrivalTimes {
     pub(super) fn next(&mut self) -> Option<Duration> {
         let mut area = match self.arrivals {
             Arrivals::Constant => 1.0,
-            Arrivals::Poisson => -(1.0 - self.random.unit()).ln(),
+            Arrivals::Poisson => standard_exponential(&self.random),
         };
         loop {
             let (start, from) = self.corners[self.corner];

@@ -21,30 +21,43 @@ pub(crate) struct Dependency {
 }
 
 /// How long a server takes for a call: the same distribution at all times, multiplied by faults and by the queue's
-/// [`slowdown`](Queue::slowdown).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// [`slowdown`](Queue::slowdown). Times are in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Latency {
     /// Always the same.
-    Constant(Duration),
+    Constant(f64),
     /// Any time between two bounds, all equally likely.
     Uniform {
         /// The shortest.
-        min: Duration,
+        min: f64,
         /// The longest.
-        max: Duration,
+        max: f64,
     },
     /// Most short, few long: the time until something that may happen at any moment.
     Exponential {
         /// The mean.
-        mean: Duration,
+        mean: f64,
     },
     /// Logarithms are normally distributed, as latencies of services tend to be.
     LogNormal {
-        /// Half of the calls are served within it.
-        p50: Duration,
-        /// 99 of 100 calls are served within it.
-        p99: Duration,
+        /// The mean of the logarithms.
+        mu: f64,
+        /// Their standard deviation.
+        sigma: f64,
     },
+}
+
+impl Latency {
+    /// Half of the calls are served within `p50`, and 99 of 100 within `p99`.
+    pub(crate) fn log_normal(p50: Duration, p99: Duration) -> Self {
+        /// The 99th percentile of the standard normal distribution.
+        const Z99: f64 = 2.326_347_874_040_841;
+        let mu = libm::log(p50.as_secs_f64());
+        Self::LogNormal {
+            mu,
+            sigma: (libm::log(p99.as_secs_f64()) - mu) / Z99,
+        }
+    }
 }
 
 /// Where calls wait for a server.
@@ -105,31 +118,31 @@ impl Dependency {
     }
 }
 
+/// The distributions: the key that names one, and how what it names is read. One row a distribution.
+type Distribution = (&'static str, fn(&Table<'_>, &'static str) -> Option<Latency>);
+const DISTRIBUTIONS: [Distribution; 4] = [
+    ("lognormal", |table, key| {
+        let lognormal = table.required_table(key)?;
+        let (p50, p99) = ordered(&lognormal, "p50", "p99")?;
+        lognormal.must("p50", !p50.is_zero(), "must be longer than zero");
+        Some(Latency::log_normal(p50, p99))
+    }),
+    ("constant", |table, key| above_zero(table, key).map(Latency::Constant)),
+    ("uniform", |table, key| {
+        let (min, max) = ordered(&table.required_table(key)?, "min", "max")?;
+        let (min, max) = (min.as_secs_f64(), max.as_secs_f64());
+        Some(Latency::Uniform { min, max })
+    }),
+    ("exponential", |table, key| {
+        let mean = above_zero(&table.required_table(key)?, "mean")?;
+        Some(Latency::Exponential { mean })
+    }),
+];
+
 fn read_latency(dependency: &Table<'_>, table: &Table<'_>) -> Option<Latency> {
-    const KINDS: [&str; 4] = ["lognormal", "constant", "uniform", "exponential"];
-    let given: Vec<&'static str> = KINDS.into_iter().filter(|kind| table.has(kind)).collect();
+    let given: Vec<Distribution> = DISTRIBUTIONS.into_iter().filter(|(key, _)| table.has(key)).collect();
     match given[..] {
-        ["constant"] => {
-            let constant: Option<Duration> = table.required("constant");
-            table.must("constant", constant != Some(Duration::ZERO), "must be longer than zero");
-            constant.map(Latency::Constant)
-        }
-        ["uniform"] => {
-            let (min, max) = ordered(&table.required_table("uniform")?, "min", "max")?;
-            Some(Latency::Uniform { min, max })
-        }
-        ["exponential"] => {
-            let exponential = table.required_table("exponential")?;
-            let mean: Option<Duration> = exponential.required("mean");
-            exponential.must("mean", mean != Some(Duration::ZERO), "must be longer than zero");
-            mean.map(|mean| Latency::Exponential { mean })
-        }
-        [_lognormal] => {
-            let lognormal = table.required_table("lognormal")?;
-            let (p50, p99) = ordered(&lognormal, "p50", "p99")?;
-            lognormal.must("p50", !p50.is_zero(), "must be longer than zero");
-            Some(Latency::LogNormal { p50, p99 })
-        }
+        [(key, read)] => read(table, key),
         [] => {
             // A name that is none of these is reported as an unknown key.
             if table.is_empty() {
@@ -140,7 +153,7 @@ fn read_latency(dependency: &Table<'_>, table: &Table<'_>) -> Option<Latency> {
             }
             None
         }
-        [first, second, ..] => {
+        [(first, _), (second, _), ..] => {
             let error = Diagnostic::new(table.key_span(second)?, "`dependency.latency` has one distribution");
             table.report(
                 error
@@ -152,6 +165,13 @@ fn read_latency(dependency: &Table<'_>, table: &Table<'_>) -> Option<Latency> {
             None
         }
     }
+}
+
+/// A duration above zero, in seconds.
+fn above_zero(table: &Table<'_>, key: &'static str) -> Option<f64> {
+    let duration: Option<Duration> = table.required(key);
+    table.must(key, duration != Some(Duration::ZERO), "must be longer than zero");
+    duration.map(|duration| duration.as_secs_f64())
 }
 
 /// Two durations of which the second is not the shorter, and not zero.
@@ -226,7 +246,7 @@ mod tests {
     fn a_share_of_the_servers_is_a_whole_number_of_them() {
         let dependency = Dependency {
             name: "d".to_owned(),
-            latency: Latency::Constant(Duration::from_millis(1)),
+            latency: Latency::Constant(0.001),
             error_rate: Ratio::ZERO,
             concurrency: NonZeroU32::new(100).expect("100 is not zero"),
             queue: None,

@@ -1,6 +1,5 @@
 //! What goes wrong with the dependency, when, and for how long.
 
-use std::fmt;
 use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostic, Ratio, Table, duration_text};
@@ -9,26 +8,30 @@ use super::{Dependency, WINDOW, size::MOST_FAULTS};
 
 /// `[[fault]]`: from `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and
 /// then all apply; faults of one kind may not.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
     /// When it starts, from the start of the drill.
     pub at: Duration,
     /// How long it lasts (`for` in the file).
     pub length: Duration,
+    /// The name of its kind.
+    pub kind: &'static str,
+    /// A few words for under a picture: `latency ×6`.
+    pub words: String,
     /// What it does.
-    pub kind: FaultKind,
+    pub effect: Effect,
 }
 
 /// What a fault does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum FaultKind {
+pub(crate) enum Effect {
     /// Calls end in an error more often.
-    ErrorRate {
+    Errors {
         /// The share of errors, in place of the dependency's own.
         rate: Ratio,
     },
     /// Calls take longer.
-    Latency {
+    Slowdown {
         /// How many times as long; above 1.
         factor: f64,
         /// The factor grows from 1 to its full size over this first part of the fault, in a straight line; zero: at once.
@@ -37,7 +40,7 @@ pub(crate) enum FaultKind {
     /// Nothing works.
     Outage(OutageMode),
     /// Servers are lost. Calls that they are serving go on; fewer new ones are taken.
-    Capacity {
+    FewerServers {
         /// The share of the servers that is left.
         share: Ratio,
     },
@@ -52,13 +55,45 @@ pub(crate) enum OutageMode {
     Blackhole,
 }
 
-/// The kinds and the keys that belong to each.
-const KINDS: [(&str, &[&str]); 4] = [
-    ("error_rate", &["rate"]),
-    ("latency", &["factor", "ramp"]),
-    ("outage", &["mode"]),
-    ("capacity", &["share"]),
+/// A kind of fault in the file.
+struct Kind {
+    name: &'static str,
+    /// The keys that belong to it, besides those of every fault.
+    keys: &'static [&'static str],
+    /// Reads these keys: what the fault does, and a few words for it.
+    read: fn(&Reading<'_>) -> Option<(Effect, String)>,
+}
+
+/// Every kind of fault: one row a kind.
+static KINDS: [Kind; 4] = [
+    Kind {
+        name: "error_rate",
+        keys: &["rate"],
+        read: read_errors,
+    },
+    Kind {
+        name: "latency",
+        keys: &["factor", "ramp"],
+        read: read_slowdown,
+    },
+    Kind {
+        name: "outage",
+        keys: &["mode"],
+        read: read_outage,
+    },
+    Kind {
+        name: "capacity",
+        keys: &["share"],
+        read: read_fewer_servers,
+    },
 ];
+
+/// What the keys of a kind are read from and checked against.
+struct Reading<'t> {
+    table: &'t Table<'t>,
+    length: Option<Duration>,
+    dependency: Option<&'t Dependency>,
+}
 
 impl Fault {
     /// When it is over.
@@ -70,7 +105,7 @@ impl Fault {
     /// How many times as long calls take at a time, as far as this fault goes; 1 outside of it.
     #[must_use]
     pub(crate) fn slowdown_at(&self, at: Duration) -> f64 {
-        let FaultKind::Latency { factor, ramp } = self.kind else {
+        let Effect::Slowdown { factor, ramp } = self.effect else {
             return 1.0;
         };
         match at.checked_sub(self.at) {
@@ -78,32 +113,6 @@ impl Fault {
             Some(since) if since < ramp => 1.0 + (factor - 1.0) * (since.as_secs_f64() / ramp.as_secs_f64()),
             Some(_) => factor,
             None => 1.0,
-        }
-    }
-}
-
-impl FaultKind {
-    /// The kind's name in the file.
-    #[must_use]
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::ErrorRate { .. } => "error_rate",
-            Self::Latency { .. } => "latency",
-            Self::Outage(_) => "outage",
-            Self::Capacity { .. } => "capacity",
-        }
-    }
-}
-
-impl fmt::Display for FaultKind {
-    /// In a few words, as under a picture: `latency ×6`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ErrorRate { rate } => write!(f, "{rate} errors"),
-            Self::Latency { factor, .. } => write!(f, "latency ×{factor}"),
-            Self::Outage(OutageMode::Refuse) => f.write_str("outage: refuses"),
-            Self::Outage(OutageMode::Blackhole) => f.write_str("outage: no answers"),
-            Self::Capacity { share } => write!(f, "{share} of the servers left"),
         }
     }
 }
@@ -131,9 +140,9 @@ pub(super) fn read(
     let complete = faults.len() == tables.len();
     faults.sort_by_key(|(fault, _)| fault.at);
     for (index, (fault, table)) in faults.iter().enumerate() {
-        let same = |(other, _): &&(Fault, &Table<'_>)| other.kind.name() == fault.kind.name() && other.end() > fault.at;
+        let same = |(other, _): &&(Fault, &Table<'_>)| other.kind == fault.kind && other.end() > fault.at;
         if let Some((_, earlier)) = faults[..index].iter().find(same) {
-            let message = format!("two faults of kind \"{}\" overlap", fault.kind.name());
+            let message = format!("two faults of kind \"{}\" overlap", fault.kind);
             let error = Diagnostic::new(table.span().clone(), message).label("starts before the other is over");
             root.report(error.also(earlier.span().clone(), "the other"));
         }
@@ -145,46 +154,58 @@ fn read_one(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<Fault>
     let at = table.required("at");
     let length: Option<Duration> = table.required("for");
     table.must("for", length != Some(Duration::ZERO), "must be longer than zero");
-    let kind = table.required_choice("kind", &KINDS.map(|(name, keys)| (name, (name, keys))));
-    let Some((kind, keys)) = kind else {
+    let kinds = KINDS.each_ref().map(|kind| (kind.name, kind));
+    let Some(kind) = table.required_choice("kind", &kinds) else {
         // Which other keys belong here depends on the kind.
         table.ignore_rest();
         return None;
     };
-    refuse_keys_of_other_kinds(table, kind, keys);
-    let kind = match kind {
-        "error_rate" => {
-            let rate = table.required("rate");
-            table.must("rate", rate != Some(Ratio::ZERO), "must be above zero");
-            rate.map(|rate| FaultKind::ErrorRate { rate })
-        }
-        "latency" => {
-            let factor: Option<f64> = table.required("factor");
-            table.must("factor", factor.is_none_or(|factor| factor > 1.0), "must be above 1");
-            let ramp = table.optional("ramp").unwrap_or(Duration::ZERO);
-            if let Some(length) = length.filter(|length| ramp > *length) {
-                let error = table.error("ramp", "`fault.ramp` must not be longer than the fault");
-                table.report(error.also(
-                    table.value_span("for"),
-                    format!("the fault lasts {}", duration_text(length)),
-                ));
-            }
-            factor.map(|factor| FaultKind::Latency { factor, ramp })
-        }
-        "outage" => {
-            let modes = [("refuse", OutageMode::Refuse), ("blackhole", OutageMode::Blackhole)];
-            table.required_choice("mode", &modes).map(FaultKind::Outage)
-        }
-        _ => read_capacity(table, dependency),
-    };
+    refuse_keys_of_other_kinds(table, kind);
+    let (effect, words) = (kind.read)(&Reading {
+        table,
+        length,
+        dependency,
+    })?;
     Some(Fault {
         at: at?,
         length: length?,
-        kind: kind?,
+        kind: kind.name,
+        words,
+        effect,
     })
 }
 
-fn read_capacity(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<FaultKind> {
+fn read_errors(Reading { table, .. }: &Reading<'_>) -> Option<(Effect, String)> {
+    let rate: Ratio = table.required("rate")?;
+    table.must("rate", rate != Ratio::ZERO, "must be above zero");
+    Some((Effect::Errors { rate }, format!("{rate} errors")))
+}
+
+fn read_slowdown(Reading { table, length, .. }: &Reading<'_>) -> Option<(Effect, String)> {
+    let factor: Option<f64> = table.required("factor");
+    table.must("factor", factor.is_none_or(|factor| factor > 1.0), "must be above 1");
+    let ramp = table.optional("ramp").unwrap_or(Duration::ZERO);
+    if let Some(length) = length.filter(|length| ramp > *length) {
+        let error = table.error("ramp", "`fault.ramp` must not be longer than the fault");
+        table.report(error.also(
+            table.value_span("for"),
+            format!("the fault lasts {}", duration_text(length)),
+        ));
+    }
+    let factor = factor?;
+    Some((Effect::Slowdown { factor, ramp }, format!("latency ×{factor}")))
+}
+
+fn read_outage(Reading { table, .. }: &Reading<'_>) -> Option<(Effect, String)> {
+    let modes = [
+        ("refuse", (OutageMode::Refuse, "outage: refuses")),
+        ("blackhole", (OutageMode::Blackhole, "outage: no answers")),
+    ];
+    let (mode, words) = table.required_choice("mode", &modes)?;
+    Some((Effect::Outage(mode), words.to_owned()))
+}
+
+fn read_fewer_servers(Reading { table, dependency, .. }: &Reading<'_>) -> Option<(Effect, String)> {
     let share: Ratio = table.required("share")?;
     table.must(
         "share",
@@ -195,15 +216,15 @@ fn read_capacity(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<F
         let error = table.error("share", "`fault.share` must leave at least one server");
         table.report(error.help("for none at all write `kind = \"outage\"` and `mode = \"blackhole\"`"));
     }
-    Some(FaultKind::Capacity { share })
+    Some((Effect::FewerServers { share }, format!("{share} of the servers left")))
 }
 
-fn refuse_keys_of_other_kinds(table: &Table<'_>, kind: &str, keys: &[&str]) {
-    for (other, others) in KINDS.iter().filter(|(other, _)| *other != kind) {
-        for &key in others.iter().filter(|key| !keys.contains(key)) {
+fn refuse_keys_of_other_kinds(table: &Table<'_>, kind: &Kind) {
+    for other in KINDS.iter().filter(|other| other.name != kind.name) {
+        for &key in other.keys.iter().filter(|key| !kind.keys.contains(key)) {
             if table.contains(key) {
                 table.known(&[key]);
-                let message = format!("`fault.{key}` belongs to faults of kind \"{other}\"");
+                let message = format!("`fault.{key}` belongs to faults of kind \"{}\"", other.name);
                 let error = table
                     .error(key, message)
                     .also(table.value_span("kind"), "this is another kind");
@@ -213,7 +234,7 @@ fn refuse_keys_of_other_kinds(table: &Table<'_>, kind: &str, keys: &[&str]) {
     }
 }
 
-/// What comes before the faults is measured, and so is what comes after.
+/// The time before the faults is measured, and so is the time after them.
 fn check_time(root: &Table<'_>, table: &Table<'_>, fault: &Fault, duration: Option<Duration>) {
     let window = duration_text(WINDOW);
     if fault.at < WINDOW {
@@ -246,7 +267,9 @@ mod tests {
         let fault = Fault {
             at: seconds(60),
             length: seconds(100),
-            kind: FaultKind::Latency {
+            kind: "latency",
+            words: String::new(),
+            effect: Effect::Slowdown {
                 factor: 5.0,
                 ramp: seconds(20),
             },
@@ -265,7 +288,7 @@ mod tests {
             assert_eq!(fault.slowdown_at(seconds(at)), slowdown, "{at}");
         }
         let at_once = Fault {
-            kind: FaultKind::Latency {
+            effect: Effect::Slowdown {
                 factor: 5.0,
                 ramp: Duration::ZERO,
             },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Table, duration_text};
 
-use super::{Dependency, Fault, FaultKind, Load, OutageMode, Variant};
+use super::{Dependency, Effect, Fault, Load, OutageMode, Variant};
 
 /// The calls of each second are counted by themselves.
 pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
@@ -86,7 +86,7 @@ fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &
     let requests = |from: Duration, to: Duration| load.expected_requests(to) - load.expected_requests(from);
     let unanswered: f64 = faults
         .iter()
-        .filter(|fault| fault.kind == FaultKind::Outage(OutageMode::Blackhole))
+        .filter(|fault| fault.effect == Effect::Outage(OutageMode::Blackhole))
         .map(|fault| requests(fault.at.min(duration), fault.end().min(duration)))
         .sum();
     if unanswered > MOST_AT_ONCE {

@@ -1,7 +1,7 @@
 //! What is accepted means what it says, and what is refused is refused in these very words.
 
 use super::dependency::{Latency, Order};
-use super::fault::FaultKind;
+use super::fault::Effect;
 use super::load::{Arrivals, LoadPoint};
 use super::*;
 use crate::drill::fake::no_files;
@@ -168,10 +168,7 @@ fn what_is_written_is_what_is_read() {
             deadline: seconds(2)
         }
     );
-    let latency = Latency::LogNormal {
-        p50: Duration::from_millis(40),
-        p99: Duration::from_millis(250),
-    };
+    let latency = Latency::log_normal(Duration::from_millis(40), Duration::from_millis(250));
     assert_eq!(
         (scenario.dependency.latency, scenario.dependency.concurrency.get()),
         (latency, 64)
@@ -182,7 +179,7 @@ fn what_is_written_is_what_is_read() {
         (1_000, Order::Fifo, 1.5)
     );
     assert!(!queue.abandon);
-    let kind = FaultKind::Latency {
+    let effect = Effect::Slowdown {
         factor: 8.0,
         ramp: Duration::ZERO,
     };
@@ -191,7 +188,9 @@ fn what_is_written_is_what_is_read() {
         [Fault {
             at: seconds(120),
             length: seconds(60),
-            kind
+            kind: "latency",
+            words: "latency ×8".to_owned(),
+            effect
         }]
     );
     assert_eq!(
@@ -247,10 +246,7 @@ fn everything_can_be_said_in_other_ways() {
         (7, 3, Arrivals::Constant)
     );
     assert_eq!(scenario.load.shape.len(), 2);
-    let latency = Latency::Uniform {
-        min: Duration::ZERO,
-        max: Duration::from_millis(2),
-    };
+    let latency = Latency::Uniform { min: 0.0, max: 0.002 };
     assert_eq!(
         (scenario.dependency.latency, scenario.dependency.error_rate.value()),
         (latency, 0.25)
@@ -263,7 +259,7 @@ fn everything_can_be_said_in_other_ways() {
     let faults: Vec<(u64, &str)> = scenario
         .faults
         .iter()
-        .map(|fault| (fault.at.as_secs(), fault.kind.name()))
+        .map(|fault| (fault.at.as_secs(), fault.kind))
         .collect();
     let in_order = [
         (60, "latency"),
