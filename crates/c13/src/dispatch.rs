@@ -24,5 +24,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         })),
         Command::Run(args) => output::run(&cmd::run::run(*args)),
         Command::Lock(command) => output::lock(cmd::lock::run(&command)),
+        Command::Completions(args) => output::text(Ok(cmd::completions::run(&args))),
+        Command::Man(args) => output::text(cmd::man::run(&args)),
     }
 }

@@ -71,6 +71,15 @@ pub(crate) fn config(outcome: Result<Answer, Failure>) -> ExitCode {
     })
 }
 
+/// Prints a text, and gives the exit status.
+pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
+    let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    ExitCode::from(match outcome {
+        Ok(text) => write_out(&lines(&text), DONE, out, err),
+        Err(failure) => fail(&failure, err),
+    })
+}
+
 /// Prints what came of `c13 soak`, and says with which status to exit.
 pub(crate) fn soak(outcome: Result<Soaked, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());

@@ -28,15 +28,17 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// A command whose help lists its exit statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
+    Completions,
     Config,
     Drill,
     Health,
     Lock,
+    Man,
     Run,
     Soak,
 }
 
-use Verb::{Config, Drill, Health, Lock, Run, Soak};
+use Verb::{Completions, Config, Drill, Health, Lock, Man, Run, Soak};
 
 /// A status and what it means, for the commands that it means that for.
 type Row = (u8, &'static [(&'static [Verb], &'static str)]);
@@ -45,24 +47,30 @@ const TABLE: &[Row] = &[
     (
         DONE,
         &[
+            (&[Completions], "the script is printed"),
             (&[Config], "everything is right"),
             (&[Drill], "every objective is met, or there is none"),
             (&[Health], "it answered with a status from 200 to 399"),
             (&[Lock], "the lock is free"),
+            (&[Man], "the pages are written"),
             (&[Soak], "everything adds up and nothing leaked"),
         ],
     ),
     (
         FAILED,
-        &[(&[Config, Drill, Soak], "c13 itself failed"), (&[Health], "it did not")],
+        &[
+            (&[Completions, Config, Drill, Man, Soak], "c13 itself failed"),
+            (&[Health], "it did not"),
+        ],
     ),
     (
         BAD_INPUT,
         &[
             (&[Config], "the command line or a file is wrong"),
             (&[Drill], "the command line or the scenario is wrong"),
-            (&[Health, Soak], "the command line is wrong"),
+            (&[Completions, Health, Soak], "the command line is wrong"),
             (&[Lock, Run], "the command line, `REDIS_URL` or a file is wrong"),
+            (&[Man], "the command line is wrong, or the folder cannot be written to"),
         ],
     ),
     (

@@ -265,6 +265,8 @@ const COMMANDS: &[(&str, Becomes)] = {
             Elsewhere("tests/health.rs"),
         ),
         ("c13 soak --for 10m", Elsewhere("a step of ./test")),
+        ("c13 completions bash", Ends(0, "")),
+        ("c13 man man1", Ends(0, "wrote the manual pages")),
     ]
 };
 

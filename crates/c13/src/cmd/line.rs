@@ -2,10 +2,12 @@
 
 use clap::{Parser, Subcommand};
 
+use super::completions::CompletionsArgs;
 use super::config::ConfigArgs;
 use super::drill::DrillArgs;
 use super::health::HealthArgs;
 use super::lock::LockCommand;
+use super::man::ManArgs;
 use super::run::RunArgs;
 use super::soak::SoakArgs;
 
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     /// Look at locks
     #[command(subcommand)]
     Lock(LockCommand),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 #[cfg(test)]
