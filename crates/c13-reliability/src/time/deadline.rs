@@ -181,7 +181,7 @@ impl fmt::Debug for Deadline {
 }
 
 /// Stands for no limit in nanoseconds.
-pub(crate) const UNLIMITED: u64 = u64::MAX;
+const UNLIMITED: u64 = u64::MAX;
 
 thread_local! {
     /// The deadline of the future that is being polled: the far end of time if it has none, and of which clock it is. Two

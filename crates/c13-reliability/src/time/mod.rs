@@ -35,7 +35,7 @@ mod virtual_time;
 mod wall;
 
 pub use clock::Clock;
-pub(crate) use deadline::{Carried, UNLIMITED, Within};
+pub(crate) use deadline::{Carried, Within};
 pub use deadline::{Deadline, WithDeadline};
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};

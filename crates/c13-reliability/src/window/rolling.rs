@@ -1,6 +1,6 @@
 //! The last T of time: counts in a ring of buckets, whose oldest leave as time goes on.
 
-use crate::time::Tick;
+use crate::time::{Tick, nanos};
 use std::time::Duration;
 
 /// Counts of `K` kinds over the last `length` of time, to the precision of one bucket.
@@ -34,10 +34,10 @@ impl<const K: usize> RollingWindow<K> {
     #[must_use]
     pub fn new(length: Duration, buckets: usize) -> Self {
         let buckets = buckets.max(1);
-        let nanos = Tick::ZERO.plus(length).as_nanos();
+        let length = nanos(length);
         Self {
             buckets: vec![[0; K]; buckets].into(),
-            bucket_nanos: nanos.div_ceil(buckets as u64).max(1),
+            bucket_nanos: length.div_ceil(buckets as u64).max(1),
             current: 0,
             totals: [0; K],
         }

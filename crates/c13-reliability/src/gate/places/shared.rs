@@ -8,7 +8,7 @@ use crate::gate::cut_short;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
 use crate::sync::{Histogram, HistogramSnapshot, Line, StripedCounter};
-use crate::time::{Clock, Deadline, Tick};
+use crate::time::{Clock, Deadline, Tick, nanos};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -270,11 +270,6 @@ impl Places {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, next)
             .is_ok()
     }
-}
-
-/// A duration's nanoseconds, and `u64::MAX`, which is no limit, from 584 years on.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Owner for Places {

@@ -7,7 +7,7 @@ use super::{CheckSettings, ComponentHealth, HealthChecker, HealthStatus};
 use crate::sync::foreign;
 use crate::sync::primitive::{Mutex, MutexGuard};
 use crate::sync::{Histogram, HistogramSnapshot};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Tick, nanos};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::task::{Poll, Waker};
@@ -191,8 +191,7 @@ impl Check {
             Err(_) => (HealthStatus::Unhealthy, Some(format!("no answer within {limit:?}"))),
         };
         let at = clock.now();
-        self.durations
-            .record((at - start).as_nanos().try_into().unwrap_or(u64::MAX));
+        self.durations.record(nanos(at - start));
         let message = message.map(|text| redact(&text));
         let settled = self.state().streak.record(&self.settings, status);
         self.tell(&settled, message.as_deref());

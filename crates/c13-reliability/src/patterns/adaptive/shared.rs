@@ -6,7 +6,7 @@ use super::state::{Ended, LimitState, Sample};
 use crate::gate::places::{NoPlace, Place, Places};
 use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Tick, nanos};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,11 +144,6 @@ impl Learning {
     fn limit(&self) -> u32 {
         self.state.limit(&self.config)
     }
-}
-
-/// A duration's nanoseconds, and `u64::MAX` from 584 years on.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Points to the places of a limit that it owns a share of.

@@ -10,7 +10,7 @@ use crate::error::{Layer, Rejected};
 use crate::gate::Outcome;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::sync::{Random, StripedCounter, StripedRolling};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Tick, nanos};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -433,8 +433,4 @@ impl Shared {
 #[inline]
 fn success(generation: u64) -> usize {
     SUCCESS + (generation % 4) as usize
-}
-
-fn nanos(duration: Duration) -> u64 {
-    Tick::ZERO.plus(duration).as_nanos()
 }

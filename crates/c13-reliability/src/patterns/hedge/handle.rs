@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Tick, nanos};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -250,7 +250,9 @@ impl Hedge {
             let fresh = latencies.lock().record(now, now - began);
             if let Some(delay) = fresh {
                 // Relaxed: as in `delay`.
-                self.shared.delay.store(nanos(delay), Ordering::Relaxed);
+                self.shared
+                    .delay
+                    .store(delay.map_or(NO_DELAY, nanos), Ordering::Relaxed);
             }
         }
     }
@@ -263,10 +265,6 @@ impl Hedge {
         }
         granted
     }
-}
-
-fn nanos(delay: Option<Duration>) -> u64 {
-    delay.map_or(NO_DELAY, |delay| u64::try_from(delay.as_nanos()).unwrap_or(NO_DELAY))
 }
 
 impl Shared {
@@ -291,7 +289,7 @@ impl Shared {
         Self {
             counters,
             latencies,
-            delay: AtomicU64::new(nanos(delay)),
+            delay: AtomicU64::new(delay.map_or(NO_DELAY, nanos)),
         }
     }
 

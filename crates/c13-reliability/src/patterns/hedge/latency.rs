@@ -1,7 +1,7 @@
 //! How long recent calls took, and the delay that follows from it.
 
 use crate::sync::HistogramSnapshot;
-use crate::time::Tick;
+use crate::time::{Tick, nanos};
 use std::time::Duration;
 
 /// The latencies of the last one to two windows, rounded up by at most 6 %.
@@ -62,8 +62,7 @@ impl LatencyWindow {
             self.previous = if both { HistogramSnapshot::new() } else { last };
             self.since = Some(now);
         }
-        self.current
-            .record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        self.current.record(nanos(latency));
         self.unseen += 1;
         let warm = self.delay.is_some();
         let count = self.current.count() + self.previous.count();

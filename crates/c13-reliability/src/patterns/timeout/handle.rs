@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
-use crate::time::{Clock, UNLIMITED};
+use crate::time::{Clock, nanos};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Timeout {
         Ok(Self {
             config,
             // Limits of 584 years and more are none.
-            limit_nanos: u64::try_from(config.limit.as_nanos()).unwrap_or(UNLIMITED),
+            limit_nanos: nanos(config.limit),
             clock,
             counters: Arc::new(StripedCounter::new()),
         })
