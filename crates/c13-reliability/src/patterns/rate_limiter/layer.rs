@@ -1,10 +1,9 @@
 //! A limiter as a tower layer.
 
 use super::error::RateLimitError;
-use super::sharded::ShardedRateLimiter;
 use super::sliding_window::SlidingWindowRateLimiter;
-use super::supply::{self, Supply};
-use super::token_bucket::TokenBucketRateLimiter;
+use super::token_bucket::{ShardedRateLimiter, TokenBucketRateLimiter};
+use super::waiting::{self, Waitable};
 use crate::gate::Refusal;
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -59,17 +58,17 @@ impl Limiter {
     }
 }
 
-fn ask<S: Supply + Send + Sync + 'static>(supply: &Arc<S>) -> Result<(), Asked> {
-    match supply::ask(supply.clone(), 1) {
+fn ask<S: Waitable + Send + Sync + 'static>(shared: &Arc<S>) -> Result<(), Asked> {
+    match waiting::take_or_wait(shared.clone(), 1) {
         Ok(None) => Ok(()),
         Ok(Some(wait)) => {
-            let supply = supply.clone();
+            let shared = shared.clone();
             Err(Asked::Waits(Box::pin(async move {
                 let result = match wait.in_time() {
                     Ok(wait) => wait.await,
                     Err(refused) => Err(refused),
                 };
-                supply.desk().close(result)
+                shared.counts().settle(result)
             })))
         }
         Err(error) => Err(Asked::Refused(error)),

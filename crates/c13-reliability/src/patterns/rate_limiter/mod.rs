@@ -79,53 +79,32 @@
 //!
 //! `docs/rate-limiter-compared.md` holds it against other limiters, row by row.
 
-#[cfg(feature = "axum")]
-mod axum;
-mod branch;
-mod bucket;
-mod client;
+mod cold_path;
 mod config;
-mod counter;
-mod desk;
+mod counts;
 mod error;
-mod gcra;
 mod keyed;
-#[cfg(feature = "axum")]
-mod keyless;
 #[cfg(feature = "tower")]
 mod layer;
-#[cfg(all(test, c13_loom))]
-mod loom;
 mod permit;
-mod reservation;
-mod ring;
-mod sharded;
 mod sliding_window;
 mod snapshot;
-mod span;
-mod supply;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod token_bucket;
-mod warm_up;
-mod window;
-mod word;
+mod waiting;
 
-#[cfg(feature = "axum")]
-pub use axum::{
-    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address, header_key,
-};
-pub use client::ClientAddress;
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
 pub use error::RateLimitError;
-pub use keyed::{KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
+pub use keyed::{ClientAddress, KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
 #[cfg(feature = "axum")]
-pub use keyless::WithoutKey;
+pub use keyed::{
+    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, WithoutKey, client_address,
+    header_key,
+};
 #[cfg(feature = "tower")]
 pub use layer::{Limiter, RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;
-pub use reservation::Reservation;
-pub use sharded::ShardedRateLimiter;
 pub use sliding_window::SlidingWindowRateLimiter;
 pub use snapshot::RateLimiterSnapshot;
-pub use token_bucket::TokenBucketRateLimiter;
+pub use token_bucket::{Reservation, ShardedRateLimiter, TokenBucketRateLimiter};

@@ -13,8 +13,10 @@ const PURE_PATHS: &[&str] = &[
     "patterns/circuit_breaker/circuit_config.rs",
     "patterns/circuit_breaker/rules.rs",
     "patterns/circuit_breaker/word.rs",
-    "patterns/rate_limiter/gcra.rs",
-    "patterns/rate_limiter/ring.rs",
+    "patterns/rate_limiter/sliding_window/approximate.rs",
+    "patterns/rate_limiter/sliding_window/exact.rs",
+    "patterns/rate_limiter/token_bucket/gcra.rs",
+    "patterns/rate_limiter/token_bucket/warm_up.rs",
     "patterns/retry/jitter.rs",
     "patterns/retry/strategy.rs",
     "time/tick.rs",
@@ -195,7 +197,11 @@ mod tests {
         };
         let whole = ["error.rs", "lib.rs", "time/tick.rs", "verdict.rs", "window/count.rs"];
         assert!(every_pure_file_exists(&tree(&whole)).is_empty());
-        let found = every_pure_file_exists(&tree(&["lib.rs", "patterns/rate_limiter/ring.rs", "time/clock.rs"]));
+        let found = every_pure_file_exists(&tree(&[
+            "lib.rs",
+            "patterns/rate_limiter/sliding_window/exact.rs",
+            "time/clock.rs",
+        ]));
         let gone: Vec<_> = found
             .iter()
             .filter_map(|violation| violation.path.split("/src/").nth(1))
@@ -204,7 +210,7 @@ mod tests {
             gone,
             [
                 "error.rs",
-                "patterns/rate_limiter/gcra.rs",
+                "patterns/rate_limiter/sliding_window/approximate.rs",
                 "time/tick.rs",
                 "verdict.rs",
                 "window/"

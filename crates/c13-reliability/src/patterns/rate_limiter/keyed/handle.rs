@@ -1,12 +1,12 @@
 //! The keyed limiter that users hold.
 
-use super::super::desk::{Desk, Terms};
+use super::super::counts::Counts;
 use super::super::error::RateLimitError;
 use super::config::{KeyedConfig, PART, Quota, WhenFull};
 use super::hasher::Seeds;
-use super::keys::{Decision, Found, Keys, Sums};
-use super::rules::{BucketRules, CounterRules, RingRules, Rules};
-use super::status::{KeyedSnapshot, QuotaStatus};
+use super::quota::{BucketRules, CounterRules, RingRules, Rules};
+use super::shards::{Decision, Found, Keys, Sums};
+use super::snapshot::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
@@ -41,7 +41,7 @@ pub struct KeyedRateLimiter<K> {
 struct Shared<K> {
     keys: Kind<K>,
     clock: Clock,
-    desk: Desk,
+    counts: Counts,
     config: Mutex<KeyedConfig>,
 }
 
@@ -112,7 +112,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
             shared: Arc::new(Shared {
                 keys,
                 clock,
-                desk: Desk::new(terms(&config)),
+                counts: Counts::new(config.quota.shadow()),
                 config: Mutex::new(config),
             }),
         })
@@ -264,7 +264,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
             }
             _ => return Err(other_kind(&config.quota)),
         }
-        self.shared.desk.change(terms(&config));
+        self.shared.counts.set_shadow(config.quota.shadow());
         *current = config;
         Ok(())
     }
@@ -310,9 +310,9 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     pub fn snapshot(&self) -> KeyedSnapshot {
         let sums = self.sums();
         KeyedSnapshot {
-            allowed: self.shared.desk.allowed(),
-            rejected: self.shared.desk.rejected(),
-            shadowed: self.shared.desk.shadowed(),
+            allowed: self.shared.counts.allowed(),
+            rejected: self.shared.counts.rejected(),
+            shadowed: self.shared.counts.shadowed(),
             untracked: sums.untracked,
             evicted: sums.evicted,
             keys: sums.keys,
@@ -349,7 +349,7 @@ impl<K: Hash + Eq> Shared<K> {
         let now = self.clock.now();
         match keys.take_quickly(key, now, n) {
             Found::Taken => {
-                self.desk.admit();
+                self.counts.admit();
                 Ok(())
             }
             Found::Known(known) => self.conclude(known.decide(now, n), n),
@@ -373,7 +373,7 @@ impl<K> Shared<K> {
             Decision::Full(idle_after) => self.without_room(n, idle_after),
             Decision::TooLong { length, longest } => Err(RateLimitError::KeyTooLong { length, longest }),
         };
-        self.desk.close(result)
+        self.counts.settle(result)
     }
 
     #[cold]
@@ -386,14 +386,6 @@ impl<K> Shared<K> {
             available: 0,
             retry_after: idle_after,
         })
-    }
-}
-
-fn terms(config: &KeyedConfig) -> Terms {
-    Terms {
-        max_wait: Duration::ZERO,
-        max_waiters: 0,
-        shadow: config.quota.shadow(),
     }
 }
 
@@ -414,8 +406,8 @@ impl<K> fmt::Debug for KeyedRateLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedRateLimiter")
             .field("config", &*self.shared.config.lock())
-            .field("allowed", &self.shared.desk.allowed())
-            .field("rejected", &self.shared.desk.rejected())
+            .field("allowed", &self.shared.counts.allowed())
+            .field("rejected", &self.shared.counts.rejected())
             .finish_non_exhaustive()
     }
 }

@@ -1,15 +1,27 @@
 //! A quota for each key, with a bound on memory: see [`KeyedRateLimiter`].
 
+#[cfg(feature = "axum")]
+mod axum;
+mod client_address;
 mod config;
 mod handle;
 mod hasher;
-mod keys;
-mod rules;
-mod status;
+mod quota;
+mod shards;
+mod snapshot;
 mod table;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
+#[cfg(feature = "axum")]
+mod without_key;
 
+#[cfg(feature = "axum")]
+pub use axum::{
+    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address, header_key,
+};
+pub use client_address::ClientAddress;
 pub use config::{KeyedConfig, Quota, WhenFull};
 pub use handle::KeyedRateLimiter;
-pub use status::{KeyedSnapshot, QuotaStatus};
+pub use snapshot::{KeyedSnapshot, QuotaStatus};
+#[cfg(feature = "axum")]
+pub use without_key::WithoutKey;

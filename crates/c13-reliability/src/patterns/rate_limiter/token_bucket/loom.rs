@@ -1,10 +1,10 @@
 //! Interleavings of the bucket's word with changes of its plan, and with those who wait for it.
 
-use super::bucket::Bucket;
-use super::config::RateLimiterConfig;
+use super::super::config::RateLimiterConfig;
+use super::super::waiting::Wait;
 use super::gcra::Plan;
-use super::supply::Wait;
-use super::word::{Meter, Taken, Taker};
+use super::packed::{PackedBucket, Taken, Taker};
+use super::shared::SharedBucket;
 use crate::sync::loom::block_on;
 use crate::time::{Tick, VirtualTime};
 use loom::sync::Arc;
@@ -26,14 +26,14 @@ fn explore(interruptions: usize, check: impl Fn() + Sync + Send + 'static) {
     model.check(check);
 }
 
-fn took(meter: &Meter) -> u64 {
+fn took(meter: &PackedBucket) -> u64 {
     match meter.take(Tick::ZERO, 1) {
         Taken::Yes => 1,
         Taken::No(_) | Taken::Unknown => u64::from(meter.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
     }
 }
 
-fn available(meter: &Meter) -> u64 {
+fn available(meter: &PackedBucket) -> u64 {
     let view = meter.view(Tick::ZERO);
     view.plan.available(view.arrival, view.plan.units(Tick::ZERO))
 }
@@ -41,7 +41,7 @@ fn available(meter: &Meter) -> u64 {
 #[test]
 fn of_two_who_want_the_last_token_one_gets_it() {
     explore(2, || {
-        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || took(&other));
         assert_eq!(took(&meter) + handle.join().unwrap(), 1);
@@ -51,7 +51,7 @@ fn of_two_who_want_the_last_token_one_gets_it() {
 #[test]
 fn a_change_of_the_plan_neither_makes_nor_loses_a_token() {
     explore(2, || {
-        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || took(&other));
         meter.change(Tick::ZERO, &OTHER);
@@ -62,7 +62,7 @@ fn a_change_of_the_plan_neither_makes_nor_loses_a_token() {
 #[test]
 fn two_changes_in_a_row_let_no_old_decision_through() {
     explore(1, || {
-        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || took(&other));
         meter.change(Tick::ZERO, &OTHER);
@@ -74,7 +74,7 @@ fn two_changes_in_a_row_let_no_old_decision_through() {
 #[test]
 fn a_look_sees_one_plan_or_the_other() {
     explore(2, || {
-        let meter = Arc::new(Meter::new(&ONE, Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
         let view = meter.view(Tick::ZERO);
@@ -88,7 +88,7 @@ fn a_look_sees_one_plan_or_the_other() {
 #[test]
 fn a_refusal_says_what_one_plan_or_the_other_says() {
     explore(2, || {
-        let meter = Arc::new(Meter::new(&ONE.start_empty(true), Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&ONE.start_empty(true), Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
         match meter.take(Tick::ZERO, 1) {
@@ -109,7 +109,7 @@ fn a_refund_that_races_with_a_newcomer_reaches_it() {
     explore(3, || {
         let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
         let time = VirtualTime::new();
-        let bucket = Arc::new(Bucket::new(&config, time.clock()));
+        let bucket = Arc::new(SharedBucket::new(&config, time.clock()));
         let other = bucket.clone();
         let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
         // Time stands still, so that only the refund can serve it.
@@ -123,7 +123,7 @@ fn a_refund_that_races_with_a_newcomer_reaches_it() {
 #[test]
 fn a_loan_that_races_with_a_taker_lends_no_more_than_there_is() {
     explore(2, || {
-        let meter = Arc::new(Meter::new(&RateLimiterConfig::new(1.0, 2), Tick::ZERO));
+        let meter = Arc::new(PackedBucket::new(&RateLimiterConfig::new(1.0, 2), Tick::ZERO));
         let other = meter.clone();
         let handle = thread::spawn(move || took(&other));
         let lent = meter.lend(Tick::ZERO, 2);
@@ -136,7 +136,7 @@ fn a_waiter_that_leaves_while_a_refund_comes_takes_nothing_with_it() {
     explore(2, || {
         let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
         let time = VirtualTime::new();
-        let bucket = Arc::new(Bucket::new(&config, time.clock()));
+        let bucket = Arc::new(SharedBucket::new(&config, time.clock()));
         let other = bucket.clone();
         let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
         let mut wait = Box::pin(Wait::join(bucket.clone(), Tick::ZERO, 1).unwrap());

@@ -10,19 +10,19 @@
 //!
 //! Algorithm: ITU-T I.371, generic cell rate algorithm, virtual scheduling.
 
-use super::branch::unlikely;
-use super::config::RateLimiterConfig;
-use super::error::Shortfall;
+use super::super::cold_path::cold_path;
+use super::super::config::RateLimiterConfig;
+use super::super::error::Shortfall;
 use crate::time::Tick;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A grain is two to the power of this many units.
-pub(super) const GRAIN_BITS: u32 = 6;
+pub(crate) const GRAIN_BITS: u32 = 6;
 /// The units below a grain.
 const BELOW_GRAIN: u64 = (1 << GRAIN_BITS) - 1;
 /// The bits of an arrival time.
-pub(super) const ARRIVAL: u64 = ((1 << 62) - 1) & !BELOW_GRAIN;
+pub(crate) const ARRIVAL: u64 = ((1 << 62) - 1) & !BELOW_GRAIN;
 /// The deepest a bucket may be, and the dearest a request, in units.
 const DEEPEST: u64 = 1 << 60;
 /// How long after its origin a plan is good for, in nanoseconds: 208 days. Then it is [renewed](Plan::renewed).
@@ -39,31 +39,31 @@ const INVERSE_TO_UPPER: u32 = INVERSE_PLACES + GRAIN_BITS - 64;
 
 /// What the settings of a token bucket come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) pace: Pace,
+pub(crate) struct Plan {
+    pub(crate) pace: Pace,
     /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond, and in a
     /// shadow, where no refusal is told quickly.
-    pub(super) nanos_per_grain: u64,
+    pub(crate) nanos_per_grain: u64,
     /// The largest request, in tokens.
-    pub(super) burst: u64,
+    pub(crate) burst: u64,
 }
 
 /// What of a plan it takes to admit a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Where units are counted from.
-    pub(super) origin: Tick,
+    pub(crate) origin: Tick,
     /// Units a nanosecond, to [`PLACES`], rounded up.
-    pub(super) units_per_nano: u64,
+    pub(crate) units_per_nano: u64,
     /// How many units a token is: a power of two.
-    pub(super) token: u64,
+    pub(crate) token: u64,
     /// How far the arrival time may lie ahead of now, in units.
-    pub(super) depth: u64,
+    pub(crate) depth: u64,
 }
 
 impl Plan {
     /// The plan for settings that were found valid, counting from `origin`.
-    pub(super) fn new(config: &RateLimiterConfig, origin: Tick) -> Self {
+    pub(crate) fn new(config: &RateLimiterConfig, origin: Tick) -> Self {
         // A grain is as fine as a nanosecond, if the largest cost leaves room for that.
         let (mut token_bits, mut grains_per_second) = (GRAIN_BITS, config.rate);
         while grains_per_second < 1e9 {
@@ -93,40 +93,40 @@ impl Plan {
     }
 
     /// Whether the plan is too old to count to `now`.
-    pub(super) fn is_outlived(&self, now: Tick) -> bool {
+    pub(crate) fn is_outlived(&self, now: Tick) -> bool {
         self.elapsed(now) > GOOD_FOR
     }
 
     /// The same plan, counting from `origin`.
-    pub(super) fn renewed(self, origin: Tick) -> Self {
+    pub(crate) fn renewed(self, origin: Tick) -> Self {
         let pace = Pace { origin, ..self.pace };
         Self { pace, ..self }
     }
 
     /// The arrival time of a bucket that is empty when the plan begins.
-    pub(super) fn empty(&self) -> u64 {
+    pub(crate) fn empty(&self) -> u64 {
         self.pace.depth
     }
 
     /// The units from the origin to `now`, rounded down to grains. The plan must not be outlived.
     #[inline]
-    pub(super) fn units(&self, now: Tick) -> u64 {
+    pub(crate) fn units(&self, now: Tick) -> u64 {
         self.pace.units(self.elapsed(now)) & !BELOW_GRAIN
     }
 
     /// How long so many units last, in nanoseconds.
-    pub(super) fn length(&self, units: u64) -> f64 {
+    pub(crate) fn length(&self, units: u64) -> f64 {
         units as f64 / (self.pace.units_per_nano as f64 / (1_u64 << PLACES) as f64)
     }
 
     /// What `n` tokens cost, in units; no request costs more than the deepest bucket holds.
     #[inline]
-    pub(super) fn cost(&self, n: u64) -> u64 {
+    pub(crate) fn cost(&self, n: u64) -> u64 {
         n.saturating_mul(self.pace.token).min(DEEPEST)
     }
 
     /// What so many tokens and parts of one cost, rounded up.
-    pub(super) fn price(&self, tokens: f64) -> u64 {
+    pub(crate) fn price(&self, tokens: f64) -> u64 {
         // Far too many tokens are as many as fit.
         ((tokens * self.pace.token as f64).ceil() as u64)
             .min(DEEPEST)
@@ -135,30 +135,30 @@ impl Plan {
 
     /// Pays `cost` at `now` (in units): the new arrival time, or `None` if the bucket holds too little. What costs more
     /// than a full bucket holds is sold when it is full, and paid off afterwards.
-    pub(super) fn pay(&self, arrival: u64, now: u64, cost: u64) -> Option<u64> {
+    pub(crate) fn pay(&self, arrival: u64, now: u64, cost: u64) -> Option<u64> {
         self.pay_as_of(arrival, now, now, cost)
     }
 
     /// Pays `cost` at the time, from `since` to `now`, when the bucket first held as much: what has come since then is
     /// still there.
-    pub(super) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
+    pub(crate) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
         let base = arrival.max(since);
         (base + cost.min(self.pace.depth) <= now + self.pace.depth).then_some(base + cost)
     }
 
     /// Gives `n` tokens back; the bucket never holds more than its depth.
-    pub(super) fn give_back(&self, arrival: u64, n: u64) -> u64 {
+    pub(crate) fn give_back(&self, arrival: u64, n: u64) -> u64 {
         arrival.saturating_sub(self.cost(n.min(self.burst)))
     }
 
     /// The whole tokens that are there.
     #[inline]
-    pub(super) fn available(&self, arrival: u64, now: u64) -> u64 {
+    pub(crate) fn available(&self, arrival: u64, now: u64) -> u64 {
         (now + self.pace.depth).saturating_sub(arrival.max(now)) >> self.pace.token.trailing_zeros()
     }
 
     /// How long after `now` the bucket is full; zero if it is.
-    pub(super) fn full_after(&self, arrival: u64, now: Tick) -> Duration {
+    pub(crate) fn full_after(&self, arrival: u64, now: Tick) -> Duration {
         if arrival <= self.units(now) {
             Duration::ZERO
         } else {
@@ -167,7 +167,7 @@ impl Plan {
     }
 
     /// What is missing for `cost` at `now`, if `ahead` tokens go to others first.
-    pub(super) fn shortfall(&self, arrival: u64, now: Tick, ahead: u128, cost: u64) -> Shortfall {
+    pub(crate) fn shortfall(&self, arrival: u64, now: Tick, ahead: u128, cost: u64) -> Shortfall {
         let units = self.units(now);
         if ahead > u128::from(ARRIVAL / self.pace.token) {
             return Shortfall::NEVER;
@@ -181,7 +181,7 @@ impl Plan {
 
     /// The arrival time at `now`, when this plan begins, for a bucket that was at `arrival` under the plan `old`: it
     /// holds as many tokens, as far as it can, and owes as many.
-    pub(super) fn carry_over(&self, old: &Self, arrival: u64, now: Tick) -> u64 {
+    pub(crate) fn carry_over(&self, old: &Self, arrival: u64, now: Tick) -> u64 {
         let elapsed = u128::from(old.elapsed(now)) * u128::from(old.pace.units_per_nano);
         // Below 2⁷¹, so that nothing here can overflow.
         let units = (elapsed >> PLACES) as i128;
@@ -211,7 +211,7 @@ impl Plan {
 
 /// What came of an attempt to take tokens.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Attempt {
+pub(crate) enum Attempt {
     /// The new arrival time.
     Taken(u64),
     /// There are too few; a full bucket has enough.
@@ -223,7 +223,7 @@ pub(super) enum Attempt {
 
 /// What is known of a request that there were too few tokens for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     n: u64,
     /// What the arrival time would have been after it, within a grain.
     after: u64,
@@ -240,18 +240,18 @@ impl Pace {
     /// Its parts may be of two plans, as they are if it is read while it changes; then the result means nothing, except
     /// that nothing is taken where those bits are not zero.
     #[inline]
-    pub(super) fn take(&self, arrival: u64, now: Tick, n: u64) -> Attempt {
+    pub(crate) fn take(&self, arrival: u64, now: Tick, n: u64) -> Attempt {
         let elapsed = now.as_nanos().wrapping_sub(self.origin.as_nanos());
         let Some(cost) = n.checked_mul(self.token) else {
             return Attempt::Unknown;
         };
         if elapsed > GOOD_FOR || arrival > ARRIVAL | BELOW_GRAIN {
-            unlikely();
+            cold_path();
             return Attempt::Unknown;
         }
         // A full bucket holds one token at least; none are there even while it owes some.
         if n != 1 && (n == 0 || cost > self.depth) {
-            unlikely();
+            cold_path();
             return Attempt::Unknown;
         }
         let units = self.units(elapsed);
@@ -277,7 +277,7 @@ impl Pace {
     /// When the tokens will be there does not depend on now: the processor works that out while it still waits for the
     /// clock.
     #[inline]
-    pub(super) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: NonZeroU64) -> Shortfall {
+    pub(crate) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: NonZeroU64) -> Shortfall {
         // It lies ahead of now, or the tokens would have been there: neither difference is below zero.
         let due = (missing.after - self.depth) & !BELOW_GRAIN;
         let wait = self.nanos(due, nanos_per_grain.get()) - missing.elapsed;

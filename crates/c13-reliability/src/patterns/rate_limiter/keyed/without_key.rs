@@ -1,7 +1,8 @@
 //! What becomes of requests in which a layer finds no key, and how that is made known.
 
-use super::error::RateLimitError;
-use super::keyed::{KeyedRateLimiter, QuotaStatus};
+use super::super::error::RateLimitError;
+use super::handle::KeyedRateLimiter;
+use super::snapshot::QuotaStatus;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::time::Clock;
 use std::hash::Hash;

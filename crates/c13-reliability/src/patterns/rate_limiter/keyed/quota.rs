@@ -1,11 +1,11 @@
 //! What is kept for one key, and how it is decided, for each kind of limiter: pure, and as small as can be.
 
 use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
-use super::super::counter::Counter;
 use super::super::error::{RateLimitError, Shortfall};
-use super::super::gcra::{Attempt, Plan};
-use super::super::ring::Ring;
-use super::status::QuotaStatus;
+use super::super::sliding_window::approximate::ApproximateWindow;
+use super::super::sliding_window::exact::ExactWindow;
+use super::super::token_bucket::gcra::{Attempt, Plan};
+use super::snapshot::QuotaStatus;
 use crate::time::Tick;
 use std::time::Duration;
 
@@ -180,37 +180,37 @@ impl RingRules {
 }
 
 impl Rules for RingRules {
-    type State = Ring;
+    type State = ExactWindow;
 
     const HAS_HEAP: bool = true;
 
-    fn heap(ring: &Ring) -> usize {
+    fn heap(ring: &ExactWindow) -> usize {
         ring.heap()
     }
 
-    fn fresh(&self, _now: Tick) -> Ring {
-        Ring::new(self.0.max_requests as usize, self.0.window)
+    fn fresh(&self, _now: Tick) -> ExactWindow {
+        ExactWindow::new(self.0.max_requests as usize, self.0.window)
     }
 
-    fn take(&self, ring: &mut Ring, now: Tick, n: u64) -> Result<(), Shortfall> {
+    fn take(&self, ring: &mut ExactWindow, now: Tick, n: u64) -> Result<(), Shortfall> {
         ring.admit_many(now, n as usize).map_err(|opens_at| Shortfall {
             available: ring.available(now),
             wait: opens_at - now,
         })
     }
 
-    fn give_back(&self, ring: &mut Ring, n: u64) {
+    fn give_back(&self, ring: &mut ExactWindow, n: u64) {
         ring.forget(n as usize);
     }
 
-    fn shortfall(&self, ring: &Ring, now: Tick, n: u64) -> Shortfall {
+    fn shortfall(&self, ring: &ExactWindow, now: Tick, n: u64) -> Shortfall {
         Shortfall {
             available: ring.available(now),
             wait: ring.opens_at(now, n.saturating_sub(1)) - now,
         }
     }
 
-    fn busy_for(&self, ring: &Ring, now: Tick) -> Duration {
+    fn busy_for(&self, ring: &ExactWindow, now: Tick) -> Duration {
         ring.empty_at() - now
     }
 
@@ -222,7 +222,7 @@ impl Rules for RingRules {
         self.0.window
     }
 
-    fn carry_over(&self, _old: &Self, ring: &Ring, now: Tick) -> Ring {
+    fn carry_over(&self, _old: &Self, ring: &ExactWindow, now: Tick) -> ExactWindow {
         let mut carried = self.fresh(now);
         carried.take_over(ring);
         carried
@@ -240,31 +240,31 @@ impl CounterRules {
 }
 
 impl Rules for CounterRules {
-    type State = Counter;
+    type State = ApproximateWindow;
 
-    fn fresh(&self, now: Tick) -> Counter {
-        Counter::new(self.0.max_requests, self.0.window, now)
+    fn fresh(&self, now: Tick) -> ApproximateWindow {
+        ApproximateWindow::new(self.0.max_requests, self.0.window, now)
     }
 
-    fn take(&self, counter: &mut Counter, now: Tick, n: u64) -> Result<(), Shortfall> {
+    fn take(&self, counter: &mut ApproximateWindow, now: Tick, n: u64) -> Result<(), Shortfall> {
         counter.admit_many(now, n).map_err(|opens_at| Shortfall {
             available: counter.available(now),
             wait: opens_at - now,
         })
     }
 
-    fn give_back(&self, counter: &mut Counter, n: u64) {
+    fn give_back(&self, counter: &mut ApproximateWindow, n: u64) {
         counter.give_back(n);
     }
 
-    fn shortfall(&self, counter: &Counter, now: Tick, n: u64) -> Shortfall {
+    fn shortfall(&self, counter: &ApproximateWindow, now: Tick, n: u64) -> Shortfall {
         Shortfall {
             available: counter.available(now),
             wait: counter.opens_at(now, n.saturating_sub(1)) - now,
         }
     }
 
-    fn busy_for(&self, counter: &Counter, now: Tick) -> Duration {
+    fn busy_for(&self, counter: &ApproximateWindow, now: Tick) -> Duration {
         counter.empty_at() - now
     }
 
@@ -276,7 +276,7 @@ impl Rules for CounterRules {
         self.0.window
     }
 
-    fn carry_over(&self, _old: &Self, counter: &Counter, now: Tick) -> Counter {
+    fn carry_over(&self, _old: &Self, counter: &ApproximateWindow, now: Tick) -> ApproximateWindow {
         let mut carried = self.fresh(now);
         carried.hold(counter.held(now));
         carried

@@ -1,10 +1,10 @@
 //! All keys of one kind of quota, in parts that each have a lock.
 
-use super::super::branch::unlikely;
+use super::super::cold_path::cold_path;
 use super::super::error::RateLimitError;
 use super::hasher::Seeds;
-use super::rules::Rules;
-use super::status::QuotaStatus;
+use super::quota::Rules;
+use super::snapshot::QuotaStatus;
 use super::table::{Entry, Table, Tag};
 use crate::sync::length_of;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
@@ -148,7 +148,7 @@ where
             Some(at) => {
                 let entry = kept.table.entry(at);
                 if entry.has_own_quota() || !kept.rules.take_quickly(&mut entry.state, now, n) {
-                    unlikely();
+                    cold_path();
                     return Found::Known(Known { kept: guard, at });
                 }
                 Found::Taken

@@ -3,12 +3,12 @@
 //! Nothing is lost by lending: a thread's stock is at most a batch less one, as it borrows only when it holds less than
 //! is asked for, so all stocks together are below what was taken off the capacity.
 
-use super::config::RateLimiterConfig;
-use super::desk::{Desk, Terms};
-use super::error::RateLimitError;
-use super::permit::RateLimitPermit;
-use super::snapshot::RateLimiterSnapshot;
-use super::word::{Meter, Taken, Taker};
+use super::super::config::RateLimiterConfig;
+use super::super::counts::Counts;
+use super::super::error::RateLimitError;
+use super::super::permit::RateLimitPermit;
+use super::super::snapshot::RateLimiterSnapshot;
+use super::packed::{PackedBucket, Taken, Taker};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::Gate;
 use crate::snapshot::{Observed, Source};
@@ -17,7 +17,6 @@ use crate::sync::{STOCKS, StripedStock};
 use crate::time::{Clock, Tick};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A token bucket for hundreds of millions of requests a second from many threads.
 ///
@@ -41,11 +40,11 @@ pub struct ShardedRateLimiter {
 }
 
 struct Shared {
-    meter: Meter,
+    meter: PackedBucket,
     clock: Clock,
     stock: StripedStock,
     batch: u64,
-    desk: Desk,
+    counts: Counts,
     /// Locked while the settings change.
     config: Mutex<RateLimiterConfig>,
 }
@@ -95,11 +94,11 @@ impl ShardedRateLimiter {
         let batch = (config.burst / (2 * STOCKS)).min(LARGEST_BATCH);
         Ok(Self {
             shared: Arc::new(Shared {
-                meter: Meter::new(&central(config, batch), clock.now()),
+                meter: PackedBucket::new(&central(config, batch), clock.now()),
                 clock,
                 stock: StripedStock::new(),
                 batch,
-                desk: Desk::new(terms(&config)),
+                counts: Counts::new(config.shadow),
                 config: Mutex::new(config),
             }),
         })
@@ -129,7 +128,7 @@ impl ShardedRateLimiter {
         let mut current = self.shared.config.lock();
         let now = self.shared.clock.now();
         self.shared.meter.change(now, &central(config, self.shared.batch));
-        self.shared.desk.change(terms(&config));
+        self.shared.counts.set_shadow(config.shadow);
         *current = config;
         Ok(())
     }
@@ -172,9 +171,9 @@ impl ShardedRateLimiter {
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
-            allowed: self.shared.stock.served() + self.shared.desk.allowed(),
-            rejected: self.shared.desk.rejected(),
-            shadowed: self.shared.desk.shadowed(),
+            allowed: self.shared.stock.served() + self.shared.counts.allowed(),
+            rejected: self.shared.counts.rejected(),
+            shadowed: self.shared.counts.shadowed(),
             available: self.available_tokens(),
             capacity: self.capacity(),
             waiting: 0,
@@ -202,7 +201,7 @@ impl Shared {
         if self.take_uncounted(now, n) {
             return Ok(());
         }
-        self.desk.close(Err(self.refusal(now, n)))
+        self.counts.settle(Err(self.refusal(now, n)))
     }
 
     /// The same, and counts no refusal.
@@ -214,7 +213,7 @@ impl Shared {
         }
         let taken = self.take_whole(now, n);
         if taken {
-            self.desk.admit();
+            self.counts.admit();
         }
         taken
     }
@@ -252,14 +251,6 @@ fn central(config: RateLimiterConfig, batch: u64) -> RateLimiterConfig {
     RateLimiterConfig {
         burst: config.burst - batch * STOCKS,
         ..config
-    }
-}
-
-fn terms(config: &RateLimiterConfig) -> Terms {
-    Terms {
-        max_wait: Duration::ZERO,
-        max_waiters: 0,
-        shadow: config.shadow,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Time is cut into windows of the length. Of the requests in the window before, as large a share is taken to lie in the
 //! sliding window as the two overlap, as if they had come evenly.
 
-use crate::time::Tick;
+use crate::time::{Tick, nanos};
 use std::time::Duration;
 
 /// At most `capacity` requests in each window of `length` that starts at a whole multiple of it, and, as far as the
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// window and then all that the estimate lets through in the next. Where requests come evenly the estimate is right to
 /// within two.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Counter {
+pub(crate) struct ApproximateWindow {
     capacity: u64,
     length: u64,
     /// Where the first window starts, in nanoseconds.
@@ -24,11 +24,11 @@ pub(super) struct Counter {
     previous: u64,
 }
 
-impl Counter {
-    pub(super) fn new(capacity: u64, length: Duration, now: Tick) -> Self {
+impl ApproximateWindow {
+    pub(crate) fn new(capacity: u64, length: Duration, now: Tick) -> Self {
         Self {
             capacity,
-            length: (Tick::ZERO + length).as_nanos(),
+            length: nanos(length),
             origin: now.as_nanos(),
             index: 0,
             current: 0,
@@ -37,12 +37,12 @@ impl Counter {
     }
 
     /// Admits a request at `now`, or says when there will be room for it.
-    pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
+    pub(crate) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
         self.admit_many(now, 1)
     }
 
     /// Admits `n` requests at `now`, from 1 to the capacity, or says when there will be room for them.
-    pub(super) fn admit_many(&mut self, now: Tick, n: u64) -> Result<(), Tick> {
+    pub(crate) fn admit_many(&mut self, now: Tick, n: u64) -> Result<(), Tick> {
         self.roll(now);
         if self.estimate(now) + n > self.capacity {
             return Err(self.opens_at(now, n.saturating_sub(1)));
@@ -52,14 +52,14 @@ impl Counter {
     }
 
     /// Takes `n` requests back that were admitted lately.
-    pub(super) fn give_back(&mut self, n: u64) {
+    pub(crate) fn give_back(&mut self, n: u64) {
         let rest = n.saturating_sub(self.current);
         self.current = self.current.saturating_sub(n);
         self.previous = self.previous.saturating_sub(rest);
     }
 
     /// When nothing of what it holds counts any more.
-    pub(super) fn empty_at(&self) -> Tick {
+    pub(crate) fn empty_at(&self) -> Tick {
         let windows = match (self.current, self.previous) {
             (0, 0) => return Tick::ZERO,
             (0, _) => 1,
@@ -69,27 +69,27 @@ impl Counter {
     }
 
     /// How many requests could be admitted at `now`.
-    pub(super) fn available(&self, now: Tick) -> u64 {
+    pub(crate) fn available(&self, now: Tick) -> u64 {
         let mut counter = *self;
         counter.roll(now);
         counter.capacity.saturating_sub(counter.estimate(now))
     }
 
     /// How many requests it holds at `now`.
-    pub(super) fn held(&self, now: Tick) -> u64 {
+    pub(crate) fn held(&self, now: Tick) -> u64 {
         let mut counter = *self;
         counter.roll(now);
         counter.estimate(now)
     }
 
     /// Counts `held` requests that another window held.
-    pub(super) fn hold(&mut self, held: u64) {
+    pub(crate) fn hold(&mut self, held: u64) {
         self.current = held.min(self.capacity);
     }
 
     /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn: exact
     /// for those that get in within the next window, an estimate for others.
-    pub(super) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
+    pub(crate) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
         let mut counter = *self;
         counter.roll(now);
         let (laps, ahead) = (ahead / counter.capacity, ahead % counter.capacity);
@@ -173,7 +173,7 @@ mod tests {
         for seed in 0..300 {
             let random = Random::new(seed);
             let capacity = 1 + random.below(40);
-            let mut counter = Counter::new(capacity, Duration::from_nanos(LENGTH), at(0));
+            let mut counter = ApproximateWindow::new(capacity, Duration::from_nanos(LENGTH), at(0));
             let (mut now, mut admitted) = (random.below(LENGTH), Vec::new());
             for _ in 0..5_000 {
                 now += random.below(1 + LENGTH / (1 + random.below(2 * capacity)));
@@ -196,7 +196,7 @@ mod tests {
     fn where_requests_come_evenly_it_is_right_to_within_two() {
         for capacity in [1_u64, 2, 10, 100] {
             for percent in [50, 90, 100, 110, 200, 1_000] {
-                let mut counter = Counter::new(capacity, Duration::from_nanos(LENGTH * 1_000), at(0));
+                let mut counter = ApproximateWindow::new(capacity, Duration::from_nanos(LENGTH * 1_000), at(0));
                 let gap = LENGTH * 1_000 * 100 / (capacity * percent);
                 let mut admitted = Vec::new();
                 for request in 0..20 * capacity * percent / 100 {
@@ -219,7 +219,7 @@ mod tests {
         for seed in 0..100 {
             let random = Random::new(seed);
             let capacity = 1 + random.below(20);
-            let mut counter = Counter::new(capacity, Duration::from_nanos(LENGTH), at(0));
+            let mut counter = ApproximateWindow::new(capacity, Duration::from_nanos(LENGTH), at(0));
             let (mut now, mut counts) = (0, std::collections::HashMap::<u64, u64>::new());
             for _ in 0..3_000 {
                 now += random.below(LENGTH / capacity);
@@ -237,7 +237,7 @@ mod tests {
         for seed in 0..2_000 {
             let random = Random::new(seed);
             let capacity = 1 + random.below(20);
-            let mut counter = Counter::new(capacity, Duration::from_nanos(LENGTH), at(0));
+            let mut counter = ApproximateWindow::new(capacity, Duration::from_nanos(LENGTH), at(0));
             let mut now = 0;
             for _ in 0..100 {
                 now += random.below(2 * LENGTH / capacity);
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_given_back_makes_room() {
-        let mut counter = Counter::new(2, Duration::from_nanos(LENGTH), at(0));
+        let mut counter = ApproximateWindow::new(2, Duration::from_nanos(LENGTH), at(0));
         assert!(counter.admit(at(0)).is_ok() && counter.admit(at(0)).is_ok());
         assert_eq!(counter.admit(at(0)), Err(at(LENGTH + LENGTH / 2)));
         counter.give_back(1);
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_or_to_the_end_of_time_is_survived() {
-        let mut counter = Counter::new(1, Duration::from_nanos(LENGTH), at(5 * LENGTH));
+        let mut counter = ApproximateWindow::new(1, Duration::from_nanos(LENGTH), at(5 * LENGTH));
         assert!(counter.admit(at(9 * LENGTH)).is_ok());
         assert!(counter.admit(at(0)).is_err());
         assert!(counter.admit(Tick::MAX).is_ok());

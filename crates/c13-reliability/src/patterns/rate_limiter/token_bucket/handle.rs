@@ -1,12 +1,12 @@
 //! The token bucket that users hold.
 
-use super::bucket::Bucket;
-use super::config::RateLimiterConfig;
-use super::error::RateLimitError;
-use super::permit::RateLimitPermit;
+use super::super::config::RateLimiterConfig;
+use super::super::error::RateLimitError;
+use super::super::permit::RateLimitPermit;
+use super::super::snapshot::RateLimiterSnapshot;
+use super::super::waiting::{self, Waitable};
 use super::reservation::Reservation;
-use super::snapshot::RateLimiterSnapshot;
-use super::supply::{self, Supply};
+use super::shared::SharedBucket;
 use crate::error::ConfigError;
 use crate::gate::Gate;
 use crate::snapshot::{Observed, Source};
@@ -39,7 +39,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct TokenBucketRateLimiter {
-    bucket: Arc<Bucket>,
+    bucket: Arc<SharedBucket>,
 }
 
 impl TokenBucketRateLimiter {
@@ -77,7 +77,7 @@ impl TokenBucketRateLimiter {
     pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            bucket: Arc::new(Bucket::new(&config, clock)),
+            bucket: Arc::new(SharedBucket::new(&config, clock)),
         })
     }
 
@@ -118,7 +118,7 @@ impl TokenBucketRateLimiter {
     /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for who waits where there is none: whether there was
     /// one. Counts no refusal.
     pub(crate) fn take_or_wait_at(&self, now: Tick) -> bool {
-        supply::take_or_wait(&*self.bucket, now, 1)
+        waiting::take_uncounted(&*self.bucket, now, 1)
     }
 
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
@@ -133,7 +133,7 @@ impl TokenBucketRateLimiter {
     ///
     /// Dropping the future gives up the place in the queue at once, and takes nothing from the bucket.
     pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
-        supply::acquire(&*self.bucket, n).await
+        waiting::acquire(&*self.bucket, n).await
     }
 
     /// Reserves `n` tokens, to be had now or when their time comes, which is before the limiter's `max_wait` is over.
@@ -221,7 +221,7 @@ impl TokenBucketRateLimiter {
 
     /// The state that clones share.
     #[cfg(feature = "tower")]
-    pub(super) fn shared(&self) -> &Arc<Bucket> {
+    pub(crate) fn shared(&self) -> &Arc<SharedBucket> {
         &self.bucket
     }
 
@@ -241,9 +241,9 @@ impl TokenBucketRateLimiter {
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
-            allowed: self.bucket.desk().allowed(),
-            rejected: self.bucket.desk().rejected(),
-            shadowed: self.bucket.desk().shadowed(),
+            allowed: self.bucket.counts().allowed(),
+            rejected: self.bucket.counts().rejected(),
+            shadowed: self.bucket.counts().shadowed(),
             available: self.available_tokens(),
             capacity: self.capacity(),
             waiting: self.bucket.queue().ahead().waiting as u64,

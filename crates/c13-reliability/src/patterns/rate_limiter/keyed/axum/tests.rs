@@ -1,7 +1,7 @@
 //! The keyed layer before a router, in virtual time.
 
-use super::super::RateLimiterConfig;
-use super::super::keyed::KeyedConfig;
+use super::super::super::RateLimiterConfig;
+use super::super::KeyedConfig;
 use super::*;
 use crate::time::Executor;
 use axum::Router;

@@ -1,41 +1,43 @@
 //! The sliding window's shared state: what it holds, under a lock, and the queue of those who wait for it.
 
-use super::config::SlidingWindowConfig;
-use super::desk::{Desk, Terms};
-use super::error::{RateLimitError, Shortfall};
-use super::span::Span;
-use super::supply::{Supply, refusal};
+use super::super::config::SlidingWindowConfig;
+use super::super::counts::Counts;
+use super::super::error::{RateLimitError, Shortfall};
+use super::super::waiting::{WaitLimits, Waitable, refusal};
+use super::state::WindowState;
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
 
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct SharedWindow {
     state: Mutex<State>,
     clock: Clock,
-    desk: Desk,
+    counts: Counts,
+    wait_limits: WaitLimits,
     queue: WaitQueue,
 }
 
 /// What the window holds, and whether somebody waits, so that newcomers have to queue.
 #[derive(Debug)]
 struct State {
-    span: Span,
+    span: WindowState,
     waiting: bool,
     config: SlidingWindowConfig,
 }
 
-impl Window {
+impl SharedWindow {
     /// An empty window. The settings must be valid.
     pub(super) fn new(config: &SlidingWindowConfig, clock: Clock) -> Self {
         Self {
             state: Mutex::new(State {
-                span: Span::new(config, clock.now()),
+                span: WindowState::new(config, clock.now()),
                 waiting: false,
                 config: *config,
             }),
             clock,
-            desk: Desk::new(terms(config)),
+            counts: Counts::new(config.shadow),
+            wait_limits: WaitLimits::new(config.max_wait, config.max_waiters),
             queue: WaitQueue::new(),
         }
     }
@@ -43,7 +45,7 @@ impl Window {
     /// Admits a request at `now`, if there is room and nobody waits for it, and counts what came of it.
     #[inline]
     pub(super) fn try_take(&self, now: Tick) -> Result<(), RateLimitError> {
-        self.desk.close(self.admit(now))
+        self.counts.settle(self.admit(now))
     }
 
     #[inline]
@@ -78,21 +80,14 @@ impl Window {
             state.span = state.span.changed(config, now);
         }
         state.config = *config;
-        self.desk.change(terms(config));
+        self.counts.set_shadow(config.shadow);
+        self.wait_limits.set(config.max_wait, config.max_waiters);
         drop(state);
         self.queue.settle_anew(self);
     }
 }
 
-fn terms(config: &SlidingWindowConfig) -> Terms {
-    Terms {
-        max_wait: config.max_wait,
-        max_waiters: config.max_waiters,
-        shadow: config.shadow,
-    }
-}
-
-impl Owner for Window {
+impl Owner for SharedWindow {
     const WAKES_FRONT: bool = true;
 
     fn queue(&self) -> &WaitQueue {
@@ -110,7 +105,7 @@ impl Owner for Window {
 
     fn dates_grants(&self) -> Option<u64> {
         // A promise of an approximate window counts from when it was given, and leaves the window with time.
-        let promises = matches!(self.state.lock().span, Span::Exact(_));
+        let promises = matches!(self.state.lock().span, WindowState::Exact(_));
         promises.then(|| self.clock.now().as_nanos())
     }
 
@@ -119,13 +114,17 @@ impl Owner for Window {
     }
 }
 
-impl Supply for Window {
+impl Waitable for SharedWindow {
     fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    fn desk(&self) -> &Desk {
-        &self.desk
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn wait_limits(&self) -> &WaitLimits {
+        &self.wait_limits
     }
 
     fn capacity(&self) -> u64 {
@@ -136,7 +135,7 @@ impl Supply for Window {
         self.admit(now)
     }
 
-    fn taken(&self, now: Tick, _n: u64) {
+    fn collected(&self, now: Tick, _n: u64) {
         self.state.lock().span.redeem(now);
     }
 

@@ -11,9 +11,9 @@
 //! that every exchange fails that was computed before; the epoch keeps it from succeeding later by accident. Whoever
 //! only reads looks at the epoch again at the end.
 
-use super::branch::unlikely;
-use super::config::RateLimiterConfig;
-use super::error::Shortfall;
+use super::super::cold_path::cold_path;
+use super::super::config::RateLimiterConfig;
+use super::super::error::Shortfall;
 use super::gcra::{ARRIVAL, Attempt, Missing, Pace, Plan};
 use super::warm_up::Warmth;
 use crate::sync::Line;
@@ -27,7 +27,7 @@ const EPOCH: u64 = !(WAITING | HELD | ARRIVAL);
 
 /// A word and its plan.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct PackedBucket {
     word: Line,
     plan: Cells,
     /// Held by whoever changes the plan, and by every decision while the word is held.
@@ -60,7 +60,7 @@ pub(super) enum Taker {
 pub(super) enum Taken {
     /// The tokens are taken.
     Yes,
-    /// They are not there, or something stands in the way: [`shortfall`](Meter::shortfall) makes more of it.
+    /// They are not there, or something stands in the way: [`shortfall`](PackedBucket::shortfall) makes more of it.
     No(Untaken),
     /// Not without the lock.
     Unknown,
@@ -100,7 +100,7 @@ fn price(plan: &Plan, warmth: Warmth, arrival: u64, now: u64, n: u64) -> (u64, W
     (plan.price(tokens), after)
 }
 
-impl Meter {
+impl PackedBucket {
     /// A bucket as `config` wants it at `now`. The settings must be valid.
     pub(super) fn new(config: &RateLimiterConfig, now: Tick) -> Self {
         let plan = Plan::new(config, now);
@@ -153,13 +153,13 @@ impl Meter {
         let Untaken { word, pace, missing } = untaken;
         // Acquire: as with the rest of the plan.
         let Some(nanos_per_grain) = NonZeroU64::new(self.plan.nanos_per_grain.load(Ordering::Acquire)) else {
-            unlikely();
+            cold_path();
             return None;
         };
         // Relaxed: if any part of the plan was newer than the word that was seen, the load of that part has seen that the
         // word was held, and so does this one. Nor has it been changed and changed back: the epoch tells.
         if self.word.load(Ordering::Relaxed) != *word {
-            unlikely();
+            cold_path();
             return None;
         }
         Some(pace.shortfall(*missing, *word, nanos_per_grain))

@@ -1,9 +1,10 @@
 //! A quota for each key of HTTP requests, as a layer for axum and everything else that speaks `http`.
 
-use super::client::ClientAddress;
-use super::error::RateLimitError;
-use super::keyed::{KeyedRateLimiter, QuotaStatus};
-use super::keyless::{Keyless, WithoutKey};
+use super::super::error::RateLimitError;
+use super::client_address::ClientAddress;
+use super::handle::KeyedRateLimiter;
+use super::snapshot::QuotaStatus;
+use super::without_key::{Keyless, WithoutKey};
 use crate::error::{ConfigError, ConfigValue};
 use axum::body::Body;
 use axum::extract::ConnectInfo;

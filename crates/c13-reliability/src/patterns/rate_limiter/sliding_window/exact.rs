@@ -1,6 +1,6 @@
 //! The exact sliding window, as a plain value: the times of the last requests, in a ring.
 
-use crate::time::Tick;
+use crate::time::{Tick, nanos};
 use std::time::Duration;
 
 /// At most `capacity` requests in any window of `length`.
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// A request counts from its own instant until just before `length` later. Every operation but `available` is O(1). The
 /// ring grows with use, up to 8 bytes a request of the capacity. A time before that of the last request counts as that.
 #[derive(Clone, Debug)]
-pub(super) struct Ring {
+pub(crate) struct ExactWindow {
     /// The times of the last requests, at most `capacity`.
     times: Vec<Tick>,
     /// Where the oldest stands once the ring is full, and the next goes; 0 before.
@@ -20,8 +20,8 @@ pub(super) struct Ring {
     length: u64,
 }
 
-impl Ring {
-    pub(super) fn new(capacity: usize, length: Duration) -> Self {
+impl ExactWindow {
+    pub(crate) fn new(capacity: usize, length: Duration) -> Self {
         Self {
             times: Vec::new(),
             oldest: 0,
@@ -32,27 +32,27 @@ impl Ring {
     }
 
     /// How many bytes it holds on the heap.
-    pub(super) fn heap(&self) -> usize {
+    pub(crate) fn heap(&self) -> usize {
         self.times.capacity() * size_of::<Tick>()
     }
 
     /// Admits a request at `now`, or says when there will be room for it.
     #[inline]
-    pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
+    pub(crate) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
         self.look(now, 1)?;
         self.push(now);
         Ok(())
     }
 
     /// Admits `n` requests at `now`, from 1 to the capacity, or says when there will be room for them. Complexity: O(n).
-    pub(super) fn admit_many(&mut self, now: Tick, n: usize) -> Result<(), Tick> {
+    pub(crate) fn admit_many(&mut self, now: Tick, n: usize) -> Result<(), Tick> {
         self.look(now, n)?;
         (0..n).for_each(|_| self.push(now));
         Ok(())
     }
 
     /// Forgets the last `n` requests, as far as there are as many.
-    pub(super) fn forget(&mut self, n: usize) {
+    pub(crate) fn forget(&mut self, n: usize) {
         // In the order of their times, so that the last ones are at the end.
         self.times.rotate_left(self.oldest);
         self.oldest = 0;
@@ -60,33 +60,33 @@ impl Ring {
     }
 
     /// When the last request leaves the window.
-    pub(super) fn empty_at(&self) -> Tick {
+    pub(crate) fn empty_at(&self) -> Tick {
         self.newest().map_or(Tick::ZERO, |newest| self.leaves(newest))
     }
 
     /// Promises a place to a request that is about to come, if there is room at `now`. It counts from when it is
     /// [redeemed](Self::redeem).
-    pub(super) fn reserve(&mut self, now: Tick) -> bool {
+    pub(crate) fn reserve(&mut self, now: Tick) -> bool {
         let room = self.look(now, 1).is_ok();
         self.reserved += usize::from(room);
         room
     }
 
     /// Admits a request that was promised a place.
-    pub(super) fn redeem(&mut self, now: Tick) {
+    pub(crate) fn redeem(&mut self, now: Tick) {
         // Saturating: a promise of a window that was of another kind then is not known here.
         self.reserved = self.reserved.saturating_sub(1);
         self.push(now);
     }
 
     /// Takes a promise back.
-    pub(super) fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         // Saturating: as above.
         self.reserved = self.reserved.saturating_sub(1);
     }
 
     /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn.
-    pub(super) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
+    pub(crate) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
         let ahead = ahead.saturating_add(self.reserved as u64);
         let capacity = self.capacity as u64;
         let (laps, place) = (ahead / capacity, (ahead % capacity) as usize);
@@ -101,7 +101,7 @@ impl Ring {
     }
 
     /// How many requests could be admitted at `now`. Complexity: O(log capacity).
-    pub(super) fn available(&self, now: Tick) -> u64 {
+    pub(crate) fn available(&self, now: Tick) -> u64 {
         let (newer, older) = self.times.split_at(self.oldest);
         let left = |time: &Tick| self.has_left(*time, now);
         let gone = older.partition_point(left) + newer.partition_point(left);
@@ -109,12 +109,12 @@ impl Ring {
     }
 
     /// How many requests it holds at `now`, promises included.
-    pub(super) fn held(&self, now: Tick) -> u64 {
+    pub(crate) fn held(&self, now: Tick) -> u64 {
         self.capacity as u64 - self.available(now)
     }
 
     /// Holds the last requests of `old` that it has room for, and all its promises.
-    pub(super) fn take_over(&mut self, old: &Self) {
+    pub(crate) fn take_over(&mut self, old: &Self) {
         let (newer, older) = old.times.split_at(old.oldest);
         let skipped = old.times.len().saturating_sub(self.capacity);
         self.times = older.iter().chain(newer).skip(skipped).copied().collect();
@@ -122,7 +122,7 @@ impl Ring {
     }
 
     /// Holds `held` requests as if they had come at `now`.
-    pub(super) fn hold(&mut self, held: u64, now: Tick) {
+    pub(crate) fn hold(&mut self, held: u64, now: Tick) {
         self.times = vec![now; held.min(self.capacity as u64) as usize];
     }
 
@@ -195,11 +195,6 @@ impl Ring {
     }
 }
 
-/// At most a hundred years, as the settings were found valid.
-fn nanos(length: Duration) -> u64 {
-    (Tick::ZERO + length).as_nanos()
-}
-
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
     use super::*;
@@ -210,7 +205,7 @@ mod tests {
         for seed in 0..300 {
             let random = Random::new(seed);
             let (capacity, length) = (1 + random.below(8) as usize, 1 + random.below(60));
-            let mut ring = Ring::new(capacity, Duration::from_nanos(length));
+            let mut ring = ExactWindow::new(capacity, Duration::from_nanos(length));
             let mut log: Vec<u64> = Vec::new();
             let mut promised = 0;
             let mut now = random.below(100);
@@ -259,7 +254,7 @@ mod tests {
         for seed in 0..200 {
             let random = Random::new(seed);
             let capacity = 1 + random.below(5) as usize;
-            let mut ring = Ring::new(capacity, Duration::from_nanos(100));
+            let mut ring = ExactWindow::new(capacity, Duration::from_nanos(100));
             let mut now = 0;
             for _ in 0..random.below(12) {
                 now += random.below(40);
@@ -279,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_or_to_the_end_of_time_admits_no_more_than_it_should() {
-        let mut ring = Ring::new(2, Duration::from_secs(1));
+        let mut ring = ExactWindow::new(2, Duration::from_secs(1));
         let late = Tick::from_nanos(5_000_000_000);
         assert!(ring.admit(late).is_ok());
         assert!(ring.admit(Tick::ZERO).is_ok());

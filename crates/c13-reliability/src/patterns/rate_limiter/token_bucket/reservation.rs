@@ -1,8 +1,8 @@
 //! Tokens that are set aside for a request that is still to come.
 
-use super::bucket::Bucket;
-use super::error::RateLimitError;
-use super::supply::{self, Supply, Wait};
+use super::super::error::RateLimitError;
+use super::super::waiting::{self, Wait, Waitable};
+use super::shared::SharedBucket;
 use crate::sync::wait_queue::{Kind, Owner, Place};
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// others.
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation {
-    bucket: Arc<Bucket>,
+    bucket: Arc<SharedBucket>,
     n: u64,
     state: State,
 }
@@ -26,25 +26,25 @@ enum State {
     /// The tokens are its own.
     Held,
     /// Its time is still to come, or nobody has looked since.
-    Queued(Place<Arc<Bucket>>),
+    Queued(Place<Arc<SharedBucket>>),
     /// The tokens are used.
     Spent,
 }
 
 impl Reservation {
-    pub(super) fn new(bucket: Arc<Bucket>, n: u64) -> Result<Self, RateLimitError> {
+    pub(super) fn new(bucket: Arc<SharedBucket>, n: u64) -> Result<Self, RateLimitError> {
         let now = bucket.clock().now();
         let mut result = bucket.take(now, n).map(|()| State::Held);
         if let Err(RateLimitError::RateLimitExceeded { .. }) = result
-            && bucket.desk().waits()
+            && bucket.lets_callers_wait()
         {
-            let max_wait = bucket.desk().max_wait();
-            result = supply::join(bucket.clone(), now, n, Kind::Reserved, max_wait).map(State::Queued);
+            let max_wait = bucket.wait_limits().max_wait();
+            result = waiting::join(bucket.clone(), now, n, Kind::Reserved, max_wait).map(State::Queued);
         }
         match result {
             Ok(state) => Ok(Self { bucket, n, state }),
             // In a shadow it is admitted, and holds no tokens that could be given back.
-            Err(error) => bucket.desk().close(Err(error)).map(|()| Self {
+            Err(error) => bucket.counts().settle(Err(error)).map(|()| Self {
                 bucket: bucket.clone(),
                 n: 0,
                 state: State::Held,
@@ -90,7 +90,7 @@ impl Reservation {
             }
             State::Held | State::Spent => self.state = State::Spent,
         }
-        self.bucket.desk().admit();
+        self.bucket.counts().admit();
     }
 
     /// Uses the tokens if their time has come.
@@ -107,7 +107,7 @@ impl Reservation {
             place.poll(&Context::from_waker(Waker::noop()));
         }
         self.state = State::Spent;
-        self.bucket.desk().admit();
+        self.bucket.counts().admit();
         Ok(())
     }
 

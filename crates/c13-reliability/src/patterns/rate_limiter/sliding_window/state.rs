@@ -1,26 +1,26 @@
 //! A sliding window of either kind, as a plain value.
 
-use super::config::SlidingWindowConfig;
-use super::counter::Counter;
-use super::ring::Ring;
+use super::super::config::SlidingWindowConfig;
+use super::approximate::ApproximateWindow;
+use super::exact::ExactWindow;
 use crate::time::Tick;
 
 /// What has been admitted within the window.
 #[derive(Clone, Debug)]
-pub(super) enum Span {
+pub(super) enum WindowState {
     /// To the nanosecond.
-    Exact(Ring),
+    Exact(ExactWindow),
     /// By two counters.
-    Approximate(Counter),
+    Approximate(ApproximateWindow),
 }
 
-impl Span {
+impl WindowState {
     /// An empty window at `now`. The settings must be valid.
     pub(super) fn new(config: &SlidingWindowConfig, now: Tick) -> Self {
         if config.approximate {
-            Self::Approximate(Counter::new(config.max_requests, config.window, now))
+            Self::Approximate(ApproximateWindow::new(config.max_requests, config.window, now))
         } else {
-            Self::Exact(Ring::new(config.max_requests as usize, config.window))
+            Self::Exact(ExactWindow::new(config.max_requests as usize, config.window))
         }
     }
 

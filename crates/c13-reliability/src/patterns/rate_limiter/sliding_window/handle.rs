@@ -1,11 +1,11 @@
 //! The sliding window that users hold.
 
-use super::config::SlidingWindowConfig;
-use super::error::RateLimitError;
-use super::permit::RateLimitPermit;
-use super::snapshot::RateLimiterSnapshot;
-use super::supply::{self, Supply};
-use super::window::Window;
+use super::super::config::SlidingWindowConfig;
+use super::super::error::RateLimitError;
+use super::super::permit::RateLimitPermit;
+use super::super::snapshot::RateLimiterSnapshot;
+use super::super::waiting::{self, Waitable};
+use super::shared::SharedWindow;
 use crate::error::ConfigError;
 use crate::gate::Gate;
 use crate::snapshot::{Observed, Source};
@@ -35,7 +35,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct SlidingWindowRateLimiter {
-    window: Arc<Window>,
+    window: Arc<SharedWindow>,
 }
 
 impl SlidingWindowRateLimiter {
@@ -73,7 +73,7 @@ impl SlidingWindowRateLimiter {
     pub fn with_config(config: SlidingWindowConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            window: Arc::new(Window::new(&config, clock)),
+            window: Arc::new(SharedWindow::new(&config, clock)),
         })
     }
 
@@ -105,7 +105,7 @@ impl SlidingWindowRateLimiter {
     ///
     /// Dropping the future gives up the place in the queue at once, and takes no place in the window.
     pub async fn acquire(&self) -> Result<(), RateLimitError> {
-        supply::acquire(&*self.window, 1).await
+        waiting::acquire(&*self.window, 1).await
     }
 
     /// The settings it goes by.
@@ -141,7 +141,7 @@ impl SlidingWindowRateLimiter {
 
     /// The state that clones share.
     #[cfg(feature = "tower")]
-    pub(super) fn shared(&self) -> &Arc<Window> {
+    pub(crate) fn shared(&self) -> &Arc<SharedWindow> {
         &self.window
     }
 
@@ -155,9 +155,9 @@ impl SlidingWindowRateLimiter {
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
-            allowed: self.window.desk().allowed(),
-            rejected: self.window.desk().rejected(),
-            shadowed: self.window.desk().shadowed(),
+            allowed: self.window.counts().allowed(),
+            rejected: self.window.counts().rejected(),
+            shadowed: self.window.counts().shadowed(),
             available: self.available_requests(),
             capacity: self.capacity(),
             waiting: self.window.queue().ahead().waiting as u64,
@@ -174,7 +174,7 @@ impl Gate for SlidingWindowRateLimiter {
     }
 
     fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
-        supply::take_or_wait(&*self.window, self.clock().now(), 1).then(RateLimitPermit::new)
+        waiting::take_uncounted(&*self.window, self.clock().now(), 1).then(RateLimitPermit::new)
     }
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {

@@ -1,32 +1,34 @@
 //! The token bucket's shared state: the metered word, and the queue of those who wait for it.
 
-use super::branch::unlikely;
-use super::config::RateLimiterConfig;
-use super::desk::{Desk, Terms};
-use super::error::{RateLimitError, Shortfall};
-use super::supply::{Supply, refusal};
-use super::word::{Meter, Taken, Taker};
+use super::super::cold_path::cold_path;
+use super::super::config::RateLimiterConfig;
+use super::super::counts::Counts;
+use super::super::error::{RateLimitError, Shortfall};
+use super::super::waiting::{WaitLimits, Waitable, refusal};
+use super::packed::{PackedBucket, Taken, Taker};
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
 
 #[derive(Debug)]
-pub(super) struct Bucket {
-    meter: Meter,
+pub(crate) struct SharedBucket {
+    meter: PackedBucket,
     clock: Clock,
-    desk: Desk,
+    counts: Counts,
+    wait_limits: WaitLimits,
     queue: WaitQueue,
     /// Locked while the settings change.
     config: Mutex<RateLimiterConfig>,
 }
 
-impl Bucket {
+impl SharedBucket {
     /// The settings must be valid.
     pub(super) fn new(config: &RateLimiterConfig, clock: Clock) -> Self {
         Self {
-            meter: Meter::new(config, clock.now()),
+            meter: PackedBucket::new(config, clock.now()),
             clock,
-            desk: Desk::new(terms(config)),
+            counts: Counts::new(config.shadow),
+            wait_limits: WaitLimits::new(config.max_wait, config.max_waiters),
             queue: WaitQueue::new(),
             config: Mutex::new(*config),
         }
@@ -55,16 +57,16 @@ impl Bucket {
     fn conclude(&self, taken: Taken, now: Tick, n: u64) -> Result<(), RateLimitError> {
         match taken {
             Taken::Yes => {
-                self.desk.admit();
+                self.counts.admit();
                 Ok(())
             }
             Taken::No(untaken) => match self.meter.shortfall(&untaken) {
                 Some(short) => {
-                    self.desk.reject();
+                    self.counts.reject();
                     Err(short.refuse(n))
                 }
                 None => {
-                    unlikely();
+                    cold_path();
                     self.try_take_slowly(now, n)
                 }
             },
@@ -75,7 +77,7 @@ impl Bucket {
     #[cold]
     #[inline(never)]
     fn try_take_slowly(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        self.desk.close(self.take_slowly(now, n))
+        self.counts.settle(self.take_slowly(now, n))
     }
 
     #[inline(never)]
@@ -156,7 +158,8 @@ impl Bucket {
             self.queue.settle(self);
         }
         self.meter.change(now, config);
-        self.desk.change(terms(config));
+        self.counts.set_shadow(config.shadow);
+        self.wait_limits.set(config.max_wait, config.max_waiters);
         *current = *config;
         drop(current);
         // Who waits keeps its place and its deadline, and looks anew at when its turn will come.
@@ -164,15 +167,7 @@ impl Bucket {
     }
 }
 
-fn terms(config: &RateLimiterConfig) -> Terms {
-    Terms {
-        max_wait: config.max_wait,
-        max_waiters: config.max_waiters,
-        shadow: config.shadow,
-    }
-}
-
-impl Owner for Bucket {
+impl Owner for SharedBucket {
     const WAKES_FRONT: bool = true;
 
     fn queue(&self) -> &WaitQueue {
@@ -196,13 +191,17 @@ impl Owner for Bucket {
     }
 }
 
-impl Supply for Bucket {
+impl Waitable for SharedBucket {
     fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    fn desk(&self) -> &Desk {
-        &self.desk
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    fn wait_limits(&self) -> &WaitLimits {
+        &self.wait_limits
     }
 
     fn capacity(&self) -> u64 {
@@ -217,7 +216,7 @@ impl Supply for Bucket {
         }
     }
 
-    fn taken(&self, _now: Tick, _n: u64) {}
+    fn collected(&self, _now: Tick, _n: u64) {}
 
     fn shortfall(&self, now: Tick, ahead: Ahead, n: u64) -> Shortfall {
         let view = self.meter.view(now);

@@ -1,0 +1,9 @@
+//! The sliding window, exact or approximate: [`SlidingWindowRateLimiter`].
+
+pub(super) mod approximate;
+pub(super) mod exact;
+mod handle;
+pub(super) mod shared;
+mod state;
+
+pub use handle::SlidingWindowRateLimiter;
