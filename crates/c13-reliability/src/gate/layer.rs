@@ -1,6 +1,6 @@
-//! A tower layer for every gate whose permits can be held apart from it.
+//! The tower layer of every gate: breaker, rate limit, bulkhead and adaptive limit.
 
-use super::{ByResult, Classify, Outcome, OwnedGate, Refusal, Run};
+use super::{Admittance, ByResult, Classify, MayWait, NeverWaits, Outcome, OwnedGate, Refusal, Run};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -9,10 +9,14 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Puts a gate around a service: a bulkhead, an adaptive limit or one of its partitions.
+/// Puts a gate around a service.
 ///
-/// All services that it makes share the one gate it was given. The call goes to the very service that was polled ready,
-/// once the gate has admitted it; a wait in line is part of the response.
+/// All services that it makes share the one gate that it was given. The gate is asked when the service is called. A call
+/// that it refuses ends there, and the service inside stays ready for the next one; a call that has to wait takes the very
+/// service with it that was polled ready, and leaves a clone.
+///
+/// While a gate refuses everything, as an open circuit does, the service is ready at once and refuses, whether the service
+/// inside is ready or not.
 ///
 /// ```
 /// use c13_reliability::gate::GateLayer;
@@ -63,40 +67,103 @@ impl<S, G: Clone, C: Clone> Layer<S> for GateLayer<G, C> {
             inner,
             gate: self.gate.clone(),
             classify: self.classify.clone(),
+            inner_is_ready: false,
         }
     }
 }
 
 /// A service behind a gate; made by [`GateLayer`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct GateService<S, G, C = ByResult> {
     inner: S,
     gate: G,
     classify: C,
+    inner_is_ready: bool,
+}
+
+impl<S: Clone, G: Clone, C: Clone> Clone for GateService<S, G, C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            gate: self.gate.clone(),
+            classify: self.classify.clone(),
+            // A clone of a ready service need not be ready.
+            inner_is_ready: false,
+        }
+    }
+}
+
+/// Takes the service that was polled ready, for a call that waits. Only a gate that lets calls wait needs services that can
+/// be cloned.
+pub trait TakeReady<S> {
+    /// Takes the ready service and leaves another in its place.
+    fn take_ready(inner: &mut S) -> S;
+}
+
+impl<S: Clone> TakeReady<S> for MayWait {
+    fn take_ready(inner: &mut S) -> S {
+        let clone = inner.clone();
+        std::mem::replace(inner, clone)
+    }
+}
+
+impl<S> TakeReady<S> for NeverWaits {
+    fn take_ready(_inner: &mut S) -> S {
+        unreachable!("a gate that never lets calls wait has let one wait")
+    }
 }
 
 impl<S, G, C, R> Service<R> for GateService<S, G, C>
 where
-    S: Service<R> + Clone,
+    S: Service<R>,
     G: OwnedGate,
+    G::Waiting: TakeReady<S>,
     C: Classify<Result<S::Response, S::Error>> + Clone,
 {
     type Response = S::Response;
-    type Error = Refusal<G::Rejection, S::Error>;
+    type Error = G::Error<S::Error>;
     type Future = ResponseFuture<S, G, C, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(Refusal::Failed)
+        if !self.inner_is_ready && self.gate.refuses_all() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = ready!(self.inner.poll_ready(cx));
+        match &result {
+            Ok(()) => self.inner_is_ready = true,
+            Err(_) => self.gate.record_unready(),
+        }
+        Poll::Ready(result.map_err(|error| Refusal::Failed(error).into()))
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let clone = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, clone);
-        ResponseFuture {
-            stage: Stage::ComingIn {
-                admission: self.gate.admit_owned(),
-                call: Some((ready, request, self.classify.clone())),
-            },
+        if !self.inner_is_ready
+            && let Some(rejection) = self.gate.refuse_unready()
+        {
+            return ResponseFuture::refused(rejection);
+        }
+        let classify = self.classify.clone();
+        match self.gate.ask() {
+            // The service inside stays ready for the next call.
+            Admittance::Refused(rejection) => ResponseFuture::refused(rejection),
+            Admittance::Admitted(permit) => {
+                self.inner_is_ready = false;
+                ResponseFuture {
+                    stage: Stage::Running {
+                        run: Run::new(permit, self.inner.call(request), classify),
+                    },
+                }
+            }
+            Admittance::Waits(admission) => {
+                self.inner_is_ready = false;
+                let ready = G::Waiting::take_ready(&mut self.inner);
+                ResponseFuture {
+                    stage: Stage::Waiting {
+                        admission,
+                        call: Some((ready, request, classify)),
+                    },
+                }
+            }
         }
     }
 }
@@ -106,7 +173,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the response inside and takes the call for abandoned; a place in line is given back.
+    /// Dropping it drops the response inside, and the gate counts the call as abandoned; a call that waits leaves the queue.
     #[must_use = "futures do nothing unless awaited"]
     pub struct ResponseFuture<S, G, C, R>
     where
@@ -125,8 +192,23 @@ pin_project! {
         S: Service<R>,
         G: OwnedGate,
     {
-        ComingIn { #[pin] admission: G::Admission, call: Option<(S, R, C)> },
+        Waiting { #[pin] admission: G::Admission, call: Option<(S, R, C)> },
         Running { #[pin] run: Run<G::OwnedPermit, S::Future, C> },
+        Refused { rejection: Option<G::Rejection> },
+    }
+}
+
+impl<S, G, C, R> ResponseFuture<S, G, C, R>
+where
+    S: Service<R>,
+    G: OwnedGate,
+{
+    fn refused(rejection: G::Rejection) -> Self {
+        Self {
+            stage: Stage::Refused {
+                rejection: Some(rejection),
+            },
+        }
     }
 }
 
@@ -136,28 +218,36 @@ where
     G: OwnedGate,
     C: Classify<Result<S::Response, S::Error>>,
 {
-    type Output = Result<S::Response, Refusal<G::Rejection, S::Error>>;
+    type Output = Result<S::Response, G::Error<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut stage = self.project().stage;
         loop {
             let run = match stage.as_mut().project() {
-                StageProjection::ComingIn { admission, call } => {
+                StageProjection::Waiting { admission, call } => {
                     let admitted = ready!(admission.poll(cx));
-                    let Some((mut service, request, classify)) = call.take() else {
-                        panic!("a response was polled after it was over");
-                    };
-                    let permit = admitted.map_err(Refusal::Rejected)?;
-                    Run::new(permit, service.call(request), classify)
+                    let (mut service, request, classify) = call.take().expect(POLLED_ON);
+                    match admitted {
+                        Ok(permit) => Run::new(permit, service.call(request), classify),
+                        Err(rejection) => return Poll::Ready(Err(Refusal::Rejected(rejection).into())),
+                    }
                 }
                 StageProjection::Running { run } => {
-                    return run.poll(cx).map(|result| result.map_err(Refusal::Failed));
+                    return run
+                        .poll(cx)
+                        .map(|result| result.map_err(|error| Refusal::Failed(error).into()));
+                }
+                StageProjection::Refused { rejection } => {
+                    let rejection = rejection.take().expect(POLLED_ON);
+                    return Poll::Ready(Err(Refusal::Rejected(rejection).into()));
                 }
             };
             stage.set(Stage::Running { run });
         }
     }
 }
+
+const POLLED_ON: &str = "no caller polls a response after it was ready";
 
 impl<S: Service<R>, G: OwnedGate, C, R> fmt::Debug for ResponseFuture<S, G, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

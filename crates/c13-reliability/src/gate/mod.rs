@@ -1,4 +1,4 @@
-//! What breaker, limiter and bulkhead have in common: they admit a call, it runs, and what came of it is recorded, once.
+//! What breaker, limiter and bulkhead have in common: they admit a call, it runs, and its outcome is recorded, once.
 //!
 //! - [`Gate`]: decides whether a call may run, and hands out a [`Permit`].
 //! - [`Permit`]: the right to run one call. It is told the call's [`Outcome`], or, dropped untold, takes the call for
@@ -7,7 +7,8 @@
 //!   abandoned.
 //! - [`call`]: all of it in one future.
 //! - `places`: so many calls at a time and so many in line, for bulkhead and adaptive limit.
-//! - [`OwnedGate`]: a gate whose permits can be held apart from it; `GateLayer` (feature `tower`) puts it around services.
+//! - [`OwnedGate`]: a gate whose permits can be held apart from it. `GateLayer` (feature `tower`) puts any of them around
+//!   services.
 //! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
 
 mod admit;
@@ -22,11 +23,11 @@ pub(crate) mod places;
 mod run;
 mod suspend;
 
-pub use admit::{Gate, OwnedGate, Permit};
+pub use admit::{Admittance, Gate, MayWait, NeverWaits, OwnedGate, Permit};
 pub use call::{Call, Refusal, call};
 pub use classify::{ByResult, Classify};
 #[cfg(feature = "tower")]
-pub use layer::{GateLayer, GateService, ResponseFuture};
+pub use layer::{GateLayer, GateService, ResponseFuture, TakeReady};
 pub use outcome::Outcome;
 pub use run::Run;
 pub(crate) use suspend::Suspend;

@@ -6,8 +6,10 @@
 use c13_reliability::gate::GateLayer;
 use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig};
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
 use c13_reliability::patterns::fallback::{Fallback, FallbackLayer};
 use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeLayer};
+use c13_reliability::patterns::rate_limiter::{RateLimitLayer, RateLimiterConfig, TokenBucketRateLimiter};
 use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
 use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError, TimeoutLayer};
 use c13_reliability::time::{Clock, Deadline, Executor};
@@ -19,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tower::limit::ConcurrencyLimit;
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 const MS: Duration = Duration::from_millis(1);
 /// Requests from here on never get an answer.
@@ -218,6 +220,61 @@ contract!(adaptive, |clock| {
     let config = AdaptiveConfig::new(Algorithm::GRADIENT).queue(1_000, Duration::from_secs(60));
     GateLayer::new(AdaptiveLimit::with_config(config, clock).expect("good"))
 });
+
+contract!(rate_limiter, |clock| {
+    let config = RateLimiterConfig::new(1_000.0, 5).max_wait(Duration::from_secs(60));
+    RateLimitLayer::new(TokenBucketRateLimiter::with_config(config, clock).expect("good"))
+});
+
+contract!(circuit_breaker, |clock| {
+    let config = CircuitBreakerConfig::new().consecutive_failures(1_000);
+    CircuitBreakerLayer::new(CircuitBreaker::with_config(config, clock).expect("good"))
+});
+
+#[test]
+fn a_gate_that_never_waits_stands_before_a_service_that_cannot_be_cloned() {
+    struct NoClone(u32);
+    let own = NoClone(40);
+    let inner = service_fn(move |n: u32| std::future::ready(Ok::<_, &str>(own.0 + n)));
+    let service = CircuitBreakerLayer::new(CircuitBreaker::new(5, 2, Duration::from_secs(30))).layer(inner);
+    assert_eq!(Executor::new().block_on(service.oneshot(2)), Ok(42));
+}
+
+#[test]
+fn a_gate_clones_the_service_only_for_a_call_that_waits() {
+    struct Cloned(Arc<AtomicU32>);
+    impl Clone for Cloned {
+        fn clone(&self) -> Self {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Self(self.0.clone())
+        }
+    }
+    let clones = Arc::new(AtomicU32::new(0));
+    let counted = Cloned(clones.clone());
+    let inner = service_fn(move |(): ()| {
+        let _counted = &counted;
+        std::future::pending::<Result<(), &str>>()
+    });
+    let config = BulkheadConfig::new(1);
+    let bulkhead = Bulkhead::with_config(config, Clock::system()).expect("good");
+    let mut service = GateLayer::new(bulkhead.clone()).layer(inner);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut call = || {
+        assert!(service.poll_ready(&mut cx).is_ready());
+        Box::pin(service.call(()))
+    };
+    let (running, mut refused) = (call(), call());
+    assert_eq!((bulkhead.in_flight(), clones.load(Ordering::Relaxed)), (1, 0));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(matches!(refused.as_mut().poll(&mut cx), Poll::Ready(Err(_))));
+    bulkhead
+        .reconfigure(config.queue(1, Duration::from_secs(60)))
+        .expect("good");
+    let waiting = call();
+    assert_eq!(clones.load(Ordering::Relaxed), 1, "a queue has been added");
+    drop((running, waiting));
+    assert_eq!(bulkhead.in_flight(), 0);
+}
 
 #[test]
 fn a_retried_request_goes_to_the_same_service_and_holds_nothing_while_it_waits() {

@@ -6,10 +6,10 @@ use super::shared::Shared;
 use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::places::{Counts, Places};
-use crate::gate::{Gate, Outcome, OwnedGate, Refusal, Run, Suspend};
+use crate::gate::{Admittance, Gate, MayWait, Outcome, OwnedGate, Refusal, Run, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
-use crate::time::Clock;
+use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -257,9 +257,23 @@ impl Suspend for AdaptiveLimit {
 impl OwnedGate for AdaptiveLimit {
     type OwnedPermit = OwnedPermit;
     type Admission = Admission;
+    type Waiting = MayWait;
+    type Error<E> = Refusal<AdaptiveRejected, E>;
 
     fn admit_owned(&self) -> Admission {
         Admission::new(&self.shared)
+    }
+
+    fn ask(&self) -> Admittance<OwnedPermit, AdaptiveRejected, Admission> {
+        if Deadline::is_over(self.shared.places.clock()) {
+            // Refused when it is polled, by which time it may have another deadline.
+            return Admittance::Waits(self.admit_owned());
+        }
+        match OwnedPermit::enter(&self.shared) {
+            Some(permit) => Admittance::Admitted(permit),
+            None if self.shared.places.max_queue() == 0 => Admittance::Refused(self.shared.places.full().into()),
+            None => Admittance::Waits(self.admit_owned()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::shared::Shared;
 use super::{AdaptiveRejected, OwnedPermit, Permit};
-use crate::gate::{Gate, OwnedGate};
+use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -53,9 +53,15 @@ impl Gate for Partition {
 impl OwnedGate for Partition {
     type OwnedPermit = OwnedPermit;
     type Admission = Ready<Result<OwnedPermit, AdaptiveRejected>>;
+    type Waiting = NeverWaits;
+    type Error<E> = Refusal<AdaptiveRejected, E>;
 
     fn admit_owned(&self) -> Self::Admission {
         ready(OwnedPermit::of_part(&self.shared, self.index))
+    }
+
+    fn ask(&self) -> Admittance<OwnedPermit, AdaptiveRejected, Self::Admission> {
+        OwnedPermit::of_part(&self.shared, self.index).into()
     }
 }
 

@@ -221,6 +221,14 @@ impl fmt::Debug for Admission {
 }
 
 impl OwnedPermit {
+    /// Takes a permit if one is available; counts no refusal.
+    pub(super) fn enter(shared: &Arc<Shared>) -> Option<Self> {
+        let place = Places::enter(PlacesOf::new(shared))?;
+        Some(Self {
+            ticket: Ticket::new(shared.clone(), place, None),
+        })
+    }
+
     /// For a call of a partition, which never waits.
     pub(super) fn of_part(shared: &Arc<Shared>, part: usize) -> Result<Self, AdaptiveRejected> {
         let place = shared.enter_part(part)?;

@@ -5,9 +5,9 @@ use super::permit::Suspended;
 use super::{Admission, BulkheadConfig, BulkheadRejected, BulkheadSnapshot, OwnedPermit, Permit};
 use crate::error::ConfigError;
 use crate::gate::places::{Counts, Place, Places};
-use crate::gate::{Gate, OwnedGate, Suspend};
+use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal, Suspend};
 use crate::snapshot::{Observed, Source};
-use crate::time::Clock;
+use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -199,9 +199,23 @@ impl Suspend for Bulkhead {
 impl OwnedGate for Bulkhead {
     type OwnedPermit = OwnedPermit;
     type Admission = Admission;
+    type Waiting = MayWait;
+    type Error<E> = Refusal<BulkheadRejected, E>;
 
     fn admit_owned(&self) -> Admission {
         Admission::new(&self.places)
+    }
+
+    fn ask(&self) -> Admittance<OwnedPermit, BulkheadRejected, Admission> {
+        if Deadline::is_over(self.places.clock()) {
+            // Refused when it is polled, by which time it may have another deadline.
+            return Admittance::Waits(self.admit_owned());
+        }
+        match Places::enter(self.places.clone()) {
+            Some(place) => Admittance::Admitted(OwnedPermit::new(place)),
+            None if self.places.max_queue() == 0 => Admittance::Refused(self.refuse()),
+            None => Admittance::Waits(self.admit_owned()),
+        }
     }
 }
 

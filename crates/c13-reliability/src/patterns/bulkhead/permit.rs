@@ -53,6 +53,12 @@ pub struct OwnedPermit {
     place: Place<Arc<Places>>,
 }
 
+impl OwnedPermit {
+    pub(super) fn new(place: Place<Arc<Places>>) -> Self {
+        Self { place }
+    }
+}
+
 impl gate::Permit for OwnedPermit {
     /// A place is given back whatever came of the call.
     fn record(self, _outcome: Outcome) {
@@ -92,9 +98,7 @@ impl Future for Admission {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let admitted = self.project().admission.poll(cx);
-        admitted
-            .map_ok(|place| OwnedPermit { place })
-            .map_err(BulkheadRejected::from)
+        admitted.map_ok(OwnedPermit::new).map_err(BulkheadRejected::from)
     }
 }
 

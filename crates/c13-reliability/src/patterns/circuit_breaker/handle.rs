@@ -3,6 +3,7 @@
 use super::builder::CircuitBreakerBuilder;
 use super::call::{Call, ClassifiedBreaker, Lazy};
 use super::config::CircuitBreakerConfig;
+use super::error::CircuitBreakerError;
 use super::events::CircuitEvents;
 use super::health_probe::{self, HealthProbe};
 use super::permit::{OwnedPermit, Permit};
@@ -10,11 +11,11 @@ use super::shared::{Shared, Ticket};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot};
 use super::state::Forced;
 use crate::error::{ConfigError, Rejected};
-use crate::gate::{ByResult, Gate, Outcome, Suspend};
+use crate::gate::{Admittance, ByResult, Gate, NeverWaits, Outcome, OwnedGate, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::time::{Clock, Tick};
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,18 +208,6 @@ impl CircuitBreaker {
         Ok(OwnedPermit::new(self.shared.clone(), ticket))
     }
 
-    /// Whether a call would be refused now.
-    #[cfg(feature = "tower")]
-    pub(super) fn refuses(&self) -> bool {
-        self.shared.refuses()
-    }
-
-    /// Refuses a call without asking the machine.
-    #[cfg(feature = "tower")]
-    pub(super) fn refuse(&self) -> Rejected {
-        self.shared.refuse_unasked()
-    }
-
     /// The same at a time that was read already, by this breaker's clock.
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<Permit<'_>, Rejected> {
@@ -379,6 +368,36 @@ impl Gate for CircuitBreaker {
     /// A circuit never lets a caller wait: this is [`try_admit`](Gate::try_admit).
     async fn admit(&self) -> Result<Permit<'_>, Rejected> {
         self.try_acquire()
+    }
+}
+
+impl OwnedGate for CircuitBreaker {
+    type OwnedPermit = OwnedPermit;
+    type Admission = Ready<Result<OwnedPermit, Rejected>>;
+    type Waiting = NeverWaits;
+    type Error<E> = CircuitBreakerError<E>;
+
+    fn admit_owned(&self) -> Self::Admission {
+        ready(self.try_acquire_owned())
+    }
+
+    fn ask(&self) -> Admittance<OwnedPermit, Rejected, Self::Admission> {
+        self.try_acquire_owned().into()
+    }
+
+    fn refuses_all(&self) -> bool {
+        self.shared.refuses()
+    }
+
+    fn refuse_unready(&self) -> Option<Rejected> {
+        Some(self.shared.refuse_unasked())
+    }
+
+    /// It counts as a failed call.
+    fn record_unready(&self) {
+        if let Ok(permit) = self.try_acquire() {
+            permit.failure();
+        }
     }
 }
 

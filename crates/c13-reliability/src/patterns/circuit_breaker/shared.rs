@@ -182,14 +182,12 @@ impl Shared {
     }
 
     /// Whether every call is refused now, whoever asks.
-    #[cfg(feature = "tower")]
     pub(super) fn refuses(&self) -> bool {
         // Relaxed: as in `admit_in_full`.
         !self.word().admits() && self.clock.now().as_nanos() < self.front.refuses_until.load(Ordering::Relaxed)
     }
 
     /// Refuses a call that was told before that it would be.
-    #[cfg(feature = "tower")]
     pub(super) fn refuse_unasked(&self) -> Rejected {
         let state = self.word().state();
         // Relaxed: as in `admit_in_full`.

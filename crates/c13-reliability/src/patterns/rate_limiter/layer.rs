@@ -1,90 +1,8 @@
 //! A limiter as a tower layer.
 
-use super::error::RateLimitError;
-use super::sliding_window::SlidingWindowRateLimiter;
-use super::token_bucket::{ShardedRateLimiter, TokenBucketRateLimiter};
-use super::waiting::{self, Waitable};
-use crate::gate::Refusal;
-use pin_project_lite::pin_project;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use tower_layer::Layer;
-use tower_service::Service;
+use crate::gate::{self, ByResult, GateLayer, GateService};
 
-/// A limiter of any kind, as a layer takes it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Limiter {
-    /// A token bucket; a call takes one token.
-    TokenBucket(TokenBucketRateLimiter),
-    /// A token bucket for many threads; a call takes one token.
-    Sharded(ShardedRateLimiter),
-    /// A sliding window.
-    SlidingWindow(SlidingWindowRateLimiter),
-}
-
-impl From<TokenBucketRateLimiter> for Limiter {
-    fn from(limiter: TokenBucketRateLimiter) -> Self {
-        Self::TokenBucket(limiter)
-    }
-}
-
-impl From<ShardedRateLimiter> for Limiter {
-    fn from(limiter: ShardedRateLimiter) -> Self {
-        Self::Sharded(limiter)
-    }
-}
-
-impl From<SlidingWindowRateLimiter> for Limiter {
-    fn from(limiter: SlidingWindowRateLimiter) -> Self {
-        Self::SlidingWindow(limiter)
-    }
-}
-
-/// A wait for a limiter, boxed to have a name; most calls need none.
-type Admission = Pin<Box<dyn Future<Output = Result<(), RateLimitError>> + Send>>;
-
-impl Limiter {
-    /// Asks the limiter for a call.
-    fn ask(&self) -> Result<(), Asked> {
-        match self {
-            Self::TokenBucket(limiter) => ask(limiter.shared()),
-            Self::Sharded(limiter) => limiter.try_acquire(1).map_err(Asked::Refused),
-            Self::SlidingWindow(limiter) => ask(limiter.shared()),
-        }
-    }
-}
-
-fn ask<S: Waitable + Send + Sync + 'static>(shared: &Arc<S>) -> Result<(), Asked> {
-    match waiting::take_or_wait(shared.clone(), 1) {
-        Ok(None) => Ok(()),
-        Ok(Some(wait)) => {
-            let shared = shared.clone();
-            Err(Asked::Waits(Box::pin(async move {
-                let result = match wait.in_time() {
-                    Ok(wait) => wait.await,
-                    Err(refused) => Err(refused),
-                };
-                shared.counts().settle(result)
-            })))
-        }
-        Err(error) => Err(Asked::Refused(error)),
-    }
-}
-
-/// What a limiter says to a call that it does not admit at once.
-enum Asked {
-    Refused(RateLimitError),
-    Waits(Admission),
-}
-
-/// Puts a limiter before a service.
-///
-/// All services that it makes share the one limiter it was given. A call that the limiter refuses ends with
-/// [`Refusal::Rejected`]; one that it lets wait takes the service with it that was polled ready.
+/// Puts a limiter of any kind before a service; a call takes one token. See [`GateLayer`].
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::{RateLimitLayer, TokenBucketRateLimiter};
@@ -92,146 +10,29 @@ enum Asked {
 /// let layer = RateLimitLayer::new(TokenBucketRateLimiter::new(100, 50.0));
 /// # let _ = layer;
 /// ```
-#[derive(Clone, Debug)]
-pub struct RateLimitLayer {
-    limiter: Limiter,
-}
-
-impl RateLimitLayer {
-    /// A layer for `limiter`, whose clones outside still show how it stands.
-    #[must_use]
-    pub fn new(limiter: impl Into<Limiter>) -> Self {
-        Self {
-            limiter: limiter.into(),
-        }
-    }
-}
-
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimitService<S>;
-
-    fn layer(&self, inner: S) -> RateLimitService<S> {
-        RateLimitService {
-            inner,
-            limiter: self.limiter.clone(),
-        }
-    }
-}
+pub type RateLimitLayer<L> = GateLayer<L>;
 
 /// A service behind a limiter; made by [`RateLimitLayer`].
-#[derive(Clone, Debug)]
-pub struct RateLimitService<S> {
-    inner: S,
-    limiter: Limiter,
-}
+pub type RateLimitService<S, L> = GateService<S, L>;
 
-impl<S, R> Service<R> for RateLimitService<S>
-where
-    S: Service<R> + Clone,
-{
-    type Response = S::Response;
-    type Error = Refusal<RateLimitError, S::Error>;
-    type Future = RateLimitFuture<S, R>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(Refusal::Failed)
-    }
-
-    fn call(&mut self, request: R) -> RateLimitFuture<S, R> {
-        let state = match self.limiter.ask() {
-            Ok(()) => State::Running {
-                response: self.inner.call(request),
-            },
-            // The service inside stays ready for the next call.
-            Err(Asked::Refused(error)) => State::Refused { error },
-            Err(Asked::Waits(admission)) => {
-                // The one that was polled ready waits; the clone has to become ready anew.
-                let clone = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, clone);
-                State::Waiting {
-                    admission,
-                    work: Some((ready, request)),
-                }
-            }
-        };
-        RateLimitFuture { state }
-    }
-}
-
-pin_project! {
-    /// The response of a service behind a limiter.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it gives up the place in the limiter's queue, or drops the response inside.
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct RateLimitFuture<S, R>
-    where
-        S: Service<R>,
-    {
-        #[pin]
-        state: State<S, R>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S, R>
-    where
-        S: Service<R>,
-    {
-        Waiting { admission: Admission, work: Option<(S, R)> },
-        Running { #[pin] response: S::Future },
-        Refused { error: RateLimitError },
-    }
-}
-
-impl<S, R> Future for RateLimitFuture<S, R>
-where
-    S: Service<R>,
-{
-    type Output = Result<S::Response, Refusal<RateLimitError, S::Error>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            match state.as_mut().project() {
-                StateProjection::Waiting { admission, work } => {
-                    if let Err(error) = ready!(admission.as_mut().poll(cx)) {
-                        return Poll::Ready(Err(Refusal::Rejected(error)));
-                    }
-                    let Some((mut service, request)) = work.take() else {
-                        panic!("a response was polled after it was there");
-                    };
-                    let response = service.call(request);
-                    state.set(State::Running { response });
-                }
-                StateProjection::Running { response } => return response.poll(cx).map_err(Refusal::Failed),
-                StateProjection::Refused { error } => return Poll::Ready(Err(Refusal::Rejected(*error))),
-            }
-        }
-    }
-}
-
-impl<S, R> fmt::Debug for RateLimitFuture<S, R>
-where
-    S: Service<R>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitFuture").finish_non_exhaustive()
-    }
-}
+/// The response of a service behind a limiter.
+pub type RateLimitFuture<S, L, R> = gate::ResponseFuture<S, L, ByResult, R>;
 
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
     use super::*;
-    use crate::patterns::rate_limiter::{RateLimiterConfig, SlidingWindowConfig};
+    use crate::gate::Refusal;
+    use crate::patterns::rate_limiter::{
+        RateLimitError, RateLimiterConfig, ShardedRateLimiter, SlidingWindowConfig, SlidingWindowRateLimiter,
+        TokenBucketRateLimiter,
+    };
     use crate::time::{Executor, Tick};
     use std::cell::Cell;
+    use std::future::Future;
     use std::rc::Rc;
-    use std::task::Waker;
+    use std::task::{Context, Waker};
     use std::time::Duration;
-    use tower::{ServiceBuilder, ServiceExt, service_fn};
+    use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
     const MS: Duration = Duration::from_millis(1);
 

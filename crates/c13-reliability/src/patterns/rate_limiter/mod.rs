@@ -103,7 +103,7 @@ pub use keyed::{
     header_key,
 };
 #[cfg(feature = "tower")]
-pub use layer::{Limiter, RateLimitFuture, RateLimitLayer, RateLimitService};
+pub use layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;
 pub use sliding_window::SlidingWindowRateLimiter;
 pub use snapshot::RateLimiterSnapshot;

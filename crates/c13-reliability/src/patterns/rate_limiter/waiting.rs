@@ -2,6 +2,8 @@
 
 use super::counts::Counts;
 use super::error::{RateLimitError, Shortfall};
+use super::permit::RateLimitPermit;
+use crate::gate::Admittance;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Ahead, Kind, Owner, Place, Turn};
 use crate::time::{Clock, Deadline, Sleep, Tick, nanos};
@@ -9,6 +11,7 @@ use pin_project_lite::pin_project;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -98,20 +101,38 @@ pub(super) async fn acquire<S: Waitable>(limiter: &S, n: u64) -> Result<(), Rate
     }
 }
 
-/// Takes `n`, or joins the queue for it if the limiter lets callers wait. A decision is counted, a wait is not.
-#[cfg(feature = "tower")]
-pub(super) fn take_or_wait<P, S>(limiter: P, n: u64) -> Result<Option<Wait<P>>, RateLimitError>
+/// The admission of one call that has to wait, boxed to have a name; most calls need none.
+pub(super) type Admission = Pin<Box<dyn Future<Output = Result<RateLimitPermit, RateLimitError>> + Send>>;
+
+/// Admits one call, waiting as long as the limiter allows.
+pub(super) fn admit_owned<S: Waitable + Send + Sync + 'static>(limiter: &Arc<S>) -> Admission {
+    let limiter = limiter.clone();
+    Box::pin(async move { acquire(&*limiter, 1).await.map(|()| RateLimitPermit::new()) })
+}
+
+/// Decides about one call at once, or lets it join the queue.
+pub(super) fn ask<S>(limiter: &Arc<S>) -> Admittance<RateLimitPermit, RateLimitError, Admission>
 where
-    P: Deref<Target = S> + Clone,
-    S: Waitable,
+    S: Waitable + Send + Sync + 'static,
 {
     let now = limiter.clock().now();
-    match limiter.take(now, n) {
-        Ok(()) => {
-            limiter.counts().admit();
-            Ok(None)
+    let Err(refused) = limiter.take(now, 1) else {
+        limiter.counts().admit();
+        return Admittance::Admitted(RateLimitPermit::new());
+    };
+    match wait_or_refuse(limiter.clone(), now, 1, refused) {
+        Ok(None) => Admittance::Admitted(RateLimitPermit::new()),
+        Err(refused) => Admittance::Refused(refused),
+        Ok(Some(wait)) => {
+            let limiter = limiter.clone();
+            Admittance::Waits(Box::pin(async move {
+                let result = match wait.in_time() {
+                    Ok(wait) => wait.await,
+                    Err(refused) => Err(refused),
+                };
+                limiter.counts().settle(result).map(|()| RateLimitPermit::new())
+            }))
         }
-        Err(refused) => wait_or_refuse(limiter, now, n, refused),
     }
 }
 
@@ -214,8 +235,7 @@ where
     }
 
     /// Applies the deadline of the future that is being polled, which need not be the one that joined the queue.
-    #[cfg(feature = "tower")]
-    pub(super) fn in_time(mut self) -> Result<Self, RateLimitError> {
+    fn in_time(mut self) -> Result<Self, RateLimitError> {
         let last = last_before_deadline(self.limiter.clock());
         if last < self.deadline.unwrap_or(Tick::MAX) {
             let now = self.limiter.clock().now();

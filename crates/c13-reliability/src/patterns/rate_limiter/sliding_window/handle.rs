@@ -4,10 +4,10 @@ use super::super::config::SlidingWindowConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
-use super::super::waiting::{self, Waitable};
+use super::super::waiting::{self, Admission, Waitable};
 use super::shared::SharedWindow;
 use crate::error::ConfigError;
-use crate::gate::Gate;
+use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
 use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
@@ -139,12 +139,6 @@ impl SlidingWindowRateLimiter {
         self.window.capacity()
     }
 
-    /// The state that clones share.
-    #[cfg(feature = "tower")]
-    pub(crate) fn shared(&self) -> &Arc<SharedWindow> {
-        &self.window
-    }
-
     /// The clock it goes by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -179,6 +173,21 @@ impl Gate for SlidingWindowRateLimiter {
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.acquire().await.map(|()| RateLimitPermit::new())
+    }
+}
+
+impl OwnedGate for SlidingWindowRateLimiter {
+    type OwnedPermit = RateLimitPermit;
+    type Admission = Admission;
+    type Waiting = MayWait;
+    type Error<E> = Refusal<RateLimitError, E>;
+
+    fn admit_owned(&self) -> Admission {
+        waiting::admit_owned(&self.window)
+    }
+
+    fn ask(&self) -> Admittance<RateLimitPermit, RateLimitError, Admission> {
+        waiting::ask(&self.window)
     }
 }
 

@@ -67,12 +67,17 @@ impl Kind {
     #[cfg(feature = "tower")]
     fn call(&self) -> Waiting {
         use tower::{Layer, ServiceExt, service_fn};
-        let layer = match self.clone() {
-            Self::Bucket(limiter) => RateLimitLayer::new(limiter),
-            Self::Window(limiter) => RateLimitLayer::new(limiter),
-        };
-        let service = layer.layer(service_fn(|()| std::future::ready(Ok::<_, ()>(()))));
-        Box::pin(async move { service.oneshot(()).await.is_ok() })
+        let inner = service_fn(|()| std::future::ready(Ok::<_, ()>(())));
+        match self.clone() {
+            Self::Bucket(limiter) => {
+                let service = RateLimitLayer::new(limiter).layer(inner);
+                Box::pin(async move { service.oneshot(()).await.is_ok() })
+            }
+            Self::Window(limiter) => {
+                let service = RateLimitLayer::new(limiter).layer(inner);
+                Box::pin(async move { service.oneshot(()).await.is_ok() })
+            }
+        }
     }
 
     fn snapshot(&self) -> RateLimiterSnapshot {

@@ -4,11 +4,11 @@ use super::super::config::RateLimiterConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
-use super::super::waiting::{self, Waitable};
+use super::super::waiting::{self, Admission, Waitable};
 use super::reservation::Reservation;
 use super::shared::SharedBucket;
 use crate::error::ConfigError;
-use crate::gate::Gate;
+use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
 use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
@@ -219,12 +219,6 @@ impl TokenBucketRateLimiter {
         self.bucket.capacity()
     }
 
-    /// The state that clones share.
-    #[cfg(feature = "tower")]
-    pub(crate) fn shared(&self) -> &Arc<SharedBucket> {
-        &self.bucket
-    }
-
     /// The clock it goes by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -265,6 +259,21 @@ impl Gate for TokenBucketRateLimiter {
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.acquire(1).await.map(|()| RateLimitPermit::new())
+    }
+}
+
+impl OwnedGate for TokenBucketRateLimiter {
+    type OwnedPermit = RateLimitPermit;
+    type Admission = Admission;
+    type Waiting = MayWait;
+    type Error<E> = Refusal<RateLimitError, E>;
+
+    fn admit_owned(&self) -> Admission {
+        waiting::admit_owned(&self.bucket)
+    }
+
+    fn ask(&self) -> Admittance<RateLimitPermit, RateLimitError, Admission> {
+        waiting::ask(&self.bucket)
     }
 }
 

@@ -10,12 +10,13 @@ use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
 use super::packed::{PackedBucket, Taken, Taker};
 use crate::error::{ConfigError, ConfigValue};
-use crate::gate::Gate;
+use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
 use crate::sync::{STOCKS, StripedStock};
 use crate::time::{Clock, Tick};
 use std::fmt;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
 /// A token bucket for hundreds of millions of requests a second from many threads.
@@ -293,6 +294,21 @@ impl Gate for ShardedRateLimiter {
 
     async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
         self.try_admit()
+    }
+}
+
+impl OwnedGate for ShardedRateLimiter {
+    type OwnedPermit = RateLimitPermit;
+    type Admission = Ready<Result<RateLimitPermit, RateLimitError>>;
+    type Waiting = NeverWaits;
+    type Error<E> = Refusal<RateLimitError, E>;
+
+    fn admit_owned(&self) -> Self::Admission {
+        ready(self.try_admit())
+    }
+
+    fn ask(&self) -> Admittance<RateLimitPermit, RateLimitError, Self::Admission> {
+        self.try_admit().into()
     }
 }
 
