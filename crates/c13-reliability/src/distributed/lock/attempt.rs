@@ -3,7 +3,7 @@
 use super::backend::{Attempted, Claim, Released, Status};
 use super::error::{AcquireError, BackendError, BackendErrorKind};
 use super::guard::{Held, LockGuard, Phase, ReleaseCall};
-use super::handle::Shared;
+use super::shared::Shared;
 use super::state::{Lease, Loss, Step};
 use super::tally::Count;
 use super::validity::Validity;

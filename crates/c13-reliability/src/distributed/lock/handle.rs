@@ -1,28 +1,25 @@
 //! What users hold: a lock that can be acquired, with its settings and its backend.
 
 use super::attempt::{self, Patience};
-use super::backend::{Backend, Claim, Mode, Status};
+use super::backend::{Backend, Mode, Status};
 use super::config::LockConfig;
 use super::error::{AcquireError, BackendError, BackendErrorKind, LockError};
 use super::guard::{LockContext, LockGuard};
 use super::holder::Holder;
+use super::shared::Shared;
 use super::snapshot::LockSnapshot;
-use super::state::Terms;
-use super::tally::Tally;
-use super::waiting::{Reports, Waiting};
+use super::waiting::Waiting;
 use crate::distributed::LONGEST_NAME;
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
-use crate::sync::Random;
-use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Deadline, Tick};
+use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore as Turns, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// A lock of one name, or of several that are had together.
 ///
@@ -31,23 +28,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore as Turns, oneshot, watch};
 #[derive(Clone)]
 pub struct Lock {
     pub(super) shared: Arc<Shared>,
-}
-
-pub(super) struct Shared {
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) names: Arc<[String]>,
-    pub(super) mode: Mode,
-    pub(super) config: LockConfig,
-    pub(super) terms: Terms,
-    /// How a holder describes itself.
-    pub(super) holder: Arc<str>,
-    pub(super) clock: Clock,
-    pub(super) random: Random,
-    /// Whose turn it is, among the waiters of this process, to contend.
-    pub(super) turns: Arc<Turns>,
-    /// What the last request for the lock failed with; `None` once one was answered.
-    pub(super) failing: Mutex<Option<BackendError>>,
-    pub(super) tally: Tally,
 }
 
 impl Lock {
@@ -139,19 +119,7 @@ impl Lock {
             backend.check_name(name)?;
         }
         Ok(Self {
-            shared: Arc::new(Shared {
-                terms: Terms::of(&config, backend.look_interval()),
-                backend,
-                names: names.into(),
-                mode,
-                config,
-                holder: Holder::this_process(),
-                clock: Clock::since_boot(),
-                random: Random::from_entropy(),
-                turns: Arc::new(Turns::new(1)),
-                failing: Mutex::new(None),
-                tally: Tally::new(),
-            }),
+            shared: Arc::new(Shared::new(backend, names.into(), mode, config)),
         })
     }
 
@@ -345,78 +313,6 @@ impl Lock {
     /// It changes nothing.
     pub async fn status(&self) -> Result<Status, BackendError> {
         self.shared.backend.status(&self.shared.names[0]).await
-    }
-}
-
-impl Shared {
-    pub(super) fn claim(&self) -> Claim {
-        let mut claim = Claim::new(self.names.clone(), self.mode, &self.config);
-        claim.holder = self.holder.clone();
-        claim
-    }
-
-    /// The same lock, which nobody has asked for yet.
-    fn anew(&self, clock: Clock) -> Self {
-        Self {
-            backend: self.backend.clone(),
-            names: self.names.clone(),
-            mode: self.mode,
-            config: self.config,
-            terms: self.terms,
-            holder: self.holder.clone(),
-            clock,
-            random: Random::from_entropy(),
-            turns: Arc::new(Turns::new(1)),
-            failing: Mutex::new(None),
-            tally: Tally::new(),
-        }
-    }
-
-    /// Waits until no other waiter of this process contends.
-    pub(super) async fn turn(
-        &self,
-        deadline: Tick,
-        reports: &mut Reports,
-    ) -> Result<Option<OwnedSemaphorePermit>, AcquireError> {
-        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
-            return Ok(Some(turn));
-        }
-        let now = self.clock.now();
-        if reports.is_due(&Waiting::ForTurn, now) {
-            reports.report(Waiting::ForTurn, now);
-        }
-        match self
-            .clock
-            .timeout_at(deadline, self.turns.clone().acquire_owned())
-            .await
-        {
-            Ok(turn) => Ok(turn.ok()),
-            // The one who contends knows better than this one whether a holder or the backend is the reason.
-            Err(_) => Err(match self.failing.lock().clone() {
-                Some(cause) => cause.into(),
-                None => AcquireError::NotAcquired { retry_after: None },
-            }),
-        }
-    }
-}
-
-#[cfg_attr(
-    not(feature = "tracing"),
-    expect(clippy::unused_self, reason = "there are no events")
-)]
-impl Shared {
-    /// An acquisition waits for the backend from now on.
-    #[cold]
-    pub(super) fn report_backend(&self, _cause: &BackendError) {
-        #[cfg(feature = "tracing")]
-        tracing::warn!(target: "c13::lock", names = ?self.names, cause = %_cause, "the backend of a lock cannot be asked; it is waited for");
-    }
-
-    /// An acquisition hears of no releases, and looks by itself.
-    #[cold]
-    pub(super) fn report_deafness(&self, _cause: &BackendError) {
-        #[cfg(feature = "tracing")]
-        tracing::debug!(target: "c13::lock", names = ?self.names, cause = %_cause, "releases of a lock are not heard of; it is looked at now and then");
     }
 }
 

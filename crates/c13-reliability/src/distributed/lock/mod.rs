@@ -109,6 +109,8 @@ mod quorum;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "tokio")]
+mod shared;
+#[cfg(feature = "tokio")]
 mod snapshot;
 mod state;
 #[cfg(feature = "tokio")]

@@ -5,6 +5,11 @@ use crate::error::{ConfigError, ConfigValue};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// The bits that a batch of leased tokens has for their number, and so the largest burst.
+pub(super) const TOKEN_BITS: u32 = 24;
+/// The most tokens that a batch holds.
+pub(super) const MOST_TOKENS: u64 = (1 << TOKEN_BITS) - 1;
+
 /// One limit: of all calls that count against `key`, in all processes, so many a second.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
@@ -154,7 +159,7 @@ impl SharedLimitConfig {
                     "must be above 0 and at most 10⁹ a second",
                 );
             }
-            if limit.burst == 0 || limit.burst > super::state::MOST_TOKENS {
+            if limit.burst == 0 || limit.burst > MOST_TOKENS {
                 return refuse(
                     "burst",
                     ConfigValue::Count(limit.burst),

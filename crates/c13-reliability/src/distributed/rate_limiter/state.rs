@@ -1,6 +1,6 @@
 //! The decisions of a shared limit as values: the rate algorithm, and a batch of tokens in one word.
 
-use super::config::{Limit, Sharing};
+use super::config::{Limit, MOST_TOKENS, Sharing, TOKEN_BITS};
 use std::time::Duration;
 
 /// What a limit says to a request for tokens.
@@ -123,10 +123,6 @@ impl Rate {
 /// A batch of tokens and when it lapses, in one word: 40 bits of milliseconds, 24 bits of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Batch(pub(crate) u64);
-
-const TOKEN_BITS: u32 = 24;
-/// The most tokens that a batch holds.
-pub(crate) const MOST_TOKENS: u64 = (1 << TOKEN_BITS) - 1;
 
 impl Batch {
     pub(crate) const EMPTY: Self = Self(0);

@@ -23,7 +23,7 @@ fn no_policy_s_name_or_quota_breaks_the_fields_and_no_header_gives_a_key_that_is
         words: &["\"", "\\", ";q=", "\r\n", "\u{7f}", " ", "\t", "18446744073709551615 "],
         longest: 1 << 12,
     };
-    let limiter = KeyedRateLimiter::<String>::new(super::super::RateLimiterConfig::new(1.0, 1), 10);
+    let limiter = KeyedRateLimiter::<String>::new(super::super::super::RateLimiterConfig::new(1.0, 1), 10);
     let user = HeaderName::from_static("x-user");
     let key = header_key::<()>(user.clone());
     fuzz("RateLimit fields", &corpus, |input| {
