@@ -23,6 +23,7 @@ pub mod budget;
 pub mod distributed;
 pub mod error;
 pub mod gate;
+mod keyed;
 pub mod microservices;
 pub mod observability;
 pub mod patterns;

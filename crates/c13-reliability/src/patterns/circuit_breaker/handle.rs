@@ -239,6 +239,11 @@ impl CircuitBreaker {
         self.shared.snapshot()
     }
 
+    /// Whether a call would be refused now.
+    pub(super) fn refuses(&self) -> bool {
+        self.shared.refuses()
+    }
+
     /// How many handles there are, owned permits among them.
     pub(super) fn handles(&self) -> usize {
         Arc::strong_count(&self.shared)

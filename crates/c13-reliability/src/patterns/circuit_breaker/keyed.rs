@@ -7,14 +7,13 @@ use super::config::CircuitBreakerConfig;
 use super::handle::CircuitBreaker;
 use super::snapshot::CircuitState;
 use crate::error::{ConfigError, ConfigValue};
-use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::keyed::{Entry, Shard, Shards, Table, Tag};
+use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Random, length_of};
 use crate::time::{Clock, Tick};
 use std::borrow::Borrow;
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +21,14 @@ pub use builder::KeyedBreakersBuilder;
 
 /// A breaker for each key: for each host, shard, tenant or partner that fails on its own.
 ///
-/// It never holds more than `max_keys`. A new key beyond them takes the place of the one that, among sixteen looked at,
-/// is missed least: a closed circuit that nobody holds, then any other, a forced one last; and of those the one that
-/// was asked for longest ago. A key that was not asked for in `idle_after` goes as well, when new ones come, unless its
-/// state was forced or somebody holds it. Breakers are [compact](CircuitBreakerBuilder::compact).
+/// It never holds more than `max_keys`. When a new key finds no room, the set evicts a circuit that is closed and that nobody
+/// holds: of sixteen such, the one that was asked for longest ago. A circuit that is not closed is never evicted to make
+/// room, because its key would start anew; a new key that finds nothing to evict shares one breaker with all others that have
+/// none of their own. A key that nobody has asked for during `idle_after` goes when new ones come, unless its circuit refuses
+/// calls, its state was forced, or somebody holds it. Breakers are [compact](CircuitBreakerBuilder::compact).
 ///
-/// Nothing is kept of a key that holds more text than [`max_key_bytes`](KeyedBreakersBuilder::max_key_bytes): all such keys
-/// share one breaker, so that their calls are guarded too, whoever chooses them.
+/// Nothing is kept of a key that holds more text than [`max_key_bytes`](KeyedBreakersBuilder::max_key_bytes), because
+/// strangers may choose keys: such keys share that one breaker too, so that their calls are guarded as well.
 ///
 /// ```
 /// use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState, KeyedBreakers};
@@ -57,40 +57,36 @@ struct Set<K> {
     random: Random,
     each: Option<Each<K>>,
     idle_after: Duration,
-    hasher: RandomState,
-    shards: Box<[Shard<K>]>,
+    shards: Shards<Circuits<K>>,
     evictions: AtomicU64,
-    /// The breaker of all keys that are too long.
-    of_long_keys: CircuitBreaker,
-    /// Requests whose key was too long.
+    /// The breaker of all keys that have none of their own.
+    overflow: CircuitBreaker,
+    /// How often a key got the shared breaker because it was too long.
     too_long: AtomicU64,
+    /// How often a key got the shared breaker because there was no room.
+    without_room: AtomicU64,
 }
 
-struct Shard<K> {
+/// The circuits of one shard.
+struct Circuits<K> {
+    table: Table<K, Circuit>,
     room: usize,
-    kept: Mutex<Kept<K>>,
-}
-
-struct Kept<K> {
-    places: HashMap<K, usize>,
-    entries: Vec<Entry<K>>,
-    /// Where the next look for something to drop begins.
-    hand: usize,
-    /// How many bytes the texts of all entries take.
+    /// How many bytes the texts of keys and the names of breakers take.
     text_bytes: usize,
 }
 
-struct Entry<K> {
-    key: K,
+struct Circuit {
     breaker: CircuitBreaker,
     used: Tick,
 }
 
 /// What a breaker takes besides its windows over calls and its times of failures: about so many bytes.
 const BREAKER_BYTES: usize = 2_048;
-/// How many entries are looked at to find one to drop, and how many to find idle ones.
-const LOOKED_AT: usize = 16;
-const SWEPT: usize = 2;
+/// How many slots a new key sweeps for idle circuits.
+const SWEPT: usize = 8;
+/// Of how many circuits that may be evicted the least recently used goes, and how many are looked at to find them.
+const COMPARED: usize = 16;
+const SEARCHED: usize = 64;
 
 impl<K> KeyedBreakers<K> {
     /// Starts a set whose breakers have these settings. Default: at most 10,000 keys, idle after an hour.
@@ -101,11 +97,7 @@ impl<K> KeyedBreakers<K> {
     /// How many keys it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.set
-            .shards
-            .iter()
-            .map(|shard| shard.kept.lock().entries.len())
-            .sum()
+        self.set.shards.iter().map(|shard| shard.lock().table.len()).sum()
     }
 
     /// Whether it holds no key.
@@ -119,12 +111,12 @@ impl<K> KeyedBreakers<K> {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let (mut keys, mut texts) = (0_usize, 0_usize);
-        for shard in &self.set.shards {
-            let kept = shard.kept.lock();
-            keys += kept.entries.len();
-            texts += kept.text_bytes;
+        for shard in self.set.shards.iter() {
+            let circuits = shard.lock();
+            keys += circuits.table.len();
+            texts += circuits.text_bytes;
         }
-        // And the breaker of keys that are too long.
+        // And the shared breaker.
         (keys + 1)
             .saturating_mul(bytes_a_key::<K>(&self.set.config.lock()))
             .saturating_add(texts)
@@ -137,42 +129,55 @@ impl<K> KeyedBreakers<K> {
         self.set.evictions.load(Ordering::Relaxed)
     }
 
-    /// How often it was asked for a key that is too long, and gave the breaker that all such keys share.
+    /// How often it gave the shared breaker for a key that is too long.
     #[must_use]
     pub fn too_long(&self) -> u64 {
         // Relaxed: a count orders nothing.
         self.set.too_long.load(Ordering::Relaxed)
     }
+
+    /// How often it gave the shared breaker for a new key that found no room.
+    #[must_use]
+    pub fn without_room(&self) -> u64 {
+        // Relaxed: a count orders nothing.
+        self.set.without_room.load(Ordering::Relaxed)
+    }
 }
 
 impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
-    /// The breaker of `key`; a new one if there is none, and the shared one if the key is too long. Complexity: O(1).
+    /// The breaker of `key`; a new one if there is none, and the shared one if the key is too long or finds no room.
+    /// Complexity: O(1).
     pub fn get<Q>(&self, key: &Q) -> CircuitBreaker
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let now = self.set.clock.coarse();
-        let shard = self.set.shard(key);
-        if let Some(breaker) = shard.kept.lock().find(key, now) {
+        let set = &*self.set;
+        let now = set.clock.coarse();
+        let (shard, tag) = set.shards.locate(key);
+        if let Some(breaker) = shard.lock().find(tag, key, now) {
             return breaker;
         }
-        if length_of(key) > self.set.max_key_bytes {
-            return self.set.long_key();
+        if length_of(key) > set.max_key_bytes {
+            return set.overflow(&set.too_long);
         }
-        // Made outside the lock: keys and hooks are somebody else's code.
+        if !set.make_room(shard, now) {
+            return set.overflow(&set.without_room);
+        }
+        // Made outside the lock: keys and hooks are the user's code.
         let key = key.to_owned();
-        let breaker = self.set.make(&key);
-        let mut kept = shard.kept.lock();
-        if let Some(breaker) = kept.find(key.borrow(), now) {
+        let breaker = set.make(&key);
+        let mut circuits = shard.lock();
+        if let Some(breaker) = circuits.find(tag, key.borrow(), now) {
             return breaker;
         }
-        let dropped = kept.make_room(shard.room, now, self.set.idle_after);
-        kept.insert(key, breaker.clone(), now);
-        drop(kept);
-        // Relaxed: a count orders nothing.
-        self.set.evictions.fetch_add(dropped.len() as u64, Ordering::Relaxed);
-        breaker
+        if circuits.has_room() {
+            circuits.insert(tag, key, breaker.clone(), now);
+            return breaker;
+        }
+        drop(circuits);
+        // Other threads have taken the room meanwhile.
+        set.overflow(&set.without_room)
     }
 
     /// Drops the breaker of `key`; whoever holds it keeps it for itself.
@@ -181,27 +186,24 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut kept = self.set.shard(key).kept.lock();
-        let place = *kept.places.get(key)?;
-        let entry = kept.remove(place);
-        drop(kept);
-        Some(entry.breaker)
+        let (shard, tag) = self.set.shards.locate(key);
+        let mut circuits = shard.lock();
+        let at = circuits.table.find(tag, |other| other.borrow() == key)?;
+        let entry = circuits.remove(at)?;
+        drop(circuits);
+        Some(entry.state.breaker)
     }
 
     /// All keys with their breakers, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<(K, CircuitBreaker)> {
-        let list = |kept: MutexGuard<'_, Kept<K>>| -> Vec<_> {
-            kept.entries
-                .iter()
-                .map(|entry| (entry.key.clone(), entry.breaker.clone()))
-                .collect()
-        };
-        self.set
-            .shards
-            .iter()
-            .flat_map(|shard| list(shard.kept.lock()))
-            .collect()
+        let mut all = Vec::new();
+        for shard in self.set.shards.iter() {
+            let circuits = shard.lock();
+            let entries = circuits.table.entries();
+            all.extend(entries.map(|entry| (entry.key.clone(), entry.state.breaker.clone())));
+        }
+        all
     }
 
     /// Changes the settings of all breakers, those to come included; see [`CircuitBreaker::change`].
@@ -216,7 +218,7 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         for (_, breaker) in self.all() {
             breaker.change(config)?;
         }
-        self.set.of_long_keys.change(config)
+        self.set.overflow.change(config)
     }
 }
 
@@ -236,7 +238,8 @@ impl<K> fmt::Debug for KeyedBreakers<K> {
 
 /// How many bytes a key takes with its breaker, were each of its windows full.
 fn bytes_a_key<K>(config: &CircuitBreakerConfig) -> usize {
-    config.window_bytes() + BREAKER_BYTES + 2 * (size_of::<K>() + size_of::<Entry<K>>())
+    // At least half of a table is used once it has grown.
+    config.window_bytes() + BREAKER_BYTES + 2 * (size_of::<Option<Entry<K, Circuit>>>() + 1)
 }
 
 fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usize) -> Result<(), ConfigError> {
@@ -251,11 +254,6 @@ fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usi
 }
 
 impl<K> Set<K> {
-    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &Shard<K> {
-        let hash = self.hasher.hash_one(key);
-        &self.shards[(hash % self.shards.len() as u64) as usize]
-    }
-
     fn make(&self, key: &K) -> CircuitBreaker {
         let builder = start(*self.config.lock(), &self.clock, &self.random);
         let builder = match &self.each {
@@ -265,11 +263,26 @@ impl<K> Set<K> {
         builder.build().expect("the settings were checked when they came in")
     }
 
-    #[cold]
-    fn long_key(&self) -> CircuitBreaker {
+    /// Evicts circuits that may go: whether there is room for one more key now.
+    fn make_room(&self, shard: &Shard<Circuits<K>>, now: Tick) -> bool
+    where
+        K: Hash + Eq,
+    {
+        let mut circuits = shard.lock();
+        let evicted = circuits.make_room(now, self.idle_after);
+        let has_room = circuits.has_room();
+        drop(circuits);
         // Relaxed: a count orders nothing.
-        self.too_long.fetch_add(1, Ordering::Relaxed);
-        self.of_long_keys.clone()
+        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
+        has_room
+    }
+
+    /// The shared breaker, for a reason that is counted.
+    #[cold]
+    fn overflow(&self, reason: &AtomicU64) -> CircuitBreaker {
+        // Relaxed: a count orders nothing.
+        reason.fetch_add(1, Ordering::Relaxed);
+        self.overflow.clone()
     }
 }
 
@@ -281,106 +294,103 @@ fn start(config: CircuitBreakerConfig, clock: &Clock, random: &Random) -> Circui
         .compact()
 }
 
-impl<K> Shard<K> {
-    fn new(room: usize) -> Self {
+impl<K> Circuits<K> {
+    const fn new(room: usize) -> Self {
         Self {
+            table: Table::new(),
             room,
-            kept: Mutex::new(Kept {
-                places: HashMap::new(),
-                entries: Vec::new(),
-                hand: 0,
-                text_bytes: 0,
-            }),
+            text_bytes: 0,
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.table.len() < self.room
     }
 }
 
-impl<K: Hash + Eq + Clone> Kept<K> {
-    fn find<Q>(&mut self, key: &Q, now: Tick) -> Option<CircuitBreaker>
+impl<K: Hash + Eq> Circuits<K> {
+    fn find<Q>(&mut self, tag: Tag, key: &Q, now: Tick) -> Option<CircuitBreaker>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let entry = &mut self.entries[*self.places.get(key)?];
-        entry.used = now;
-        Some(entry.breaker.clone())
+        let at = self.table.find(tag, |other| other.borrow() == key)?;
+        let circuit = &mut self.table.entry(at).state;
+        circuit.used = now;
+        Some(circuit.breaker.clone())
     }
 
-    fn insert(&mut self, key: K, breaker: CircuitBreaker, now: Tick) {
-        self.places.insert(key.clone(), self.entries.len());
-        let entry = Entry {
-            key,
-            breaker,
-            used: now,
-        };
-        self.text_bytes += entry.text_bytes();
-        self.entries.push(entry);
+    fn insert(&mut self, tag: Tag, key: K, breaker: CircuitBreaker, used: Tick) {
+        self.text_bytes += text_bytes(&key, &breaker);
+        self.table.insert(tag, key, Circuit { breaker, used });
     }
 
-    fn remove(&mut self, place: usize) -> Entry<K> {
-        let entry = self.entries.swap_remove(place);
-        self.places.remove(&entry.key);
-        self.text_bytes -= entry.text_bytes();
-        if let Some(moved) = self.entries.get(place) {
-            self.places.insert(moved.key.clone(), place);
+    fn remove(&mut self, at: usize) -> Option<Entry<K, Circuit>> {
+        let entry = self.table.remove(at)?;
+        self.text_bytes -= text_bytes(&entry.key, &entry.state.breaker);
+        Some(entry)
+    }
+
+    /// Evicts what is idle where it looks, and another circuit if there is no room for one more and one may go. What it
+    /// returns is to be dropped outside the lock.
+    fn make_room(&mut self, now: Tick, idle_after: Duration) -> Vec<Entry<K, Circuit>> {
+        let mut evicted = Vec::new();
+        let is_idle = |entry: &Entry<K, Circuit>| entry.state.is_idle(now, idle_after);
+        self.table.sweep(SWEPT, is_idle, |entry| evicted.push(entry));
+        for entry in &evicted {
+            self.text_bytes -= text_bytes(&entry.key, &entry.state.breaker);
         }
-        entry
+        if !self.has_room()
+            && let Some(at) = self.least_recently_used()
+        {
+            evicted.extend(self.remove(at));
+        }
+        evicted
     }
 
-    /// Drops what is idle where it looks, and something in any case if there is no room for one more. What it returns
-    /// is to be dropped outside the lock.
-    fn make_room(&mut self, room: usize, now: Tick, idle_after: Duration) -> Vec<Entry<K>> {
-        let mut dropped = Vec::new();
-        for _ in 0..SWEPT.min(self.entries.len()) {
-            let place = self.turn_hand();
-            let entry = &self.entries[place];
-            let idle = now - entry.used >= idle_after;
-            if idle && !entry.is_held() && !entry.is_forced() {
-                dropped.push(self.remove(place));
+    /// Of the next circuits that may be evicted, the one that was asked for longest ago.
+    fn least_recently_used(&mut self) -> Option<usize> {
+        let (mut found, mut compared) = (None, 0);
+        for _ in 0..SEARCHED.min(self.table.len()) {
+            let at = self.table.next_entry()?;
+            let circuit = &self.table.entry(at).state;
+            if !circuit.may_be_evicted() {
+                continue;
+            }
+            if found.is_none_or(|(used, _)| circuit.used < used) {
+                found = Some((circuit.used, at));
+            }
+            compared += 1;
+            if compared == COMPARED {
+                break;
             }
         }
-        if self.entries.len() >= room {
-            let looked_at: Vec<usize> = (0..LOOKED_AT.min(self.entries.len()))
-                .map(|_| self.turn_hand())
-                .collect();
-            let least = looked_at.into_iter().min_by_key(|place| self.entries[*place].rank());
-            dropped.extend(least.map(|place| self.remove(place)));
-        }
-        dropped
-    }
-
-    fn turn_hand(&mut self) -> usize {
-        self.hand = (self.hand + 1) % self.entries.len().max(1);
-        self.hand
+        found.map(|(_, at)| at)
     }
 }
 
-impl<K: Hash> Entry<K> {
-    /// How many bytes its key's text, which is kept twice, and its breaker's name take.
-    fn text_bytes(&self) -> usize {
-        2 * length_of(&self.key) + self.breaker.name().len()
-    }
+/// How many bytes a key's text and its breaker's name take.
+fn text_bytes<K: Hash>(key: &K, breaker: &CircuitBreaker) -> usize {
+    length_of(key) + breaker.name().len()
 }
 
-impl<K> Entry<K> {
+impl Circuit {
     fn is_held(&self) -> bool {
         self.breaker.handles() > 1
     }
 
-    fn is_forced(&self) -> bool {
-        matches!(
-            self.breaker.current_state(),
-            CircuitState::ForcedOpen | CircuitState::ForcedClosed | CircuitState::MetricsOnly
-        )
+    fn may_be_evicted(&self) -> bool {
+        self.breaker.current_state() == CircuitState::Closed && !self.is_held()
     }
 
-    /// How much it would be missed: the lower, the less.
-    fn rank(&self) -> (u8, Tick) {
-        let class = if self.is_forced() {
-            2
-        } else {
-            u8::from(self.is_held() || self.breaker.current_state() != CircuitState::Closed)
+    /// Whether nobody has asked for it for a while, and its key may start anew.
+    fn is_idle(&self, now: Tick, idle_after: Duration) -> bool {
+        let is_forced = || {
+            matches!(
+                self.breaker.current_state(),
+                CircuitState::ForcedOpen | CircuitState::ForcedClosed | CircuitState::MetricsOnly
+            )
         };
-        (class, self.used)
+        now - self.used >= idle_after && !self.is_held() && !is_forced() && !self.breaker.refuses()
     }
 }

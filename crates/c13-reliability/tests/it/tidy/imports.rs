@@ -7,6 +7,7 @@ const ROWS: &[(&str, u8)] = &[
     ("time", 0),
     ("sync", 0),
     ("gate", 1),
+    ("keyed", 1),
     ("window", 1),
     ("budget", 1),
     ("error", 1),

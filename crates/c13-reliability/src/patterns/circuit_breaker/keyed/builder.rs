@@ -2,21 +2,20 @@
 
 use super::super::builder::CircuitBreakerBuilder;
 use super::super::config::CircuitBreakerConfig;
-use super::{Each, KeyedBreakers, Set, Shard, check_bytes, start};
+use super::{Circuits, Each, KeyedBreakers, Set, check_bytes, start};
 use crate::error::{ConfigError, ConfigValue};
+use crate::keyed::{Seeds, Shards};
 use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex};
 use crate::time::Clock;
-use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 const MOST_KEYS: usize = 1 << 24;
 const LONGEST_KEY: usize = 1 << 20;
-/// Sets of this size and more are cut into shards, so that threads seldom wait for each other.
-const SHARDED_FROM: usize = 1024;
-const SHARDS: usize = 16;
+/// The name of the breaker of all keys that have none of their own.
+const OVERFLOW: &str = "keys without a breaker of their own";
 
 /// Makes a set of breakers; started by [`KeyedBreakers::builder`].
 #[must_use = "a builder makes nothing until `build`"]
@@ -59,14 +58,14 @@ impl<K> KeyedBreakersBuilder<K> {
     }
 
     /// How many bytes of text a key may hold to get a breaker of its own, by what its `Hash` reads; from 1 to 2²⁰. All longer
-    /// keys share one breaker, which has the set's settings but is not passed to [`each`](Self::each); nothing else is kept of
-    /// them. A set keeps each key twice, and a third time where it is the breaker's name. Default: 1,024.
+    /// keys share one breaker, as keys do that find no room. It has the set's settings but is not passed to
+    /// [`each`](Self::each); nothing else is kept of such keys. Default: 1,024.
     pub fn max_key_bytes(mut self, bytes: usize) -> Self {
         self.max_key_bytes = bytes;
         self
     }
 
-    /// How long a key must not have been asked for to be dropped when new ones come; above zero.
+    /// After how long without a request for it a key may be evicted when new ones come; above zero.
     pub fn idle_after(mut self, idle: Duration) -> Self {
         self.idle_after = idle;
         self
@@ -115,25 +114,23 @@ impl<K> KeyedBreakersBuilder<K> {
             return refused("idle_after", value, "must be above zero");
         }
         check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
-        let shards = if self.max_keys < SHARDED_FROM { 1 } else { SHARDS };
-        let room = |shard| self.max_keys / shards + usize::from(shard < self.max_keys % shards);
         let clock = self.clock.unwrap_or_default();
         let random = self.random.unwrap_or_else(Random::from_entropy);
-        let of_long_keys = start(self.config, &clock, &random).name("keys that are too long");
+        let overflow = start(self.config, &clock, &random).name(OVERFLOW);
         Ok(KeyedBreakers {
             set: Arc::new(Set {
-                shards: (0..shards).map(|shard| Shard::new(room(shard))).collect(),
+                shards: Shards::new(self.max_keys, Seeds::from_entropy(), Circuits::new),
                 config: Mutex::new(self.config),
                 max_keys: self.max_keys,
                 max_bytes: self.max_bytes,
                 max_key_bytes: self.max_key_bytes,
-                of_long_keys: of_long_keys.build()?,
+                overflow: overflow.build()?,
                 too_long: AtomicU64::new(0),
+                without_room: AtomicU64::new(0),
                 clock,
                 random,
                 each: self.each,
                 idle_after: self.idle_after,
-                hasher: RandomState::new(),
                 evictions: AtomicU64::new(0),
             }),
         })

@@ -82,7 +82,7 @@ fn of_those_that_may_go_the_one_asked_for_longest_ago_goes() {
 }
 
 #[test]
-fn even_open_circuits_make_room_when_there_is_nothing_else() {
+fn a_circuit_that_is_not_closed_never_makes_room_and_the_keys_without_room_share_a_breaker() {
     let time = VirtualTime::new();
     let keys = set(&time, 4);
     for key in 0..100 {
@@ -91,6 +91,53 @@ fn even_open_circuits_make_room_when_there_is_nothing_else() {
         }
     }
     assert_eq!(keys.len(), 4);
+    let mut left: Vec<u64> = keys.all().into_iter().map(|(key, _)| key).collect();
+    left.sort_unstable();
+    assert_eq!((left, keys.evictions()), (vec![0, 1, 2, 3], 0));
+    assert_eq!(keys.without_room(), 96);
+    assert!((0..4).all(|key| keys.get(&key).current_state() == CircuitState::Open));
+    assert_eq!(
+        keys.get(&50).current_state(),
+        CircuitState::Open,
+        "that of all the others"
+    );
+
+    // Once one of them has recovered it is the first to go.
+    keys.get(&2).reset();
+    assert_eq!(keys.get(&50).current_state(), CircuitState::Closed);
+    let mut left: Vec<u64> = keys.all().into_iter().map(|(key, _)| key).collect();
+    left.sort_unstable();
+    assert_eq!(left, [0, 1, 3, 50]);
+}
+
+#[test]
+fn an_idle_circuit_that_refuses_calls_stays() {
+    let time = VirtualTime::new();
+    let config = CircuitBreakerConfig::new()
+        .consecutive_failures(1)
+        .open_for(secs(7200.0));
+    let keys = KeyedBreakers::builder(config)
+        .clock(time.clock())
+        .max_keys(1_000)
+        .build()
+        .expect("good");
+    keys.get(&0).try_acquire().expect("closed").failure();
+    let ask_for_others = |keys: &KeyedBreakers<u64>, from: u64| {
+        for key in from..from + 100 {
+            keys.get(&key);
+        }
+    };
+    time.advance(secs(3600.0));
+    ask_for_others(&keys, 1_000);
+    assert_eq!(keys.all().iter().filter(|(key, _)| *key == 0).count(), 1);
+    time.advance(secs(3600.0));
+    ask_for_others(&keys, 2_000);
+    ask_for_others(&keys, 3_000);
+    assert_eq!(
+        keys.all().iter().filter(|(key, _)| *key == 0).count(),
+        0,
+        "its open time is over"
+    );
 }
 
 #[test]

@@ -3,11 +3,11 @@
 use super::super::counts::Counts;
 use super::super::error::RateLimitError;
 use super::config::{KeyedConfig, PART, Quota, WhenFull};
-use super::hasher::Seeds;
+use super::keys::{Decision, Found, Keys, Sums, decide_new};
 use super::quota::{BucketRules, CounterRules, RingRules, Rules};
-use super::shards::{Decision, Found, Keys, Sums};
 use super::snapshot::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
+use crate::keyed::Seeds;
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
 use crate::time::Clock;
@@ -354,8 +354,8 @@ impl<K: Hash + Eq> Shared<K> {
             }
             Found::Known(known) => self.conclude(known.decide(now, n), n),
             // Made into an owned key without the lock, and dropped without it.
-            Found::Nothing(part, tag) => match keys.check_length(key) {
-                Ok(()) => self.conclude(part.decide_new(tag, key.to_owned(), now, n, false).0, n),
+            Found::Nothing(shard, tag) => match keys.check_length(key) {
+                Ok(()) => self.conclude(decide_new(shard, tag, key.to_owned(), now, n, false).0, n),
                 Err(refused) => {
                     keys.count_too_long();
                     self.conclude(refused, n)

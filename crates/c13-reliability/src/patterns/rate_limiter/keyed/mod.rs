@@ -5,11 +5,9 @@ mod axum;
 mod client_address;
 mod config;
 mod handle;
-mod hasher;
+mod keys;
 mod quota;
-mod shards;
 mod snapshot;
-mod table;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 #[cfg(feature = "axum")]

@@ -9,26 +9,26 @@ use std::num::NonZeroU32;
 
 /// What is kept for a key.
 #[derive(Clone, Debug)]
-pub(super) struct Entry<K, S> {
+pub(crate) struct Entry<K, S> {
     tag: Tag,
-    /// How often the key was refused.
-    pub(super) refused: u32,
-    pub(super) key: K,
-    pub(super) state: S,
+    /// A number for the owner of the table. It takes no room where keys and states are words.
+    pub(crate) number: u32,
+    pub(crate) key: K,
+    pub(crate) state: S,
 }
 
-/// 30 bits of a key's hash, and whether the key has a quota of its own. Never zero, so that an empty place needs no room
-/// of its own.
+/// 30 bits of a key's hash, and a flag for the owner of the table. Never zero, so that an empty slot takes no room of its
+/// own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag(NonZeroU32);
+pub(crate) struct Tag(NonZeroU32);
 
 const HASH_BITS: u32 = 30;
-const OWN_QUOTA: u32 = 1 << 30;
+const FLAG: u32 = 1 << 30;
 
 impl Tag {
     /// The tag for a hash; its upper bits are left for other uses.
     #[inline]
-    pub(super) const fn new(hash: u64) -> Self {
+    pub(crate) const fn new(hash: u64) -> Self {
         let bits = hash as u32 & ((1 << HASH_BITS) - 1);
         match NonZeroU32::new(bits | 1 << 31) {
             Some(tag) => Self(tag),
@@ -51,22 +51,21 @@ impl Tag {
 }
 
 impl<K, S> Entry<K, S> {
-    /// Whether the key has a quota of its own.
+    /// The flag that the owner of the table has set, or not.
     #[inline]
-    pub(super) const fn has_own_quota(&self) -> bool {
-        self.tag.0.get() & OWN_QUOTA != 0
+    pub(crate) const fn is_flagged(&self) -> bool {
+        self.tag.0.get() & FLAG != 0
     }
 
-    /// Notes whether the key has a quota of its own.
-    pub(super) fn set_own_quota(&mut self, own: bool) {
+    pub(crate) fn set_flag(&mut self, flag: bool) {
         let plain = Tag::new(self.tag.hash().into());
-        self.tag = if own { Tag(plain.0 | OWN_QUOTA) } else { plain };
+        self.tag = if flag { Tag(plain.0 | FLAG) } else { plain };
     }
 }
 
 /// Keys and their entries. An entry is in its group or on a short walk from there; a removal closes the gap it leaves.
 #[derive(Debug)]
-pub(super) struct Table<K, S> {
+pub(crate) struct Table<K, S> {
     places: Vec<Option<Entry<K, S>>>,
     /// A byte of each place's tag, zero where it is empty; a word holds those of a group.
     marks: Vec<u64>,
@@ -83,7 +82,7 @@ const EACH: u64 = u64::from_le_bytes([1; GROUP]);
 const SMALLEST: usize = 16;
 
 impl<K, S> Table<K, S> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             places: Vec::new(),
             marks: Vec::new(),
@@ -93,18 +92,18 @@ impl<K, S> Table<K, S> {
     }
 
     /// How many keys it holds.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     /// How many bytes its entries take.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.places.capacity() * size_of::<Option<Entry<K, S>>>() + self.marks.capacity() * size_of::<u64>()
     }
 
     /// The entry of the key that `is_key` knows.
     #[inline]
-    pub(super) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
+    pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let group = scaled(tag, self.marks.len());
         let marks = *self.marks.get(group)?;
         // Which of its group's places a key has is a matter of chance: a branch for each would often be guessed wrong.
@@ -130,14 +129,14 @@ impl<K, S> Table<K, S> {
 
     /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has named.
     #[inline]
-    pub(super) fn entry(&mut self, at: usize) -> &mut Entry<K, S> {
+    pub(crate) fn entry(&mut self, at: usize) -> &mut Entry<K, S> {
         self.places[at]
             .as_mut()
             .expect("the place was named just now and nothing was removed since")
     }
 
     /// Adds a key that is not there.
-    pub(super) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
+    pub(crate) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
         // Never more than seven tenths full, or walks become long; half of the places are used after growing.
         if 10 * (self.len + 1) > 7 * self.places.len() {
             let wanted = self.places.len() + 2 * self.places.len() / 5;
@@ -146,14 +145,14 @@ impl<K, S> Table<K, S> {
         self.len += 1;
         self.place(Entry {
             tag,
-            refused: 0,
+            number: 0,
             key,
             state,
         })
     }
 
     /// Removes the entry at a place, and closes the gap.
-    pub(super) fn remove(&mut self, mut gap: usize) -> Option<Entry<K, S>> {
+    pub(crate) fn remove(&mut self, mut gap: usize) -> Option<Entry<K, S>> {
         let removed = self.empty(gap)?;
         self.len -= 1;
         let mut at = gap;
@@ -177,7 +176,7 @@ impl<K, S> Table<K, S> {
 
     /// Looks at up to `count` places, on from where the last sweep ended, and gives every entry that `is_idle` to
     /// `removed`. When a whole round is over and little is left, the table becomes smaller.
-    pub(super) fn sweep(
+    pub(crate) fn sweep(
         &mut self,
         count: usize,
         mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
@@ -201,8 +200,20 @@ impl<K, S> Table<K, S> {
         }
     }
 
+    /// The next entry, on from where the last sweep or look ended; `None` if there is none.
+    pub(crate) fn next_entry(&mut self) -> Option<usize> {
+        for _ in 0..self.places.len() {
+            let at = self.hand;
+            self.hand = if at + 1 < self.places.len() { at + 1 } else { 0 };
+            if self.places.get(at).is_some_and(Option::is_some) {
+                return Some(at);
+            }
+        }
+        None
+    }
+
     /// Gives every entry that `is_idle` to `removed`, and as much memory back as can be spared.
-    pub(super) fn sweep_all(
+    pub(crate) fn sweep_all(
         &mut self,
         mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
         mut removed: impl FnMut(Entry<K, S>),
@@ -228,12 +239,12 @@ impl<K, S> Table<K, S> {
     }
 
     /// All entries, in no order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry<K, S>> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry<K, S>> {
         self.places.iter().flatten()
     }
 
     /// All entries, in no order.
-    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, S>> {
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, S>> {
         self.places.iter_mut().flatten()
     }
 
@@ -339,7 +350,7 @@ mod tests {
                         None => {
                             assert_eq!(map.insert(key, step), None, "{case}");
                             let at = table.insert(tag(key), key, step);
-                            assert_eq!((table.entry(at).key, table.entry(at).refused), (key, 0), "{case}");
+                            assert_eq!((table.entry(at).key, table.entry(at).number), (key, 0), "{case}");
                         }
                     },
                     4 | 5 => {
@@ -400,12 +411,12 @@ mod tests {
     }
 
     #[test]
-    fn an_own_quota_is_noted_beside_the_hash() {
+    fn a_flag_is_kept_beside_the_hash() {
         let mut table = Table::new();
         let at = table.insert(tag(5), 5_u64, 0_u64);
-        for own in [true, true, false, true] {
-            table.entry(at).set_own_quota(own);
-            assert_eq!(table.entry(at).has_own_quota(), own);
+        for flag in [true, true, false, true] {
+            table.entry(at).set_flag(flag);
+            assert_eq!(table.entry(at).is_flagged(), flag);
             assert_eq!(find(&table, 5), Some(at));
         }
     }

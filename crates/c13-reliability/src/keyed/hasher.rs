@@ -1,20 +1,20 @@
-//! How keys are spread: a fast hash with seeds that nobody outside knows.
+//! The hash of keys: fast, with seeds that nobody outside knows.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Makes hashers that all agree, and that agree with those of no other instance.
+/// The random seeds of a set's hash: two sets hash the same key differently.
 ///
-/// Each word is folded in by one 64 by 64 bit multiplication whose halves are added without carry. That is no secret
-/// keeper, but without the seeds nobody can choose keys that fall together.
+/// Each word is folded in by one 64 by 64 bit multiplication whose halves are added without carry. That is no cryptographic
+/// hash, but without the seeds nobody can choose keys that collide.
 #[derive(Clone, Debug)]
-pub(super) struct Seeds {
+pub(crate) struct Seeds {
     first: u64,
     last: u64,
 }
 
 impl Seeds {
     /// Seeds from the system's randomness.
-    pub(super) fn from_entropy() -> Self {
+    pub(crate) fn from_entropy() -> Self {
         let random = RandomState::new();
         Self {
             first: random.hash_one(1),
@@ -24,7 +24,7 @@ impl Seeds {
     }
 
     #[cfg(all(test, not(c13_loom)))]
-    pub(super) const fn fixed(first: u64, last: u64) -> Self {
+    pub(crate) const fn fixed(first: u64, last: u64) -> Self {
         Self { first, last: last | 1 }
     }
 }
@@ -42,7 +42,7 @@ impl BuildHasher for Seeds {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Folding {
+pub(crate) struct Folding {
     state: u64,
     last: u64,
 }

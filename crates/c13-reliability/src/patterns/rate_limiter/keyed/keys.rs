@@ -1,45 +1,33 @@
-//! All keys of one kind of quota, in parts that each have a lock.
+//! All keys with one kind of quota, in shards that each have a lock.
 
 use super::super::cold_path::cold_path;
 use super::super::error::RateLimitError;
-use super::hasher::Seeds;
 use super::quota::Rules;
 use super::snapshot::QuotaStatus;
-use super::table::{Entry, Table, Tag};
+use crate::keyed::{Entry, Seeds, Shard, Shards, Table, Tag};
 use crate::sync::length_of;
-use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::primitive::{AtomicU64, MutexGuard, Ordering};
 use crate::time::Tick;
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::time::Duration;
 
-/// Parts are made as small as this, up to their largest number; a few are made of fewer keys, so that threads seldom meet.
-const KEYS_A_PART: usize = 1_024;
-const MOST_PARTS: usize = 256;
-const KEYS_A_SMALL_PART: usize = 128;
-const MOST_SMALL_PARTS: usize = 16;
 /// How many places a new key looks at for idle keys, where there is room and where there is none.
 const SWEPT: usize = 8;
 const SEARCHED: usize = 64;
 
 pub(super) struct Keys<K, R: Rules> {
-    parts: Box<[Part<K, R>]>,
-    seeds: Seeds,
-    /// How many of a hash's highest bits tell the part.
-    part_bits: u32,
+    shards: Shards<Kept<K, R>>,
     /// How long a new key may be.
     longest_key: AtomicU64,
     /// Requests whose key was longer.
     too_long: AtomicU64,
 }
 
-/// A line of its own for each lock.
-#[repr(align(64))]
-pub(super) struct Part<K, R: Rules>(Mutex<Kept<K, R>>);
-
-struct Kept<K, R: Rules> {
+/// The keys of one shard.
+pub(super) struct Kept<K, R: Rules> {
     table: Table<K, R::State>,
     rules: R,
     /// The quotas of single keys.
@@ -82,8 +70,8 @@ pub(super) enum Found<'a, K, R: Rules> {
     Taken,
     /// The key is there, but it takes a longer look.
     Known(Known<'a, K, R>),
-    /// There is no such key in its part; this would be its tag.
-    Nothing(&'a Part<K, R>, Tag),
+    /// There is no such key in its shard; this would be its tag.
+    Nothing(&'a Shard<Kept<K, R>>, Tag),
 }
 
 /// A key that was found; the lock is held.
@@ -108,26 +96,17 @@ where
     K: Hash + Eq,
 {
     pub(super) fn new(rules: &R, max_keys: usize, longest_key: usize, seeds: Seeds) -> Self {
-        let parts = (max_keys / KEYS_A_PART)
-            .max((max_keys / KEYS_A_SMALL_PART).min(MOST_SMALL_PARTS))
-            .clamp(1, MOST_PARTS)
-            .next_power_of_two()
-            .min(MOST_PARTS);
-        let part = || {
-            Part(Mutex::new(Kept {
-                table: Table::new(),
-                rules: rules.clone(),
-                own: HashMap::with_hasher(seeds.clone()),
-                room: max_keys / parts,
-                key_bytes: 0,
-                evicted: 0,
-                untracked: 0,
-            }))
-        };
+        let shards = Shards::new(max_keys, seeds.clone(), |room| Kept {
+            table: Table::new(),
+            rules: rules.clone(),
+            own: HashMap::with_hasher(seeds.clone()),
+            room,
+            key_bytes: 0,
+            evicted: 0,
+            untracked: 0,
+        });
         Self {
-            parts: std::iter::repeat_with(part).take(parts).collect(),
-            part_bits: parts.trailing_zeros(),
-            seeds,
+            shards,
             longest_key: AtomicU64::new(longest_key as u64),
             too_long: AtomicU64::new(0),
         }
@@ -140,14 +119,14 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (part, tag) = self.part(key);
-        let mut guard = part.0.lock();
+        let (shard, tag) = self.shards.locate(key);
+        let mut guard = shard.lock();
         let kept = &mut *guard;
         match kept.table.find(tag, |other| other.borrow() == key) {
-            None => Found::Nothing(part, tag),
+            None => Found::Nothing(shard, tag),
             Some(at) => {
                 let entry = kept.table.entry(at);
-                if entry.has_own_quota() || !kept.rules.take_quickly(&mut entry.state, now, n) {
+                if entry.is_flagged() || !kept.rules.take_quickly(&mut entry.state, now, n) {
                     cold_path();
                     return Found::Known(Known { kept: guard, at });
                 }
@@ -162,9 +141,9 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let (part, tag) = self.part(key);
+        let (shard, tag) = self.shards.locate(key);
         {
-            let mut kept = part.lock(now);
+            let mut kept = lock(shard, now);
             if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
                 return kept.decide(at, now, n, status);
             }
@@ -174,7 +153,7 @@ where
             return (refused, None);
         }
         // Made into an owned key without the lock, and dropped without it.
-        part.decide_new(tag, key.to_owned(), now, n, status)
+        decide_new(shard, tag, key.to_owned(), now, n, status)
     }
 
     /// Whether a key may be kept, by its length.
@@ -200,8 +179,8 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (part, tag) = self.part(key);
-        let mut kept = part.lock(now);
+        let (shard, tag) = self.shards.locate(key);
+        let mut kept = lock(shard, now);
         let kept = &mut *kept;
         let rules = kept.own.get(key).unwrap_or(&kept.rules);
         let fresh;
@@ -234,8 +213,8 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (part, tag) = self.part(key);
-        let kept = &mut *part.lock(now);
+        let (shard, tag) = self.shards.locate(key);
+        let kept = &mut *lock(shard, now);
         if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
             let rules = kept.own.get(key).unwrap_or(&kept.rules);
             rules.give_back(&mut kept.table.entry(at).state, n);
@@ -248,8 +227,8 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (part, tag) = self.part(key);
-        let mut kept = part.0.lock();
+        let (shard, tag) = self.shards.locate(key);
+        let mut kept = shard.lock();
         let removed = kept
             .table
             .find(tag, |other| other.borrow() == key)
@@ -263,8 +242,8 @@ where
 
     /// Gives `key` a quota of its own. What it has used stays used. Says whether there was room for it.
     pub(super) fn set_own(&self, key: K, now: Tick, rules: R) -> bool {
-        let (part, tag) = self.part(&key);
-        let kept = &mut *part.lock(now);
+        let (shard, tag) = self.shards.locate(&key);
+        let kept = &mut *lock(shard, now);
         if kept.own.len() >= kept.room && !kept.own.contains_key(&key) {
             return false;
         }
@@ -272,7 +251,7 @@ where
             let old = kept.own.get(&key).unwrap_or(&kept.rules);
             let entry = kept.table.entry(at);
             entry.state = rules.carry_over(old, &entry.state, now);
-            entry.set_own_quota(true);
+            entry.set_flag(true);
         }
         let length = length_of(&key);
         if kept.own.insert(key, rules).is_none() {
@@ -287,14 +266,14 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (part, tag) = self.part(key);
-        let kept = &mut *part.lock(now);
+        let (shard, tag) = self.shards.locate(key);
+        let kept = &mut *lock(shard, now);
         let Some(old) = kept.own.remove(key) else { return };
         kept.key_bytes -= length_of(key);
         if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
             let entry = kept.table.entry(at);
             entry.state = kept.rules.carry_over(&old, &entry.state, now);
-            entry.set_own_quota(false);
+            entry.set_flag(false);
         }
     }
 
@@ -302,10 +281,10 @@ where
     pub(super) fn change(&self, now: Tick, rules: &R, max_keys: usize, longest_key: usize) {
         // Relaxed: a setting by itself.
         self.longest_key.store(longest_key as u64, Ordering::Relaxed);
-        for part in &self.parts {
-            let kept = &mut *part.lock(now);
+        for shard in self.shards.iter() {
+            let kept = &mut *lock(shard, now);
             kept.replace_rules(rules.clone(), now);
-            kept.room = max_keys / self.parts.len();
+            kept.room = self.shards.room(max_keys);
         }
     }
 
@@ -315,12 +294,12 @@ where
         K: Clone,
     {
         let mut counts: Vec<u32> = Vec::new();
-        for part in &self.parts {
-            let kept = part.0.lock();
+        for shard in self.shards.iter() {
+            let kept = shard.lock();
             counts.extend(
                 kept.table
                     .entries()
-                    .map(|entry| entry.refused)
+                    .map(|entry| entry.number)
                     .filter(|refused| *refused > 0),
             );
         }
@@ -332,16 +311,16 @@ where
         // Of those that were refused as often as the last of the list, only as many are copied as it has room for.
         let mut ties = count - counts.iter().filter(|refused| **refused > least).count().min(count);
         let mut top: Vec<(K, u64)> = Vec::new();
-        for part in &self.parts {
-            let kept = part.0.lock();
-            for entry in kept.table.entries().filter(|entry| entry.refused >= least) {
-                if entry.refused == least {
+        for shard in self.shards.iter() {
+            let kept = shard.lock();
+            for entry in kept.table.entries().filter(|entry| entry.number >= least) {
+                if entry.number == least {
                     if ties == 0 {
                         continue;
                     }
                     ties -= 1;
                 }
-                top.push((entry.key.clone(), entry.refused.into()));
+                top.push((entry.key.clone(), entry.number.into()));
             }
         }
         top.sort_by_key(|(_, refused)| std::cmp::Reverse(*refused));
@@ -356,8 +335,8 @@ where
             untracked: self.too_long.load(Ordering::Relaxed),
             ..Sums::default()
         };
-        self.parts.iter().fold(none, |sums, part| {
-            let kept = part.0.lock();
+        self.shards.iter().fold(none, |sums, shard| {
+            let kept = shard.lock();
             Sums {
                 keys: sums.keys + kept.table.len() as u64,
                 bytes: sums.bytes + kept.bytes() as u64,
@@ -370,11 +349,11 @@ where
     /// Forgets all keys that are idle at `now`, gives back what memory can be spared, and says how many they were.
     pub(super) fn evict_idle(&self, now: Tick) -> usize {
         let mut sum = 0;
-        for part in &self.parts {
+        for shard in self.shards.iter() {
             // Dropped when the lock is.
             let mut evicted = Vec::new();
             {
-                let kept = &mut *part.lock(now);
+                let kept = &mut *lock(shard, now);
                 let (rules, own) = (&kept.rules, &kept.own);
                 let is_idle = |entry: &Entry<K, R::State>| busy_for(entry, rules, own, now).is_zero();
                 kept.table.sweep_all(is_idle, |entry| evicted.push(entry));
@@ -385,60 +364,46 @@ where
         }
         sum
     }
-
-    /// The part of a key, and its tag there.
-    #[inline]
-    fn part<Q: Hash + ?Sized>(&self, key: &Q) -> (&Part<K, R>, Tag) {
-        let hash = self.seeds.hash_one(key);
-        // Shifted in two steps, because there may be one part only.
-        let part = (hash >> 1 >> (63 - self.part_bits)) as usize;
-        (&self.parts[part], Tag::new(hash))
-    }
 }
 
-impl<K, R: Rules> Part<K, R>
-where
-    K: Hash + Eq,
-{
-    /// Takes the lock, and renews rules that can count no further.
-    fn lock(&self, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
-        let mut kept = self.0.lock();
-        if kept.rules.is_outlived(now) {
-            kept.renew(now);
-        }
-        kept
+/// Takes a shard's lock, and renews rules that can count no further.
+fn lock<K: Hash + Eq, R: Rules>(shard: &Shard<Kept<K, R>>, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
+    let mut kept = shard.lock();
+    if kept.rules.is_outlived(now) {
+        kept.renew(now);
     }
+    kept
+}
 
-    /// Decides about a key that was not there a moment ago.
-    #[inline(never)]
-    pub(super) fn decide_new(
-        &self,
-        tag: Tag,
-        key: K,
-        now: Tick,
-        n: u64,
-        status: bool,
-    ) -> (Decision, Option<QuotaStatus>) {
-        // Dropped after the lock, as the key is if it is not kept.
-        let mut evicted = Evicted([const { None }; SWEPT]);
-        let mut kept = self.lock(now);
-        let kept = &mut *kept;
-        if let Some(at) = kept.table.find(tag, |other| *other == key) {
-            return kept.decide(at, now, n, status);
-        }
-        let rules = kept.own.get(&key);
-        let fresh = rules.unwrap_or(&kept.rules).fresh(now);
-        let is_own = rules.is_some();
-        if let Err(idle_after) = kept.make_room(now, &mut evicted) {
-            kept.untracked += 1;
-            let status = status.then(|| kept.rules.status(&fresh, now));
-            return (Decision::Full(idle_after), status);
-        }
-        kept.key_bytes += length_of(&key);
-        let at = kept.table.insert(tag, key, fresh);
-        kept.table.entry(at).set_own_quota(is_own);
-        kept.decide(at, now, n, status)
+/// Decides about a key that was not there a moment ago.
+#[inline(never)]
+pub(super) fn decide_new<K: Hash + Eq, R: Rules>(
+    shard: &Shard<Kept<K, R>>,
+    tag: Tag,
+    key: K,
+    now: Tick,
+    n: u64,
+    status: bool,
+) -> (Decision, Option<QuotaStatus>) {
+    // Dropped after the lock, as the key is if it is not kept.
+    let mut evicted = Evicted([const { None }; SWEPT]);
+    let mut kept = lock(shard, now);
+    let kept = &mut *kept;
+    if let Some(at) = kept.table.find(tag, |other| *other == key) {
+        return kept.decide(at, now, n, status);
     }
+    let rules = kept.own.get(&key);
+    let fresh = rules.unwrap_or(&kept.rules).fresh(now);
+    let is_own = rules.is_some();
+    if let Err(idle_after) = kept.make_room(now, &mut evicted) {
+        kept.untracked += 1;
+        let status = status.then(|| kept.rules.status(&fresh, now));
+        return (Decision::Full(idle_after), status);
+    }
+    kept.key_bytes += length_of(&key);
+    let at = kept.table.insert(tag, key, fresh);
+    kept.table.entry(at).set_flag(is_own);
+    kept.decide(at, now, n, status)
 }
 
 /// What a sweep removed, on the stack.
@@ -462,14 +427,14 @@ where
 {
     fn decide(&mut self, at: usize, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
         let entry = self.table.entry(at);
-        let rules = if entry.has_own_quota() {
+        let rules = if entry.is_flagged() {
             self.own.get(&entry.key).unwrap_or(&self.rules)
         } else {
             &self.rules
         };
         let result = rules.decide(&mut entry.state, now, n);
         if result.is_err() {
-            entry.refused = entry.refused.saturating_add(1);
+            entry.number = entry.number.saturating_add(1);
         }
         let status = status.then(|| rules.status(&entry.state, now));
         (Decision::Decided(result), status)
@@ -522,7 +487,7 @@ where
             for entry in self
                 .table
                 .entries_mut()
-                .filter(|entry| entry.has_own_quota() && entry.key == *key)
+                .filter(|entry| entry.is_flagged() && entry.key == *key)
             {
                 entry.state = renewed.carry_over(rules, &entry.state, now);
             }
@@ -533,7 +498,7 @@ where
 
     fn replace_rules(&mut self, rules: R, now: Tick) {
         let old = std::mem::replace(&mut self.rules, rules);
-        for entry in self.table.entries_mut().filter(|entry| !entry.has_own_quota()) {
+        for entry in self.table.entries_mut().filter(|entry| !entry.is_flagged()) {
             entry.state = self.rules.carry_over(&old, &entry.state, now);
         }
     }
@@ -546,7 +511,7 @@ fn busy_for<K: Hash + Eq, R: Rules>(
     own: &HashMap<K, R, Seeds>,
     now: Tick,
 ) -> Duration {
-    let rules = if entry.has_own_quota() {
+    let rules = if entry.is_flagged() {
         own.get(&entry.key).unwrap_or(rules)
     } else {
         rules
@@ -557,7 +522,7 @@ fn busy_for<K: Hash + Eq, R: Rules>(
 impl<K, R: Rules> fmt::Debug for Keys<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
-            .field("parts", &self.parts.len())
+            .field("shards", &self.shards.iter().len())
             .finish_non_exhaustive()
     }
 }
