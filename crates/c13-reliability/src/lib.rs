@@ -29,6 +29,7 @@ pub mod observability;
 pub mod patterns;
 pub mod policy;
 pub mod realtime;
+mod single_flight;
 pub mod snapshot;
 pub mod sync;
 pub mod time;

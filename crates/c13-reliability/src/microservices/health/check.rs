@@ -4,13 +4,11 @@ use super::join::catch_panic;
 use super::redact::redact;
 use super::streak::{Settled, Streak};
 use super::{CheckSettings, ComponentHealth, HealthChecker, HealthStatus};
-use crate::sync::foreign;
+use crate::single_flight::{Flights, Turn};
 use crate::sync::primitive::{Mutex, MutexGuard};
 use crate::sync::{Histogram, HistogramSnapshot};
 use crate::time::{Clock, Tick, nanos};
-use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Under which the log knows of checks; part of the interface.
@@ -23,6 +21,8 @@ pub(super) struct Check {
     pub(super) settings: CheckSettings,
     checker: Box<dyn HealthChecker + Send + Sync>,
     state: Mutex<State>,
+    /// The run that is under way.
+    runs: Arc<Flights<(), Reading>>,
     durations: Histogram,
 }
 
@@ -30,27 +30,10 @@ pub(super) struct Check {
 struct State {
     streak: Streak,
     last: Option<Reading>,
-    /// How many runs have ended, one way or another.
-    ended: u64,
-    /// How many runs have come to a result.
-    results: u64,
-    /// How many runs have begun.
-    begun: u64,
-    running: Option<Running>,
-    waiting: BTreeMap<u64, Waker>,
-    tickets: u64,
 }
 
-/// A run that is under way.
-#[derive(Clone, Copy)]
-struct Running {
-    number: u64,
-    /// When its own time limit has ended it, if it is polled at all.
-    until: Tick,
-}
-
-/// How much later than at its time limit a run may end. One that has not by then belongs to a future that is kept without
-/// being polled, and another one takes its place.
+/// How much later than at its time limit a run may end. A run that has not ended by then belongs to a future that is kept
+/// without being polled, and another one takes its place.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What a check last said.
@@ -60,25 +43,15 @@ pub(super) struct Reading {
     pub(super) at: Tick,
 }
 
-impl State {
-    /// Begins a run, and gives its number.
-    fn begin(&mut self, until: Tick) -> u64 {
-        self.begun += 1;
-        self.running = Some(Running {
-            number: self.begun,
-            until,
-        });
-        self.begun
-    }
-}
-
 impl Check {
     pub(super) fn new(name: String, settings: CheckSettings, checker: Box<dyn HealthChecker + Send + Sync>) -> Self {
+        let lease = settings.timeout.saturating_add(GRACE);
         Self {
             name,
             settings,
             checker,
             state: Mutex::new(State::default()),
+            runs: Arc::new(Flights::new(1, lease)),
             durations: Histogram::new(),
         }
     }
@@ -113,72 +86,49 @@ impl Check {
     }
 
     async fn read_within(&self, clock: &Clock, trusted_for: Duration) -> Reading {
-        let asked = self.state().results;
+        let remembered = || {
+            let last = self.state().last.clone();
+            last.filter(|last| clock.now() - last.at < trusted_for)
+        };
+        if let Some(last) = remembered() {
+            return last;
+        }
         loop {
-            let now = clock.now();
-            let next = {
-                let mut state = self.state();
-                // A result that came while this caller waited answers it, however short results are remembered.
-                if let Some(last) = &state.last
-                    && (state.results > asked || now - last.at < trusted_for)
-                {
-                    return last.clone();
-                }
-                match state.running {
-                    Some(running) if now < running.until => Err((state.ended, running.until)),
-                    _ => Ok(state.begin(now + self.settings.timeout + GRACE)),
-                }
+            let mut ticket = match self.runs.join(&(), clock.now(), remembered) {
+                Ok(ticket) => ticket,
+                Err(last) => return last,
             };
-            match next {
-                Ok(number) => return self.run(number, clock).await,
-                // Either way there is something to look at.
-                Err((ended, until)) => drop(clock.timeout_at(until, self.run_after(ended)).await),
+            match ticket.turn(clock).await {
+                Turn::Landed(reading) => return reading,
+                Turn::Lead => {
+                    let reading = self.run(clock).await;
+                    ticket.land(reading.clone(), true, || self.state().last = Some(reading.clone()));
+                    return reading;
+                }
+                // The run is overdue, so the next flight that is joined is another one.
+                Turn::Wait(_) => {}
+                Turn::Recursive => unreachable!("no run is marked as polled"),
             }
         }
     }
 
-    /// Waits until the run that is under way has ended.
-    fn run_after(&self, ended: u64) -> impl Future<Output = ()> + Send + '_ {
-        let place = Place {
-            check: self,
-            ticket: {
-                let mut state = self.state();
-                state.tickets += 1;
-                state.tickets
-            },
-        };
-        poll_fn(move |cx| {
-            let mut state = place.check.state();
-            if state.ended > ended || state.running.is_none() {
-                return Poll::Ready(());
-            }
-            state.waiting.insert(place.ticket, cx.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    /// Runs the check, as the run of this number.
+    /// Runs the check.
     #[cfg(feature = "tracing")]
-    async fn run(&self, number: u64, clock: &Clock) -> Reading {
+    async fn run(&self, clock: &Clock) -> Reading {
         use tracing::Instrument;
         let span = tracing::debug_span!(target: TARGET, "check", check = &*self.name, status = tracing::field::Empty);
-        let reading = self.look(number, clock).instrument(span.clone()).await;
+        let reading = self.look(clock).instrument(span.clone()).await;
         span.record("status", reading.component.status.name());
         reading
     }
 
-    /// Runs the check, as the run of this number.
+    /// Runs the check.
     #[cfg(not(feature = "tracing"))]
-    async fn run(&self, number: u64, clock: &Clock) -> Reading {
-        self.look(number, clock).await
+    async fn run(&self, clock: &Clock) -> Reading {
+        self.look(clock).await
     }
 
-    async fn look(&self, number: u64, clock: &Clock) -> Reading {
-        let mut turn = Turn {
-            check: self,
-            number,
-            reading: None,
-        };
+    async fn look(&self, clock: &Clock) -> Reading {
         let start = clock.now();
         let limit = self.settings.timeout;
         let result = clock
@@ -195,16 +145,14 @@ impl Check {
         let message = message.map(|text| redact(&text));
         let settled = self.state().streak.record(&self.settings, status);
         self.tell(&settled, message.as_deref());
-        let reading = Reading {
+        Reading {
             component: ComponentHealth {
                 name: self.name.clone(),
                 status: settled.status,
                 message: explain(&settled, status, message),
             },
             at,
-        };
-        turn.reading = Some(reading.clone());
-        reading
+        }
     }
 
     /// An event for each change of what is reported.
@@ -232,43 +180,4 @@ fn explain(settled: &Settled, last: HealthStatus, message: Option<String>) -> Op
     }
     let text = message.map(|text| format!(": {text}")).unwrap_or_default();
     Some(format!("{last} {count} of {of} times{text}"))
-}
-
-/// Who runs the check. Dropped without a reading, the run was given up.
-struct Turn<'a> {
-    check: &'a Check,
-    number: u64,
-    reading: Option<Reading>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let waiting = {
-            let mut state = self.check.state();
-            state.running.take_if(|running| running.number == self.number);
-            state.ended += 1;
-            if let Some(reading) = self.reading.take() {
-                state.last = Some(reading);
-                state.results += 1;
-            }
-            std::mem::take(&mut state.waiting)
-        };
-        for waker in waiting.into_values() {
-            foreign::wake(waker);
-        }
-    }
-}
-
-/// A place among those who wait for the run.
-struct Place<'a> {
-    check: &'a Check,
-    ticket: u64,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        // Dropped after the lock is released: a waker may run what it wakes.
-        let waker = self.check.state().waiting.remove(&self.ticket);
-        drop(waker);
-    }
 }

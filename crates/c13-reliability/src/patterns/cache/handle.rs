@@ -2,11 +2,12 @@
 
 use super::config::CacheConfig;
 use super::entry::{Bare, Entry, Form, LastUse, Slot, View, whole};
-use super::flight::Flights;
+use super::landing::Landing;
 use super::snapshot::CacheSnapshot;
 use super::state::{Freshness, Keep, Stamps, idle_limit};
 use super::store::{Counters, Evicted, Map, Sought, Store, count};
 use crate::error::{ConfigError, ConfigValue};
+use crate::single_flight::Flights;
 use crate::snapshot::{Observed, Source};
 use crate::sync::{Histogram, Random};
 use crate::time::{Clock, Tick};
@@ -17,6 +18,9 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How many locks the loads that are under way share.
+const FLIGHT_SHARDS: usize = 16;
 
 /// A load in the background.
 pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -45,7 +49,7 @@ pub(super) struct Shared<K, V> {
     pub(super) config: CacheConfig,
     pub(super) clock: Clock,
     store: Store<K, V>,
-    pub(super) flights: Arc<Flights<K, V>>,
+    pub(super) flights: Arc<Flights<K, Landing<V>>>,
     pub(super) counters: Counters,
     pub(super) load_time: Histogram,
     random: Random,
@@ -106,7 +110,7 @@ where
                 config,
                 clock: Clock::system(),
                 store: Store::new(&config, weigh.is_some(), expected),
-                flights: Arc::new(Flights::new(config.load_lease)),
+                flights: Arc::new(Flights::new(FLIGHT_SHARDS, config.load_lease)),
                 counters: Counters::new(),
                 load_time: Histogram::new(),
                 random: Random::from_entropy(),

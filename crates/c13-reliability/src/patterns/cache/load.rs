@@ -2,17 +2,17 @@
 
 use super::entry::Entry;
 use super::error::LoadError;
-use super::flight::{Landing, Ticket, Turn};
 use super::handle::{Background, Cache, Shared};
+use super::landing::Landing;
 use super::loaded::Loaded;
 use super::state::Freshness;
 use super::store::count;
-use crate::time::{Sleep, Tick};
+use crate::single_flight::{Ticket, Turn};
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -204,7 +204,7 @@ where
                     return Ok(entry.value);
                 }
             };
-            let landing = match self.turn(&mut ticket).await {
+            let landing = match ticket.turn(&self.clock).await {
                 // The load is overdue, so the next flight that is joined is another one.
                 Turn::Wait(_) => continue,
                 Turn::Landed(landing) => landing,
@@ -240,32 +240,10 @@ where
         }
     }
 
-    /// Waits until there is something to do. [`Turn::Wait`] says that the wait took too long.
-    async fn turn(&self, ticket: &mut Ticket<K, V>) -> Turn<V> {
-        // On the heap, so that reads which do not wait are no larger for it.
-        let mut sleep: Option<Pin<Box<Sleep>>> = None;
-        poll_fn(|cx| {
-            let turn = ticket.poll(cx, self.clock.now());
-            let Turn::Wait(until) = turn else {
-                return Poll::Ready(turn);
-            };
-            if until == Tick::MAX {
-                return Poll::Pending;
-            }
-            let sleep = sleep.get_or_insert_with(|| Box::pin(self.clock.sleep_until(until)));
-            if sleep.deadline() != until {
-                // Another read has begun to load meanwhile.
-                sleep.as_mut().reset(until);
-            }
-            sleep.as_mut().poll(cx).map(|()| turn)
-        })
-        .await
-    }
-
     /// Loads for all members of the flight.
     async fn lead<F, Fut, E>(
         &self,
-        mut ticket: Ticket<K, V>,
+        mut ticket: Ticket<K, Landing<V>>,
         key: &K,
         stale: Option<Entry<V>>,
         load: F,
@@ -284,7 +262,7 @@ where
         match end {
             Ok(Ok(Loaded { value, keep })) => {
                 let entry = self.entry(key, value.clone(), keep);
-                ticket.land(Landing::Found(value.clone()), || {
+                ticket.land(Landing::Found(value.clone()), true, || {
                     gone = Some(self.keep(key.clone(), entry));
                 });
                 Ok(Ok(value))
@@ -293,13 +271,13 @@ where
                 self.counters.add(count::FAILED, 1);
                 let error = Arc::new(error);
                 let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
-                ticket.land(Landing::Failed(error.clone()), pause);
+                ticket.land(Landing::Failed(error.clone()), false, pause);
                 Ok(Err(error))
             }
             Err(panic) => {
                 self.counters.add(count::PANICKED, 1);
                 let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
-                ticket.land(Landing::Panicked(words(&*panic)), pause);
+                ticket.land(Landing::Panicked(words(&*panic)), false, pause);
                 Err(panic)
             }
         }
@@ -317,7 +295,7 @@ where
 
 /// Runs a load, and catches its panic: those who wait for it must hear of it from here, not from whoever drops the future
 /// later.
-async fn caught<K, V, F, Fut>(ticket: &Ticket<K, V>, load: F) -> Caught<Fut::Output>
+async fn caught<K, V, F, Fut>(ticket: &Ticket<K, Landing<V>>, load: F) -> Caught<Fut::Output>
 where
     K: Hash + Eq + Clone,
     V: Clone,

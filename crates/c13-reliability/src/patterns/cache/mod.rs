@@ -98,15 +98,14 @@
 mod config;
 mod entry;
 mod error;
-mod flight;
 mod handle;
+mod landing;
 #[cfg(feature = "tower")]
 mod layer;
 mod load;
 mod loaded;
 #[cfg(all(test, c13_loom))]
 mod loom;
-mod polled;
 mod recommendation;
 mod snapshot;
 mod state;

@@ -8,6 +8,7 @@ const ROWS: &[(&str, u8)] = &[
     ("sync", 0),
     ("gate", 1),
     ("keyed", 1),
+    ("single_flight", 1),
     ("window", 1),
     ("budget", 1),
     ("error", 1),

@@ -1,42 +1,40 @@
-//! Single flight: of all that want the same key, one loads and the others wait for it.
+//! The flights of a set, by key: who leads, who waits, and what becomes of a flight that takes too long.
 
 use super::polled::{self, Polled};
 use crate::sync::foreign;
 use crate::sync::primitive::{Mutex, MutexGuard};
-use crate::time::Tick;
-use std::any::Any;
+use crate::time::{Clock, Sleep, Tick};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// The loads that are under way, by key, in a few parts so that keys seldom wait for each other.
-pub(super) struct Flights<K, V> {
-    parts: Box<[Mutex<Part<K, V>>]>,
+/// The work that is under way, by key. `V` is its result. The set has shards, so that keys seldom wait for each other.
+pub(crate) struct Flights<K, V> {
+    shards: Box<[Mutex<Shard<K, V>>]>,
     hasher: RandomState,
-    /// How long a load blocks its key.
+    /// For how long a flight blocks its key.
     lease: Duration,
 }
 
-struct Part<K, V> {
+struct Shard<K, V> {
     known: HashMap<K, Arc<Flight<V>>>,
-    /// How many flights have begun here.
+    /// How many flights have begun in this shard.
     begun: u64,
 }
 
-const PARTS: usize = 16;
-
-/// One load and those who wait for it.
+/// One piece of work and its members: the leader, who does it, and those who wait for it.
 ///
-/// Who joins does so under the lock of the part, as does who leaves, so a flight that is known has members and one
-/// without members is not known.
+/// Members join and leave under the lock of the shard, so a known flight has members, and one without members is not known.
 ///
-/// A flight that is overdue is replaced by another for the same key. It may still bring a value, which is then kept unless
-/// one of a flight that began later was kept before.
+/// A flight that is overdue is replaced by another for the same key. It may still land a result, which is kept unless one of
+/// a later flight was kept before.
 struct Flight<V> {
-    /// Flights of one part are numbered as they begin.
+    /// Flights of one shard are numbered as they begin.
     number: u64,
     /// The number of the flight that this one replaces, directly or not; its own if there was none.
     origin: u64,
@@ -45,86 +43,67 @@ struct Flight<V> {
 
 struct State<V> {
     members: usize,
-    /// Since when a member is loading.
+    /// Since when a member leads.
     led: Option<Tick>,
-    /// The last flight replaced by this one whose value was kept.
+    /// The last flight replaced by this one whose result was kept.
     kept: Option<u64>,
-    landed: Option<Landing<V>>,
+    landed: Option<V>,
     waiting: VecDeque<(u64, Waker)>,
     next: u64,
 }
 
-/// How a load ended.
-pub(super) enum Landing<V> {
-    /// The value, or that there is none.
-    Found(Option<V>),
-    /// The error, shared by all.
-    Failed(Arc<dyn Any + Send + Sync>),
-    /// The words of the panic.
-    Panicked(Arc<str>),
-}
-
-impl<V: Clone> Clone for Landing<V> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Found(value) => Self::Found(value.clone()),
-            Self::Failed(error) => Self::Failed(error.clone()),
-            Self::Panicked(words) => Self::Panicked(words.clone()),
-        }
-    }
-}
-
 impl<K: Hash + Eq + Clone, V> Flights<K, V> {
-    pub(super) fn new(lease: Duration) -> Self {
+    /// A set of so many shards, in which a flight blocks its key for `lease`; `Duration::MAX` is for ever.
+    pub(crate) fn new(shards: usize, lease: Duration) -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Mutex::new(Part::new())).collect(),
+            shards: (0..shards).map(|_| Mutex::new(Shard::new())).collect(),
             hasher: RandomState::new(),
             lease,
         }
     }
 
-    fn part(&self, key: &K) -> MutexGuard<'_, Part<K, V>> {
-        let part = self.hasher.hash_one(key) as usize % PARTS;
-        self.parts[part].lock()
+    fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
+        let shard = self.hasher.hash_one(key) as usize % self.shards.len();
+        self.shards[shard].lock()
     }
 
-    /// How many keys are being loaded.
-    pub(super) fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.lock().known.len()).sum()
+    /// How many keys have a flight.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().known.len()).sum()
     }
 
-    /// Joins the flight for `key`, or begins one unless `check` knows better. `check` is called where no flight is known, or
-    /// one that is overdue, so what the last one left behind is there to be seen.
+    /// Joins the flight for `key`, or begins one unless `check` has a result already. `check` is called if no flight is known,
+    /// or one that is overdue; what the last flight has kept is visible to it.
     ///
     /// # Errors
     ///
-    /// What `check` knows.
-    pub(super) fn join<T>(
+    /// The result of `check`.
+    pub(crate) fn join<T>(
         self: &Arc<Self>,
         key: &K,
         now: Tick,
         check: impl FnOnce() -> Option<T>,
     ) -> Result<Ticket<K, V>, T> {
-        let mut part = self.part(key);
-        let flight = match part.known.get(key) {
+        let mut shard = self.shard(key);
+        let flight = match shard.known.get(key) {
             Some(flight) if !flight.is_overdue(now, self.lease) => flight.clone(),
             _ => match check() {
                 Some(known) => return Err(known),
-                None => part.begin(key),
+                None => shard.begin(key),
             },
         };
         flight.state.lock().members += 1;
         Ok(self.ticket(key, flight))
     }
 
-    /// Begins a flight and leads it, unless one is under way that is not overdue, or `check` says no.
-    pub(super) fn lead(self: &Arc<Self>, key: &K, now: Tick, check: impl FnOnce() -> bool) -> Option<Ticket<K, V>> {
-        let mut part = self.part(key);
+    /// Begins a flight and leads it, unless one is under way that is not overdue, or `check` returns false.
+    pub(crate) fn lead(self: &Arc<Self>, key: &K, now: Tick, check: impl FnOnce() -> bool) -> Option<Ticket<K, V>> {
+        let mut shard = self.shard(key);
         let blocked = |flight: &Arc<Flight<V>>| !flight.is_overdue(now, self.lease);
-        if part.known.get(key).is_some_and(blocked) || !check() {
+        if shard.known.get(key).is_some_and(blocked) || !check() {
             return None;
         }
-        let flight = part.begin(key);
+        let flight = shard.begin(key);
         {
             let mut state = flight.state.lock();
             state.members = 1;
@@ -145,23 +124,23 @@ impl<K: Hash + Eq + Clone, V> Flights<K, V> {
         }
     }
 
-    /// Forgets the flight for `key`, if there is one: what it brings is not kept, and who comes from now on begins anew.
-    /// Those who wait for it are still served by it.
-    pub(super) fn detach(&self, key: &K) {
-        let forgotten = self.part(key).known.remove(key);
+    /// Forgets the flight for `key`, if there is one: its result is not kept, and callers from now on begin another. Its
+    /// members still get its result.
+    pub(crate) fn detach(&self, key: &K) {
+        let forgotten = self.shard(key).known.remove(key);
         drop(forgotten);
     }
 
     /// Forgets all flights.
-    pub(super) fn detach_all(&self) {
-        for part in &self.parts {
-            let forgotten = std::mem::take(&mut part.lock().known);
+    pub(crate) fn detach_all(&self) {
+        for shard in &self.shards {
+            let forgotten = std::mem::take(&mut shard.lock().known);
             drop(forgotten);
         }
     }
 }
 
-impl<K: Hash + Eq + Clone, V> Part<K, V> {
+impl<K: Hash + Eq + Clone, V> Shard<K, V> {
     fn new() -> Self {
         Self {
             known: HashMap::new(),
@@ -193,7 +172,7 @@ impl<K: Hash + Eq + Clone, V> Part<K, V> {
         flight
     }
 
-    /// Ends `flight`: whether what it brought may be kept. `is_value` says that it brought a value.
+    /// Ends `flight`: whether its result may be kept. A replaced flight's result only is if it is a value.
     fn end(&mut self, key: &K, flight: &Arc<Flight<V>>, is_value: bool) -> bool {
         let Some(known) = self.known.get(key) else {
             return false;
@@ -216,7 +195,7 @@ impl<K: Hash + Eq + Clone, V> Part<K, V> {
 }
 
 impl<V> Flight<V> {
-    /// Whether it has been led for so long that it blocks its key no more.
+    /// Whether it has been led for so long that it does not block its key any more.
     fn is_overdue(&self, now: Tick, lease: Duration) -> bool {
         let state = self.state.lock();
         // `Tick::MAX` is never reached: it stands for no end.
@@ -226,15 +205,15 @@ impl<V> Flight<V> {
     }
 }
 
-/// What a member is to do.
-pub(super) enum Turn<V> {
-    /// Load.
+/// What a member has to do.
+pub(crate) enum Turn<V> {
+    /// Do the work.
     Lead,
-    /// Take what was loaded.
-    Landed(Landing<V>),
-    /// Wait to be woken, or until then: the load is overdue from then on.
+    /// Take the result.
+    Landed(V),
+    /// Wait to be woken, or until this tick, from which on the flight is overdue.
     Wait(Tick),
-    /// Give up: the load that it would wait for is what polls it.
+    /// Give up: the work that it would wait for is polling it. Only found if the leader [marks](Ticket::polled) its polls.
     Recursive,
 }
 
@@ -242,9 +221,9 @@ pub(super) enum Turn<V> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves the flight. If it was to load, another member does; without another the flight is over.
+/// Dropping it leaves the flight. If it was leading, another member leads; without another the flight is over.
 #[must_use = "a ticket that is dropped leaves the flight"]
-pub(super) struct Ticket<K: Hash + Eq + Clone, V> {
+pub(crate) struct Ticket<K: Hash + Eq + Clone, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
@@ -253,11 +232,11 @@ pub(super) struct Ticket<K: Hash + Eq + Clone, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
-    /// What to do. The task of `cx` is woken when there is something.
-    pub(super) fn poll(&mut self, cx: &Context<'_>, now: Tick) -> Turn<V> {
+    /// What to do now. The task of `cx` is woken when that changes.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, now: Tick) -> Turn<V> {
         let mut state = self.flight.state.lock();
-        if let Some(landing) = &state.landed {
-            return Turn::Landed(landing.clone());
+        if let Some(result) = &state.landed {
+            return Turn::Landed(result.clone());
         }
         let Some(since) = state.led else {
             state.led = Some(now);
@@ -287,28 +266,50 @@ impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
         Turn::Wait(since + self.flights.lease)
     }
 
-    /// Notes that the load is polled by this thread until what it returns is dropped.
-    pub(super) fn polled(&self) -> Polled {
+    /// Waits until this member has something to do. [`Turn::Wait`] means that the flight is overdue by now: join again.
+    pub(crate) async fn turn(&mut self, clock: &Clock) -> Turn<V> {
+        // On the heap, so that the future of a member that need not wait is no larger for it.
+        let mut sleep: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            let turn = self.poll(cx, clock.now());
+            let Turn::Wait(until) = turn else {
+                return Poll::Ready(turn);
+            };
+            if until == Tick::MAX {
+                return Poll::Pending;
+            }
+            let sleep = sleep.get_or_insert_with(|| Box::pin(clock.sleep_until(until)));
+            if sleep.deadline() != until {
+                // Another member has begun to lead meanwhile.
+                sleep.as_mut().reset(until);
+            }
+            sleep.as_mut().poll(cx).map(|()| turn)
+        })
+        .await
+    }
+
+    /// Marks the work as polled by this thread, until the returned mark is dropped.
+    pub(crate) fn polled(&self) -> Polled {
         Polled::new(self.address())
     }
 
-    /// What tells the flight from all others that there are now.
+    /// The address of the flight, which no other flight has at the same time.
     fn address(&self) -> usize {
         Arc::as_ptr(&self.flight).addr()
     }
 
-    /// Ends the flight and serves all members. `keep` is called, before anybody can begin another, if the flight is still
-    /// known, or was replaced for being overdue and brings a newer value than any flight since.
-    pub(super) fn land(&mut self, landing: Landing<V>, keep: impl FnOnce()) {
+    /// Ends the flight and gives all members the result. `keep` is called, before another flight for the key can begin, if
+    /// the flight is still known, or if it was replaced because it was overdue, has a value, and no later flight's was kept.
+    pub(crate) fn land(&mut self, result: V, is_value: bool, keep: impl FnOnce()) {
         {
-            let mut part = self.flights.part(&self.key);
-            if part.end(&self.key, &self.flight, matches!(landing, Landing::Found(_))) {
+            let mut shard = self.flights.shard(&self.key);
+            if shard.end(&self.key, &self.flight, is_value) {
                 keep();
             }
         }
         let waiting = {
             let mut state = self.flight.state.lock();
-            state.landed = Some(landing);
+            state.landed = Some(result);
             std::mem::take(&mut state.waiting)
         };
         for (_, waker) in waiting {
@@ -331,14 +332,14 @@ impl<V> State<V> {
 
 impl<K: Hash + Eq + Clone, V> Drop for Ticket<K, V> {
     fn drop(&mut self) {
-        let mut part = self.flights.part(&self.key);
+        let mut shard = self.flights.shard(&self.key);
         let mut state = self.flight.state.lock();
         state.members -= 1;
         let own = state.remove(self.place);
         if self.leads {
             state.led = None;
         }
-        // Whoever was woken to load and left instead passes it on.
+        // A member that was woken to lead and left instead passes it on.
         let next = if state.led.is_some() || state.landed.is_some() {
             None
         } else {
@@ -346,16 +347,16 @@ impl<K: Hash + Eq + Clone, V> Drop for Ticket<K, V> {
         };
         let last = state.members == 0;
         drop(state);
-        let known = part
+        let known = shard
             .known
             .get(&self.key)
             .is_some_and(|known| Arc::ptr_eq(known, &self.flight));
         let over = if last && known {
-            part.known.remove(&self.key)
+            shard.known.remove(&self.key)
         } else {
             None
         };
-        drop(part);
+        drop(shard);
         drop((own, over));
         if let Some(waker) = next {
             waker.wake();
