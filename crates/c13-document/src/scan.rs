@@ -1,6 +1,8 @@
-//! A first look at a text, before a tree is made of it: up to where it can be read with bounded time, memory and stack.
+//! A first look at a text, before a tree is made of it: how far it can be read with bounded time, memory and stack, and
+//! what the events of the parser say about its errors. The words of its errors are for people and are not looked at.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use toml_parser::decoder::Encoding;
@@ -37,30 +39,68 @@ impl Stop {
     }
 }
 
-/// Where reading this text has to stop, if anywhere.
-pub(crate) fn stop(text: &str) -> Option<Stop> {
+/// What the first look found.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// Where reading has to stop, if anywhere.
+    pub(crate) stop: Option<Stop>,
+    /// Where the errors of syntax begin. All others are about what the text means, such as a key that is set twice.
+    pub(crate) errors: BTreeSet<usize>,
+    /// Keys of settings without a `=`. The tree ends at the first of them.
+    pub(crate) keys_alone: Vec<usize>,
+    /// Values without quotes that are no values.
+    pub(crate) wrong_values: Vec<Range<usize>>,
+    /// Texts in quotes that do not end.
+    pub(crate) open_texts: Vec<Range<usize>>,
+    /// Where the list begins that does not end.
+    pub(crate) open_list: Option<usize>,
+}
+
+/// Looks at a text.
+pub(crate) fn look(text: &str) -> Look {
     let source = Source::new(text);
     let tokens = source.lex().into_vec();
     let (mut shape, mut errors) = (Shape::new(text), Errors::default());
     parse_document(&tokens, &mut shape, &mut errors);
+    shape.end_key();
     // Positions of errors need not be in order, and some have none.
     let too_many = (errors.count > MOST_ERRORS).then(|| Stop::Errors(errors.last.min(text.len())));
-    [too_many, shape.stop].into_iter().flatten().min_by_key(Stop::at)
+    let mut look = shape.look;
+    look.stop = [too_many, look.stop].into_iter().flatten().min_by_key(Stop::at);
+    look.errors = errors.starts;
+    look
 }
 
-/// Counts errors, and has the place of the last one that is looked at.
+/// Counts errors, and has the places of those that are looked at.
 #[derive(Default)]
 struct Errors {
     count: usize,
     last: usize,
+    starts: BTreeSet<usize>,
 }
 
 impl ErrorSink for Errors {
     fn report_error(&mut self, error: ParseError) {
         self.count += 1;
-        if self.count <= MOST_ERRORS {
-            self.last = error.unexpected().map_or(self.last, |span| self.last.max(span.end()));
+        if self.count <= MOST_ERRORS
+            && let Some(span) = error.unexpected()
+        {
+            self.last = self.last.max(span.end());
+            self.starts.insert(span.start());
         }
+    }
+}
+
+/// Notes whether there was an error, and passes it on.
+struct Watched<'a> {
+    any: bool,
+    errors: &'a mut dyn ErrorSink,
+}
+
+impl ErrorSink for Watched<'_> {
+    fn report_error(&mut self, error: ParseError) {
+        self.any = true;
+        self.errors.report_error(error);
     }
 }
 
@@ -76,7 +116,11 @@ struct Shape<'t> {
     parts: usize,
     /// Whether the next part belongs to the present key.
     is_joined: bool,
-    stop: Option<Stop>,
+    /// The key of a setting whose `=` is still to come.
+    key: Option<usize>,
+    /// Where the tables and lists around begin.
+    opened: Vec<usize>,
+    look: Look,
 }
 
 impl<'t> Shape<'t> {
@@ -88,7 +132,9 @@ impl<'t> Shape<'t> {
             around: Vec::new(),
             parts: 0,
             is_joined: false,
-            stop: None,
+            key: None,
+            opened: Vec::new(),
+            look: Look::default(),
         }
     }
 
@@ -98,10 +144,21 @@ impl<'t> Shape<'t> {
     }
 
     fn note(&mut self, stop: Stop) {
-        self.stop.get_or_insert(stop);
+        self.look.stop.get_or_insert(stop);
+    }
+
+    /// A key without a `=` ends here, if there is one.
+    fn end_key(&mut self) {
+        if let Some(key) = self.key.take()
+            && self.look.keys_alone.len() < MOST_ERRORS
+        {
+            self.look.keys_alone.push(key);
+        }
     }
 
     fn open_header(&mut self) {
+        self.end_key();
+        self.opened.clear();
         self.around.clear();
         (self.header, self.parts, self.in_header) = (0, 0, true);
     }
@@ -114,6 +171,7 @@ impl<'t> Shape<'t> {
     fn open(&mut self, span: Span) -> bool {
         let around = self.around.last().unwrap_or(&0) + self.parts + 1;
         self.around.push(around);
+        self.opened.push(span.start());
         self.parts = 0;
         let is_too_deep = self.depth() > DEEPEST;
         if is_too_deep {
@@ -122,9 +180,11 @@ impl<'t> Shape<'t> {
         !is_too_deep
     }
 
-    fn close(&mut self) {
+    /// Closes a table or a list, and says where it began.
+    fn close(&mut self) -> Option<usize> {
         self.around.pop();
         self.parts = 0;
+        self.opened.pop()
     }
 
     fn raw(&self, span: Span, encoding: Option<Encoding>) -> Raw<'t> {
@@ -161,12 +221,21 @@ impl EventReceiver for Shape<'_> {
         self.open(span)
     }
 
-    fn array_close(&mut self, _: Span, _: &mut dyn ErrorSink) {
-        self.close();
+    fn array_close(&mut self, span: Span, _: &mut dyn ErrorSink) {
+        let began = self.close();
+        // The parser closes at the end of the text what the text does not.
+        if span.is_empty() {
+            self.look.open_list = began;
+        }
     }
 
     fn simple_key(&mut self, span: Span, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
-        self.parts = if self.is_joined { self.parts + 1 } else { 1 };
+        if !self.is_joined {
+            self.end_key();
+            let is_setting = !self.in_header && self.around.is_empty();
+            (self.key, self.parts) = (is_setting.then_some(span.start()), 0);
+        }
+        self.parts += 1;
         self.is_joined = false;
         if self.depth() > DEEPEST {
             self.note(Stop::Depth(span.start()..span.end()));
@@ -181,15 +250,54 @@ impl EventReceiver for Shape<'_> {
         self.is_joined = true;
     }
 
+    fn key_val_sep(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.key = None;
+    }
+
+    fn newline(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.end_key();
+    }
+
+    fn comment(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.end_key();
+    }
+
+    fn error(&mut self, _: Span, _: &mut dyn ErrorSink) {
+        self.end_key();
+    }
+
     fn scalar(&mut self, span: Span, encoding: Option<Encoding>, errors: &mut dyn ErrorSink) {
+        let mut errors = Watched { any: false, errors };
         // Only its errors are asked for.
-        let _ = self.raw(span, encoding).decode_scalar(&mut Cow::Borrowed(""), errors);
+        let _ = self
+            .raw(span, encoding)
+            .decode_scalar(&mut Cow::Borrowed(""), &mut errors);
+        if !errors.any {
+            return;
+        }
+        let range = span.start()..span.end();
+        let text = &self.text[range.clone()];
+        let noted = match encoding {
+            // The parser puts an empty text where a value is missing.
+            _ if text.is_empty() => &mut self.look.wrong_values,
+            None => &mut self.look.wrong_values,
+            Some(Encoding::BasicString) if !text[1..].ends_with('"') => &mut self.look.open_texts,
+            Some(Encoding::LiteralString) if !text[1..].ends_with('\'') => &mut self.look.open_texts,
+            Some(_) => return,
+        };
+        if noted.len() < MOST_ERRORS {
+            noted.push(range);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn stop(text: &str) -> Option<Stop> {
+        look(text).stop
+    }
 
     #[test]
     fn a_text_is_read_as_deep_as_any_key_that_is_asked_for() {

@@ -1,4 +1,4 @@
-//! Says in plain words what the TOML parser found, once for each line.
+//! The TOML parser's errors as errors of a document: in the order of the text, one for each line.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Diagnostic, Noted, Source, Span,
     node::{self, Fields},
-    scan::{self, DEEPEST, LONGEST_KEY, Stop},
+    scan::{self, DEEPEST, LONGEST_KEY, Look, Stop},
 };
 
 /// Which places of a text cannot be trusted, because its syntax is broken there.
@@ -55,86 +55,45 @@ impl Damage {
     }
 }
 
-/// The parser gives up on the rest of a text at some errors. So many times it is given the text again without the line
-/// at which it stopped.
-const MOST_ROUNDS: usize = 20;
-
-/// So many bytes it is given again in all: a large text is not read so often.
-const MOST_READ_AGAIN: usize = 4 << 20;
-
 /// Parses a text as far as it goes: its tree, its errors, and which places cannot be trusted for them.
 pub(crate) fn parse(source: &Arc<Source>) -> (Fields, Noted, Damage) {
-    let stop = scan::stop(source.text());
-    let end = stop.as_ref().map_or(source.text().len(), Stop::at);
+    let look = scan::look(source.text());
+    let end = look.stop.as_ref().map_or(source.text().len(), Stop::at);
     let mut text = source.text()[..source.boundary(end)].to_owned();
-    let rounds = MOST_ROUNDS.min(MOST_READ_AGAIN / text.len().max(1));
-    let mut stops = Vec::new();
-    while stops.len() < rounds {
-        let (_, errors) = DeTable::parse_recoverable(&text);
-        let Some(stop) = first_that_stops_the_parser(source, errors) else {
-            break;
-        };
-        let at = stop.span().map_or(0, |range| range.start).min(text.len());
-        let line = source.line_start(at)..source.line_end(at).min(text.len());
-        text.replace_range(line.clone(), &" ".repeat(line.len()));
-        stops.push(stop);
+    let mut errors = Vec::new();
+    // The tree ends at a key without a `=`, so it is made without these lines, once their errors are known.
+    if !look.keys_alone.is_empty() {
+        errors = places_and_messages(&text, DeTable::parse_recoverable(&text).1);
     }
-    let (table, mut errors) = DeTable::parse_recoverable(&text);
-    errors.extend(stops);
-    let (mut diagnostics, damage) = diagnose(source, &errors, table.get_ref(), stop.as_ref());
-    if stop.is_some() {
+    for key in look.keys_alone.iter().take_while(|key| **key < end) {
+        let line = source.line_start(*key)..source.line_end(*key).min(text.len());
+        text.replace_range(line.clone(), &" ".repeat(line.len()));
+    }
+    let (table, more) = DeTable::parse_recoverable(&text);
+    errors.extend(places_and_messages(&text, more));
+    let (mut diagnostics, damage) = diagnose(source, &errors, table.get_ref(), &look);
+    if look.stop.is_some() {
         diagnostics.stop();
     }
     (node::fields(source, table.get_ref(), &damage), diagnostics, damage)
 }
 
-/// The first error after which the parser may not have read on, and would without its line.
-fn first_that_stops_the_parser(source: &Source, errors: Vec<toml::de::Error>) -> Option<toml::de::Error> {
-    let mut goes_on_at = None;
-    errors.into_iter().find(|error| {
-        // Of many errors on one long line, each would look at all of it.
-        let line = error.span().map(|range| source.line_start(range.start));
-        line != goes_on_at && {
-            let stops = stops_the_parser(source, error);
-            goes_on_at = line.filter(|_| !stops && !goes_on_after(error));
-            stops
-        }
-    })
-}
-
-/// Whether the parser may not have read on after this error, and would without its line. A broken header keeps its line:
-/// without it, the keys below would land in the table above.
-fn stops_the_parser(source: &Source, error: &toml::de::Error) -> bool {
-    let Some(range) = error.span().filter(|_| !goes_on_after(error)) else {
-        return false;
-    };
-    let line = &source.text()[source.line_start(range.start)..source.line_end(range.start)];
-    !line.trim_start().starts_with('[') && !line.trim().is_empty()
-}
-
-/// Whether the parser reads on after an error like this.
-fn goes_on_after(error: &toml::de::Error) -> bool {
-    let goes_on = WRONG_VALUES.iter().chain(&[
-        "duplicate key",
-        "invalid basic",
-        "invalid literal",
-        "missing comma",
-        "unclosed",
-        "unexpected",
-        "extra",
-    ]);
-    goes_on.copied().any(|start| error.message().starts_with(start))
+/// What is kept of the parser's errors, of which there may be many.
+fn places_and_messages(text: &str, errors: Vec<toml::de::Error>) -> Vec<(Range<usize>, String)> {
+    let end = text.len()..text.len();
+    let of_error = |error: toml::de::Error| (error.span().unwrap_or(end.clone()), error.message().into());
+    errors.into_iter().map(of_error).collect()
 }
 
 /// The parser's errors as ours: in the order of the text and one for each line, since one slip makes several errors on
 /// its line.
 fn diagnose(
     source: &Arc<Source>,
-    errors: &[toml::de::Error],
+    errors: &[(Range<usize>, String)],
     tree: &DeTable<'_>,
-    stop: Option<&Stop>,
+    look: &Look,
 ) -> (Noted, Damage) {
-    let end = source.text().len();
+    let stop = look.stop.as_ref();
     // Where reading stops, the parser finds errors that are only its own end.
     let read = match stop {
         Some(Stop::Errors(at)) => *at,
@@ -143,26 +102,23 @@ fn diagnose(
     };
     let mut found: Vec<(Range<usize>, &str)> = errors
         .iter()
-        .map(|error| (error.span().unwrap_or(end..end), error.message()))
+        .map(|(range, message)| (range.clone(), message.as_str()))
         .filter(|(range, _)| range.start < read)
         .collect();
     found.sort_by_key(|(range, _)| range.start);
     found.dedup_by_key(|(range, _)| source.line_start(range.start));
-    let swallows = errors.iter().any(|error| error.message().starts_with("unclosed array"));
-    let starts_line = |range: &Range<usize>| {
-        let line = &source.text()[source.line_start(range.start)..range.start];
-        line.trim().is_empty()
-    };
-    let guesswork = found
-        .iter()
-        .filter(|_| swallows)
-        .find(|(range, message)| message.starts_with("missing comma between array") && starts_line(range))
-        .map(|(range, _)| range.start);
+    let guesswork = look.open_list.and_then(|list| {
+        let below = found.iter().map(|(range, _)| range).filter(|range| range.start > list);
+        below
+            .clone()
+            .find(|range| misses_comma_above(source, range))
+            .map(|range| range.start)
+    });
     found.retain(|(range, _)| guesswork.is_none_or(|start| range.start < start));
     let mut lines: Vec<usize> = found.iter().map(|(range, _)| range.start).collect();
     let mut diagnostics = Noted::default();
     for (range, message) in found {
-        diagnostics.push_with(|| explain(source, range, message, tree));
+        diagnostics.push_with(|| explain(source, range, message, tree, look));
     }
     if let Some(start) = guesswork {
         let line = start..source.line_end(start);
@@ -198,61 +154,64 @@ fn diagnose(
     (diagnostics, damage)
 }
 
-const WRONG_VALUES: [&str; 5] = [
-    "string values must be quoted",
-    "invalid boolean",
-    "invalid float",
-    "invalid integer",
-    "invalid datetime",
-];
-
-fn explain(source: &Arc<Source>, range: Range<usize>, message: &str, tree: &DeTable<'_>) -> Diagnostic {
-    let at = |range: Range<usize>| Span::new(source, range);
-    let word = bare_word(source.text(), range.clone());
-    let text = &source.text()[word.clone()];
-    let wrong_value = WRONG_VALUES.iter().any(|start| message.starts_with(start));
-    if wrong_value && text.is_empty() {
-        Diagnostic::new(at(range), "a key has no value").label("a value belongs here")
-    } else if wrong_value
-        && let Some(gap) = text.rfind(char::is_whitespace)
-        && source.text()[word.end..].trim_start().starts_with('=')
-    {
-        let next = word.start + gap + 1..word.end;
-        Diagnostic::new(at(next), "two settings run into each other").label("a comma or a new line belongs before this")
-    } else if wrong_value && let Some(truth) = ["true", "false"].iter().find(|truth| truth.eq_ignore_ascii_case(text)) {
-        Diagnostic::new(at(word), format!("`{text}` is no value")).help(format!("write {truth}"))
-    } else if wrong_value {
-        Diagnostic::new(at(word), format!("`{text}` is no value: text stands in quotes"))
-            .help(format!("write \"{text}\""))
-    } else if message.starts_with("duplicate key") {
-        let key = &source.text()[range.clone()];
-        Diagnostic::new(at(range.clone()), format!("`{key}` is set twice"))
-            .label("set again here")
-            .also(first_setting(source, key, range.start, tree), "first set here")
-            .help("keep one of the two")
-    } else if message.starts_with("invalid basic string") || message.starts_with("invalid literal string") {
-        let quote = if message.starts_with("invalid basic") {
-            '"'
-        } else {
-            '\''
-        };
-        Diagnostic::new(at(range), "a text in quotes does not end").label(format!("{quote} is missing"))
-    } else {
-        Diagnostic::new(at(range), format!("this is not TOML: {message}"))
-    }
+/// Whether an error in a list that does not end is that the line should have begun with a comma: it points at nothing, in
+/// front of the first word of the line.
+fn misses_comma_above(source: &Source, range: &Range<usize>) -> bool {
+    let (start, end) = (source.line_start(range.start), source.line_end(range.start));
+    let (before, after) = (&source.text()[start..range.start], &source.text()[range.start..end]);
+    range.is_empty() && before.trim().is_empty() && !after.trim().is_empty()
 }
 
-/// The word without quotes that a range lies in.
-fn bare_word(text: &str, range: Range<usize>) -> Range<usize> {
-    let ends = |c: char| c.is_whitespace() || "=,[]{}#\"'".contains(c);
-    let start = text[..range.start]
-        .rfind(ends)
-        .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
-    let end = text[range.start..]
-        .find(ends)
-        .map_or(text.len(), |length| range.start + length)
-        .max(range.end);
-    start..end
+/// An error in our words where the text itself shows what is wrong, else in the parser's.
+fn explain(source: &Arc<Source>, range: Range<usize>, message: &str, tree: &DeTable<'_>, look: &Look) -> Diagnostic {
+    let at = |range: Range<usize>| Span::new(source, range);
+    let holds = |places: &[Range<usize>]| {
+        let place = places
+            .iter()
+            .find(|place| place.start <= range.start && range.start <= place.end);
+        place.cloned()
+    };
+    if let Some(value) = holds(&look.wrong_values) {
+        return explain_value(source, value, range, message);
+    }
+    if let Some(text) = holds(&look.open_texts) {
+        let quote = &source.text()[text.start..=text.start];
+        return Diagnostic::new(at(range), "a text in quotes does not end").label(format!("{quote} is missing"));
+    }
+    let key = &source.text()[range.clone()];
+    if !look.errors.contains(&range.start)
+        && let Some(first) = first_setting(source, key, range.start, tree)
+    {
+        return Diagnostic::new(at(range), format!("`{key}` is set twice"))
+            .label("set again here")
+            .also(first, "first set here")
+            .help("keep one of the two");
+    }
+    Diagnostic::new(at(range), format!("this is not TOML: {message}"))
+}
+
+/// What is wrong with a value without quotes; `range` is the part of it that the parser refuses.
+fn explain_value(source: &Arc<Source>, value: Range<usize>, range: Range<usize>, message: &str) -> Diagnostic {
+    let at = |range: Range<usize>| Span::new(source, range);
+    let text = &source.text()[value.clone()];
+    if text.is_empty() {
+        return Diagnostic::new(at(value), "a key has no value").label("a value belongs here");
+    }
+    if let Some(gap) = text.rfind(char::is_whitespace)
+        && source.text()[value.end..].trim_start().starts_with('=')
+    {
+        let next = value.start + gap + 1..value.end;
+        let error = Diagnostic::new(at(next), "two settings run into each other");
+        return error.label("a comma or a new line belongs before this");
+    }
+    if let Some(truth) = ["true", "false"].iter().find(|truth| truth.eq_ignore_ascii_case(text)) {
+        return Diagnostic::new(at(value), format!("`{text}` is no value")).help(format!("write {truth}"));
+    }
+    if range != value {
+        return Diagnostic::new(at(range), format!("this is not TOML: {message}"))
+            .help(format!("if this is text, write \"{text}\""));
+    }
+    Diagnostic::new(at(value), format!("`{text}` is no value: text stands in quotes")).help(format!("write \"{text}\""))
 }
 
 /// The nearest line above that sets this key in the same table, or that has the same header; else the nearest key above
