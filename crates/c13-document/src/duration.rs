@@ -16,35 +16,6 @@ pub(crate) const UNITS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
-/// Other words for units, and what we call them.
-const OTHER_UNITS: [(&str, &str); 25] = [
-    ("day", "d"),
-    ("days", "d"),
-    ("hr", "h"),
-    ("hrs", "h"),
-    ("hour", "h"),
-    ("hours", "h"),
-    ("min", "m"),
-    ("mins", "m"),
-    ("minute", "m"),
-    ("minutes", "m"),
-    ("M", "m"),
-    ("sec", "s"),
-    ("secs", "s"),
-    ("second", "s"),
-    ("seconds", "s"),
-    ("S", "s"),
-    ("msec", "ms"),
-    ("millis", "ms"),
-    ("millisecond", "ms"),
-    ("milliseconds", "ms"),
-    ("usec", "us"),
-    ("micros", "us"),
-    ("microseconds", "us"),
-    ("nanos", "ns"),
-    ("nanoseconds", "ns"),
-];
-
 /// Reads a duration such as `1.5s`, `2m 30s`, `500ms` or `40us`.
 ///
 /// Parts are a decimal number and a unit (`d`, `h`, `m`, `s`, `ms`, `us` or `µs`, `ns`) with nothing between them, longest
@@ -121,8 +92,8 @@ fn unit_nanos(number: &str, unit: &str, after: &str, range: Range<usize>) -> Res
         return Ok(*nanos);
     }
     if !unit.is_empty() {
-        let help = match our_unit(unit) {
-            Some(ours) => format!("write \"{number}{ours}\""),
+        let help = match as_we_write(number, unit) {
+            Some(ours) => format!("write \"{ours}\""),
             None => "the units are d, h, m, s, ms, us and ns".to_owned(),
         };
         return Err(QuantityError::new(format!("`{unit}` is no unit of time"), range).help(help));
@@ -130,25 +101,25 @@ fn unit_nanos(number: &str, unit: &str, after: &str, range: Range<usize>) -> Res
     let number_start = range.start - number.len();
     let next = after.trim_start();
     let next = &next[..next.find(|c: char| !c.is_alphabetic()).unwrap_or(next.len())];
-    if let Some(ours) = our_unit(next) {
+    if let Some(ours) = as_we_write(number, next).filter(|_| !next.is_empty()) {
         let parted = number_start..range.end + after.len() - after.trim_start().len() + next.len();
         return Err(
             QuantityError::new("nothing stands between a number and its unit", parted)
-                .help(format!("write \"{number}{ours}\"")),
+                .help(format!("write \"{ours}\"")),
         );
     }
     Err(QuantityError::new("a duration needs a unit", number_start..range.end)
         .help(format!("write \"{number}s\" or \"{number}ms\"")))
 }
 
-/// Our name of a unit that somebody wrote in full or in other letters.
-fn our_unit(word: &str) -> Option<&'static str> {
-    let ours = UNITS.iter().map(|(name, _)| (*name, *name));
-    let all = || OTHER_UNITS.iter().copied().chain(ours.clone());
-    let exact = all().find(|(name, _)| *name == word);
-    exact
-        .or_else(|| all().find(|(name, _)| name.eq_ignore_ascii_case(word)))
-        .map(|(_, ours)| ours)
+/// The duration as we write it, if others write it so: `5min`, `5 Minutes`.
+///
+/// `humantime` knows what others write. It does not read our durations, since it takes some that we refuse (`1s 1s`, a
+/// month of 30.44 days), refuses some that we take (`0.0001h`, a fraction of twenty digits, `μs` with the Greek letter) and
+/// does not say where a duration becomes too long.
+fn as_we_write(number: &str, unit: &str) -> Option<String> {
+    let text = format!("{number}{unit}").to_ascii_lowercase();
+    Some(duration_text(humantime::parse_duration(&text).ok()?))
 }
 
 fn exact_nanos(number: &str, unit_nanos: u64, range: Range<usize>) -> Result<u64, QuantityError> {
@@ -298,7 +269,10 @@ mod tests {
             ("5M", "`M` is no unit of time", "M", "write \"5m\""),
             ("5MS", "`MS` is no unit of time", "MS", "write \"5ms\""),
             ("5Sec", "`Sec` is no unit of time", "Sec", "write \"5s\""),
-            ("2m 5y", "`y` is no unit of time", "y", "the units are d, h, m, s, ms, us and ns"),
+            ("2m 5y", "`y` is no unit of time", "y", "write \"1826d 6h\""),
+            ("90sec", "`sec` is no unit of time", "sec", "write \"1m 30s\""),
+            ("2 Weeks", "nothing stands between a number and its unit", "2 Weeks", "write \"14d\""),
+            ("2q", "`q` is no unit of time", "q", "the units are d, h, m, s, ms, us and ns"),
             ("1.s", "`.s` is no unit of time", ".s", "the units are d, h, m, s, ms, us and ns"),
             ("1e3s", "`e` is no unit of time", "e", "the units are d, h, m, s, ms, us and ns"),
             (".5s", "`.5s` is no duration", ".5s", "write a number and a unit, for example \"30s\", \"500ms\" or \"2m 30s\""),
