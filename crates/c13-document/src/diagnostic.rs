@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Source, Span, render};
+use super::{Source, Span, render::Look};
 
 /// A place and a few words about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        render::render(self, f)
+        f.write_str(&Look::PLAIN.draw(self))
     }
 }
 
@@ -324,6 +324,24 @@ impl Diagnostics {
         self.stopped
     }
 
+    /// The text of `Display` with colours for a terminal.
+    #[must_use]
+    pub fn to_coloured_string(&self) -> String {
+        self.drawn(&Look::COLOURED)
+    }
+
+    fn drawn(&self, look: &Look) -> String {
+        let printed = self.list.iter().take(MOST_PRINTED).map(|error| look.draw(error));
+        let text = printed.collect::<Vec<_>>().join("\n");
+        let more = self.len() - self.list.len().min(MOST_PRINTED);
+        match (more, self.stopped) {
+            (0, false) => text,
+            (_, false) => format!("{text}\n… and {more} more\n"),
+            (0, true) => text + "\n… and the rest was not read\n",
+            (_, true) => format!("{text}\n… and {more} more; the rest was not read\n"),
+        }
+    }
+
     /// Those that were kept, one after the other, in the order of the text.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
@@ -356,19 +374,7 @@ impl fmt::Debug for Diagnostics {
 impl fmt::Display for Diagnostics {
     /// The first 50 errors, an empty line between them, how many more there are, and whether reading stopped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, diagnostic) in self.list.iter().take(MOST_PRINTED).enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{diagnostic}")?;
-        }
-        let more = self.len() - self.list.len().min(MOST_PRINTED);
-        match (more, self.stopped) {
-            (0, false) => Ok(()),
-            (_, false) => writeln!(f, "\n… and {more} more"),
-            (0, true) => writeln!(f, "\n… and the rest was not read"),
-            (_, true) => writeln!(f, "\n… and {more} more; the rest was not read"),
-        }
+        f.write_str(&self.drawn(&Look::PLAIN))
     }
 }
 

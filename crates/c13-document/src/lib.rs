@@ -69,7 +69,6 @@ mod table;
 mod tests;
 mod trace;
 mod value;
-mod width;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Noted};
 pub use duration::{duration_text, parse_duration};

@@ -1,13 +1,16 @@
-//! Prints an error with the lines of the source that it is about.
+//! Draws an error with the lines of the source that it is about.
+//!
+//! [`annotate_snippets`] draws the marked lines. What it must not see is kept from it here: control characters, and lines
+//! so long that nobody would read them.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{
-    Diagnostic, Label, Span,
-    width::{is_unprintable, width},
-};
+use annotate_snippets::renderer::{AnsiColor, Style};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::{Diagnostic, Label, Source, Span};
 
 /// More of a line than this many characters is not shown.
 const WIDEST_LINE: usize = 100;
@@ -15,47 +18,142 @@ const WIDEST_LINE: usize = 100;
 const LEAD_IN: usize = 30;
 /// More bytes of a message than these are not shown: its middle is left out.
 const LONGEST_MESSAGE: usize = 1_000;
-const TAB: &str = "    ";
+/// No line that is left after cutting, with its marks and labels, is wider.
+const NO_WIDTH_LIMIT: usize = 10_000;
 
-/// Writes the message, the place, the marked lines and the help. Ends with a line break.
-pub(crate) fn render(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let primary = &diagnostic.primary.span;
-    let gutter = std::iter::once(&diagnostic.primary)
-        .chain(&diagnostic.secondary)
-        .filter(|label| !label.span.source().is_generated())
-        .map(|label| label.span.position().line.to_string().len())
-        .max()
-        .unwrap_or(1);
-    writeln!(f, "error: {}", printable(&diagnostic.message))?;
-    writeln!(f, "{:gutter$}--> {}", "", place(primary))?;
-    let shown = !primary.is_whole() || !diagnostic.secondary.is_empty();
-    if shown {
-        let here = |label: &&Label| Arc::ptr_eq(label.span.source(), primary.source());
-        let mut marks: Vec<Mark<'_>> = diagnostic
-            .secondary
-            .iter()
-            .filter(here)
-            .map(|label| Mark::new(label, '-'))
-            .collect();
-        if !primary.is_whole() {
-            marks.insert(0, Mark::new(&diagnostic.primary, '^'));
-        }
-        snippet(marks, gutter, f)?;
-        for label in diagnostic.secondary.iter().filter(|label| !here(label)) {
-            writeln!(f, "{:gutter$}::: {}", "", place(&label.span))?;
-            snippet(vec![Mark::new(label, '-')], gutter, f)?;
-        }
-    }
-    if shown && !diagnostic.help.is_empty() {
-        writeln!(f, "{:gutter$} |", "")?;
-    }
-    diagnostic
-        .help
-        .iter()
-        .try_for_each(|help| writeln!(f, "{:gutter$} = help: {}", "", printable(help)))
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const GUTTER: Style = AnsiColor::Blue.on_default().bold();
+
+/// How errors are drawn.
+pub(crate) struct Look {
+    renderer: Renderer,
+    error: Style,
+    gutter: Style,
 }
 
-/// A source's name, and the line and column; not of a text that nobody wrote, whose lines nobody can look up.
+impl Look {
+    pub(crate) const PLAIN: Self = Self {
+        renderer: Renderer::plain().term_width(NO_WIDTH_LIMIT),
+        error: Style::new(),
+        gutter: Style::new(),
+    };
+    pub(crate) const COLOURED: Self = Self {
+        renderer: Renderer::styled()
+            .error(ERROR)
+            .line_num(GUTTER)
+            .context(GUTTER)
+            .term_width(NO_WIDTH_LIMIT),
+        error: ERROR,
+        gutter: GUTTER,
+    };
+
+    /// The message, the place, the marked lines and the help. Ends with a line break.
+    pub(crate) fn draw(&self, diagnostic: &Diagnostic) -> String {
+        let labels = || std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
+        let width = labels()
+            .filter(|label| !label.span.source().is_generated())
+            .map(|label| label.span.position().line.to_string().len())
+            .max()
+            .unwrap_or(1);
+        let mut drawing = Drawing {
+            look: self,
+            width,
+            text: String::new(),
+        };
+        let primary = &diagnostic.primary;
+        let Self { error, .. } = self;
+        drawing.line(format_args!(
+            "{error}error:{error:#} {}",
+            printable(&diagnostic.message)
+        ));
+        drawing.row("--> ", &place(&primary.span));
+        let here = |label: &&Label| Arc::ptr_eq(label.span.source(), primary.span.source());
+        let whole = primary.span.is_whole();
+        let mut marks: Vec<_> = diagnostic.secondary.iter().filter(here).map(Mark::context).collect();
+        if !whole {
+            marks.push(Mark::primary(primary));
+        }
+        drawing.snippets(marks);
+        for label in diagnostic.secondary.iter().filter(|label| !here(label)) {
+            drawing.row("::: ", &place(&label.span));
+            drawing.snippets(vec![Mark::context(label)]);
+        }
+        let nothing_drawn = whole && diagnostic.secondary.is_empty();
+        if !nothing_drawn && !diagnostic.help.is_empty() {
+            drawing.row(" |", "");
+        }
+        for help in &diagnostic.help {
+            drawing.row(" = help: ", &printable(help));
+        }
+        drawing.text
+    }
+}
+
+/// An error as far as it is drawn.
+struct Drawing<'a> {
+    look: &'a Look,
+    /// How wide line numbers are.
+    width: usize,
+    text: String,
+}
+
+impl Drawing<'_> {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    /// A row that begins below the line numbers.
+    fn row(&mut self, sign: &str, text: &str) {
+        let (width, gutter) = (self.width, self.look.gutter);
+        self.line(format_args!("{:width$}{gutter}{sign}{gutter:#}{text}", ""));
+    }
+
+    /// The lines of one source that hold marks.
+    fn snippets(&mut self, mut marks: Vec<Mark<'_>>) {
+        marks.sort_by_key(|mark| (mark.line, mark.kind == AnnotationKind::Context));
+        for (index, marks) in marks.chunk_by(|one, next| next.line <= one.line + 1).enumerate() {
+            if index > 0 {
+                self.line(format_args!("..."));
+            }
+            let (snippet, number_width) = snippet(marks);
+            let drawn = self
+                .look
+                .renderer
+                .render(&[Group::with_level(Level::ERROR).element(snippet)]);
+            let indent = self.width.saturating_sub(number_width);
+            // Each snippet begins with an empty row, which only the first one needs.
+            for line in drawn.lines().skip(usize::from(index > 0)) {
+                self.line(format_args!("{:indent$}{}", "", line.trim_end()));
+            }
+        }
+    }
+}
+
+/// The snippet of these marks, whose lines follow one another, and how wide its line numbers are.
+fn snippet<'a>(marks: &[Mark<'a>]) -> (Snippet<'a, Annotation<'a>>, usize) {
+    let (mut text, mut annotations) = (String::new(), Vec::new());
+    for marks in marks.chunk_by(|one, next| one.line == next.line) {
+        let line = Line::cut(marks, &mut text);
+        annotations.extend(marks.iter().filter_map(|mark| {
+            let annotation = mark.kind.span(line.shown(&mark.label.span.range())?);
+            let label = printable(&mark.label.text);
+            Some(if label.is_empty() {
+                annotation
+            } else {
+                annotation.label(label)
+            })
+        }));
+        text.push('\n');
+    }
+    let (first, last) = (marks[0].line, marks[marks.len() - 1].line);
+    let numbered = !marks[0].label.span.source().is_generated();
+    let width = if numbered { last.to_string().len() } else { 0 };
+    let snippet = Snippet::source(text).line_start(first).line_numbering(numbered);
+    (snippet.annotations(annotations), width)
+}
+
+/// A source's name, and the line and column; not of a generated text, whose lines nobody can look up.
 fn place(span: &Span) -> String {
     let name = printable(span.source().name());
     if span.source().is_generated() {
@@ -65,167 +163,135 @@ fn place(span: &Span) -> String {
     }
 }
 
-/// A label and the character that underlines it.
+/// A label, the line on which it begins, and how it is underlined.
 struct Mark<'a> {
     line: usize,
-    span: &'a Span,
-    text: &'a str,
-    underline: char,
+    label: &'a Label,
+    kind: AnnotationKind,
 }
 
 impl<'a> Mark<'a> {
-    fn new(label: &'a Label, underline: char) -> Self {
+    fn primary(label: &'a Label) -> Self {
         Self {
             line: label.span.position().line,
-            span: &label.span,
-            text: &label.text,
-            underline,
+            label,
+            kind: AnnotationKind::Primary,
+        }
+    }
+
+    fn context(label: &'a Label) -> Self {
+        Self {
+            kind: AnnotationKind::Context,
+            ..Self::primary(label)
         }
     }
 }
 
-/// The lines of one source that hold marks, each followed by a row for every mark.
-fn snippet(mut marks: Vec<Mark<'_>>, gutter: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    marks.sort_by_key(|mark| mark.line);
-    writeln!(f, "{:gutter$} |", "")?;
-    let mut above: Option<usize> = None;
-    for marks in marks.chunk_by(|one, next| one.line == next.line) {
-        let number = marks[0].line;
-        if above.is_some_and(|above| number > above + 1) {
-            writeln!(f, "...")?;
-        }
-        above = Some(number);
-        let line = Line::of(marks);
-        let generated = marks[0].span.source().is_generated();
-        let number = if generated { String::new() } else { number.to_string() };
-        writeln!(f, "{}", format!("{number:>gutter$} | {}", line.text).trim_end())?;
-        for mark in marks {
-            let Some((indent, width)) = line.columns(&mark.span.range()) else {
-                continue;
-            };
-            let underline = String::from(mark.underline).repeat(width);
-            let row = format!("{:indent$}{underline} {}", "", printable(mark.text));
-            writeln!(f, "{:gutter$} | {}", "", row.trim_end())?;
-        }
-    }
-    Ok(())
-}
-
-/// A line as it is shown, and where the bytes of the source have gone.
+/// Where the bytes of a line have gone that is shown in part.
 struct Line {
-    text: String,
-    /// Byte of the source and column at which it is shown, for each character and the end of the line.
-    columns: Vec<(usize, usize)>,
-    /// The first byte that is cut off.
-    hidden_from: usize,
+    /// A byte of the source and the byte at which it is shown, for each character shown and for the end.
+    bytes: Vec<(usize, usize)>,
+    /// Where the rest is cut off, if it is.
+    cut_at: Option<usize>,
 }
 
 impl Line {
-    /// The line of these marks, cut to a readable width around all of them or else around the first.
-    fn of(marks: &[Mark<'_>]) -> Self {
-        let source = marks[0].span.source();
-        let first = marks[0].span.range().start;
+    /// Appends the line of these marks to `text`, cut to a readable width around all of them or else around the first.
+    fn cut(marks: &[Mark<'_>], text: &mut String) -> Self {
+        let spans = || marks.iter().map(|mark| &mark.label.span);
+        let source: &Source = marks[0].label.span.source();
+        let first = marks[0].label.span.range().start;
         let (start, end) = (source.line_start(first), source.line_end(first));
         let characters = |at: usize| source.text()[start..at.clamp(start, end)].chars().count();
-        let leftmost = marks
-            .iter()
-            .map(|mark| characters(mark.span.range().start))
-            .min()
-            .unwrap_or(0);
-        let rightmost = marks
-            .iter()
-            .map(|mark| characters(mark.span.range().end))
-            .max()
-            .unwrap_or(0);
-        let anchor = if rightmost - leftmost + LEAD_IN <= WIDEST_LINE {
-            leftmost
-        } else {
-            characters(first)
-        };
+        let leftmost = spans().map(|span| characters(span.range().start)).min().unwrap_or(0);
+        let rightmost = spans().map(|span| characters(span.range().end)).max().unwrap_or(0);
+        let fits = rightmost - leftmost + LEAD_IN <= WIDEST_LINE;
+        let anchor = if fits { leftmost } else { characters(first) };
         let skipped = anchor
             .saturating_sub(LEAD_IN)
             .min(characters(end).saturating_sub(WIDEST_LINE));
-        let (mut text, mut column, mut columns) = (String::new(), 0, Vec::new());
         if skipped > 0 {
             text.push('…');
-            column += 1;
         }
-        let whole = &source.text()[start..end];
-        for (offset, character) in whole.char_indices().skip(skipped).take(WIDEST_LINE) {
-            columns.push((start + offset, column));
-            column += push_printable(&mut text, character);
+        let mut characters = source.text()[start..end].char_indices().skip(skipped);
+        let mut bytes = Vec::new();
+        for (offset, character) in characters.by_ref().take(WIDEST_LINE) {
+            bytes.push((start + offset, text.len()));
+            text.push(shown(character));
         }
-        let hidden = whole
-            .char_indices()
-            .nth(skipped + WIDEST_LINE)
-            .map(|(offset, _)| start + offset);
-        if hidden.is_some() {
+        let cut_at = characters.next().map(|(offset, _)| start + offset);
+        bytes.push((cut_at.unwrap_or(end), text.len()));
+        if cut_at.is_some() {
             text.push('…');
         }
-        columns.push((hidden.unwrap_or(end), column));
-        Self {
-            text,
-            columns,
-            hidden_from: hidden.unwrap_or(usize::MAX),
-        }
+        Self { bytes, cut_at }
     }
 
-    /// The column and the width at which a range is shown, at least one column wide and cut off where the line is; none
-    /// if it begins outside of what is shown.
-    fn columns(&self, range: &Range<usize>) -> Option<(usize, usize)> {
-        let column = |at: usize| {
-            self.columns
-                .iter()
-                .take_while(|(byte, _)| *byte <= at)
-                .last()
-                .map(|(_, column)| *column)
+    /// Where a range is shown, up to the end of the line; `None` if it begins outside of what is shown.
+    fn shown(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let shown_at = |at: usize| {
+            let after = self.bytes.partition_point(|(byte, _)| *byte <= at);
+            Some(self.bytes[after.checked_sub(1)?].1)
         };
-        let start = column(range.start).filter(|_| range.start < self.hidden_from)?;
-        Some((start, column(range.end)?.saturating_sub(start).max(1)))
+        let start = shown_at(range.start).filter(|_| self.cut_at.is_none_or(|cut| range.start < cut))?;
+        Some(start..shown_at(range.end)?.max(start))
     }
 }
 
-/// Adds a character, or what stands for it, and says how many columns that takes.
-fn push_printable(text: &mut String, character: char) -> usize {
+/// A character of the source, or what stands for it.
+fn shown(character: char) -> char {
     match character {
-        '\t' => {
-            text.push_str(TAB);
-            TAB.len()
-        }
-        c if is_unprintable(c) => {
-            text.push(char::REPLACEMENT_CHARACTER);
-            1
-        }
-        c => {
-            text.push(c);
-            width(c)
-        }
+        // The renderer makes spaces of it.
+        '\t' => '\t',
+        c if is_unprintable(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
     }
 }
 
 /// Text without control characters, and no longer than a message: a file must not be able to speak to the terminal, nor to
 /// turn its text around, nor to fill the terminal with itself.
 fn printable(text: &str) -> String {
-    if text.len() > LONGEST_MESSAGE {
-        let boundary = |from: usize| (from..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-        let (head, tail) = (
-            boundary(LONGEST_MESSAGE / 2),
-            boundary(text.len() - LONGEST_MESSAGE / 2),
-        );
-        return escaped(&text[..head]) + "…" + &escaped(&text[tail..]);
+    if text.len() <= LONGEST_MESSAGE {
+        return escaped(text);
     }
-    escaped(text)
+    let boundary = |from: usize| (from..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let head = boundary(LONGEST_MESSAGE / 2);
+    let tail = boundary(text.len() - LONGEST_MESSAGE / 2);
+    escaped(&text[..head]) + "…" + &escaped(&text[tail..])
 }
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if is_unprintable(character) {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "{}", character.escape_default());
+            out.extend(character.escape_default());
         } else {
             out.push(character);
         }
     }
     out
+}
+
+/// Whether a character must not reach a terminal: it would command it, or show text in another order than it is written in.
+fn is_unprintable(character: char) -> bool {
+    let invisible = matches!(
+        character,
+        '\u{61C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    );
+    character.is_control() || invisible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_fool_the_reader_is_not_printable() {
+        for character in [
+            '\u{1b}', '\u{7f}', '\u{9b}', '\u{202A}', '\u{202E}', '\u{2066}', '\u{2069}', '\u{200B}',
+        ] {
+            assert!(is_unprintable(character), "{character:?}");
+        }
+        assert!(!['a', 'é', '日', ' ', '🚀'].into_iter().any(is_unprintable));
+    }
 }

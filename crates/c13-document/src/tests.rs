@@ -465,8 +465,9 @@ fn contradictions_show_both_places() {
           --> f.toml:11:18
            |
         11 | c = { d = 0, e = 2 }
-           |                  ^
-           |           - `c.d` is set here
+           |           -      ^
+           |           |
+           |           `c.d` is set here
         "#,
     );
 }
@@ -827,6 +828,40 @@ fn text_that_would_turn_a_line_around_is_not_printed() {
     );
 }
 
+/// The text without the sequences that colour it; any other control sequence stays.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = text.split("\u{1b}[");
+    plain.extend(parts.next());
+    for part in parts {
+        let end = part
+            .find(|c: char| !c.is_ascii_digit() && c != ';')
+            .unwrap_or(part.len());
+        match part[end..].strip_prefix('m') {
+            Some(rest) => plain.push_str(rest),
+            None => plain.push_str(&format!("\u{1b}[{part}")),
+        }
+    }
+    plain
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let text = "a = 1\n\u{1b}[2J = \u{9b}2J\nb = { c = \"\u{1b}[2J\", d = 2 }\n\n\n# far\ne = 3\n";
+    let document = Document::parse(Source::new("\u{1b}[2J.toml", text));
+    let root = document.root();
+    let error = root
+        .error("e", "not \u{1b}[2J")
+        .label("here \u{1b}[2J")
+        .help("\u{1b}[2J");
+    root.report(error.also(root.value_span("a"), "and here \u{1b}[2J"));
+    let errors = document.finish(Some(())).expect_err("there are errors");
+    let coloured = errors.to_coloured_string();
+    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+    assert_eq!(without_colours(&coloured), errors.to_string());
+    assert!(!errors.to_string().contains(|c: char| c.is_control() && c != '\n'));
+}
+
 #[test]
 fn a_key_set_twice_shows_both_places_wherever_they_stand() {
     assert_text(
@@ -838,8 +873,9 @@ fn a_key_set_twice_shows_both_places_wherever_they_stand() {
          --> f.toml:1:14
           |
         1 | t = { x = 1, x = 2 }
-          |              ^ set again here
-          |       - first set here
+          |       -      ^ set again here
+          |       |
+          |       first set here
           |
           = help: keep one of the two
 

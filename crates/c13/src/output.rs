@@ -26,7 +26,6 @@ use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
-const QUIET: Style = AnsiColor::Blue.on_default().bold();
 
 /// Prints what came of `c13 drill`, and says with which status to exit.
 pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
@@ -214,25 +213,10 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
     status
 }
 
-/// The errors with a little colour, and how many there are; without the end of that line.
+/// The errors in colour, and how many there are; without the end of that line.
 fn input_errors(errors: &Diagnostics) -> String {
-    let mut text = String::new();
-    for line in lines(&errors.to_string()).lines() {
-        let (style, start) = match line.trim_start() {
-            _ if line.starts_with("error:") => (ERROR, "error:"),
-            rest if rest.starts_with("--> ") => (QUIET, "--> "),
-            rest if rest.starts_with("= help:") => (QUIET, "= help:"),
-            _ => (Style::new(), ""),
-        };
-        let (before, after) = line.split_once(start).unwrap_or(("", line));
-        text.push_str(&format!("{before}{style}{start}{style:#}{after}\n"));
-    }
-    let count = if errors.len() == 1 {
-        "1 error".to_owned()
-    } else {
-        format!("{} errors", errors.len())
-    };
-    text + &format!("\n{count}")
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    format!("{}\n{} error{plural}", errors.to_coloured_string(), errors.len())
 }
 
 /// Shows how far something is, on standard error and only if that is a terminal.

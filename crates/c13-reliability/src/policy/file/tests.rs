@@ -510,8 +510,9 @@ fn any_number_of_retries_is_summed_at_once() {
          --> service.toml:3:25
           |
         2 | timeout = { total = "1h", attempt = "1s" }
-          |                                     ---- each attempt may take this long
-          |                     ---- the whole call ends here
+          |                     ----            ---- each attempt may take this long
+          |                     |
+          |                     the whole call ends here
         3 | retry = { max_retries = 4294967295, backoff = { multiplier = 1.0 } }
           |                         ^^^^^^^^^^ 4294967295 attempts of 1s and 4971d 38m 49.5s of waits are 54681d 7h 7m 4.5s
           |
@@ -575,8 +576,9 @@ fn two_bounds_on_the_calls_in_flight_are_one_too_many() {
          --> service.toml:3:42
           |
         3 | adaptive = { strategy = "aimd", buffer = 0.5 }
-          |                                          ^^^
-          |                         ------ this is another strategy
+          |                         ------           ^^^
+          |                         |
+          |                         this is another strategy
     "#,
     );
     let limits = set(&[("a.toml", "[policy.a]\nadaptive = { min_limit = 30, max_limit = 20 }\n")]);

@@ -490,8 +490,7 @@ fn a_curve_starts_at_zero_and_goes_on_in_time() {
          --> drill.toml:5:42
           |
         5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
-          |                                          ^^^^
-          |                 ---- the point before
+          |                 ---- the point before    ^^^^
 
         error: unknown key `load.shape.x`
          --> drill.toml:5:57
@@ -796,8 +795,9 @@ fn a_latency_has_one_distribution() {
           --> drill.toml:10:31
            |
         10 | latency = { constant = "1ms", uniform = { min = "1ms", max = "2ms" } }
-           |                               ^^^^^^^ the second
-           |             -------- the first
+           |             --------          ^^^^^^^ the second
+           |             |
+           |             the first
            |
            = help: remove one of the two
         "#,
@@ -827,8 +827,9 @@ fn percentiles_are_in_order() {
           --> drill.toml:10:47
            |
         10 | latency = { lognormal = { p50 = "40ms", p99 = "25ms" } }
-           |                                               ^^^^^^
-           |                                 ------ `p50` is set here
+           |                                 ------        ^^^^^^
+           |                                 |
+           |                                 `p50` is set here
         "#,
     );
 }
@@ -1187,8 +1188,9 @@ fn an_attempt_ends_before_the_whole_call() {
           --> drill.toml:26:37
            |
         26 | timeout = { total = "3s", attempt = "5s" }
-           |                                     ^^^^ each attempt may take 5s
-           |                     ---- the whole call may take this long
+           |                     ----            ^^^^ each attempt may take 5s
+           |                     |
+           |                     the whole call may take this long
            |
            = help: lower `attempt` to 3s or less, or raise `total` to 5s or more
         "#,
@@ -1224,8 +1226,9 @@ fn retries_fit_into_the_total_timeout() {
           --> drill.toml:27:25
            |
         26 | timeout = { total = "3s", attempt = "500ms" }
-           |                                     ------- each attempt may take this long
-           |                     ---- the whole call ends here
+           |                     ----            ------- each attempt may take this long
+           |                     |
+           |                     the whole call ends here
         27 | retry = { max_retries = 20 }
            |                         ^^ 21 attempts of 500ms and 2m 22.7s of waits are 2m 33.2s
            |
@@ -1268,15 +1271,13 @@ fn a_backoff_has_the_keys_of_its_strategy() {
           --> drill.toml:27:88
            |
         27 | …y = { max_retries = 1, backoff = { strategy = "fixed", base = "10ms", multiplier = 2, max = "1s" } }
-           |                                                                                     ^
-           |                                                ------- this is another strategy
+           |                                                ------- this is another strategy     ^
 
         error: `variant.policy.retry.backoff.max` belongs to the strategy "exponential", "linear" or "fibonacci"
           --> drill.toml:27:97
            |
         27 | …y = { max_retries = 1, backoff = { strategy = "fixed", base = "10ms", multiplier = 2, max = "1s" } }
-           |                                                                                              ^^^^
-           |                                                ------- this is another strategy
+           |                                                ------- this is another strategy              ^^^^
         "#,
     );
 }
@@ -1315,8 +1316,9 @@ fn a_backoff_is_not_above_its_own_maximum() {
           --> drill.toml:27:60
            |
         27 | retry = { max_retries = 1, backoff = { base = "10s", max = "1s", multiplier = 0.5 } }
-           |                                                            ^^^^ `base` is 10s and `max` is 1s
-           |                                               ----- `base` is set here
+           |                                               -----        ^^^^ `base` is 10s and `max` is 1s
+           |                                               |
+           |                                               `base` is set here
 
         error: `variant.policy.retry.backoff.multiplier` must be 1 or more
           --> drill.toml:27:79
@@ -1397,8 +1399,9 @@ fn a_breaker_waits_for_no_more_calls_than_it_remembers() {
           --> drill.toml:27:96
            |
         27 | circuit_breaker = { failures = false, failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }
-           |                                                                                                ^^
-           |                                                                    -------------- the last 10 calls
+           |                                                                    --------------              ^^
+           |                                                                    |
+           |                                                                    the last 10 calls
         "#,
     );
 }
@@ -1415,8 +1418,10 @@ fn a_failure_rate_over_a_time_says_how_many_calls_it_takes() {
           --> drill.toml:27:19
            |
         27 | circuit_breaker = { failure_rate = 0.5, window = "30s" }
-           |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `min_calls` belongs in this table
-           |                     ------------ this rule asks for it
+           |                   ^^------------^^^^^^^^^^^^^^^^^^^^^^^^
+           |                   | |
+           |                   | this rule asks for it
+           |                   `min_calls` belongs in this table
            |
            = help: add it, for example `min_calls = 20`
         "#,
@@ -1458,8 +1463,7 @@ fn failures_are_counted_over_time() {
           --> drill.toml:27:44
            |
         27 | circuit_breaker = { failures = 5, window = { calls = 30 } }
-           |                                            ^^^^^^^^^^^^^^ this is a number of calls
-           |                     -------- counted here
+           |                     -------- counted here  ^^^^^^^^^^^^^^ this is a number of calls
            |
            = help: write, for example, `window = "30s"`
         "#,
@@ -1481,8 +1485,9 @@ fn failures_in_a_row_have_no_window() {
           --> drill.toml:26:56
            |
         26 | circuit_breaker = { consecutive_failures = 5, window = "30s" }
-           |                                                        ^^^^^
-           |                     -------------------- these have no window
+           |                     --------------------               ^^^^^
+           |                     |
+           |                     these have no window
            |
            = help: write `failures` in place of `consecutive_failures`, or remove the window
         "#,
@@ -1501,8 +1506,7 @@ fn a_breaker_s_longest_time_is_not_below_its_first() {
           --> drill.toml:27:54
            |
         27 | circuit_breaker = { open_for = "10s", open_for_max = "5s" }
-           |                                                      ^^^^ `open_for` is 10s
-           |                                ----- set here
+           |                                ----- set here        ^^^^ `open_for` is 10s
         "#,
     );
 }

@@ -402,9 +402,11 @@ fn a_missing_window_names_its_rules() {
          --> service.toml:2:19
           |
         2 | circuit_breaker = { failures = 5, slow_call = "1s" }
-          |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `window` belongs in this table
-          |                     -------- this rule asks for it
-          |                                   --------- this rule asks for it
+          |                   ^^--------^^^^^^---------^^^^^^^^^
+          |                   | |             |
+          |                   | |             this rule asks for it
+          |                   | this rule asks for it
+          |                   `window` belongs in this table
           |
           = help: add it, for example `window = "30s"`
     "#,
@@ -420,8 +422,10 @@ fn a_missing_window_names_its_rules() {
          --> service.toml:2:19
           |
         2 | circuit_breaker = { failure_rate = 0.5, window = "30s" }
-          |                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `min_calls` belongs in this table
-          |                     ------------ this rule asks for it
+          |                   ^^------------^^^^^^^^^^^^^^^^^^^^^^^^
+          |                   | |
+          |                   | this rule asks for it
+          |                   `min_calls` belongs in this table
           |
           = help: add it, for example `min_calls = 20`
     "#,
