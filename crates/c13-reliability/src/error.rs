@@ -1,17 +1,17 @@
-//! What every part shares: a setting that is refused, a call that is refused, a name that is taken.
+//! Errors that all parts share: a refused setting, a refused call, a name that is taken.
 //!
-//! One rule holds for all errors of the library: an error shows its cause, and its `source` is then the cause of that, so that
-//! a chain of causes tells nothing twice, whether it is printed by `{error}` or walked. The cause itself, such as the
-//! caller's own error, stays there with its type: in the variant, and by methods such as `PolicyError::error`.
+//! One rule holds for all errors of the library: an error displays its cause, and its `source` is the cause of that
+//! cause, so that a chain of causes repeats nothing, whether it is printed by `{error}` or walked. The cause itself,
+//! such as the caller's own error, keeps its type: in the variant, and through methods such as `PolicyError::error`.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// A setting that makes no sense: what, where, and which rule.
+/// A setting that makes no sense: its part, its name, its value and the rule that it breaks.
 ///
-/// It is a plain `Copy` value that `const fn` can make, so the same check serves settings that are read at run time
-/// and constants that are checked while compiling.
+/// It is a plain `Copy` value that a `const fn` can make, so the same check serves settings that are read at run time
+/// and constants that are checked at compile time.
 ///
 /// ```
 /// use c13_reliability::error::{ConfigError, ConfigValue};
@@ -82,13 +82,13 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// The layer of a policy that refused a call or cut it short, outside in.
+/// The layer of a policy that refused a call or cut it short, from the outside in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Layer {
     /// The time limit of the whole call, retries included.
     TotalTimeout,
-    /// The cache: somebody else's load of the same key panicked, or it is known that there is nothing under the key.
+    /// The cache: another caller's load of the same key panicked, or it is cached that the key has no value.
     Cache,
     /// The rate limiter.
     RateLimit,
@@ -154,7 +154,7 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// A name that something else has already.
+/// A name that another part has already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NameTaken {

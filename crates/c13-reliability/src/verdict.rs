@@ -4,25 +4,25 @@ use crate::error::{Layer, Rejected};
 use crate::gate::Refusal;
 use std::time::Duration;
 
-/// Whether a result is worth another attempt; what a classifier answers with.
+/// Whether a result is worth another attempt. A classifier returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is the result: a good value, or an error that another attempt would only repeat.
+    /// No other attempt: the result is a good value, or an error that another attempt would only repeat.
     Final,
-    /// Another attempt may go better.
+    /// Another attempt may succeed.
     Retry,
-    /// Another attempt may go better, but not before this has passed.
+    /// Another attempt may succeed, but not before this time has passed.
     RetryAfter(Duration),
 }
 
 impl Verdict {
-    /// The classifier used where no other is given: every error is worth a retry and no value is.
+    /// The default classifier: every error is worth a retry, and no value is.
     pub fn of<T, E>(result: &Result<T, E>) -> Self {
         if result.is_ok() { Self::Final } else { Self::Retry }
     }
 
-    /// The classifier for errors that know themselves whether they are worth a retry.
+    /// The classifier for errors that implement [`Retryable`].
     pub fn by_error<T, E: Retryable>(result: &Result<T, E>) -> Self {
         match result {
             Ok(_) => Self::Final,
@@ -30,7 +30,7 @@ impl Verdict {
         }
     }
 
-    /// How long to wait, where the verdict says it.
+    /// How long to wait, if the verdict says it.
     #[must_use]
     pub const fn hint(self) -> Option<Duration> {
         match self {
@@ -40,9 +40,9 @@ impl Verdict {
     }
 }
 
-/// An error that knows whether another attempt may go better.
+/// An error that knows whether another attempt may succeed.
 pub trait Retryable {
-    /// Whether another attempt may go better, and when.
+    /// Whether another attempt may succeed, and when.
     fn verdict(&self) -> Verdict;
 }
 
@@ -59,7 +59,7 @@ impl<E: Retryable + ?Sized> Retryable for Box<E> {
 }
 
 impl Retryable for Rejected {
-    /// Worth another attempt, and not before its `retry_after`; but an open circuit is not: it is there to keep attempts
+    /// Worth another attempt after its `retry_after`. An open circuit is not, because its purpose is to keep attempts
     /// away.
     fn verdict(&self) -> Verdict {
         match (self.layer, self.retry_after) {
@@ -71,7 +71,7 @@ impl Retryable for Rejected {
 }
 
 impl<R: Retryable, E: Retryable> Retryable for Refusal<R, E> {
-    /// As the gate's refusal or the call's own error says.
+    /// The verdict of the gate's rejection or of the call's own error.
     fn verdict(&self) -> Verdict {
         match self {
             Self::Rejected(rejection) => rejection.verdict(),

@@ -1,6 +1,6 @@
 //! The `Accept` header: how much a client wants each media type (RFC 9110, 12.5.1).
 
-/// The weight of a media type that is named, in thousandths, and 0 if it is not: the highest, if it is named again.
+/// The weight of a media type in thousandths: the highest if the header names it more than once, 0 if it does not.
 #[must_use]
 pub(crate) fn weight(accept: &str, media: &str) -> u16 {
     ranges(accept)
@@ -10,7 +10,7 @@ pub(crate) fn weight(accept: &str, media: &str) -> u16 {
         .unwrap_or(0)
 }
 
-/// As [`weight`], of a type that may also be matched by a pattern: `type/*`, or else `*/*`.
+/// Like [`weight`], for a type that a pattern may match as well: `type/*`, or else `*/*`.
 #[must_use]
 pub(crate) fn weight_or_pattern(accept: &str, media: &str) -> u16 {
     let kind = media.split('/').next().unwrap_or(media);
@@ -20,7 +20,7 @@ pub(crate) fn weight_or_pattern(accept: &str, media: &str) -> u16 {
         .map_or(0, |range| weight(accept, range))
 }
 
-/// The media ranges with their weights. One whose weight cannot be read is not wanted.
+/// The media ranges with their weights. A range whose weight is malformed counts as not wanted.
 fn ranges(accept: &str) -> impl Iterator<Item = (&str, u16)> {
     parts(accept, b',').map(|range| {
         let mut parameters = parts(range, b';');

@@ -1,4 +1,4 @@
-//! What a service shows of itself to those who run it.
+//! What a service shows to its operators: health.
 
 pub(crate) mod accept;
 pub mod health;

@@ -2,8 +2,8 @@
 
 /// Which of the last `capacity` calls failed.
 ///
-/// Recording is O(1), and so is a run of any number of successes but for clearing their bits (a word each 64). Memory:
-/// one bit a call.
+/// Recording is O(1). A run of successes costs one word for each 64 of them, to clear their bits. Memory: one bit a
+/// call.
 ///
 /// ```
 /// use c13_reliability::window::CountWindow;
@@ -61,7 +61,7 @@ impl CountWindow {
         self.failures
     }
 
-    /// Records one call; the oldest leaves if the window is full.
+    /// Records one call. If the window is full, the oldest call leaves it.
     pub fn record(&mut self, failed: bool) {
         if self.capacity == 0 {
             return;
@@ -112,7 +112,7 @@ impl CountWindow {
         }
     }
 
-    /// The same window with another capacity; of the calls it holds, the most recent that fit. Complexity: O(capacity).
+    /// The same window with another capacity. It keeps the most recent calls that fit. Complexity: O(capacity).
     #[must_use]
     pub fn resized(&self, capacity: usize) -> Self {
         let mut resized = Self::new(capacity);

@@ -1,7 +1,6 @@
-//! What happened lately, as plain values: the last N calls, and the last T of time.
+//! Sliding windows as plain values: the last N calls, and the last T of time.
 //!
-//! Both are O(1) a call, take constant memory, and truly slide: what leaves the window is taken off, whatever came
-//! before it.
+//! Both take O(1) a call and constant memory, and they really slide: each event leaves the window by itself.
 
 mod count;
 mod rolling;

@@ -1,4 +1,4 @@
-//! The last T of time: counts in a ring of buckets, whose oldest leave as time goes on.
+//! Counts over the last T of time, in a ring of buckets of which the oldest leave as time passes.
 
 use crate::time::{Tick, nanos};
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl<const K: usize> RollingWindow<K> {
         (bucket % self.buckets.len() as u64) as usize
     }
 
-    /// Takes off what has left the window by `now`.
+    /// Subtracts the buckets that have left the window by `now`.
     fn roll(&mut self, now: Tick) {
         let target = now.as_nanos() / self.bucket_nanos;
         if target <= self.current {

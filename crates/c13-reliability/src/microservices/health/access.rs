@@ -1,12 +1,12 @@
-//! Who may read the messages of a report: those who show the token.
+//! The token that a client must show to read the messages of a report.
 
 use crate::error::{ConfigError, ConfigValue};
 use std::sync::OnceLock;
 
-/// The fewest bytes that a token may have; fewer can be guessed.
+/// The fewest bytes of a token. A shorter one can be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-/// The token that opens the messages. Without one they are shown to nobody.
+/// The token for the messages. Without one, nobody can read them.
 #[derive(Default)]
 pub(super) struct Access {
     token: OnceLock<Box<[u8]>>,
@@ -47,8 +47,8 @@ impl Access {
     }
 }
 
-/// Compares all of `given` whatever it finds, so that the time it takes tells the length of what was given and nothing
-/// of the secret's contents.
+/// Compares all of `given` in any case, so that the time it takes reveals only the length of `given`, and nothing about
+/// the secret.
 fn equal_in_constant_time(secret: &[u8], given: &[u8]) -> bool {
     let mut difference = secret.len() ^ given.len();
     for (at, byte) in given.iter().enumerate() {

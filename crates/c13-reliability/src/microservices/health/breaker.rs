@@ -1,14 +1,14 @@
-//! Whether a circuit lets calls through.
+//! A health check of a circuit breaker.
 
 use super::{ComponentHealth, HealthChecker};
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitState};
 use async_trait::async_trait;
 
-/// Looks at a circuit breaker: `Healthy` while calls run, `Degraded` while they are refused or only probes run.
+/// Checks a circuit breaker: `Healthy` while calls run, `Degraded` while they are refused or only probes run.
 ///
-/// An open circuit is a dependency that is known to fail and is being left alone, with whatever the service does
-/// instead; that alone is no reason to send traffic elsewhere. Add it as an optional check. Where the service is of no
-/// use without the dependency, [`unhealthy_when_open`](Self::unhealthy_when_open) says so.
+/// While a circuit is open, the service knows that the dependency fails and does something else instead. That alone is
+/// no reason to send traffic elsewhere, so add this as an optional check. If the service is useless without the
+/// dependency, set [`unhealthy_when_open`](Self::unhealthy_when_open).
 ///
 /// ```
 /// use c13_reliability::microservices::health::{BreakerChecker, HealthChecker, HealthStatus};
@@ -29,7 +29,7 @@ pub struct BreakerChecker {
 }
 
 impl BreakerChecker {
-    /// A check of this name of this breaker.
+    /// A check of this breaker, under this name.
     #[must_use]
     pub fn new(name: impl Into<String>, breaker: CircuitBreaker) -> Self {
         Self {

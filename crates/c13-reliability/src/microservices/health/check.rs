@@ -1,4 +1,4 @@
-//! One check as the service keeps it: run once for all who ask, within its time, and remembered for a moment.
+//! One check in the service: concurrent requests share one run, each run has a time limit, and its result is cached.
 
 use super::join::catch_panic;
 use super::redact::redact;
@@ -11,17 +11,17 @@ use crate::time::{Clock, Tick, nanos};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Under which the log knows of checks; part of the interface.
+/// The target of the events about checks. It is part of the interface.
 #[cfg(feature = "tracing")]
 pub(super) const TARGET: &str = "c13::health";
 
-/// A checker with its settings and what it last said.
+/// A checker with its settings and its last result.
 pub(super) struct Check {
     pub(super) name: String,
     pub(super) settings: CheckSettings,
     checker: Box<dyn HealthChecker + Send + Sync>,
     state: Mutex<State>,
-    /// The run that is under way.
+    /// The present run.
     runs: Arc<Flights<(), Reading>>,
     durations: Histogram,
 }
@@ -32,11 +32,11 @@ struct State {
     last: Option<Reading>,
 }
 
-/// How much later than at its time limit a run may end. A run that has not ended by then belongs to a future that is kept
-/// without being polled, and another one takes its place.
+/// How much later than its time limit a run may end. A run that has not ended by then belongs to a future that nobody
+/// polls, so another run replaces it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a check last said.
+/// The last result of a check.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) component: ComponentHealth,
@@ -60,27 +60,27 @@ impl Check {
         self.state.lock()
     }
 
-    /// What is reported now, or nothing before the first result.
+    /// The present report, or `None` before the first result.
     pub(super) fn status(&self) -> Option<HealthStatus> {
         self.state().streak.status()
     }
 
-    /// How long the runs took, in nanoseconds.
+    /// The durations of the runs, in nanoseconds.
     pub(super) fn durations(&self) -> HistogramSnapshot {
         self.durations.snapshot()
     }
 
-    /// What the check says: what is remembered if it is fresh, or else the result of a run, one for all who ask.
+    /// The result of the check: the cached one if it is fresh, else that of a run, which concurrent requests share.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it gives up waiting. If it was the one that ran the check, the run is dropped with it and one of the
-    /// others who wait runs it again.
+    /// Dropping it ends only this wait. If it ran the check, the run is dropped with it, and one of the other waiters
+    /// runs the check again.
     pub(super) async fn read(&self, clock: &Clock) -> Reading {
         self.read_within(clock, self.settings.trusted_for()).await
     }
 
-    /// Runs the check, or joins the run that is under way.
+    /// Runs the check, or joins the present run.
     pub(super) async fn refresh(&self, clock: &Clock) -> Reading {
         self.read_within(clock, Duration::ZERO).await
     }
@@ -105,7 +105,7 @@ impl Check {
                     ticket.land(reading.clone(), true, || self.state().last = Some(reading.clone()));
                     return reading;
                 }
-                // The run is overdue, so the next flight that is joined is another one.
+                // The run is overdue, so the next join starts another one.
                 Turn::Wait(_) => {}
                 Turn::Recursive => unreachable!("no run is marked as polled"),
             }
@@ -155,7 +155,7 @@ impl Check {
         }
     }
 
-    /// An event for each change of what is reported.
+    /// Emits an event when the reported status changes.
     fn tell(&self, settled: &Settled, message: Option<&str>) {
         #[cfg(feature = "tracing")]
         if let Some(before) = settled.before {
@@ -172,7 +172,7 @@ impl Check {
     }
 }
 
-/// The message of a report, which says so where the last result is not yet believed.
+/// The message of a report. It says so if the last result does not count yet.
 fn explain(settled: &Settled, last: HealthStatus, message: Option<String>) -> Option<String> {
     let (count, of) = settled.against;
     if count == 0 {

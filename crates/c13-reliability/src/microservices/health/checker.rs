@@ -1,11 +1,11 @@
-//! What a check is made of: a name, and a look at one part of the world.
+//! The trait of a health check: a name, and a function that checks one part.
 
 use super::ComponentHealth;
 use async_trait::async_trait;
 
-/// Looks at one part and says how it is.
+/// Checks one part of a service.
 ///
-/// Write it with `#[async_trait]`. It needs no time limit, no cache and no protection against being called too often:
+/// Write it with `#[async_trait]`. It needs no time limit, no cache and no rate limit:
 /// [`HealthCheckService`](super::HealthCheckService) has all of that.
 ///
 /// ```
@@ -27,11 +27,11 @@ use async_trait::async_trait;
 /// ```
 #[async_trait]
 pub trait HealthChecker {
-    /// Looks once. An error is an answer too: [`ComponentHealth::unhealthy`].
+    /// Checks once. Return an error as [`ComponentHealth::unhealthy`].
     ///
     /// # Cancel safety
     ///
-    /// It is dropped when its time limit is over and when nobody waits for it any more, so it must not leave anything
+    /// The service drops it when its time limit is over and when nobody waits for it any more, so it must leave nothing
     /// half done.
     async fn check(&self) -> ComponentHealth;
 

@@ -3,7 +3,7 @@
 use crate::error::{ConfigError, ConfigValue};
 use std::time::Duration;
 
-/// How one check is run, and what its result means. A plain value; the setters are `const`.
+/// How the service runs one check, and what its result means. A plain value with `const` setters.
 ///
 /// ```
 /// use c13_reliability::microservices::health::CheckSettings;
@@ -19,14 +19,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckSettings {
-    /// Whether the service is of no use while this fails. An optional check that fails makes the service degraded and
-    /// leaves it ready.
+    /// Whether the service is useless while this check fails. An optional check that fails makes the service degraded,
+    /// and the service stays ready.
     pub critical: bool,
-    /// How long one run may take; a run that takes longer failed. More than zero. Probes of Kubernetes wait 1 s, so the
-    /// default stays below that.
+    /// How long one run may take. A run that takes longer counts as failed. More than zero. Probes of Kubernetes wait 1
+    /// s, so the default is below that.
     pub timeout: Duration,
-    /// How long a result answers further probes where the check has no interval. Zero runs it for each probe that
-    /// comes while none is running.
+    /// For how long a result is cached, if the check has no interval. With zero, each probe runs the check unless a run
+    /// is in progress.
     pub cache_for: Duration,
     /// How often [`HealthCheckService::run`](super::HealthCheckService::run) runs the check in the background, so that
     /// probes only read. `None`: probes run it. More than zero.
@@ -69,14 +69,14 @@ impl CheckSettings {
         self
     }
 
-    /// Sets how long a result answers further probes.
+    /// Sets for how long a result is cached.
     #[must_use]
     pub const fn cache_for(mut self, cache_for: Duration) -> Self {
         self.cache_for = cache_for;
         self
     }
 
-    /// Has the check run in the background, once each `interval`.
+    /// Runs the check in the background, once each `interval`.
     #[must_use]
     pub const fn every(mut self, interval: Duration) -> Self {
         self.every = Some(interval);
@@ -132,8 +132,8 @@ impl CheckSettings {
         Ok(())
     }
 
-    /// How old a result may be and still answer a probe. Where an interval is set it covers one missed run, so that a
-    /// probe runs the check itself only if nothing does so in the background.
+    /// How old a cached result may be. With an interval it covers one missed run, so that a probe runs the check only
+    /// if the background does not.
     #[must_use]
     pub(super) const fn trusted_for(&self) -> Duration {
         match self.every {

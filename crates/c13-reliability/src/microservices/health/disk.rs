@@ -1,4 +1,4 @@
-//! Whether there is room on a disk.
+//! A health check of the free space of a disk.
 
 use super::{ComponentHealth, HealthChecker};
 use crate::error::{ConfigError, ConfigValue};
@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Looks at the free space of the disk that holds a path.
+/// Checks the free space of the disk that holds a path.
 ///
-/// The question is asked on a thread for blocking work where there is a tokio runtime, because a network file system
-/// may hang; while one question hangs no other is asked. On systems other than Linux it says that it cannot tell.
+/// In a tokio runtime the system call is made on a thread for blocking work, because a network file system may hang.
+/// While one call hangs, no other is made. On systems other than Linux the check reports that it cannot tell.
 #[derive(Clone, Debug)]
 pub struct DiskSpaceChecker {
     path: PathBuf,
@@ -77,7 +77,7 @@ impl DiskSpaceChecker {
     }
 }
 
-/// Says that the question is answered, even if nobody waits for the answer any more.
+/// Marks the system call as done, even if nobody waits for its result any more.
 struct Asking(Arc<Mutex<bool>>);
 
 impl Drop for Asking {

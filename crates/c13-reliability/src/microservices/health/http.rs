@@ -1,11 +1,12 @@
-//! Whether an HTTP address answers well.
+//! A health check of an HTTP address.
 
 use super::{ComponentHealth, HealthChecker, LONGEST_ANSWER_HEAD, ProbeUrl, words};
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Asks an address with GET: `Healthy` if the answer's status is from 200 to 399. Plain HTTP, no redirects followed.
+/// Sends a GET request to an address: `Healthy` if the status is from 200 to 399. It speaks plain HTTP and follows no
+/// redirects.
 #[derive(Clone, Debug)]
 pub struct HttpChecker {
     name: String,
@@ -13,7 +14,7 @@ pub struct HttpChecker {
 }
 
 impl HttpChecker {
-    /// A check of this name that asks this address.
+    /// A check of this address, under this name.
     #[must_use]
     pub fn new(name: impl Into<String>, url: ProbeUrl) -> Self {
         Self { name: name.into(), url }

@@ -1,4 +1,4 @@
-//! Futures run side by side: all of them to the end, and a panic held where it happened.
+//! Runs futures concurrently in one task, and catches a panic of one of them.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-/// Runs all futures side by side in this task; the outputs come in their order.
+/// Runs all futures concurrently in this task. The outputs have the order of the futures.
 ///
-/// Complexity: each wake-up polls all that are not done, which is meant for dozens, not thousands.
+/// Complexity: each wake-up polls all that are not done, so it is meant for dozens, not thousands.
 ///
 /// # Cancel safety
 ///
@@ -32,14 +32,14 @@ pub(super) async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) ->
     outputs.into_iter().flatten().collect()
 }
 
-/// Runs a future; a panic in it comes back as what it was thrown with.
+/// Runs a future and returns the payload of its panic, if it panics.
 ///
 /// # Cancel safety
 ///
 /// Dropping it drops the future.
 pub(super) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut future = pin!(future);
-    // What a panicking future leaves behind is dropped without another look at it.
+    // A future that panicked is dropped and not polled again.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),

@@ -1,4 +1,4 @@
-//! The start and the end of a service, and the watchdogs in between.
+//! Startup gates, draining, and the watchdogs of liveness.
 
 use super::ComponentHealth;
 use crate::sync::primitive::Mutex;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What the service itself knows of its state, without asking anybody.
+/// What the service itself knows about its state, without a check.
 #[derive(Default)]
 pub(super) struct Lifecycle {
     state: Mutex<State>,
@@ -17,7 +17,7 @@ struct State {
     /// Startup gates that are not open, by number and name.
     closed: Vec<(u64, String)>,
     gates: u64,
-    /// Stays set: what has started does not start again.
+    /// Stays set, because a service that has started does not start again.
     started: bool,
     draining: bool,
     watchdogs: Vec<(String, Watchdog)>,
@@ -26,7 +26,7 @@ struct State {
 type Watchdog = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Lifecycle {
-    /// Why no traffic should come, if none should.
+    /// Why the service is not ready, if it is not.
     pub(super) fn why_no_traffic(&self) -> Option<&'static str> {
         let mut state = self.state.lock();
         if state.draining {
@@ -65,13 +65,13 @@ impl Lifecycle {
         self.state.lock().watchdogs.push((name, Arc::from(alive)));
     }
 
-    /// What the watchdogs say.
+    /// The results of the watchdogs.
     pub(super) fn watchdogs(&self) -> Vec<ComponentHealth> {
         let watchdogs = self.state.lock().watchdogs.clone();
         watchdogs
             .into_iter()
             .map(|(name, alive)| {
-                // A watchdog that panics found something wrong.
+                // A watchdog that panics counts as failed.
                 if catch_unwind(AssertUnwindSafe(|| alive())).unwrap_or(false) {
                     ComponentHealth::healthy(name)
                 } else {
@@ -101,8 +101,8 @@ impl fmt::Debug for Lifecycle {
 
 /// Something that must be done before the service has started, such as migrations.
 ///
-/// The service has started when all its gates are open, or at the first probe if it has none by then; a gate that is
-/// added later does not take that back. A gate that is dropped unopened stays closed: what it stands for was not done.
+/// The service has started when all its gates are open, or at the first probe if it has no gate by then. A gate that is
+/// added later does not undo that. A gate that is dropped unopened stays closed, because its work was not done.
 #[must_use = "the service starts only when the gate is opened"]
 pub struct StartupGate {
     lifecycle: Arc<Lifecycle>,
@@ -124,7 +124,7 @@ impl StartupGate {
         }
     }
 
-    /// Opens the gate: what it stands for is done.
+    /// Opens the gate, because its work is done.
     pub fn open(self) {
         self.lifecycle
             .state

@@ -1,4 +1,4 @@
-//! Health: what a service answers to those who ask whether it is alive, ready, started and well.
+//! Health checks: whether a service is alive, ready, started and well, and the endpoints that report it.
 //!
 //! # Quick start
 //!
@@ -18,18 +18,17 @@
 //! assert_eq!(health.check_live().status, HealthStatus::Healthy);
 //! ```
 //!
-//! # Who asks what
+//! # Endpoints
 //!
-//! | question | endpoint | fails (503) when | asked by, and what they do then |
+//! | question | endpoint | fails (503) when | who asks, and what they do then |
 //! |---|---|---|---|
-//! | is the process alive? | `/live` | a watchdog of this process says no; never for a dependency | the orchestrator, which restarts it |
-//! | should traffic come? | `/ready` | starting, draining, or a critical check is not `Healthy` | load balancers, which go elsewhere |
+//! | is the process alive? | `/live` | a watchdog of this process fails; never because of a dependency | the orchestrator, which restarts it |
+//! | may it get traffic? | `/ready` | starting, draining, or a critical check is not `Healthy` | load balancers, which go elsewhere |
 //! | has it started? | `/startup` | a startup gate is closed | the orchestrator, which waits |
 //! | how is it? | `/health`, `/health/{group}` | a critical check is `Unhealthy` | people and dashboards |
 //!
-//! A dependency that all instances share makes all of them not ready at once when it fails, and then nobody answers,
-//! not even with an error. Make such a check [optional](CheckSettings::optional) unless the service is truly of no use
-//! without it.
+//! If a dependency that all instances share fails, all of them become not ready at once, and then nobody answers, not
+//! even with an error. Make such a check [optional](CheckSettings::optional) unless the service is useless without it.
 //!
 //! # Defaults
 //!
@@ -43,8 +42,8 @@
 //!
 //! # What surprises
 //!
-//! - With [`fail_after`](CheckSettings::fail_after) above 1 a failing check still reads `Healthy`, and stays ready,
-//!   until enough results in a row agree; its message tells how far it is.
+//! - With [`fail_after`](CheckSettings::fail_after) above 1 a failing check is still reported as `Healthy`, and the service
+//!   stays ready, until enough results in a row agree. The message of the check says how many do.
 //! - `Degraded` of a critical check is 200 on `/health` and 503 on `/ready`.
 //! - Our checkers name the kind of an error (`authentication failed`) and never show the text of a server or a driver.
 //!   Messages of your own checkers lose addresses, credentials, all after the name of a secret and all after 200

@@ -1,16 +1,16 @@
-//! Whether Postgres answers.
+//! A health check of a Postgres pool.
 
 use super::{ComponentHealth, HealthChecker, words};
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
-/// Asks a Postgres pool for a connection and the server for an answer.
+/// Acquires a connection from a Postgres pool and sends an empty query to the server.
 ///
-/// It takes a connection from the service's own pool, so that a pool that gives none is found too. Where the pool has
-/// lost its connections it first makes one of its own, to say at once why the server cannot be reached. A connection that
-/// was in use when the time limit ended is closed and not given back: what is left of the answer never meets the next
-/// user, and no task waits for a server that hangs.
+/// It uses the service's own pool, so that an exhausted pool is found too. If the pool has lost its connections, the
+/// check first opens a connection of its own, to report at once why the server cannot be reached. A connection that was
+/// in use when the time limit ended is closed and not returned to the pool, so that the next user never reads the rest
+/// of the answer, and no task waits for a server that hangs.
 ///
 /// ```no_run
 /// # async fn doc() -> Result<(), sqlx::Error> {
@@ -30,13 +30,13 @@ pub struct DatabaseHealthChecker {
 }
 
 impl DatabaseHealthChecker {
-    /// A check named `database` of this pool.
+    /// A check of this pool, under the name `database`.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self::named("database", pool)
     }
 
-    /// A check of this name, for services with several databases.
+    /// A check of this pool under this name, for services with several databases.
     #[must_use]
     pub fn named(name: impl Into<String>, pool: PgPool) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl DatabaseHealthChecker {
             None => self.pool.size() == 0,
         };
         if broken {
-            // A pool goes on trying for as long as it may where the server refuses; this says at once what is wrong.
+            // If the server refuses, a pool tries again until its time limit. This reports at once what is wrong.
             let options = self.pool.connect_options();
             PgConnection::connect_with(&options).await?.close().await?;
         }
@@ -65,19 +65,19 @@ impl DatabaseHealthChecker {
     }
 }
 
-/// An empty query: there and back through the server, without a prepared statement left behind.
+/// Sends an empty query: a round trip to the server that leaves no prepared statement behind.
 async fn ping(connection: PoolConnection<Postgres>) -> Result<(), sqlx::Error> {
     let mut borrowed = Borrowed(Some(connection));
     if let Some(connection) = &mut borrowed.0 {
         connection.ping().await?;
     }
-    // It answered, so the pool may have it back.
+    // The server answered, so the connection returns to the pool.
     drop(borrowed.0.take());
     Ok(())
 }
 
-/// A connection that goes back to the pool only if it is taken out; otherwise it is closed, without a task that waits
-/// for the server.
+/// A connection that returns to the pool only if it is taken out. Otherwise it is closed, without a task that waits for
+/// the server.
 struct Borrowed(Option<PoolConnection<Postgres>>);
 
 impl Drop for Borrowed {
@@ -102,7 +102,7 @@ impl HealthChecker for DatabaseHealthChecker {
     }
 }
 
-/// The kind of an error. The server's own text may hold what an address or a setting says.
+/// The kind of an error. The server's own text may contain addresses and settings, so it is not shown.
 fn kind(error: &sqlx::Error) -> String {
     let words = match error {
         sqlx::Error::Io(error) => words::of_io(error),

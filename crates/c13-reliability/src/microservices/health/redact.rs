@@ -1,14 +1,14 @@
-//! Texts of strangers in our reports: cut first, then without what may be secret, in linear time.
+//! Removes addresses and secrets from texts of other programs, and shortens them, in linear time.
 //!
-//! Our own checkers name the kind of an error in words of ours and never show the text of another program. What a user's
-//! checker says is kept for the authorised, and is treated here. No list of secrets is complete, so that a doubt hides
-//! too much rather than too little: after the name of a secret nothing is shown any more, because only the program that
-//! wrote the text knows where the value ends.
+//! Our own checkers name the kind of an error and never show the text of another program. The message of a user's
+//! checker is shown to authorised clients and is cleaned here. No list of secrets is complete, so in doubt too much is
+//! hidden rather than too little: after the name of a secret nothing is shown, because only the program that wrote the
+//! text knows where the value ends.
 
 /// How many characters of a text are kept.
 pub(super) const LONGEST_MESSAGE: usize = 200;
 
-/// How many bytes of a text are looked at: enough to fill a message after parts were hidden.
+/// How many bytes of a text are read: enough to fill a message after parts were hidden.
 const LONGEST_LOOK: usize = 1_024;
 
 /// From so many characters on, a word of letters and digits without a break is taken for a key.
@@ -98,12 +98,12 @@ fn start(text: &str) -> (&str, bool) {
     (&text[..end.unwrap_or(0)], true)
 }
 
-/// What shows nothing itself, may stand inside a name, and changes the direction of what follows.
+/// Invisible characters, which may stand inside a name or change the direction of the text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// What a word that is shown says of the next one.
+/// What a shown word means for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     Plain,
@@ -129,7 +129,7 @@ fn look_at(word: &str) -> Found {
         return Found::Secret(0);
     }
     let address = word.find("://").map(|at| at + "://".len());
-    // Each separator ends one name, so that every character is looked at once.
+    // Each separator ends one name, so every character is read once.
     let mut from = 0;
     for (at, separator) in word.match_indices(['=', ':']) {
         if address.is_some_and(|address| at >= address - "://".len()) {

@@ -1,4 +1,4 @@
-//! Whether a Redis answers.
+//! A health check of Redis.
 
 use super::{ComponentHealth, HealthChecker, words};
 use crate::distributed::Redis;
@@ -7,11 +7,11 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::error::Error;
 use std::io;
 
-/// Asks a Redis for a `PING`.
+/// Sends `PING` to a Redis.
 ///
-/// Give it a clone of the [`Redis`] that the service's locks and limits use: then it asks over their connection, and a
-/// connection that broke is made anew by whoever needs it first, so that the service is well again as soon as the
-/// server is. No task waits for a server that hangs: what is asked is dropped when the time limit is over.
+/// Pass a clone of the [`Redis`] that the service's locks and limits use. Then the check uses their connection, and the
+/// first user of a broken connection opens a new one, so that the service is healthy again as soon as the server is. No
+/// task waits for a server that hangs: the request is dropped when the time limit is over.
 ///
 /// ```
 /// use c13_reliability::distributed::Redis;
@@ -33,13 +33,13 @@ pub struct RedisChecker {
 }
 
 impl RedisChecker {
-    /// A check named `redis` of this Redis.
+    /// A check of this Redis, under the name `redis`.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
         Self::named("redis", redis)
     }
 
-    /// A check of this name, for services with several of them.
+    /// A check of this Redis under this name, for services with several.
     #[must_use]
     pub fn named(name: impl Into<String>, redis: Redis) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl HealthChecker for RedisChecker {
     }
 }
 
-/// The kind of an error. The server's own text may hold what a request or a setting says.
+/// The kind of an error. The server's own text may contain requests and settings, so it is not shown.
 fn kind(error: &RedisError) -> &'static str {
     if error.is_timeout() {
         return "timed out";

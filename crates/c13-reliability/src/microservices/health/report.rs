@@ -1,8 +1,8 @@
-//! What a health report says: the status of each part, and of the whole.
+//! A health report: the status of each part, and of the whole.
 
 use std::fmt;
 
-/// How well something is.
+/// The status of a part or of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum HealthStatus {
@@ -25,7 +25,7 @@ impl HealthStatus {
         }
     }
 
-    /// The word of `application/health+json` and of metrics: `pass`, `warn` or `fail`.
+    /// The word in `application/health+json` and in metrics: `pass`, `warn` or `fail`.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -42,15 +42,15 @@ impl fmt::Display for HealthStatus {
     }
 }
 
-/// The health of one part, as its checker tells it.
+/// The health of one part, as its checker reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ComponentHealth {
     /// The name of the check.
     pub name: String,
-    /// How well the part is.
+    /// The status of the part.
     pub status: HealthStatus,
-    /// What there is to say about it; shown only to the authorised, and never with credentials in it.
+    /// Details. Only authorised clients see them, and credentials are removed.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub message: Option<String>,
 }
@@ -102,7 +102,7 @@ pub struct HealthCheck {
 }
 
 impl HealthCheck {
-    /// The report without the messages, for those who are not authorised to see them.
+    /// The report without the messages, for clients that are not authorised to see them.
     #[must_use]
     pub fn without_messages(mut self) -> Self {
         for check in &mut self.checks {
@@ -112,8 +112,8 @@ impl HealthCheck {
     }
 }
 
-/// The status of the whole: the worst of the critical ones, and at most `Degraded` for the optional ones. The pairs
-/// are (critical, status); where there are none, all is well.
+/// The status of the whole: the worst of the critical checks, and at most `Degraded` for the optional ones. The pairs
+/// are (critical, status). Without checks it is `Healthy`.
 #[must_use]
 pub(super) fn overall(checks: impl IntoIterator<Item = (bool, HealthStatus)>) -> HealthStatus {
     checks

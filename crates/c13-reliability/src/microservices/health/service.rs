@@ -1,4 +1,4 @@
-//! The checks of a service, run side by side, and what they add up to.
+//! The checks of a service, which run concurrently, and the report that they add up to.
 
 use super::access::Access;
 use super::check::{Check, Reading};
@@ -19,8 +19,9 @@ use std::task::{Poll, Waker};
 
 /// The health of a service: its checks, its start and its end.
 ///
-/// Checks run side by side, each within its own time and once for all who ask, and their results are remembered for a
-/// moment: a thousand probes cost one run. Share it in an [`Arc`]; see the [module](super) for what the endpoints say.
+/// Checks run concurrently, each with its own time limit. Concurrent requests share a run, and results are cached for a
+/// moment, so a thousand probes cost one run. Share the service in an [`Arc`]; the [module](super) says what the
+/// endpoints report.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -91,7 +92,7 @@ impl HealthCheckService {
 
     /// Adds a critical check with the default [`CheckSettings`].
     ///
-    /// Where the name is taken the check is added as `name#2`, and so on; [`add`](Self::add) refuses that.
+    /// If the name is taken, the check is added as `name#2`, and so on. [`add`](Self::add) refuses that.
     ///
     /// # Cancel safety
     ///
@@ -127,7 +128,7 @@ impl HealthCheckService {
             .map_err(|_| AddCheckError::NameTaken(NameTaken::new(name)))
     }
 
-    /// Adds the check, or gives it back where the name is taken.
+    /// Adds the check, or returns it if the name is taken.
     fn insert(
         &self,
         name: String,
@@ -152,12 +153,12 @@ impl HealthCheckService {
         self.checks.lock().list.clone()
     }
 
-    /// The whole report: every check, run or remembered.
+    /// The complete report, with every check.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the runs that nobody else waits for. Others wait for the runs of one that is kept without being polled
-    /// until a second after each check's time limit, and then run the check themselves.
+    /// Dropping it drops the runs that nobody else waits for. If a future that runs a check is kept but not polled, the
+    /// other waiters run the check themselves one second after its time limit.
     pub async fn check_health(&self) -> HealthCheck {
         self.report(self.checks()).await
     }
@@ -176,8 +177,8 @@ impl HealthCheckService {
         Some(self.report(checks).await)
     }
 
-    /// Whether traffic should come: `Healthy` if the service has started, does not drain, and every critical check is
-    /// `Healthy`; else `Unhealthy`. Never `Degraded`. While it starts or drains no check is run.
+    /// Whether the service may get traffic: `Healthy` if it has started, does not drain, and every critical check is
+    /// `Healthy`; else `Unhealthy`. Never `Degraded`. While the service starts or drains, no check is run.
     ///
     /// # Cancel safety
     ///
@@ -197,7 +198,7 @@ impl HealthCheckService {
         report
     }
 
-    /// Whether the process itself is alive: its watchdogs, and nothing else. Checks have no say in it.
+    /// Whether the process itself is alive: only its watchdogs decide that, and no check does.
     #[must_use]
     pub fn check_live(&self) -> HealthCheck {
         let checks = self.lifecycle.watchdogs();
@@ -238,15 +239,15 @@ impl HealthCheckService {
         }
     }
 
-    /// Runs the checks that have an interval, now and once each interval, those added later too. It never ends: start
-    /// it as a task, and end that to stop it.
+    /// Runs the checks that have an interval, now and once each interval, including those that are added later. It
+    /// never ends: spawn it as a task, and abort the task to stop it.
     ///
-    /// A run takes the time it takes within its limit, and delays no other check; the next begins one interval after
-    /// its start, or at once if that is over.
+    /// A run delays no other check. The next run begins one interval after the start of the last one, or at once if
+    /// that time is over.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the runs under way; probes then run the checks themselves once the last results are old.
+    /// Dropping it drops the present runs. Probes then run the checks themselves as soon as the last results are old.
     pub async fn run(self: Arc<Self>) {
         let mut seen = 0;
         let mut loops: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
@@ -300,7 +301,7 @@ impl HealthCheckService {
         self.lifecycle.is_draining()
     }
 
-    /// Shows messages to those who send `Authorization: Bearer` with this token. Until it is called nobody sees them.
+    /// Shows messages to clients that send `Authorization: Bearer` with this token. Without a token nobody sees them.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Whether the event loop still turns: a heartbeat, and how late it came.
+//! A health check of the event loop: a heartbeat, and how late it is.
 
 use super::{ComponentHealth, HealthChecker};
 use crate::error::{ConfigError, ConfigValue};
@@ -42,7 +42,7 @@ struct Beats {
 
 /// How often the heart beats.
 const PERIOD: Duration = Duration::from_millis(100);
-/// How long a late beat is told of, at least.
+/// For how long a late beat is reported, at least.
 const SLICE: Duration = Duration::from_secs(5);
 
 impl Beats {

@@ -1,4 +1,4 @@
-//! Errors of other programs and of the system in our words: the kind, never the text.
+//! Names the kind of an error of the system, without its text.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub(super) fn of_io(error: &io::Error) -> &'static str {
         Kind::NotFound => "not found",
         Kind::InvalidData | Kind::InvalidInput => "protocol error",
         Kind::OutOfMemory => "out of memory",
-        // Among them a name that cannot be resolved, which has no kind of its own.
+        // This includes a name that cannot be resolved, which has no kind of its own.
         _ => "cannot reach the host or find its address",
     }
 }

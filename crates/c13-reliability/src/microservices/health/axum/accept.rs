@@ -1,4 +1,4 @@
-//! Accepting connections: no more than so many at a time, and to the last one that a client has opened.
+//! Accepts connections: a bounded number at a time, and at the end all that clients have already opened.
 
 use super::connection::attend;
 use super::settings::ServeSettings;
@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
-/// How long no more connections are accepted after an error that is not one connection's: most often the process has no
-/// file descriptor left, and gets one when a connection ends.
+/// How long to pause after an error that does not concern one connection. Most often the process has no file descriptor
+/// left, and gets one when a connection ends.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// How long connections that clients have begun to open are still accepted after new ones are turned away: more than a
+/// How long connections that clients have begun to open are still accepted after new ones are refused: more than a
 /// round trip.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(50);
 
-/// Serves what it accepts, each connection in a task of its own.
+/// Accepts connections and serves each in its own task.
 pub(super) struct Acceptor {
     app: Router,
     settings: ServeSettings,
@@ -46,11 +46,11 @@ impl Acceptor {
         }
     }
 
-    /// Accepts for ever.
+    /// Accepts connections forever.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it loses no connection: what it has accepted is served.
+    /// Dropping it loses no connection: every accepted connection is served.
     pub(super) async fn accept(&self, listener: &TcpListener) {
         // The semaphore is never closed.
         while let Ok(place) = self.places.clone().acquire_owned().await {
@@ -65,10 +65,11 @@ impl Acceptor {
         }
     }
 
-    /// Accepts what clients have opened or begun to open, closes the listener, and tells the connections.
+    /// Accepts the connections that clients have opened or begun to open, closes the listener, and notifies the
+    /// connections.
     ///
-    /// The kernel resets what waits to be accepted when a listener is closed. So new connections are turned away first,
-    /// where the system can do that.
+    /// When a listener is closed, the kernel resets the connections that wait to be accepted. So new connections are
+    /// refused first, if the system can do that.
     pub(super) async fn accept_the_last(self, listener: TcpListener) -> io::Result<()> {
         if turn_away_new(&listener).is_ok() {
             first(self.clock.sleep(LAST_HANDSHAKES), self.accept_all(&listener)).await;
@@ -81,7 +82,7 @@ impl Acceptor {
                     self.serve(TcpStream::from_std(stream)?, remote, None);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
-                // The listener does not block: nobody waits any more.
+                // The listener does not block, so no connection waits any more.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     report(&error);
@@ -130,7 +131,7 @@ fn report(error: &io::Error) {
     let _ = error;
 }
 
-/// Makes the kernel drop what opens a new connection, while connections that are being opened are finished.
+/// Makes the kernel drop requests for new connections, while connections that are being opened are completed.
 #[cfg(target_os = "linux")]
 fn turn_away_new(listener: &TcpListener) -> io::Result<()> {
     use socket2::{SockFilter, SockRef};

@@ -1,37 +1,37 @@
-//! What a connection is busy with, and until when the server waits for its client: a pure state.
+//! The activity of a connection, and until when the server waits for its client. A pure state.
 
 use super::settings::ServeSettings;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// How long a connection without a whole request may still send one after the server has stopped accepting: what was
-/// sent in time may still be on its way.
+/// How long a connection without a complete request may still send one after the server has stopped accepting, because
+/// a request that was sent in time may still be on its way.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
-/// Beyond `read_within` a client may take so much longer for each byte that it moves in the drain: 500 bytes a second,
-/// below any real line, and above what keeps a connection open for its own sake.
+/// In the drain a client may take this much longer than `read_within` for each byte that it transfers: 500 bytes a
+/// second, which is below any real line and above a client that only keeps the connection open.
 const TIME_PER_BYTE: Duration = Duration::from_millis(2);
 
 /// What happened on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// So many bytes arrived; whether they are the start of HTTP/2 is known of the first ones.
+    /// So many bytes arrived. The first ones show whether they are the start of HTTP/2.
     Received { bytes: usize, http2: bool },
-    /// So many bytes of a response were taken.
+    /// The client took so many bytes of a response.
     Sent { bytes: usize },
-    /// The client takes no more of the response.
+    /// The client takes no more bytes of the response.
     SendBlocked,
     /// The head of a request is complete.
     RequestBegan,
-    /// The response was sent, or given up.
+    /// The response was sent or abandoned.
     RequestEnded,
     /// A handler waits for more of the request's body. Whether its length is known.
     BodyAwaited { sized: bool },
-    /// It does not wait for it any more.
+    /// The handler does not wait for the body any more.
     BodyArrived { sized: bool },
 }
 
-/// For what a connection waits.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// For a request.
@@ -47,17 +47,17 @@ enum Phase {
 /// What to do with a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Its client may take until then, if nothing happens.
+    /// The client has time until then, if nothing happens.
     WaitUntil(Tick),
     /// The server is at work.
     Wait,
     /// It has been without a request for too long.
     Retire,
-    /// Its client has had its time.
+    /// The client's time is over.
     Cut,
 }
 
-/// What a connection is busy with.
+/// The activity of a connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     requests: u32,
@@ -67,7 +67,7 @@ pub(super) struct Activity {
     head_begun: bool,
     heard: bool,
     http2: bool,
-    /// Since when it waits for what it waits for.
+    /// Since when it waits.
     since: Tick,
     finishing: Option<Finishing>,
 }
@@ -181,13 +181,13 @@ impl Activity {
             (Phase::Head, Some(finishing)) => {
                 (self.since.max(finishing.at) + LAST_REQUEST).min(self.since + settings.read_within)
             }
-            // A stream of unknown length may pause for as long as its two ends like.
+            // A stream of unknown length may pause for any time.
             (Phase::Client, None) if !self.send_blocked && self.sized_bodies_awaited == 0 => return Verdict::Wait,
             (Phase::Client, None) => self.since + settings.keep_idle,
             (Phase::Client, Some(finishing)) => {
                 let moved = u32::try_from(finishing.moved).unwrap_or(u32::MAX);
                 let allowed = settings.read_within.saturating_add(TIME_PER_BYTE.saturating_mul(moved));
-                // No byte at all for so long is too long, however fast the client was before.
+                // A pause this long is too long, even if the client was fast before.
                 let left = allowed.saturating_sub(finishing.waited).min(settings.read_within);
                 self.since.max(finishing.at) + left
             }
@@ -246,7 +246,7 @@ mod tests {
             (&[], Some(4), Some(5)),
             (&[], Some(9), Some(10)),
             (&[(3, received(1))], None, Some(13)),
-            // The limit is for the whole head, however many pieces it comes in.
+            // The limit is for the whole head, in however many pieces it arrives.
             (&[(3, received(1)), (9, received(1))], None, Some(13)),
             (&[(3, received(1))], Some(4), Some(5)),
             (&[(3, received(1))], Some(2), Some(4)),

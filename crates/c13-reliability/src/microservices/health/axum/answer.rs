@@ -1,4 +1,4 @@
-//! A report as an HTTP answer: status, headers, and the body in the form that was asked for.
+//! A report as an HTTP response: status, headers, and the body in the requested form.
 
 use crate::microservices::accept::weight;
 use crate::microservices::health::{HealthCheck, HealthStatus};
@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 const JSON: &str = "application/json";
 /// Media type of draft-inadarei-api-health-check-06.
 const HEALTH_JSON: &str = "application/health+json";
-/// What those who come too early are told, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// The answer: 503 when `Unhealthy`, else 200.
+/// The response: 503 if `Unhealthy`, else 200.
 pub(super) fn answer(report: &HealthCheck, asked: &HeaderMap) -> Response<Body> {
     let health_json = asks_for_health_json(asked);
     let body = if health_json {
@@ -34,7 +34,7 @@ pub(super) fn answer(report: &HealthCheck, asked: &HeaderMap) -> Response<Body> 
     response
 }
 
-/// The answer to a group that is not there.
+/// The response for an unknown group.
 pub(super) fn no_such_group() -> Response<Body> {
     let mut response = Response::new(Body::from(json!({ "error": "no such group" }).to_string()));
     *response.status_mut() = StatusCode::NOT_FOUND;
@@ -46,7 +46,7 @@ pub(super) fn no_such_group() -> Response<Body> {
 
 /// Whether the request names that media type, not only a pattern it matches, and wants it no less than plain JSON.
 fn asks_for_health_json(asked: &HeaderMap) -> bool {
-    // Several header lines say the same as one with commas.
+    // Several header lines mean the same as one line with commas.
     let lines: Vec<&str> = asked
         .get_all(ACCEPT)
         .iter()

@@ -1,4 +1,4 @@
-//! One connection of a server: what it does is recorded, and it is closed when its client has had its time.
+//! One connection of a server: its activity is recorded, and it is closed when the client's time is over.
 
 use super::activity::{Activity, Event, LAST_REQUEST, Verdict};
 use super::settings::ServeSettings;
@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tower_service::Service;
 
-/// Serves a connection to its end, or until its client has had its time.
+/// Serves a connection to its end, or until the client's time is over.
 ///
 /// `stopped` becomes true when the server has stopped accepting.
 pub(super) async fn attend(
@@ -58,7 +58,7 @@ pub(super) async fn attend(
         let now = clock.now();
         let end = match record.activity.lock().verdict(&settings, now) {
             Verdict::Wait => now + settings.read_within,
-            // What happens meanwhile may end earlier than what the connection waits for now.
+            // An event may shorten the time that the connection waits now.
             Verdict::WaitUntil(end) => end.min(now + settings.read_within),
             Verdict::Cut => return,
             Verdict::Retire if retired.is_some_and(|retired| now >= retired + LAST_REQUEST) => return,
@@ -71,7 +71,7 @@ pub(super) async fn attend(
         };
         tokio::select! {
             biased;
-            // An error is the client's: it went away, or spoke no HTTP.
+            // An error is the client's: it closed the connection, or did not speak HTTP.
             _ended = connection.as_mut() => return,
             () = clock.sleep_until(end) => {}
             changed = stopped.wait_for(|stopped| *stopped), if !finishing => {
@@ -93,7 +93,7 @@ pub(super) async fn attend(
     }
 }
 
-/// Where the parts of a connection say what they do.
+/// The record to which the parts of a connection report.
 #[derive(Clone)]
 struct Record {
     activity: Arc<Mutex<Activity>>,
@@ -167,7 +167,7 @@ impl AsyncWrite for Recorded {
     }
 }
 
-/// The application, whose requests are recorded and know their client's address.
+/// The application; its requests are recorded and carry the client's address.
 #[derive(Clone)]
 struct Attended {
     app: Router,
@@ -209,7 +209,7 @@ where
     }
 }
 
-/// A request from its head until its response is sent or given up.
+/// A request, from its head until its response is sent or abandoned.
 struct InFlight(Record);
 
 impl InFlight {
@@ -238,7 +238,7 @@ impl Drop for BodyWait {
 }
 
 pin_project! {
-    /// The body of a request, which says when it is waited for.
+    /// The body of a request, which records when a handler waits for it.
     struct RequestBody<B> {
         #[pin]
         body: B,
@@ -278,7 +278,7 @@ impl<B: HttpBody> HttpBody for RequestBody<B> {
 }
 
 pin_project! {
-    /// The body of a response, with which its request ends.
+    /// The body of a response. Its request ends with it.
     pub(super) struct ResponseBody {
         #[pin]
         body: Body,

@@ -13,12 +13,12 @@ use std::sync::Arc;
 impl HealthCheckService {
     /// The endpoints `/health`, `/health/{group}`, `/ready`, `/live` and `/startup`, for GET and HEAD.
     ///
-    /// Merge it into the service's own router, so that probes ask the very port that serves: a port of their own can
-    /// be well while the other is dead. What each endpoint says stands in the [module](crate::microservices::health).
+    /// Merge it into the service's own router, so that probes use the same port as requests: a separate port can work
+    /// while the other is dead. The [module](crate::microservices::health) says what each endpoint reports.
     ///
-    /// Answers are JSON, or `application/health+json` for those who ask for it, with `Cache-Control: no-store`, and 503
-    /// with `Retry-After` where they say no. Names and statuses are for everybody, messages for those who show the
-    /// token of [`show_messages_to`](Self::show_messages_to).
+    /// Responses are JSON, or `application/health+json` if the client asks for it, with `Cache-Control: no-store`. A
+    /// failure is 503 with `Retry-After`. Everybody sees names and statuses. Messages need the token of
+    /// [`show_messages_to`](Self::show_messages_to).
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/health", get(health))

@@ -23,9 +23,9 @@ use tokio::sync::mpsc;
 pub enum Shutdown {
     /// All requests were finished.
     Finished,
-    /// Requests were left behind when `finish_within` was over. Their connections break when the process exits.
+    /// Requests were unfinished when `finish_within` was over. Their connections break when the process exits.
     TimedOut,
-    /// A second signal asked for the end at once; requests may have been left behind.
+    /// A second signal ended the server at once, so requests may be unfinished.
     Hurried,
 }
 
@@ -34,8 +34,8 @@ pub enum Shutdown {
 /// after what clients have already opened, and waits `finish_within` for what is in flight. A second signal ends it at
 /// once.
 ///
-/// A client gets no more time than [`ServeSettings`] says: one that sends half a request, or none, is cut off, and does
-/// not hold up the end. Handlers find the client's address as
+/// A client gets no more time than [`ServeSettings`] says: one that sends half a request, or none, is disconnected and
+/// does not delay the end. Handlers find the client's address as
 /// [`ConnectInfo<SocketAddr>`](axum::extract::ConnectInfo). A connection that was upgraded, to a WebSocket for one, has
 /// its own protocol's limits, is not counted, and is not waited for.
 ///
@@ -56,8 +56,8 @@ pub async fn serve(
     serve_until(listener, app, health, settings, move || signals.next()).await
 }
 
-/// As [`serve`], with signals of one's own: `next_signal` gives a future that is ready at the next one, and is called
-/// again for the second.
+/// Like [`serve`], with your own signals: `next_signal` returns a future that is ready at the next signal, and is
+/// called again for the second.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ where
     let app = app.layer(from_fn(move |request, next| {
         close_while_draining(draining.clone(), request, next)
     }));
-    // Nothing is ever sent: the channel closes when the last connection has ended.
+    // Nothing is ever sent. The channel closes when the last connection has ended.
     let (alive, mut all_ended) = mpsc::channel(1);
     let acceptor = Acceptor::new(app, settings, clock.clone(), alive);
     first(next_signal(), acceptor.accept(&listener)).await;
@@ -115,7 +115,7 @@ async fn close_while_draining(
 ) -> axum::response::Response {
     let version = request.version();
     let mut response = next.run(request).await;
-    // HTTP/2 has no such header; its connections are told by GOAWAY.
+    // HTTP/2 has no such header; its connections get GOAWAY.
     if version <= Version::HTTP_11 && health.is_draining() {
         response
             .headers_mut()
