@@ -1,4 +1,4 @@
-//! Tables laid over each other: what the upper says counts, what it does not say stays, and every value keeps its place.
+//! Layers tables over each other: the value of the upper table counts, and every value keeps its span.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,18 +11,17 @@ use super::{
     table::join,
 };
 
-/// The key by which a table says what kind it is; settings of another kind mean nothing to it.
+/// The key that names the kind of a table. Settings of another kind do not apply to it.
 const KIND: &str = "strategy";
 
 impl Document {
     /// A document of several tables, each laid over those before it, and called `path` in errors.
     ///
-    /// Documents of their own are called `path` too. Tables are put together key by key; anything else is replaced as a whole. So is a table that names a
-    /// `strategy` by one that names another, because its settings mean nothing to that. Every value keeps its own place,
-    /// and its own path in errors, whichever table it came from.
+    /// Documents of their own are called `path` too. Tables are merged key by key. Any other value is replaced as a
+    /// whole, and so is a table that names a `strategy` by one that names another, because its settings do not apply to
+    /// that. Every value keeps its own span, and its own path in errors.
     ///
-    /// What nobody asks for is reported by this document; the ones that the tables came from
-    /// [no longer look](Table::ignore_rest) at them.
+    /// This document reports unknown keys. The documents of the tables [no longer do](Table::ignore_rest).
     #[must_use]
     pub fn layered(path: &str, layers: &[Table<'_>]) -> Option<Self> {
         let top = layers.last()?;
@@ -44,7 +43,7 @@ impl Document {
         })
     }
 
-    /// Leaves a key of the outermost table out, as if nobody had written it.
+    /// Removes a key of the outermost table.
     pub fn leave_out(&mut self, key: &str) {
         self.root.remove(key);
     }
@@ -80,7 +79,7 @@ fn put_together(tables: &[Laid<'_>]) -> Fields {
     Fields::new(found.iter().filter_map(|entries| resolve(entries)).collect())
 }
 
-/// What comes of one key that several tables set, lowest first.
+/// The merged entry of one key that several tables set, lowest first.
 fn resolve(entries: &[LaidEntry<'_>]) -> Option<Entry> {
     let (top, path, level) = entries.last()?;
     let mut kind = None;

@@ -1,4 +1,4 @@
-//! The text as a tree in which every key and value knows its place.
+//! The text as a tree in which every key and value has its span.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -8,12 +8,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Shape, Source, Span, syntax::Damage};
 
-/// A value and its place.
+/// A value and its span.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) content: Content,
     pub(crate) span: Span,
-    /// Whether it was refused, and what is wrong with it noted.
+    /// Whether it was refused, and its error noted.
     pub(crate) refused: Cell<bool>,
 }
 
@@ -31,26 +31,26 @@ impl Node {
     }
 }
 
-/// So many bytes of a text weigh as much as a value.
+/// This many bytes of a text cost as much as a value.
 const LETTERS_PER_WEIGHT: usize = 32;
 
-/// What a value holds.
+/// The content of a value.
 #[derive(Debug)]
 pub(crate) enum Content {
     Text(String),
-    /// Numbers beyond 128 bits saturate; every range that is asked for lies well within.
+    /// Numbers beyond 128 bits saturate, because every valid range is far smaller.
     Integer(i128),
     Float(f64),
     Boolean(bool),
     Date,
     List(Vec<Node>),
     Table(Fields),
-    /// A value on a line with a syntax error: it is there, and nobody knows what it says.
+    /// A value on a line with a syntax error: it is there, but its content is not known.
     Broken,
 }
 
 impl Content {
-    /// The same again; nobody has asked for anything in its tables.
+    /// A copy whose keys are all unread.
     pub(crate) fn copied(&self) -> Self {
         match self {
             Self::Text(text) => Self::Text(text.clone()),
@@ -64,7 +64,7 @@ impl Content {
         }
     }
 
-    /// How much it is to copy: one for each value and each table, and more for long text.
+    /// The cost of a copy: one for each value and each table, and more for long text.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Text(text) => 1 + text.len() / LETTERS_PER_WEIGHT,
@@ -88,28 +88,28 @@ impl Content {
     }
 }
 
-/// What happens to the keys of a table that nobody asked for.
+/// What happens to the unknown keys of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// They are reported.
     #[default]
     Unknown,
-    /// They may be any; what they hold is looked at.
+    /// They are allowed, and the tables below them are checked.
     Named,
-    /// They may be any, and hold anything.
+    /// They are allowed, with any content.
     Ignored,
 }
 
-/// The keys of a table in the order of the text, and which of them have been asked for.
+/// The keys of a table in the order of the text, and which of them are known.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     pub(crate) entries: Vec<Entry>,
     pub(crate) asked: RefCell<Vec<&'static str>>,
-    /// What happens to keys that nobody asked for.
+    /// What happens to unknown keys.
     pub(crate) rest: Cell<Rest>,
-    /// Keys that are looked at no further.
+    /// Keys that are ignored.
     pub(crate) excused: RefCell<HashSet<String>>,
-    /// The places of the entries in the order of their keys: a table of many keys is asked for each of them.
+    /// The indexes of the entries in the order of their keys, so that finding a key takes logarithmic time.
     by_key: Vec<usize>,
 }
 
@@ -124,7 +124,7 @@ impl Fields {
         }
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub(crate) fn remove(&mut self, key: &str) {
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| entry.key != key);
@@ -171,15 +171,15 @@ impl Fields {
     }
 }
 
-/// A key, its place and its value.
+/// A key, its span and its value.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) key_span: Span,
     pub(crate) node: Node,
-    /// The path of the table that it came from, where that is not the table it is in.
+    /// The path of the table that it came from, if that is not the table that holds it.
     pub(crate) home: Option<Arc<str>>,
-    /// The number of that table among those laid over each other, from the lowest up.
+    /// The number of that table among the layers, from the lowest up.
     pub(crate) level: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Where a value stands: a named text, and a range of it that knows its line and column.
+//! A named text, and a span: a range of it that knows its line and column.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,12 +8,12 @@ use super::Diagnostic;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A text and the name by which errors speak of it: a file, or an environment variable and its value.
+/// A text and its name in errors: a file, or an environment variable and its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     name: String,
     text: String,
-    /// Where the lines after the first begin: a text with many errors is asked for its lines many times.
+    /// Where the lines after the first begin, because many errors each need their line.
     line_starts: Vec<usize>,
     generated: bool,
 }
@@ -56,7 +56,7 @@ impl Source {
         let good = error.utf8_error().valid_up_to();
         let byte = error.as_bytes()[good];
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        // What is right before the first wrong byte stands unchanged, but for a byte order mark.
+        // The text before the first wrong byte is unchanged, except for a byte order mark.
         let source = Arc::new(Self::new(name, text));
         let cut = error.as_bytes().len().min(BYTE_ORDER_MARK.len_utf8());
         let marked = error.as_bytes()[..cut] == *BYTE_ORDER_MARK.encode_utf8(&mut [0; 4]).as_bytes();
@@ -70,8 +70,7 @@ impl Source {
         Err(Box::new(error.help("save the file as UTF-8")))
     }
 
-    /// Names a text that nobody wrote, such as a profile's: where an error has to do with another place as well, it
-    /// points there.
+    /// Names a generated text, such as a profile's. An error that concerns another source as well points there.
     #[must_use]
     pub fn generated(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -80,7 +79,7 @@ impl Source {
         }
     }
 
-    /// Whether nobody wrote it.
+    /// Whether the text is generated.
     #[must_use]
     pub fn is_generated(&self) -> bool {
         self.generated
@@ -98,8 +97,8 @@ impl Source {
         &self.text
     }
 
-    /// Line and column of a byte of the text; a place past the end, or inside a character, counts as the next
-    /// whole character's. Takes time linear in the length of the line.
+    /// Line and column of a byte of the text. A byte past the end, or inside a character, counts as the next character.
+    /// Takes time linear in the length of the line.
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {
         let offset = self.boundary(offset);

@@ -1,4 +1,4 @@
-//! A document and its tables: asking for keys, and hearing at the end of everything that was wrong.
+//! A document and its tables: keys are read by name, and all errors are reported at the end.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::{
     syntax::{self, Damage},
 };
 
-/// A TOML text being read. It collects every error until [`finish`](Self::finish) hands them over.
+/// A TOML text that is being read. It collects every error until [`finish`](Self::finish) returns them.
 #[derive(Debug)]
 pub struct Document {
     pub(crate) root: Fields,
-    /// Empty, at the start of the text: it stands for the whole.
+    /// Empty, at the start of the text: it means the whole text.
     pub(crate) span: Span,
     /// The keys that lead to the root; empty for a text of its own.
     pub(crate) path: String,
@@ -23,7 +23,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Parses a text. Never fails: syntax errors are noted like all others, and what can be read despite them is read.
+    /// Parses a text. It never fails: syntax errors are noted like all others, and the rest of the text is read.
     #[must_use]
     pub fn parse(source: Source) -> Self {
         let source = Arc::new(source);
@@ -37,7 +37,7 @@ impl Document {
         }
     }
 
-    /// A document of a text that is not looked into: it has no keys.
+    /// A document without keys, for a text that is not parsed.
     #[must_use]
     pub fn unread(source: Source) -> Self {
         let source = Arc::new(source);
@@ -72,7 +72,7 @@ impl Document {
         self.errors.borrow_mut().push(error.at_something_written());
     }
 
-    /// Whether an error was noted up to now. Keys that nobody asked for are only looked for at the end.
+    /// Whether an error was noted up to now. Unknown keys are only found at the end.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.error_count() > 0
@@ -84,17 +84,17 @@ impl Document {
         self.errors.borrow().len()
     }
 
-    /// Whether the text's syntax is broken somewhere, so that what seems not to be there may be there after all.
+    /// Whether the syntax of the text is broken somewhere, so that a key that seems to be missing may be there.
     pub fn is_damaged(&self) -> bool {
         self.damage.is_some()
     }
 
-    /// Whether the header of a table is broken above a place, so that what stands there may belong into that table.
+    /// Whether the header of a table is broken above a span, so that the span may belong to that table.
     pub fn is_below_broken_header(&self, place: &Span) -> bool {
         self.damage.is_below_broken_header(place.range().start)
     }
 
-    /// Gives the value that was read, or everything that is wrong: what was noted, and every key that nobody asked for.
+    /// Returns the value that was read, or all errors: those that were noted, and one for each unknown key.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Document {
         }
     }
 
-    /// Whether a key may belong somewhere else, because the syntax is broken on its line or in a header above it.
+    /// Whether a key may belong to another table, because the syntax is broken on its line or in a header above it.
     fn may_be_displaced(&self, entry: &Entry, table: &str) -> bool {
         let is_displaced = table.is_empty() && self.is_below_broken_header(&entry.key_span);
         is_displaced || self.damage.touches(entry.key_span.range().start)
@@ -155,7 +155,8 @@ impl Document {
     }
 }
 
-/// The error of an unknown key: its path, that of the table that it was written in, and that of the table which is read.
+/// The error of an unknown key, from its path, the path of the table that it is written in, and the path of the table
+/// that is read.
 fn unknown(entry: &Entry, path: &str, table: &str, asked: &[&'static str], read: &str) -> Diagnostic {
     let error = Diagnostic::new(entry.key_span.clone(), format!("unknown key `{path}`")).unknown_key();
     let error = if table.is_empty() {
@@ -181,10 +182,10 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// A table of a [`Document`]. Asking for a key makes it known; what is missing or wrong is noted in the document.
+/// A table of a [`Document`]. Reading a key makes it known. Errors are noted in the document.
 ///
-/// Keys are asked for by name, and every name that may stand in a table should be asked for even where the rest is
-/// already known to be wrong: otherwise it is reported as unknown. [`known`](Self::known) says so without reading.
+/// Every key that is allowed in a table should be read even if the rest is known to be wrong, because otherwise it is
+/// reported as unknown. [`known`](Self::known) makes keys known without reading them.
 #[derive(Debug, Clone)]
 pub struct Table<'d> {
     pub(crate) document: &'d Document,
@@ -220,7 +221,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// How much it is to lay the table under another: one for each key, value and table, and more for long text.
+    /// The cost of laying the table under another one: one for each key, value and table, and more for long text.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.fields.weight()
@@ -232,13 +233,13 @@ impl<'d> Table<'d> {
         self.document
     }
 
-    /// Where the table stands: its header, or its braces. The root's span is empty and stands at the start.
+    /// The span of the table: its header, or its braces. The root's span is empty, at the start of the text.
     #[must_use]
     pub fn span(&self) -> &'d Span {
         self.span
     }
 
-    /// Whether no key at all stands in the table.
+    /// Whether the table has no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fields.entries.is_empty()
@@ -275,41 +276,41 @@ impl<'d> Table<'d> {
         level(key).zip(level(other)).is_some_and(|(key, other)| key < other)
     }
 
-    /// Where the value of a key stands, if it is there.
+    /// The span of the value of a key, if it is there.
     #[must_use]
     pub fn value_span(&self, key: &'static str) -> Option<Span> {
         self.value(key).map(|value| value.span().clone())
     }
 
-    /// Where a key itself stands, if it is there.
+    /// The span of a key itself, if it is there.
     #[must_use]
     pub fn key_span(&self, key: &'static str) -> Option<Span> {
         self.fields.ask(key);
         self.fields.find(key).map(|entry| entry.key_span.clone())
     }
 
+    /// The value of a key that must be there.
+    fn need(&self, key: &'static str, example: Option<&str>) -> Option<Value<'d>> {
+        let value = self.value(key);
+        if value.is_none() {
+            self.report_missing(key, example);
+        }
+        value
+    }
+
     /// Reads a value that must be there. Missing or wrong, it is noted as an error.
     #[must_use]
     pub fn required<T: FromValue>(&self, key: &'static str) -> Option<T> {
-        match self.value(key) {
-            Some(value) => value.read(),
-            None => {
-                self.report_missing(key, Some(T::EXAMPLE));
-                None
-            }
-        }
+        self.need(key, Some(T::EXAMPLE))?.read()
     }
 
-    /// The same with a value that somebody might well write, in place of the type's example.
+    /// Like [`required`](Self::required), with a likely value in place of the type's example.
     #[must_use]
     pub fn required_like<T: FromValue>(&self, key: &'static str, example: &str) -> Option<T> {
-        if !self.has(key) {
-            self.report_missing(key, Some(example));
-        }
-        self.optional(key)
+        self.need(key, Some(example))?.read()
     }
 
-    /// Reads a value that may be left out. `None` stands for a wrong value as well; that one is noted as an error.
+    /// Reads a value that may be missing. A wrong value is `None` as well, and is noted as an error.
     #[must_use]
     pub fn optional<T: FromValue>(&self, key: &'static str) -> Option<T> {
         self.value(key)?.read()
@@ -318,14 +319,8 @@ impl<'d> Table<'d> {
     /// Reads one of several names, which must be there.
     #[must_use]
     pub fn required_choice<T: Copy>(&self, key: &'static str, names: &[(&str, T)]) -> Option<T> {
-        match self.value(key) {
-            Some(value) => value.read_choice(names),
-            None => {
-                let example = names.first().map(|(name, _)| format!("\"{name}\""));
-                self.report_missing(key, example.as_deref());
-                None
-            }
-        }
+        let example = names.first().map(|(name, _)| format!("\"{name}\""));
+        self.need(key, example.as_deref())?.read_choice(names)
     }
 
     /// Reads one of several names, if it is there.
@@ -337,13 +332,7 @@ impl<'d> Table<'d> {
     /// Opens a table that must be there.
     #[must_use]
     pub fn required_table(&self, key: &'static str) -> Option<Self> {
-        match self.value(key) {
-            Some(value) => value.read_table(),
-            None => {
-                self.report_missing(key, None);
-                None
-            }
-        }
+        self.need(key, None)?.read_table()
     }
 
     /// Opens a table, if it is there.
@@ -385,7 +374,7 @@ impl<'d> Table<'d> {
         entries.map(|entry| (entry.key.as_str(), &entry.key_span, self.value_of(entry)))
     }
 
-    /// Looks no further at one key, whatever it holds: what is wrong with it was noted already.
+    /// Ignores one key and its value, because its error was noted already.
     pub fn excuse(&self, key: &str) {
         self.fields.excused.borrow_mut().insert(key.to_owned());
     }
@@ -395,14 +384,14 @@ impl<'d> Table<'d> {
         keys.iter().for_each(|key| self.fields.ask(key));
     }
 
-    /// Looks no further at this table and the tables in it, as when it cannot be told what belongs here. What was read is
-    /// still checked; what nobody asked for is not reported.
+    /// Reports no unknown keys in this table and the tables in it, because it cannot be told what belongs here. Values
+    /// that are read are still checked.
     pub fn ignore_rest(&self) {
         self.fields.rest.set(Rest::Ignored);
     }
 
-    /// Notes an error unless the rule holds. The rule is a sentence that the key's path begins: "must be above zero". A key
-    /// that is not there breaks no rule. Nobody reads the value any more after that.
+    /// Notes an error unless the rule holds. The rule ends a sentence that begins with the key's path: "must be above
+    /// zero". A missing key breaks no rule. After an error the value is not read any more.
     pub fn must(&self, key: &'static str, holds: bool, rule: &str) {
         if let Some(value) = self.value(key).filter(|value| !holds && !value.node.refused.get()) {
             value.refuse(value.error(format!("`{}` {rule}", value.path())));

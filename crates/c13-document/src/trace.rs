@@ -1,4 +1,4 @@
-//! What a table says of a path wherever that stands, and documents whose values stand in other places than their text.
+//! Finds what a table sets at a path and below it, and moves values to other spans.
 
 use super::{
     Document, Span, Table,
@@ -6,14 +6,14 @@ use super::{
     table::join,
 };
 
-/// What a table says of a path: there, further up in its place, or below it.
+/// A value that a table sets at a path, above it in its place, or below it.
 #[derive(Debug, Clone)]
 pub struct Said {
-    /// The path at which it stands.
+    /// The path of the value.
     pub path: String,
-    /// The value as it was written; `{}` for a table that holds nothing.
+    /// The value as it is written; `{}` for an empty table.
     pub text: String,
-    /// Where the value stands.
+    /// The span of the value.
     pub span: Span,
 }
 
@@ -32,8 +32,8 @@ impl Said {
 }
 
 impl Table<'_> {
-    /// Everything that the table says of a path of keys joined by points: its value; all the values below it, where that
-    /// is a table; or what stands in place of a table on the way. The empty path asks for everything. Makes nothing known.
+    /// Everything that the table sets at a path of keys joined by points: its value; all values below it, if it is a
+    /// table; or the value in place of a table on the way. The empty path means everything. Makes no key known.
     #[must_use]
     pub fn said_of(&self, path: &str) -> Vec<Said> {
         let mut found = Vec::new();
@@ -57,7 +57,7 @@ impl Table<'_> {
         found
     }
 
-    /// Where the key at a path of keys joined by points stands, and where its value does. Makes nothing known.
+    /// The spans of the key at a path of keys joined by points, and of its value. Makes no key known.
     #[must_use]
     pub fn place_with_key(&self, path: &str) -> Option<(Span, Span)> {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
@@ -72,7 +72,7 @@ impl Table<'_> {
         Some((entry.key_span.clone(), entry.node.span.clone()))
     }
 
-    /// The paths of all keys below that are switched off with `false`. Makes nothing known.
+    /// The paths of all keys below that are `false`, which switches them off. Makes no key known.
     #[must_use]
     pub fn switched_off(&self) -> Vec<String> {
         let off = self.said_of("").into_iter().filter(|said| said.text == "false");
@@ -91,7 +91,7 @@ fn all_of(fields: &Fields, path: &str, found: &mut Vec<Said>) {
 }
 
 impl Document {
-    /// Says that the value at a path, and what it holds, stands at another place than where it was read, and so its key.
+    /// Moves the key and the value at a path, with all that the value holds, to other spans.
     pub fn stands_at(&mut self, path: &str, key_place: &Span, place: &Span) {
         let (tables, key) = path.rsplit_once('.').unwrap_or(("", path));
         let mut fields = &mut self.root;

@@ -1,4 +1,4 @@
-//! One value of a document: what it is, where it stands, and reading it as a type.
+//! One value of a document: its shape, its span, and reading it as a type.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The shape as errors speak of it, such as "a number".
+    /// The name of the shape in errors, such as "a number".
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,14 +52,14 @@ pub struct Value<'d> {
 }
 
 impl<'d> Value<'d> {
-    /// What the value is. `None` on a line with a syntax error: such a value is there, and every way of reading it
-    /// answers `None` without another error.
+    /// The shape of the value. `None` on a line with a syntax error: such a value is there, but reading it returns
+    /// `None` without another error.
     #[must_use]
     pub fn shape(&self) -> Option<Shape> {
         self.node.content.shape()
     }
 
-    /// Where the value stands.
+    /// The span of the value.
     #[must_use]
     pub fn span(&self) -> &'d Span {
         &self.node.span
@@ -111,13 +111,13 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// Reads the value as a type. A value that is none is noted as an error.
+    /// Reads the value as a type. A value of another type is noted as an error.
     #[must_use]
     pub fn read<T: FromValue>(&self) -> Option<T> {
         self.read_with(T::from_value)
     }
 
-    /// Reads the value with a function. What the function refuses is noted as an error.
+    /// Reads the value with a function. Its refusal is noted as an error.
     #[must_use]
     pub fn read_with<T>(&self, read: impl FnOnce(&Self) -> Result<T, Refusal>) -> Option<T> {
         self.shape().filter(|_| !self.node.refused.get())?;
@@ -139,8 +139,8 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// Reads the value as one of the names, and gives what that name stands for. Any other value is noted as an error
-    /// that lists the names and says which is nearest.
+    /// Reads the value as one of the names, and returns the meaning of that name. Any other value is noted as an error
+    /// that lists the names and suggests the nearest.
     #[must_use]
     pub fn read_choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
         let shape = self.shape().filter(|_| !self.node.refused.get())?;
@@ -218,7 +218,7 @@ impl<'d> Value<'d> {
         Diagnostic::new(self.span().clone(), message)
     }
 
-    /// Notes an error about this value. Nobody reads it any more, nor what stands in it.
+    /// Notes an error about this value. After that, neither the value nor its content is read any more.
     pub fn refuse(&self, error: Diagnostic) {
         let nodes = match &self.node.content {
             Content::List(nodes) => nodes.as_slice(),
@@ -233,7 +233,7 @@ impl<'d> Value<'d> {
         self.document.report(error.of_value());
     }
 
-    /// The place in the source of a part of this text, if the text stands there letter by letter.
+    /// The span of a part of this text, if the source has the text without escapes.
     fn part(&self, range: &Range<usize>) -> Option<Span> {
         let text = self.as_text()?;
         let literal = self.span().text();
