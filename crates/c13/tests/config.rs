@@ -5,35 +5,32 @@ mod tree;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
 /// A folder of its own for each test, gone afterwards.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("c13-config-{}-of-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("the system's folder takes one");
-        Self(path)
+    fn new() -> Self {
+        Self(TempDir::new().expect("the system has a temporary folder"))
     }
 
-    fn with(name: &str, file: &str, text: &str) -> Self {
-        let folder = Self::new(name);
+    fn with(file: &str, text: &str) -> Self {
+        let folder = Self::new();
         folder.file(file, text);
         folder
     }
 
     fn file(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).expect("the folder was made just now");
+        fs::write(self.0.path().join(name), text).expect("the folder was made just now");
     }
 
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_c13"));
-        command.args(arguments.split_whitespace()).current_dir(&self.0);
+        command.args(arguments.split_whitespace()).current_dir(self.0.path());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -79,12 +76,6 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn out(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).expect("what it prints is text")
 }
@@ -109,7 +100,7 @@ extends = \"critical\"
 
 #[test]
 fn a_check_tells_programs_every_error_with_its_places() {
-    let folder = Folder::with("check", "a.toml", DOCS);
+    let folder = Folder::with("a.toml", DOCS);
     let right = json!({"schema": 1, "files": ["a.toml"], "policies": ["a", "search"], "errors": []});
     assert_eq!(folder.json("config check a.toml --json"), (right, Some(0)));
 
@@ -144,7 +135,7 @@ fn a_check_tells_programs_every_error_with_its_places() {
         ]})
     );
 
-    fs::write(folder.0.join("latin.toml"), b"[policy.a]\n# caf\xe9\n").expect("the folder is there");
+    fs::write(folder.0.path().join("latin.toml"), b"[policy.a]\n# caf\xe9\n").expect("the folder is there");
     let (object, status) = folder.json("config check latin.toml --json");
     let place = &object["errors"][0]["places"][0];
     assert_eq!(
@@ -178,7 +169,7 @@ fn a_check_tells_programs_every_error_with_its_places() {
 
 #[test]
 fn what_is_shown_and_explained_is_there_for_programs_too() {
-    let folder = Folder::with("json", "a.toml", DOCS);
+    let folder = Folder::with("a.toml", DOCS);
     let (object, status) = folder.json("config show a.toml --json");
     assert_eq!((status, &object["schema"]), (Some(0), &json!(1)));
     let search = json!({"retry": false, "rate_limit": {"rate": "7/h", "burst": 3}});
@@ -205,7 +196,7 @@ fn what_is_shown_and_explained_is_there_for_programs_too() {
 
 #[test]
 fn what_is_switched_off_is_explained_with_what_it_hides() {
-    let folder = Folder::with("off", "a.toml", DOCS);
+    let folder = Folder::with("a.toml", DOCS);
     let off = "policy.search.retry = false\n  from a.toml:5:9\n  over retry.max_retries = 4 from a.toml:2:21\n";
     assert_eq!(folder.right("config explain search.retry a.toml"), off);
     assert_eq!(folder.right("config explain search.retry.backoff a.toml"), off);
@@ -234,7 +225,7 @@ fn what_is_switched_off_is_explained_with_what_it_hides() {
 fn defaults_without_effect_are_explained_with_what_would_switch_them_on() {
     let text = "[defaults]\nretry.backoff.base = \"1s\"\ncircuit_breaker.open_for = \"9s\"\nhedge = {}\nbulkhead = false\n\
         [policy.a]\ntimeout.total = \"3s\"\n[policy.b]\nretry.max_retries = 1\n";
-    let folder = Folder::with("idle", "a.toml", text);
+    let folder = Folder::with("a.toml", text);
     let base = "retry.backoff.base = \"1s\"\n  from a.toml:2:22\n";
     let idle = format!("policy.a.{base}  without effect: no layer sets `retry.max_retries`\n");
     assert_eq!(folder.right("config explain a.retry a.toml"), idle);
@@ -268,7 +259,7 @@ fn defaults_without_effect_are_explained_with_what_would_switch_them_on() {
 #[test]
 fn what_a_policy_extends_is_explained_with_what_that_hides() {
     let text = "[policy.base]\nextends = \"batch\"\n[policy.a]\nextends = \"base\"\n";
-    let folder = Folder::with("extends", "a.toml", text);
+    let folder = Folder::with("a.toml", text);
     folder.file("b.toml", "[policy.a]\nextends = \"critical\"\n");
     let own = "policy.a.extends = \"base\"\n  from a.toml:4:11\n";
     assert_eq!(folder.right("config explain a.extends a.toml"), own);
@@ -287,7 +278,7 @@ fn what_another_setting_hides_is_explained_with_that() {
         [policy.p]\ntimeout = false\nadaptive = { strategy = \"vegas\", alpha = 4, beta = 9 }\n\
         [policy.d]\nextends = \"p\"\ntimeout.total = \"3s\"\nadaptive.strategy = \"aimd\"\n\
         circuit_breaker = { failures = false, failure_share = 0.5, consecutive_failures = 3 }\n";
-    let folder = Folder::with("hidden", "a.toml", text);
+    let folder = Folder::with("a.toml", text);
     for (path, told) in [
         (
             "timeout.attempt",
@@ -321,7 +312,7 @@ fn what_another_setting_hides_is_explained_with_that() {
 
 #[test]
 fn a_path_that_goes_wrong_is_told_the_nearest_key_there() {
-    let folder = Folder::with("paths", "docs.toml", DOCS);
+    let folder = Folder::with("docs.toml", DOCS);
     for (path, words) in [
         ("a.timout", "no setting \"timout\": did you mean \"timeout\"?"),
         ("a.bulkhed", "did you mean \"bulkhead\"?"),
@@ -368,7 +359,7 @@ fn what_is_shown_is_a_file_that_says_the_same() {
     let texts = paths.map(|path| fs::read_to_string(tree::root().join(path)).expect("it is text"));
     let texts: Vec<String> = texts.filter(|text| text.contains("\n[policy.")).collect();
     assert!(texts.len() >= 2, "the starter and the example's service are there");
-    let folder = Folder::new("round");
+    let folder = Folder::new();
     for text in texts.iter().map(String::as_str).chain(ODD) {
         folder.file("a.toml", text);
         let settings = |text: &str| -> Vec<String> {
@@ -387,7 +378,7 @@ fn what_is_shown_is_a_file_that_says_the_same() {
 
 #[test]
 fn rates_and_ratios_are_told_in_one_way() {
-    let folder = Folder::new("told");
+    let folder = Folder::new();
     for (written, told) in [
         ("7/h", "7/h"),
         ("600/m", "10/s"),
@@ -418,7 +409,7 @@ fn rates_and_ratios_are_told_in_one_way() {
 
 #[test]
 fn what_is_asked_for_wrongly_is_told_how_to_ask() {
-    let folder = Folder::with("asked", "docs.toml", DOCS);
+    let folder = Folder::with("docs.toml", DOCS);
     for (arguments, words) in [
         ("explain docs.toml", "`c13 config explain payments.retry docs.toml`"),
         ("explain ./docs.toml", "is a file"),
@@ -438,10 +429,10 @@ fn what_is_asked_for_wrongly_is_told_how_to_ask() {
 
 #[test]
 fn a_file_to_start_from_is_written_once_or_printed() {
-    let folder = Folder::new("init");
+    let folder = Folder::new();
     let said = folder.right("config init service.toml");
     assert!(said.contains("`c13 config check service.toml`"), "{said}");
-    let starter = fs::read_to_string(folder.0.join("service.toml")).expect("it was written");
+    let starter = fs::read_to_string(folder.0.path().join("service.toml")).expect("it was written");
     assert!(
         starter.contains("c13 config schema > reliability.schema.json"),
         "{starter}"
@@ -453,7 +444,7 @@ fn a_file_to_start_from_is_written_once_or_printed() {
         "{said}"
     );
     assert_eq!(folder.right("config init -"), starter);
-    assert!(!folder.0.join("-").exists());
+    assert!(!folder.0.path().join("-").exists());
 }
 
 const SCENARIO: &str = "\
@@ -478,7 +469,7 @@ name = \"a\"
 #[test]
 fn a_drill_shows_the_real_place_of_a_service_s_policy() {
     let service = "# Ours.\n\n[policy.payments]\nextends = \"standard\"\n# Whole.\ntimeout.total     = \"5s\"\ntimeout.attempt = \"1s\"\n";
-    let folder = Folder::with("drill", "reliability.toml", service);
+    let folder = Folder::with("reliability.toml", service);
     let variant = "policy = \"reliability.toml#payments\"\nset = { timeout = { attempt = \"6s\" } }\n";
     folder.file("drill.toml", &format!("{SCENARIO}{variant}"));
     let said = folder.wrong("drill drill.toml");
@@ -503,11 +494,7 @@ fn a_drill_shows_the_real_place_of_a_service_s_policy() {
 
 #[test]
 fn what_applies_with_the_environment_can_be_written_down_and_drilled() {
-    let folder = Folder::with(
-        "environment",
-        "service.toml",
-        "[policy.payments]\nretry.max_retries = 2\n",
-    );
+    let folder = Folder::with("service.toml", "[policy.payments]\nretry.max_retries = 2\n");
     let variable = "C13__POLICY__PAYMENTS__RETRY";
     let drilled = |file: &str| {
         folder.file("drill.toml", &format!("{SCENARIO}policy = \"{file}#payments\"\n"));
@@ -534,7 +521,7 @@ fn what_applies_with_the_environment_can_be_written_down_and_drilled() {
 
 #[test]
 fn a_variable_of_the_environment_that_is_nearly_a_setting_s_is_refused() {
-    let folder = Folder::with("nearly", "a.toml", "[policy.a-b]\ntimeout.total = \"9s\"\n");
+    let folder = Folder::with("a.toml", "[policy.a-b]\ntimeout.total = \"9s\"\n");
     for (name, status) in [
         ("C13_POLICY__A_B__TIMEOUT__TOTAL", 2),
         ("c13__policy__a_b__timeout__total", 2),

@@ -11,8 +11,8 @@ mod tree;
 
 use schema::errors;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
+use tempfile::TempDir;
 use tree::root;
 
 /// The README, and the documents that guide a user. Decisions (`docs/adr`) have no snippets.
@@ -55,25 +55,22 @@ fn all_of(language: &str) -> Vec<(String, String)> {
 }
 
 /// A folder of its own for each test, gone afterwards.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("c13-docs-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("the system's folder takes one");
-        Self(path)
+    fn new() -> Self {
+        Self(TempDir::new().expect("the system has a temporary folder"))
     }
 
     fn c13<S: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_c13"));
-        let output = command.args(arguments).current_dir(&self.0).output();
+        let output = command.args(arguments).current_dir(self.0.path()).output();
         output.expect("the program starts")
     }
 
     fn script(&self, name: &str, line: &str) {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, format!("#!/bin/sh\n{line}\n")).expect("the folder was made just now");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("the file is ours");
     }
@@ -81,7 +78,7 @@ impl Folder {
     /// A file that others may not read.
     fn private(&self, name: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, text).expect("the folder was made just now");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
     }
@@ -109,10 +106,10 @@ impl Folder {
         if matches!(becomes, Becomes::Drills) {
             command.args(["--repeat", "1"]);
         }
-        let state = self.0.join("state");
+        let state = self.0.path().join("state");
         fs::create_dir_all(&state).expect("the folder was made just now");
         fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("the folder is ours");
-        let output = command.current_dir(&self.0).env("C13_STATE_DIR", state).output();
+        let output = command.current_dir(self.0.path()).env("C13_STATE_DIR", state).output();
         let output = output.expect("the program starts");
         let said = [&output.stdout, &output.stderr]
             .map(|said| String::from_utf8_lossy(said).into_owned())
@@ -130,14 +127,8 @@ impl Folder {
             output.status.code()
         );
         if let Some(file) = file {
-            fs::write(self.0.join(file), &output.stdout).expect("the folder is there");
+            fs::write(self.0.path().join(file), &output.stdout).expect("the folder is there");
         }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -163,18 +154,18 @@ fn every_snippet_is_of_a_kind_that_is_run() {
 
 #[test]
 fn every_snippet_of_toml_is_right() {
-    let folder = Folder::new("toml");
+    let folder = Folder::new();
     let snippets = all_of("toml");
     assert!(snippets.len() >= 2, "the documents show a policy file and a drill");
     // Drills take their policies from the file that is shown before them.
     let (drills, policies): (Vec<_>, Vec<_>) = snippets.into_iter().partition(|(_, text)| text.contains("[[variant]]"));
     for (place, text) in &policies {
-        fs::write(folder.0.join("reliability.toml"), text).expect("the folder was made just now");
+        fs::write(folder.0.path().join("reliability.toml"), text).expect("the folder was made just now");
         succeeds(&folder.c13(["config", "check", "reliability.toml"]), place);
         conforms(place, text);
     }
     for (place, text) in &drills {
-        fs::write(folder.0.join("drill.toml"), text).expect("the folder was made just now");
+        fs::write(folder.0.path().join("drill.toml"), text).expect("the folder was made just now");
         let output = folder.c13(["drill", "drill.toml", "--json"]);
         // 3 is an objective missed, which a drill may well say.
         let ran = matches!(output.status.code(), Some(0 | 3));
@@ -184,7 +175,7 @@ fn every_snippet_of_toml_is_right() {
 
 #[test]
 fn every_command_of_the_documents_runs() {
-    let folder = Folder::new("sh");
+    let folder = Folder::new();
     let mut ran = 0;
     for (place, text) in all_of("sh") {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -309,13 +300,13 @@ fn named_commands(text: &str) -> Vec<String> {
 fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
     let mut unused: Vec<&str> = COMMANDS.iter().map(|(command, _)| *command).collect();
     for (name, text) in documents() {
-        let folder = Folder::new(&format!("text-{name}"));
+        let folder = Folder::new();
         let own = snippets(&text)
             .into_iter()
             .find(|(language, _, text)| language == "toml" && text.contains("[policy."));
         if let Some((_, _, text)) = &own {
             for file in ["reliability.toml", "service.toml"] {
-                fs::write(folder.0.join(file), text).expect("the folder was made just now");
+                fs::write(folder.0.path().join(file), text).expect("the folder was made just now");
             }
         }
         folder.script("backup.sh", "echo saved");
@@ -347,7 +338,7 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
 
 /// The exit statuses and their meanings, as the help of a command lists them.
 fn statuses(command: &str) -> Vec<(String, String)> {
-    let help = Folder::new(command).c13([command, "--help"]);
+    let help = Folder::new().c13([command, "--help"]);
     let help = String::from_utf8(help.stdout).expect("it is text");
     let (_, statuses) = help.split_once("\nExit status:").expect("the help has them");
     let rows = statuses.lines().skip(1).map_while(|line| line.trim().split_once(' '));
@@ -396,7 +387,7 @@ fn every_policy_file_of_the_tree_is_right_and_as_the_schema_says() {
         let name = path.display().to_string();
         conforms(&name, &text);
         succeeds(
-            &Folder::new("tree").c13(["config".as_ref(), "check".as_ref(), path.as_os_str()]),
+            &Folder::new().c13(["config".as_ref(), "check".as_ref(), path.as_os_str()]),
             &name,
         );
     }
@@ -413,9 +404,9 @@ fn conforms(name: &str, text: &str) {
 
 #[test]
 fn a_wrong_file_ends_with_2_and_tells_every_mistake() {
-    let folder = Folder::new("wrong");
+    let folder = Folder::new();
     let wrong = "[policy.a]\ntimeout = { total = \"1s\", attempt = \"2s\" }\nretry.max_attempts = 3\nbulkhed = false\n";
-    fs::write(folder.0.join("reliability.toml"), wrong).expect("the folder was made just now");
+    fs::write(folder.0.path().join("reliability.toml"), wrong).expect("the folder was made just now");
     for command in [
         &["config", "check"][..],
         &["config", "show"],
@@ -437,7 +428,7 @@ fn a_wrong_file_ends_with_2_and_tells_every_mistake() {
 
 #[test]
 fn readme_shows_what_the_drill_prints_today() {
-    let folder = Folder::new("readme-drill");
+    let folder = Folder::new();
     let output = folder.c13(["drill"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let printed = String::from_utf8(output.stdout).expect("it is text");

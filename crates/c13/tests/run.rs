@@ -2,31 +2,28 @@
 
 #![cfg(target_os = "linux")]
 
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A folder of its own for one test, gone afterwards.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("c13-run-{name}-{}", std::process::id()));
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
-        Self(folder)
+    fn new() -> Self {
+        Self(TempDir::new().expect("the system has a temporary folder"))
     }
 
     fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("it is UTF-8").to_owned()
+        self.0.path().join(name).to_str().expect("it is UTF-8").to_owned()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_c13"));
         command
             .args(arguments)
-            .env("C13_STATE_DIR", &self.0)
+            .env("C13_STATE_DIR", self.0.path())
             .env_remove("REDIS_URL");
         command
             .stdin(Stdio::null())
@@ -65,12 +62,6 @@ impl Folder {
             pause(Duration::from_millis(10));
         }
         panic!("nobody wrote {name}");
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
@@ -130,7 +121,7 @@ fn dies_within(process: &str, limit: Duration) -> bool {
 
 #[test]
 fn the_commands_own_status_and_output_are_passed_through() {
-    let folder = Folder::new("status");
+    let folder = Folder::new();
     let output = folder.run(&["run", "--lock", "k", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(output.stdout, b"out\n");
@@ -140,7 +131,7 @@ fn the_commands_own_status_and_output_are_passed_through() {
 
 #[test]
 fn each_way_to_fail_has_its_status() {
-    let folder = Folder::new("statuses");
+    let folder = Folder::new();
     assert_eq!(folder.status(&["run", "--", "c13-no-such-command"]), 127);
     assert_eq!(folder.status(&["run", "--", "/"]), 126);
     assert_eq!(folder.status(&["run", "--timeout", "100ms", "--", "sleep", "30"]), 124);
@@ -162,7 +153,7 @@ fn each_way_to_fail_has_its_status() {
 
 #[test]
 fn a_lock_that_somebody_has_is_not_waited_for_when_told_so() {
-    let folder = Folder::new("conflict");
+    let folder = Folder::new();
     let held = folder.file("held");
     let script = format!("echo $C13_LOCK_FENCE > {held}; sleep 30");
     let mut holder = folder.start(&["run", "--lock", "k", "--", "sh", "-c", &script]);
@@ -186,19 +177,19 @@ fn a_lock_that_somebody_has_is_not_waited_for_when_told_so() {
 
 #[test]
 fn a_lost_lock_stops_the_command() {
-    let folder = Folder::new("lost");
+    let folder = Folder::new();
     let pid = folder.file("pid");
     let script = format!("echo $$ > {pid}; trap '' TERM; while :; do sleep 0.1; done");
     let mut wrapper = folder.start(&["run", "--lock", "k", "--ttl", "3s", "--", "sh", "-c", &script]);
     let command = folder.wait_for("pid");
-    std::fs::remove_file(folder.0.join("k.lock")).expect("the lock file is there");
+    std::fs::remove_file(folder.0.path().join("k.lock")).expect("the lock file is there");
     assert_eq!(ended(&mut wrapper).code(), Some(76));
     assert!(!is_alive(&command));
 }
 
 #[test]
 fn a_failing_command_is_run_again_as_often_as_told() {
-    let folder = Folder::new("retry");
+    let folder = Folder::new();
     let runs = folder.file("runs");
     let script = format!("echo x >> {runs}; test $(wc -l < {runs}) -ge 3");
     assert_eq!(
@@ -224,7 +215,7 @@ fn a_failing_command_is_run_again_as_often_as_told() {
 
 #[test]
 fn a_limit_is_shared_by_all_that_run() {
-    let folder = Folder::new("limit");
+    let folder = Folder::new();
     let limited = [
         "run",
         "--limit",
@@ -241,7 +232,7 @@ fn a_limit_is_shared_by_all_that_run() {
 #[test]
 fn signals_reach_the_whole_group_and_the_status_says_which() {
     for (name, number) in [("-TERM", 15), ("-HUP", 1), ("-QUIT", 3), ("-INT", 2)] {
-        let folder = Folder::new(&format!("signal{name}"));
+        let folder = Folder::new();
         let pid = folder.file("pid");
         // A grandchild, as `sh -c` makes them.
         let script = format!("sleep 60 & echo $! > {pid}; wait");
@@ -255,7 +246,7 @@ fn signals_reach_the_whole_group_and_the_status_says_which() {
 
 #[test]
 fn the_command_does_not_outlive_a_wrapper_that_is_killed() {
-    let folder = Folder::new("killed");
+    let folder = Folder::new();
     let pid = folder.file("pid");
     let script = format!("sleep 60 & echo $! > {pid}; trap '' TERM HUP; wait");
     let mut wrapper = folder.start(&["run", "--lock", "k", "--", "sh", "-c", &script]);
@@ -268,7 +259,7 @@ fn the_command_does_not_outlive_a_wrapper_that_is_killed() {
 
 #[test]
 fn a_signal_while_waiting_for_the_lock_ends_the_wait_and_runs_nothing() {
-    let folder = Folder::new("waiting");
+    let folder = Folder::new();
     let held = folder.file("held");
     let script = format!("echo x > {held}; sleep 30");
     let mut holder = folder.start(&["run", "--lock", "k", "--", "sh", "-c", &script]);
@@ -286,7 +277,7 @@ fn a_signal_while_waiting_for_the_lock_ends_the_wait_and_runs_nothing() {
 
 #[test]
 fn a_second_signal_kills_a_command_that_ignores_the_first() {
-    let folder = Folder::new("second");
+    let folder = Folder::new();
     let pid = folder.file("pid");
     let first = folder.file("first");
     let script = format!("trap 'echo x > {first}' TERM; echo $$ > {pid}; while :; do sleep 0.1; done");
@@ -303,7 +294,7 @@ fn a_second_signal_kills_a_command_that_ignores_the_first() {
 
 #[test]
 fn what_a_command_leaves_behind_ends_with_it() {
-    let folder = Folder::new("lingering");
+    let folder = Folder::new();
     let pid = folder.file("pid");
     let script = format!("sleep 60 & echo $! > {pid}");
     assert_eq!(folder.status(&["run", "--", "sh", "-c", &script]), 0);
@@ -312,7 +303,7 @@ fn what_a_command_leaves_behind_ends_with_it() {
 
 #[test]
 fn a_signal_at_any_moment_leaves_nothing_running() {
-    let folder = Folder::new("any-moment");
+    let folder = Folder::new();
     let pids = folder.file("pids");
     let script = format!("echo $$ >> {pids}; exec sleep 60");
     for round in 0..40 {
@@ -331,7 +322,7 @@ fn a_signal_at_any_moment_leaves_nothing_running() {
 
 #[test]
 fn a_wrapper_that_stands_still_for_longer_than_its_lease_has_no_command_any_more() {
-    let folder = Folder::new("still");
+    let folder = Folder::new();
     let (pid, url) = (folder.file("pid"), redis_url());
     let key = format!("c13-test-still-{}", std::process::id());
     let script = format!("echo $$ > {pid}; exec sleep 60");
@@ -349,7 +340,7 @@ fn a_wrapper_that_stands_still_for_longer_than_its_lease_has_no_command_any_more
 
 #[test]
 fn a_wrapper_that_stands_still_keeps_a_lock_of_this_machine_and_its_command() {
-    let folder = Folder::new("still-file");
+    let folder = Folder::new();
     let (pid, go) = (folder.file("pid"), folder.file("go"));
     let script = format!("echo $$ > {pid}; while ! test -e {go}; do sleep 0.05; done");
     let arguments = ["run", "--lock", "k", "--ttl", "100ms", "--", "sh", "-c", &script];
@@ -378,7 +369,7 @@ fn comes_true(condition: impl Fn() -> bool) -> bool {
 
 #[test]
 fn a_pause_from_the_terminal_stops_both_and_going_on_continues_both() {
-    let folder = Folder::new("pause");
+    let folder = Folder::new();
     let pid = folder.file("pid");
     // One process and no shell: a shell stopped between the two halves of starting a program waits, but is not "stopped".
     let script = format!("echo $$ > {pid}; exec sleep 60");
@@ -394,7 +385,7 @@ fn a_pause_from_the_terminal_stops_both_and_going_on_continues_both() {
 
 #[test]
 fn other_signals_are_passed_on_and_end_nothing() {
-    let folder = Folder::new("messages");
+    let folder = Folder::new();
     let ready = folder.file("ready");
     let script = format!(
         "trap 'echo 1 > {}' USR1; trap 'echo 2 > {}' USR2; trap 'exit 5' WINCH; echo x > {ready}; \
@@ -414,7 +405,7 @@ fn other_signals_are_passed_on_and_end_nothing() {
 
 #[test]
 fn a_command_that_is_stopped_in_time_has_a_moment_to_end_well() {
-    let folder = Folder::new("grace");
+    let folder = Folder::new();
     let (ready, ended) = (folder.file("ready"), folder.file("ended"));
     let script = format!("trap 'echo well > {ended}; exit 0' TERM; echo x > {ready}; while :; do sleep 0.02; done");
     let arguments = [
@@ -434,7 +425,7 @@ fn a_command_that_is_stopped_in_time_has_a_moment_to_end_well() {
 
 #[test]
 fn a_command_that_ignores_its_end_is_killed() {
-    let folder = Folder::new("kill-after");
+    let folder = Folder::new();
     let script = "trap '' TERM; while :; do sleep 0.02; done";
     let arguments = [
         "run",
@@ -495,14 +486,14 @@ fn opens_and_closes(folder: &Folder, options: &[&str]) {
 
 #[test]
 fn a_circuit_of_this_machine_opens_after_failures_and_closes_after_a_success() {
-    let folder = Folder::new("circuit");
+    let folder = Folder::new();
     let policy = policy(&folder, "quick");
     opens_and_closes(&folder, &["--policy", &policy]);
 }
 
 #[test]
 fn a_circuit_on_redis_opens_after_failures_and_closes_after_a_success() {
-    let folder = Folder::new("circuit-redis");
+    let folder = Folder::new();
     let (policy, url) = (policy(&folder, "quick"), redis_url());
     let key = format!("c13-test-circuit-{}", std::process::id());
     opens_and_closes(&folder, &["--policy", &policy, "--breaker", &key, "--redis", &url]);
@@ -510,7 +501,7 @@ fn a_circuit_on_redis_opens_after_failures_and_closes_after_a_success() {
 
 #[test]
 fn five_failures_in_a_row_open_the_circuit_of_a_key() {
-    let folder = Folder::new("breaker");
+    let folder = Folder::new();
     let run = |command: &str| folder.status(&["run", "--breaker", "api", "--", "sh", "-c", command]);
     assert_eq!([0; 5].map(|_| run("exit 1")), [1; 5]);
     assert_eq!(run("true"), 75);
@@ -532,7 +523,7 @@ fn five_failures_in_a_row_open_the_circuit_of_a_key() {
 
 #[test]
 fn a_policy_gives_time_limits_and_retries() {
-    let folder = Folder::new("policy");
+    let folder = Folder::new();
     let (policy, runs) = (policy(&folder, "impatient"), folder.file("runs"));
     let script = format!("echo x >> {runs}; exec sleep 30");
     assert_eq!(
@@ -544,7 +535,7 @@ fn a_policy_gives_time_limits_and_retries() {
 
 #[test]
 fn a_policy_gives_places_and_a_limit_to_all_that_run_under_it() {
-    let folder = Folder::new("places");
+    let folder = Folder::new();
     let (policy, held) = (policy(&folder, "narrow"), folder.file("held"));
     let script = format!("echo x > {held}; sleep 30");
     let mut holder = folder.start(&["run", "--policy", &policy, "--", "sh", "-c", &script]);
@@ -558,7 +549,7 @@ fn a_policy_gives_places_and_a_limit_to_all_that_run_under_it() {
 
 #[test]
 fn a_policy_that_is_not_there_is_an_error_of_the_command_line() {
-    let folder = Folder::new("no-policy");
+    let folder = Folder::new();
     let policy = policy(&folder, "missing");
     for (text, word) in [
         (policy.as_str(), "no policy `missing`"),
@@ -576,7 +567,7 @@ fn a_policy_that_is_not_there_is_an_error_of_the_command_line() {
 
 #[test]
 fn a_lock_and_a_limit_of_one_key_do_not_disturb_each_other() {
-    let folder = Folder::new("one-key");
+    let folder = Folder::new();
     let (url, key) = (redis_url(), format!("c13-test-one-key-{}", std::process::id()));
     let arguments = [
         "run",
@@ -619,11 +610,11 @@ fn never_overlap(folder: &Folder, options: &[&str]) {
 
 #[test]
 fn jobs_of_one_machine_never_overlap() {
-    never_overlap(&Folder::new("cron-files"), &["--ttl", "5s"]);
+    never_overlap(&Folder::new(), &["--ttl", "5s"]);
 }
 
 #[test]
 fn jobs_of_two_machines_never_overlap() {
     let url = redis_url();
-    never_overlap(&Folder::new("cron-redis"), &["--redis", &url, "--ttl", "5s"]);
+    never_overlap(&Folder::new(), &["--redis", &url, "--ttl", "5s"]);
 }

@@ -8,11 +8,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// A folder of its own for one test, gone afterwards. In it, the state folder.
 struct Place {
     folder: PathBuf,
     state: PathBuf,
+    _removed: TempDir,
 }
 
 /// Another user of the machine than the superuser.
@@ -21,13 +23,19 @@ const OTHER: u32 = 65_534;
 const ENDS: Duration = Duration::from_secs(60);
 
 impl Place {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("c13-state-{name}-{}", std::process::id()));
-        drop(fs::remove_dir_all(&folder));
-        fs::create_dir_all(&folder).expect("the temporary folder can be written");
-        let folder = folder.canonicalize().expect("it is there");
+    fn new() -> Self {
+        // Other users must be able to enter it.
+        let open = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir();
+        let open = open.expect("the system has a temporary folder");
+        let folder = open.path().canonicalize().expect("it is there");
         let state = folder.join("state");
-        let place = Self { folder, state };
+        let place = Self {
+            folder,
+            state,
+            _removed: open,
+        };
         place.make("state", 0o700);
         place
     }
@@ -84,12 +92,6 @@ impl Place {
 
     fn run(&self, arguments: &[&str]) -> Output {
         output(&mut self.command(arguments))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.folder));
     }
 }
 
@@ -158,8 +160,8 @@ fn touching<'a>(options: &[&'a str], ran: &'a str) -> Vec<&'a str> {
 }
 
 /// The files that a run makes, found by running.
-fn files_of(name: &str, options: &[&str]) -> Vec<String> {
-    let place = Place::new(name);
+fn files_of(options: &[&str]) -> Vec<String> {
+    let place = Place::new();
     assert_eq!(place.run(&[options, &["--", "true"]].concat()).status.code(), Some(0));
     let files = fs::read_dir(&place.state).expect("it is there");
     let names = files.map(|file| {
@@ -174,7 +176,7 @@ fn files_of(name: &str, options: &[&str]) -> Vec<String> {
 #[test]
 fn no_file_that_somebody_has_planted_is_written_or_waited_for() {
     for options in [&LOCK[..], &LIMIT, &BREAKER] {
-        let mut files = files_of("planting", options);
+        let mut files = files_of(options);
         assert!(files.len() >= 2, "{files:?}");
         // There while a command runs.
         let journal = files
@@ -192,7 +194,7 @@ fn no_file_that_somebody_has_planted_is_written_or_waited_for() {
                 ("group", "its group"),
                 ("owner", "another user"),
             ] {
-                let place = Place::new("planted");
+                let place = Place::new();
                 let (victim, planted) = (place.write("victim", b"precious"), place.state.join(&file));
                 match kind {
                     "link" => symlink(&victim, &planted).expect("the folder can be written"),
@@ -229,7 +231,7 @@ fn no_file_that_somebody_has_planted_is_written_or_waited_for() {
 
 #[test]
 fn a_folder_that_others_could_write_to_or_replace_is_refused() {
-    let place = Place::new("folders");
+    let place = Place::new();
     let ran = place.folder.join("ran");
     let run = |state: &Path| {
         let mut command = place.command(&touching(&LOCK, ran.to_str().expect("it is UTF-8")));
@@ -298,7 +300,7 @@ fn a_folder_of_another_user_is_refused_by_root_and_roots_by_others() {
     if !is_root() {
         return;
     }
-    let place = Place::new("owners");
+    let place = Place::new();
     let ran = place.folder.join("ran");
     let arguments = touching(&LOCK, ran.to_str().expect("it is UTF-8"));
     let theirs = place.make("theirs", 0o700);
@@ -319,7 +321,7 @@ fn users_of_one_group_share_a_folder_that_is_made_for_that() {
         return;
     }
     const JOBS: u32 = 54_321;
-    let place = Place::new("shared");
+    let place = Place::new();
     std::os::unix::fs::chown(&place.state, None, Some(JOBS)).expect("we may");
     fs::set_permissions(&place.state, Permissions::from_mode(0o2770)).expect("it is ours");
     let held = place.folder.join("held");
@@ -362,7 +364,7 @@ fn users_of_one_group_share_a_folder_that_is_made_for_that() {
 
 #[test]
 fn the_folder_is_the_users_own_where_none_is_named() {
-    let place = Place::new("home");
+    let place = Place::new();
     let home = place.make("home", 0o700);
     let arguments = [&LOCK[..], &["--", "true"]].concat();
     let command = || {
@@ -425,8 +427,8 @@ fn locked(file: &Path) -> fs::File {
 #[test]
 fn a_file_that_somebody_keeps_locked_never_keeps_the_program_from_ending() {
     for options in [&LOCK[..], &LIMIT, &BREAKER] {
-        for file in files_of("locking", options) {
-            let place = Place::new("locked");
+        for file in files_of(options) {
+            let place = Place::new();
             place.write(&format!("state/{file}"), b"");
             let stranger = locked(&place.state.join(&file));
             let mut child = place.command(&[options, &["--wait", "1h", "--", "sleep", "60"]].concat());
@@ -448,14 +450,14 @@ fn a_file_that_somebody_keeps_locked_never_keeps_the_program_from_ending() {
 #[test]
 fn damaged_files_are_taken_for_empty_and_said_once() {
     for options in [&LOCK[..], &LIMIT, &BREAKER] {
-        for file in files_of("damaging", options) {
+        for file in files_of(options) {
             if file.ends_with("lock") {
                 continue;
             }
             let random: Vec<u8> = (0..=255).collect();
             let long = vec![b'1'; 10 << 20];
             for (bytes, is_said) in [(&b""[..], false), (b"nonsense\n", true), (&random, true), (&long, true)] {
-                let place = Place::new("damaged");
+                let place = Place::new();
                 let path = place.write(&format!("state/{file}"), bytes);
                 let said = place.run(&[options, &["--nonblock", "--", "true"]].concat());
                 assert_eq!(said.status.code(), Some(0), "{file}: {said:?}");
@@ -474,7 +476,7 @@ fn damaged_files_are_taken_for_empty_and_said_once() {
 #[test]
 fn a_holder_notices_within_a_second_that_its_file_or_its_folder_was_removed() {
     for removed in ["nightly.lock", ""] {
-        let place = Place::new("removed");
+        let place = Place::new();
         let ready = place.folder.join("ready");
         let script = format!("touch {}; sleep 60", ready.display());
         let arguments = [&LOCK[..], &["--ttl", "10m", "--", "sh", "-c", &script]].concat();
@@ -533,7 +535,7 @@ fn a_killed_probe_is_followed_by_another(place: &Place, options: &[&str]) {
 
 #[test]
 fn a_circuit_that_opened_when_the_clock_was_a_year_ahead_is_open_for_its_time() {
-    let place = Place::new("ahead");
+    let place = Place::new();
     let policy =
         "[policy.quick]\ncircuit_breaker = { consecutive_failures = 2, success_threshold = 1, open_for = \"1s\" }\n";
     let policy = format!("{}#quick", place.write("policies.toml", policy.as_bytes()).display());
@@ -567,7 +569,7 @@ fn a_circuit_that_opened_when_the_clock_was_a_year_ahead_is_open_for_its_time() 
 
 #[test]
 fn a_probe_that_is_killed_is_followed_by_another() {
-    let place = Place::new("probe");
+    let place = Place::new();
     a_killed_probe_is_followed_by_another(&place, &[]);
     let left = fs::read_dir(&place.state).expect("it is there").flatten();
     let runs = left.filter(|file| file.file_name().to_string_lossy().contains(".run-"));
@@ -578,13 +580,13 @@ fn a_probe_that_is_killed_is_followed_by_another() {
 fn a_probe_on_redis_that_is_killed_is_followed_by_another() {
     let url = std::env::var("C13_TEST_REDIS").expect("C13_TEST_REDIS names no Redis: run ./test unit");
     let key = format!("c13-test-probe-{}", std::process::id());
-    let place = Place::new("probe-redis");
+    let place = Place::new();
     a_killed_probe_is_followed_by_another(&place, &["--breaker", &key, "--redis", &url]);
 }
 
 #[test]
 fn the_shortest_look_at_a_lock_keeps_nobody_out() {
-    let place = Place::new("look");
+    let place = Place::new();
     assert_eq!(place.run(&[&LOCK[..], &["--", "true"]].concat()).status.code(), Some(0));
     // As `c13 lock status` does for a moment.
     let look = fs::File::open(place.state.join("nightly.lock")).expect("it is there");

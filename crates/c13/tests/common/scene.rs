@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 /// Far longer than anything here takes.
 pub(crate) const ENDS: Duration = Duration::from_secs(60);
 
@@ -16,6 +18,7 @@ pub(crate) fn program() -> String {
 
 pub(crate) struct Scene {
     pub(crate) folder: PathBuf,
+    _removed: TempDir,
 }
 
 /// A process of the test, its standard output and error in files. Dropping it kills it.
@@ -27,15 +30,17 @@ pub(crate) struct Process {
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("c13-{name}-{}", std::process::id()));
-        drop(fs::remove_dir_all(&folder));
-        let mut private = fs::DirBuilder::new();
-        private
+        let private = TempDir::with_prefix(format!("c13-{name}-")).expect("the system has a temporary folder");
+        let folder = private.path().to_owned();
+        let mut state = fs::DirBuilder::new();
+        state
             .mode(0o700)
-            .create(&folder)
-            .expect("the temporary folder can be written");
-        private.create(folder.join("state")).expect("it is a folder of our own");
-        Self { folder }
+            .create(folder.join("state"))
+            .expect("it is a folder of our own");
+        Self {
+            folder,
+            _removed: private,
+        }
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
@@ -80,12 +85,6 @@ impl Scene {
 
     pub(crate) fn status(&self, arguments: &[&str]) -> Option<i32> {
         self.run(arguments).status()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.folder));
     }
 }
 

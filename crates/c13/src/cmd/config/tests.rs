@@ -7,27 +7,20 @@ use crate::cmd::Failure;
 use c13_reliability::policy::file::STARTER;
 use std::fs;
 use std::path::PathBuf;
+use tempfile::TempDir;
 
 /// A folder of its own for each test, gone afterwards.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("c13-config-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("the system's folder for such things takes one");
-        Self(path)
+    fn new() -> Self {
+        Self(TempDir::new().expect("the system has a temporary folder"))
     }
 
     fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
+        let path = self.0.path().join(name);
         fs::write(&path, text).expect("the folder was made just now");
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -48,7 +41,7 @@ const FILE: &str = "[defaults]\ntimeout.total = \"9s\"\n\n[policy.payments]\ntim
 
 #[test]
 fn a_right_file_is_said_to_be_right() {
-    let folder = Folder::new("check");
+    let folder = Folder::new();
     let file = folder.file("a.toml", FILE);
     let layers = layers(vec![file.clone()], &[]);
     let text = run(ConfigCommand::Check { json: false, layers })
@@ -59,7 +52,7 @@ fn a_right_file_is_said_to_be_right() {
 
 #[test]
 fn a_setting_is_explained_with_all_that_it_hides() {
-    let folder = Folder::new("explain");
+    let folder = Folder::new();
     let file = folder.file("a.toml", FILE);
     let explain = |path: &str| {
         run(ConfigCommand::Explain {
@@ -94,7 +87,7 @@ fn a_setting_is_explained_with_all_that_it_hides() {
 
 #[test]
 fn what_is_shown_reads_back_as_the_same() {
-    let folder = Folder::new("show");
+    let folder = Folder::new();
     let file = folder.file("a.toml", STARTER);
     let before = read(&layers(vec![file.clone()], &[])).expect("the starter is right");
     let text = run(ConfigCommand::Show {
@@ -109,8 +102,8 @@ fn what_is_shown_reads_back_as_the_same() {
 
 #[test]
 fn a_file_is_started_once_and_never_overwritten() {
-    let folder = Folder::new("init");
-    let file = folder.0.join("reliability.toml");
+    let folder = Folder::new();
+    let file = folder.0.path().join("reliability.toml");
     let init = || ConfigCommand::Init { file: file.clone() };
     assert!(run(init()).is_ok());
     fs::write(&file, "mine").expect("it was written before");
@@ -127,7 +120,7 @@ fn a_file_is_started_once_and_never_overwritten() {
 #[test]
 fn the_schema_knows_every_setting() {
     let known = Known::new();
-    let folder = Folder::new("schema");
+    let folder = Folder::new();
     let full = "[policy.a]\nextends = \"critical\"\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"1s\" }\n\
         retry = { total_limit = \"1s\", backoff = { strategy = \"linear\", increment = \"1s\" } }\n\
         circuit_breaker = { consecutive_failures = 1, failure_rate = 1, slow_call = \"1s\", half_open_calls = 1, \
