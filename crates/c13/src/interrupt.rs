@@ -10,15 +10,15 @@ use signal_hook::flag;
 use crate::run::signals::ignored;
 use crate::status::INTERRUPTED;
 
-/// A flag that is set once somebody interrupts the program.
+/// A flag that is set once SIGINT interrupts the program.
 ///
 /// # Errors
 ///
-/// The system refuses to hand on the signal.
+/// The system refuses to deliver the signal.
 pub(crate) fn flag() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     if ignored().contains(SIGINT) {
-        // As under a script's `&`: whoever pressed Ctrl-C means another program.
+        // As under a script's `&`: Ctrl-C is meant for another program.
         return Ok(stop);
     }
     // In this order: the first signal finds the flag unset and goes on to set it, the second finds it set.

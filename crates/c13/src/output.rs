@@ -13,7 +13,7 @@ use c13_reliability::distributed::lock::Status;
 use c13_reliability::microservices::health::ProbeUrl;
 use c13_reliability::policy::document::Diagnostics;
 
-use crate::cmd::config::Answer;
+use crate::cmd::config::ConfigAnswer;
 use crate::cmd::drill::Drilled;
 use crate::cmd::health::Health;
 use crate::cmd::soak::Soaked;
@@ -21,13 +21,13 @@ use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
 use crate::printable::{lines, one_line};
 use crate::run::admission::told;
-use crate::run::report::Report;
+use crate::run::report::ExitReport;
 use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Prints what came of `c13 drill`, and says with which status to exit.
+/// Prints the result of `c13 drill`, and gives the exit status.
 pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
     ExitCode::from(report(
         outcome,
@@ -36,11 +36,11 @@ pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
     ))
 }
 
-/// Prints what came of `c13 health`, and says with which status to exit.
+/// Prints the result of `c13 health`, and gives the exit status.
 pub(crate) fn health(url: &ProbeUrl, answer: &Health) -> ExitCode {
-    // The status is the answer; who does not listen to the words loses nothing.
+    // The status is the answer; words that cannot be written are no failure.
     match answer {
-        Health::Well(status) => {
+        Health::Healthy(status) => {
             let _ = writeln!(
                 anstream::stdout().lock(),
                 "{} answered {status}",
@@ -48,15 +48,15 @@ pub(crate) fn health(url: &ProbeUrl, answer: &Health) -> ExitCode {
             );
             ExitCode::from(DONE)
         }
-        Health::Unwell(reason) => {
+        Health::Unhealthy(reason) => {
             let _ = writeln!(anstream::stderr().lock(), "{ERROR}error:{ERROR:#} {}", one_line(reason));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Prints what `c13 config` answers, and says with which status to exit.
-pub(crate) fn config(outcome: Result<Answer, Failure>) -> ExitCode {
+/// Prints the answer of `c13 config`, and gives the exit status.
+pub(crate) fn config(outcome: Result<ConfigAnswer, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
     ExitCode::from(match outcome {
         // In JSON and in TOML, an escape within a string means the same.
@@ -79,7 +79,7 @@ pub(crate) fn text(outcome: Result<String, Failure>) -> ExitCode {
     })
 }
 
-/// Prints what came of `c13 soak`, and says with which status to exit.
+/// Prints the result of `c13 soak`, and gives the exit status.
 pub(crate) fn soak(outcome: Result<Soaked, Failure>) -> ExitCode {
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
     ExitCode::from(match outcome {
@@ -98,14 +98,14 @@ pub(crate) fn soak(outcome: Result<Soaked, Failure>) -> ExitCode {
     })
 }
 
-/// Says what is to be said of `c13 run`, on standard error: standard output is the command's.
-pub(crate) fn run(report: &Report) -> ExitCode {
+/// Prints how `c13 run` ended, on standard error: standard output belongs to the command.
+pub(crate) fn run(report: &ExitReport) -> ExitCode {
     ended("c13 run", report)
 }
 
-fn ended(command: &str, report: &Report) -> ExitCode {
+fn ended(command: &str, report: &ExitReport) -> ExitCode {
     if let Some(message) = &report.message {
-        // Whoever closed standard error does not want to know.
+        // If standard error is closed, nobody wants the message.
         drop(writeln!(
             anstream::stderr(),
             "{ERROR}{command}:{ERROR:#} {}",
@@ -115,14 +115,14 @@ fn ended(command: &str, report: &Report) -> ExitCode {
     ExitCode::from(report.status)
 }
 
-/// Says one line of what `c13 run` waits for or does, on standard error.
+/// Prints one line about what `c13 run` waits for or does, on standard error.
 pub(crate) fn say(line: &str) {
     // As above.
     drop(writeln!(anstream::stderr(), "c13 run: {}", one_line(line)));
 }
 
-/// Prints who has a lock.
-pub(crate) fn lock(status: Result<Status, Report>) -> ExitCode {
+/// Prints who holds a lock.
+pub(crate) fn lock(status: Result<Status, ExitReport>) -> ExitCode {
     let status = match status {
         Ok(status) => status,
         Err(report) => return ended("c13 lock", &report),
@@ -178,7 +178,7 @@ fn report(outcome: Result<Drilled, Failure>, out: &mut dyn Write, err: &mut dyn 
 
 fn write_out(text: &str, status: u8, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has read enough.
+        // The reader has read enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
         Err(error) => fail(&Failure::Internal(format!("cannot write the result: {error}")), err),
         Ok(()) => status,
@@ -208,7 +208,7 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
         Failure::Interrupted => ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED),
         Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {}\n", lines(reason)), FAILED),
     };
-    // There is nobody left to tell if this fails.
+    // A failure to print the failure cannot be reported.
     let _ = err.write_all(message.as_bytes()).and_then(|()| err.flush());
     status
 }
@@ -219,7 +219,7 @@ fn input_errors(errors: &Diagnostics) -> String {
     format!("{}\n{} error{plural}", errors.to_coloured_string(), errors.len())
 }
 
-/// Shows how far something is, on standard error and only if that is a terminal.
+/// Shows the progress of a command, on standard error and only if that is a terminal.
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     shown: bool,
@@ -236,7 +236,7 @@ impl ProgressLine {
         }
     }
 
-    /// Shows how far it is, if that is another percent.
+    /// Shows the progress, if it is another percent.
     pub(crate) fn show(&self, doing: &str, share: f64) {
         let percent = (share.clamp(0.0, 1.0) * 100.0) as u8;
         if self.shown && self.percent.replace(Some(percent)) != Some(percent) {
@@ -248,7 +248,7 @@ impl ProgressLine {
 const CLEAR_LINE: &str = "\r\x1b[2K";
 
 impl Drop for ProgressLine {
-    /// Takes the line away again.
+    /// Clears the line.
     fn drop(&mut self) {
         if self.percent.get().is_some() {
             write_error(CLEAR_LINE);

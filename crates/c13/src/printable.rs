@@ -1,15 +1,15 @@
-//! Words of others, such as a lock's holder, a file or a server, as they may be shown on a terminal. Pure.
+//! Makes text from outside, such as the name of a lock's holder, safe to show on a terminal. Pure.
 
 use std::borrow::Cow;
 
-/// A text with words of others in it: its control characters are written as escapes, but for the ends of lines and tabs.
+/// Text of several lines: control characters other than line breaks and tabs are written as escapes.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| {
         character.is_control() && !matches!(character, '\n' | '\t')
     })
 }
 
-/// Words of others within a line: all control characters are written as escapes.
+/// Text within a line: all control characters are written as escapes.
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, char::is_control)
 }

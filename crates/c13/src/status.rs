@@ -41,9 +41,9 @@ pub(crate) enum Verb {
 use Verb::{Completions, Config, Drill, Health, Lock, Man, Run, Soak};
 
 /// A status and what it means, for the commands that it means that for.
-type Row = (u8, &'static [(&'static [Verb], &'static str)]);
+type StatusRow = (u8, &'static [(&'static [Verb], &'static str)]);
 
-const TABLE: &[Row] = &[
+const TABLE: &[StatusRow] = &[
     (
         DONE,
         &[
@@ -86,7 +86,7 @@ const TABLE: &[Row] = &[
             (&[Lock], "the lock is held"),
             (
                 &[Run],
-                "somebody else has the lock (see -E), the limit is used up, or the circuit is open",
+                "another process holds the lock (see -E), the limit is used up, or the circuit is open",
             ),
         ],
     ),

@@ -199,7 +199,7 @@ fn a_wait_for_a_holder_is_told_when_it_begins() {
         assert!(
             waiter.says_within(
                 ENDS,
-                "c13 run: waiting for the lock `k`: somebody else has the lock: host "
+                "c13 run: waiting for the lock `k`: another process holds the lock: host "
             ),
             "{options:?}: {}",
             waiter.errors()

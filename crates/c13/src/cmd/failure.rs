@@ -1,25 +1,25 @@
-//! Why a command gave nothing: the same few reasons for all of them.
+//! Why a command failed: the same few reasons for all commands.
 
 use std::path::PathBuf;
 
 use c13_reliability::policy::document::Diagnostics;
 
-/// Why a command gave nothing.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The input is wrong: all of it.
     Input(Diagnostics),
-    /// The settings that were to be looked at are wrong: all that is wrong with them.
+    /// The settings that were asked about are wrong: all that is wrong with them.
     Wrong(Diagnostics),
     /// A file cannot be read.
     File(PathBuf, std::io::Error),
     /// A file cannot be written.
     Write(PathBuf, std::io::Error),
-    /// Something was asked for that is not there.
+    /// The command line asks for something that does not exist or makes no sense.
     Usage(String),
-    /// It was stopped.
+    /// A signal stopped it.
     Interrupted,
-    /// The fault is ours.
+    /// A fault of this program or of the system.
     Internal(String),
 }
 

@@ -17,7 +17,7 @@ use super::soak::SoakArgs;
     name = "c13",
     version,
     about = "Keeps a service's calls succeeding while the things it depends on fail.",
-    after_help = "Try `c13 drill`: it rehearses an incident and shows what three kinds of client would have made of it.",
+    after_help = "Try `c13 drill`: it rehearses an incident and shows how three kinds of client go through it.",
     arg_required_else_help = true,
     max_term_width = 100
 )]

@@ -8,7 +8,7 @@ use c13_reliability::policy::document::Source;
 
 use super::Failure;
 
-/// What we read is some kilobytes; more than this is some other file.
+/// The files that we read have some kilobytes; a larger one is some other file.
 const LARGEST_FILE: u64 = 1 << 20;
 
 /// Whether a path stands for standard input: `-`.
@@ -16,7 +16,7 @@ pub(crate) fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// What errors and answers call a file.
+/// The name of a file in errors and answers.
 pub(crate) fn name(path: &Path) -> String {
     match is_standard_input(path) {
         true => "standard input".to_owned(),

@@ -1,4 +1,4 @@
-//! Reports of runs that never were, for tests of what is made of them.
+//! Invented reports of runs, for tests of summaries and of output.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,12 +62,12 @@ pub(crate) fn scenario() -> Scenario {
     Scenario::read(Source::new("fake.toml", SCENARIO), &no_files).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// An engine that tells its progress and makes its figures out of nothing but the seed.
+/// An engine that reports its progress and makes its figures out of nothing but the seed.
 pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<DrillReport, Interrupted> {
     let mut variants = Vec::new();
     for variant in &scenario.variants {
         for step in 0..10 {
-            watch.tell(Progress {
+            watch.report(Progress {
                 variant: &variant.name,
                 share: f64::from(step) / 10.0,
             })?;

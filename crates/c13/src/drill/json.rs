@@ -21,26 +21,26 @@ use super::summary::{Summary, VariantSummary};
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
-struct Drill<'a> {
+struct DrillJson<'a> {
     schema: u32,
     scenario: &'a str,
     seed: u64,
-    variants: Vec<Variant<'a>>,
+    variants: Vec<VariantJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Variant<'a> {
+struct VariantJson<'a> {
     name: &'a str,
     baseline: bool,
     #[serde(flatten)]
     figures: &'a Figures,
-    slo: Vec<Slo<'a>>,
+    slo: Vec<SloJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    repeats: Option<Repeats<'a>>,
+    repeats: Option<RepeatsJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Slo<'a> {
+struct SloJson<'a> {
     name: &'static str,
     rule: &'a str,
     value: Option<f64>,
@@ -48,7 +48,7 @@ struct Slo<'a> {
 }
 
 #[derive(Serialize)]
-struct Repeats<'a> {
+struct RepeatsJson<'a> {
     runs: usize,
     min: &'a Figures,
     max: &'a Figures,
@@ -60,7 +60,7 @@ struct Repeats<'a> {
 ///
 /// None that can happen: every key is text, and every number has been found finite.
 pub(crate) fn render(summary: &Summary) -> Result<String, serde_json::Error> {
-    let drill = Drill {
+    let drill = DrillJson {
         schema: SCHEMA,
         scenario: &summary.scenario,
         seed: summary.seed,
@@ -73,22 +73,22 @@ pub(crate) fn render(summary: &Summary) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(&drill).map(|text| text + "\n")
 }
 
-fn render_variant(variant: &VariantSummary, runs: usize) -> Variant<'_> {
-    Variant {
+fn render_variant(variant: &VariantSummary, runs: usize) -> VariantJson<'_> {
+    VariantJson {
         name: &variant.name,
         baseline: variant.baseline,
         figures: &variant.figures,
         slo: variant
             .slo
             .iter()
-            .map(|judgement| Slo {
+            .map(|judgement| SloJson {
                 name: judgement.objective.goal.name,
                 rule: &judgement.objective.rule,
                 value: judgement.value,
                 met: judgement.met,
             })
             .collect(),
-        repeats: variant.spread.as_ref().map(|spread| Repeats {
+        repeats: variant.spread.as_ref().map(|spread| RepeatsJson {
             runs,
             min: &spread.min,
             max: &spread.max,

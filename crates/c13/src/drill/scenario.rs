@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
 
-pub(crate) use dependency::{Dependency, Latency, Order};
+pub(crate) use dependency::{Dependency, Latency, QueueOrder};
 pub(crate) use fault::{Effect, Fault, OutageMode};
 pub(crate) use load::{Arrivals, Load};
 pub(crate) use slo::Objective;
@@ -41,13 +41,13 @@ pub(crate) struct Scenario {
     pub seed: u64,
     /// How often it is run, each time with the next seed.
     pub repeat: NonZeroU32,
-    /// What callers ask for.
+    /// The requests of the callers.
     pub load: Load,
-    /// Whom they ask.
+    /// The dependency that they call.
     pub dependency: Dependency,
     /// What goes wrong, in the order in which it starts.
     pub faults: Vec<Fault>,
-    /// With which policies the callers protect themselves. The first is always `unprotected`.
+    /// The policies with which the callers protect themselves. The first is always `unprotected`.
     pub variants: Vec<Variant>,
     /// What is expected of every variant that is no baseline.
     pub slo: Vec<Objective>,

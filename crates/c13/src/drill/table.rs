@@ -1,6 +1,6 @@
 //! The summary for people: a table of the variants, their goodput over time, and whether the objectives are met.
 //!
-//! Colours are written as escape codes; whoever prints takes them off where there is no terminal to show them.
+//! Colours are written as escape codes; the output removes them where there is no terminal to show them.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -29,13 +29,13 @@ const LABELS: usize = 24;
 const NARROWEST: usize = 14;
 
 /// A figure that the table shows: its row, its label, and the text and style of what never happened.
-struct Row {
+struct TableRow {
     figure: &'static Figure,
     label: String,
     never: (&'static str, Style),
 }
 
-impl Row {
+impl TableRow {
     /// The row of a figure, if this part of the table has it.
     fn of(figure: &'static Figure, label: &str, never: (&'static str, Style), summary: &Summary) -> Self {
         let whole = label.replace("{dependency}", &one_line(&summary.dependency));
@@ -47,13 +47,13 @@ impl Row {
         }
     }
 
-    fn cell(&self, figures: &Figures) -> Cell {
+    fn cell(&self, figures: &Figures) -> TableCell {
         match figures.value(self.figure) {
-            Some(value) => Cell {
+            Some(value) => TableCell {
                 text: (self.figure.unit.text)(value),
                 style: Style::new(),
             },
-            None => Cell {
+            None => TableCell {
                 text: self.never.0.to_owned(),
                 style: self.never.1,
             },
@@ -62,7 +62,7 @@ impl Row {
 }
 
 /// The text of a cell.
-struct Cell {
+struct TableCell {
     text: String,
     style: Style,
 }
@@ -141,15 +141,15 @@ fn figures(text: &mut String, summary: &Summary) {
 }
 
 /// The rows of single figures: those of every drill, then those of a drill with faults.
-fn rows(summary: &Summary) -> Vec<Row> {
+fn rows(summary: &Summary) -> Vec<TableRow> {
     let quiet = ("–", QUIET);
     let always = FIGURES.iter().filter_map(|figure| match figure.shown {
-        Shown::Always(label) => Some(Row::of(figure, label, quiet, summary)),
+        Shown::Always(label) => Some(TableRow::of(figure, label, quiet, summary)),
         _ => None,
     });
     let after_faults = FIGURES.iter().filter_map(|figure| match figure.shown {
-        Shown::AfterFaults(label) => Some(Row::of(figure, label, quiet, summary)),
-        Shown::AfterFaultsDue(label) => Some(Row::of(figure, label, ("never", BAD), summary)),
+        Shown::AfterFaults(label) => Some(TableRow::of(figure, label, quiet, summary)),
+        Shown::AfterFaultsDue(label) => Some(TableRow::of(figure, label, ("never", BAD), summary)),
         _ => None,
     });
     always
@@ -158,7 +158,7 @@ fn rows(summary: &Summary) -> Vec<Row> {
 }
 
 /// Under a figure of several runs: its least and its most, where they differ.
-fn spread(text: &mut String, variants: &[VariantSummary], row: &Row, column: usize) {
+fn spread(text: &mut String, variants: &[VariantSummary], row: &TableRow, column: usize) {
     let range = |variant: &VariantSummary| {
         let spread = variant.spread.as_ref()?;
         let (least, most) = (row.cell(&spread.min).text, row.cell(&spread.max).text);

@@ -1,15 +1,15 @@
-//! How a drill that is running is watched, and how it is stopped.
+//! Watches a running drill, and stops it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a run is given to tell how far it is, and to hear that it should stop.
+/// Takes reports of progress from a run, and lets it be stopped.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
     stop: &'a AtomicBool,
     progress: &'a dyn Fn(Progress<'_>),
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Progress<'a> {
     /// The variant that is simulated.
@@ -18,22 +18,22 @@ pub(crate) struct Progress<'a> {
     pub(crate) share: f64,
 }
 
-/// A run was stopped before its end; nothing came of it.
+/// A run was stopped before its end and has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interrupted;
 
 impl<'a> Watch<'a> {
-    /// A watch that stops the run once `stop` is set, and hands on what it tells.
+    /// A watch that stops the run once `stop` is set, and passes its reports to `progress`.
     pub(crate) fn new(stop: &'a AtomicBool, progress: &'a dyn Fn(Progress<'_>)) -> Self {
         Self { stop, progress }
     }
 
-    /// Tells how far the run is, and hears whether it should go on. Cheap enough to be asked for every simulated second.
+    /// Reports progress, unless the run should stop. Cheap enough for every simulated second.
     ///
     /// # Errors
     ///
     /// The run should stop at once.
-    pub(crate) fn tell(&self, progress: Progress<'_>) -> Result<(), Interrupted> {
+    pub(crate) fn report(&self, progress: Progress<'_>) -> Result<(), Interrupted> {
         // Relaxed: the flag carries no other data, and one second of simulated time sooner or later does not matter.
         if self.stop.load(Ordering::Relaxed) {
             return Err(Interrupted);
@@ -57,13 +57,13 @@ mod tests {
     use std::cell::RefCell;
 
     #[test]
-    fn a_run_hears_that_it_should_stop_and_tells_nothing_more() {
+    fn a_stopped_run_reports_nothing_more() {
         let stop = AtomicBool::new(false);
         let told = RefCell::new(Vec::new());
         let note = |progress: Progress<'_>| told.borrow_mut().push((progress.variant.to_owned(), progress.share));
         let watch = Watch::new(&stop, &note);
         assert_eq!(
-            watch.tell(Progress {
+            watch.report(Progress {
                 variant: "critical",
                 share: 0.5
             }),
@@ -72,7 +72,7 @@ mod tests {
         // Relaxed: one thread.
         stop.store(true, Ordering::Relaxed);
         assert_eq!(
-            watch.tell(Progress {
+            watch.report(Progress {
                 variant: "critical",
                 share: 0.6
             }),

@@ -1,5 +1,5 @@
-//! What must be had before the command runs: the lock, a place, a token of the limit, the breaker's consent. Each is waited
-//! for within a bound, and whoever waits is told for what.
+//! Acquires what the command needs before it runs: the lock, a place, a token of the limit, the breaker's permit. Each wait has
+//! a bound, and standard error says what it is for.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use c13_reliability::distributed::rate_limiter::{SharedLimitError, SharedRateLim
 use c13_reliability::time::{Clock, Tick};
 
 use super::calendar;
-use super::cell::{Alive, Cell};
-use super::journal::Answer;
+use super::journal::CircuitAnswer;
+use super::journal_store::{Alive, JournalStore};
 use super::key::Key;
 use super::plan::BreakerPlan;
-use super::report::{Report, whole};
+use super::report::{ExitReport, whole};
 use super::signals::Signals;
 use super::stores::Stores;
 use super::waiting::{self, Reason, Waiting};
@@ -23,8 +23,8 @@ use crate::output;
 
 /// How long one wait may last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bound {
-    /// When it is over, whoever is the reason for it.
+pub(crate) struct WaitBound {
+    /// When it is over, whatever the reason for it.
     pub(crate) end: Tick,
     /// How long what keeps locks and limits may be unable to answer.
     pub(crate) outage: Option<Duration>,
@@ -32,9 +32,9 @@ pub(crate) struct Bound {
     pub(crate) request: Duration,
 }
 
-/// How long something that failed is left alone before it is asked again.
+/// How long to wait after a failure before asking again.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How long the question may take who has a lock, for whoever is told that somebody has.
+/// How long the question for the holder of a lock may take, for the message that the lock is held.
 const STATUS: Duration = Duration::from_secs(1);
 /// A wait for a limit that is shorter is not worth a line.
 const SHORT: Duration = Duration::from_secs(1);
@@ -53,10 +53,10 @@ pub(crate) struct Wanted<'a> {
 pub(crate) async fn acquire(
     lock: &Lock,
     wanted: &Wanted<'_>,
-    bound: Bound,
+    bound: WaitBound,
     clock: &Clock,
     signals: &mut Signals,
-) -> Result<LockGuard, Report> {
+) -> Result<LockGuard, ExitReport> {
     let mut waiting = Waiting::new(&wanted.what);
     let mut seen = None;
     let observe = |found| {
@@ -74,7 +74,7 @@ pub(crate) async fn acquire(
     };
     let acquired = tokio::select! {
         biased;
-        signal = signals.stop() => return Err(Report::signalled(signal)),
+        signal = signals.stop() => return Err(ExitReport::signalled(signal)),
         acquired = lock.acquire_observed(bound.end - clock.now(), observe) => acquired,
     };
     match acquired {
@@ -91,11 +91,11 @@ pub(crate) async fn acquire(
                 Some(status) => status,
                 None => tokio::select! {
                     biased;
-                    signal = signals.stop() => return Err(Report::signalled(signal)),
+                    signal = signals.stop() => return Err(ExitReport::signalled(signal)),
                     asked = clock.timeout(STATUS, lock.status()) => asked.ok().and_then(Result::ok).unwrap_or_default(),
                 },
             };
-            Err(Report::new(wanted.conflict, taken_by(wanted.taken, &status)))
+            Err(ExitReport::new(wanted.conflict, taken_by(wanted.taken, &status)))
         }
     }
 }
@@ -104,10 +104,10 @@ pub(crate) async fn acquire(
 pub(crate) async fn pass(
     limiter: &SharedRateLimiter,
     key: &Key,
-    bound: Bound,
+    bound: WaitBound,
     clock: &Clock,
     signals: &mut Signals,
-) -> Result<(), Report> {
+) -> Result<(), ExitReport> {
     let mut asking = Asking::new(format!("the rate limit `{key}`"), bound, clock);
     let passing = async {
         loop {
@@ -117,7 +117,7 @@ pub(crate) async fn pass(
                 Ok(Err(SharedLimitError::Unavailable { retry_after, cause })) => {
                     asking.failed(&cause, retry_after.max(AGAIN))?
                 }
-                Ok(Err(error)) => return Err(Report::failed(whole(&error))),
+                Ok(Err(error)) => return Err(ExitReport::failed(whole(&error))),
                 Err(_) => asking.failed(&unanswered(clock.now() - asking.sent), AGAIN)?,
             };
             clock.sleep(pause).await;
@@ -125,7 +125,7 @@ pub(crate) async fn pass(
     };
     tokio::select! {
         biased;
-        signal = signals.stop() => Err(Report::signalled(signal)),
+        signal = signals.stop() => Err(ExitReport::signalled(signal)),
         passed = passing => passed,
     }
 }
@@ -133,13 +133,13 @@ pub(crate) async fn pass(
 /// The circuit breaker of a key, as its journal has it.
 pub(crate) struct Circuit<'a> {
     plan: &'a BreakerPlan,
-    cell: Cell,
+    cell: JournalStore,
     /// Shows others that the run that was admitted last is alive.
     alive: RefCell<Option<Alive>>,
 }
 
 impl<'a> Circuit<'a> {
-    pub(crate) fn of(plan: &'a BreakerPlan, stores: &Stores) -> Result<Self, Report> {
+    pub(crate) fn of(plan: &'a BreakerPlan, stores: &Stores) -> Result<Self, ExitReport> {
         let cell = stores.cell(&plan.key)?;
         Ok(Self {
             plan,
@@ -148,44 +148,49 @@ impl<'a> Circuit<'a> {
         })
     }
 
-    /// Asks whether a run may begin, and has it written down under the number that is given.
+    /// Asks whether a run may begin, and records it under the number that is returned.
     ///
-    /// An open circuit is not waited for; a journal that cannot be read is.
-    pub(crate) async fn admit(&self, bound: Bound, clock: &Clock, signals: &mut Signals) -> Result<u64, Report> {
+    /// This does not wait for an open circuit, but for a journal that cannot be read.
+    pub(crate) async fn admit(
+        &self,
+        bound: WaitBound,
+        clock: &Clock,
+        signals: &mut Signals,
+    ) -> Result<u64, ExitReport> {
         let mut asking = Asking::new(self.name(), bound, clock);
         loop {
             let mut asked = Box::pin(clock.timeout_at(asking.ask_by(), self.ask()));
             let answer = tokio::select! {
                 biased;
                 signal = signals.stop() => {
-                    // It may be written down already; then it must be taken back.
-                    if let Ok(Ok(Ok(Ok(Answer::Admitted(number))))) = clock.timeout(LEFT, asked).await {
+                    // The run may be recorded already; then the record must be removed.
+                    if let Ok(Ok(Ok(Ok(CircuitAnswer::Admitted(number))))) = clock.timeout(LEFT, asked).await {
                         drop(clock.timeout(LEFT, self.write(number, None)).await);
                     }
-                    return Err(Report::signalled(signal));
+                    return Err(ExitReport::signalled(signal));
                 }
                 answer = &mut asked => answer,
             };
             let error = match answer {
-                Ok(Ok(Ok(Answer::Admitted(number)))) => return Ok(number),
-                Ok(Ok(Ok(Answer::Open(left)))) => {
+                Ok(Ok(Ok(CircuitAnswer::Admitted(number)))) => return Ok(number),
+                Ok(Ok(Ok(CircuitAnswer::Open(left)))) => {
                     let left = left.map_or_else(String::new, |left| format!(", for {left:?}"));
-                    return Err(Report::refused(format!("the circuit is open{left}")));
+                    return Err(ExitReport::refused(format!("the circuit is open{left}")));
                 }
-                Ok(Ok(Err(error))) => return Err(Report::wrong(format!("--breaker: {error}"))),
+                Ok(Ok(Err(error))) => return Err(ExitReport::wrong(format!("--breaker: {error}"))),
                 Ok(Err(error)) => error,
                 Err(_) => unanswered(clock.now() - asking.sent),
             };
             let pause = asking.failed(&error, AGAIN)?;
             tokio::select! {
                 biased;
-                signal = signals.stop() => return Err(Report::signalled(signal)),
+                signal = signals.stop() => return Err(ExitReport::signalled(signal)),
                 () = clock.sleep(pause) => {}
             }
         }
     }
 
-    async fn ask(&self) -> Result<Result<Answer, c13_reliability::ConfigError>, BackendError> {
+    async fn ask(&self) -> Result<Result<CircuitAnswer, c13_reliability::ConfigError>, BackendError> {
         let asked = self.cell.admit(self.plan.key.as_str(), self.plan.config).await?;
         Ok(asked.map(|(answer, alive)| {
             self.alive.replace(alive);
@@ -193,7 +198,7 @@ impl<'a> Circuit<'a> {
         }))
     }
 
-    /// Writes down how a run ended.
+    /// Records how a run ended.
     pub(crate) async fn record(&self, number: u64, ok: Option<bool>) {
         if let Err(error) = self.write(number, ok).await {
             // The run is taken for one whose process has died; its status is worth more than that.
@@ -220,7 +225,7 @@ const LEFT: Duration = Duration::from_millis(300);
 struct Asking<'a> {
     what: String,
     waiting: Waiting,
-    bound: Bound,
+    bound: WaitBound,
     begun: Tick,
     /// When the last request was sent.
     sent: Tick,
@@ -228,7 +233,7 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn new(what: String, bound: Bound, clock: &'a Clock) -> Self {
+    fn new(what: String, bound: WaitBound, clock: &'a Clock) -> Self {
         Self {
             waiting: Waiting::new(&what),
             what,
@@ -239,7 +244,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// A request is sent now: until when it may take. Whoever does not wait gives it a request's time.
+    /// A request is sent now: until when it may take. Without a wait, it may take one request's time.
     fn ask_by(&mut self) -> Tick {
         self.sent = self.clock.now();
         let limit = self.sent + self.bound.request;
@@ -251,10 +256,10 @@ impl<'a> Asking<'a> {
     }
 
     /// It answered that there is nothing for `retry_after`: says how long to sleep, unless that would be too long.
-    fn used_up(&mut self, retry_after: Duration) -> Result<Duration, Report> {
+    fn used_up(&mut self, retry_after: Duration) -> Result<Duration, ExitReport> {
         let now = self.clock.now();
         if now + retry_after >= self.bound.end {
-            return Err(Report::refused(format!(
+            return Err(ExitReport::refused(format!(
                 "{} is used up, for {retry_after:?}",
                 self.what
             )));
@@ -270,7 +275,7 @@ impl<'a> Asking<'a> {
     }
 
     /// It could not answer: says how long to sleep, unless there is no use in asking again.
-    fn failed(&mut self, error: &BackendError, pause: Duration) -> Result<Duration, Report> {
+    fn failed(&mut self, error: &BackendError, pause: Duration) -> Result<Duration, ExitReport> {
         let now = self.clock.now();
         let given_up = error.kind == BackendErrorKind::Refused || now >= self.bound.end;
         let outage = self.waiting.outage_since().unwrap_or(self.sent);
@@ -294,12 +299,12 @@ fn unanswered(limit: Duration) -> BackendError {
 }
 
 /// That it could not be asked for all this time.
-fn unavailable(what: &str, lasted: Option<Duration>, error: &BackendError) -> Report {
+fn unavailable(what: &str, lasted: Option<Duration>, error: &BackendError) -> ExitReport {
     let lasted = match lasted.map_or(0, waiting::seconds) {
         0 => String::new(),
         seconds => format!(" for {seconds} s"),
     };
-    Report::failed(format!("could not ask for {what}{lasted}: {}", whole(error)))
+    ExitReport::failed(format!("could not ask for {what}{lasted}: {}", whole(error)))
 }
 
 /// What is said when others have something: who they are, where that is known.
@@ -309,7 +314,7 @@ fn taken_by(taken: &str, status: &Status) -> String {
     format!("{taken}{separator}{}", others.join("; "))
 }
 
-/// How many holders are told in one line.
+/// How many holders one line names.
 const MOST_TOLD: usize = 3;
 
 /// A holder, and since when it holds.

@@ -1,4 +1,4 @@
-//! One run of the command: signals passed on, stopped when its time or its lock is over.
+//! One run of the command: passes signals on, and stops the command when its time or its lock is over.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -38,12 +38,12 @@ pub(crate) enum NotRun {
     NotFound(String),
     /// The command cannot be executed.
     NotExecutable(String),
-    /// The fault is ours.
+    /// A fault of this program or of the system.
     Failed(String),
 }
 
-/// What is run.
-pub(crate) struct Run<'a> {
+/// The command of a run.
+pub(crate) struct CommandRun<'a> {
     pub(crate) command: &'a [OsString],
     pub(crate) environment: &'a [(&'a str, String)],
     pub(crate) input: Next<'a>,
@@ -51,7 +51,7 @@ pub(crate) struct Run<'a> {
     pub(crate) files: &'a [File],
 }
 
-/// What a run may take.
+/// The bounds of a run.
 pub(crate) struct Bounds<'a> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
@@ -63,7 +63,7 @@ pub(crate) struct Bounds<'a> {
 
 /// Runs the command once.
 pub(crate) async fn run(
-    run: Run<'_>,
+    run: CommandRun<'_>,
     bounds: &Bounds<'_>,
     signals: &mut Signals,
     clock: &Clock,
@@ -82,10 +82,10 @@ pub(crate) async fn run(
         until,
     };
     let guard = Guard::start(&start).map_err(|error| NotRun::Failed(format!("cannot start the guard: {error}")))?;
-    // Ours would keep a pipe open that nobody reads.
+    // Our copy would keep a pipe open after its last reader has gone.
     drop(run.input);
     let mut running = Running {
-        stop: Stop {
+        stop: StopTimer {
             until: bounds.timeout.map(|limit| clock.now() + limit),
             kill_at: None,
             why: None,
@@ -108,7 +108,7 @@ pub(crate) async fn run(
 /// A command that runs.
 struct Running {
     guard: Guard,
-    stop: Stop,
+    stop: StopTimer,
     terminal: Option<Terminal>,
     /// The command's process group, once it is there.
     group: Option<Pid>,
@@ -119,7 +119,7 @@ struct Running {
 }
 
 impl Running {
-    /// Sees to the command until it has ended; with its own status, if that is known.
+    /// Watches the command until it has ended; gives its own status, if that is known.
     async fn watch(
         &mut self,
         command: &[OsString],
@@ -135,7 +135,7 @@ impl Running {
             let lock_stop = match locked {
                 _ if self.stop.why.is_some() => None,
                 Ok(end) => end.map(|end| end - bounds.lock_grace),
-                // Lost already: somebody else may have it, so there is no time to end well.
+                // Lost already: another process may hold it, so the command gets no time to end by itself.
                 Err(_) => Some(Tick::ZERO),
             };
             let look = locked.ok().flatten().map(|end| next_look(clock.now(), end));
@@ -224,7 +224,7 @@ impl Running {
         let code = status.code();
         match self.stop.why {
             Some(why) => why,
-            // The guard has killed it, or it ended when somebody else might have had the lock.
+            // The guard has killed it, or it ended when another process might have held the lock.
             None if self.guard.is_over(now) || locked_until(bounds.locks).is_err() => Ended::LockLost,
             None if self.told.is_some() => Ended::Stopped(code),
             // Ctrl-C reached the command alone, which had the terminal: it is not run again either.
@@ -272,8 +272,8 @@ fn locked_until(locks: &[LockGuard]) -> Result<Option<Tick>, Lost> {
     })
 }
 
-/// When to look whether a lock that ends at `end` was renewed, so that the guard hears of it long before the end that it
-/// knows: a wrapper that stands still for a moment then costs nobody a valid lock.
+/// When to check whether a lock that ends at `end` was renewed, long before that end, so that the guard learns of the renewal in
+/// time: a wrapper that pauses for a moment then loses no valid lock.
 fn next_look(now: Tick, end: Tick) -> Tick {
     now + ((end - now) / 2).max(Duration::from_millis(1))
 }
@@ -295,14 +295,14 @@ async fn lost(locks: &[LockGuard]) {
     .await;
 }
 
-/// When the command is stopped, and how far that has got.
-struct Stop {
+/// When the command is stopped, and which signals it has got.
+struct StopTimer {
     until: Option<Tick>,
     kill_at: Option<Tick>,
     why: Option<Ended>,
 }
 
-impl Stop {
+impl StopTimer {
     fn act(&mut self, now: Tick, bounds: &Bounds<'_>, guard: &Guard) {
         if self.kill_at.is_some_and(|at| now >= at) {
             self.kill_at = None;

@@ -9,7 +9,7 @@ mod mutate;
 
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 
-use super::journal::{Answer, Journal};
+use super::journal::{CircuitAnswer, Journal};
 use mutate::{Corpus, fuzz};
 
 #[test]
@@ -26,7 +26,7 @@ fn no_state_file_makes_the_program_panic_and_what_is_read_reads_back() {
         let mut journal = Journal::read(&String::from_utf8_lossy(input)).unwrap_or_default();
         assert_eq!(Journal::read(&journal.text()).as_ref(), Some(&journal));
         let now = 1_700_000_000_000_000;
-        if let Ok(Answer::Admitted(number)) = journal.admit("key", CircuitBreakerConfig::default(), now) {
+        if let Ok(CircuitAnswer::Admitted(number)) = journal.admit("key", CircuitBreakerConfig::default(), now) {
             journal.record(number, now + 1, Some(true));
         }
         assert_eq!(Journal::read(&journal.text()).as_ref(), Some(&journal));

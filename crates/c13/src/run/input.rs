@@ -17,7 +17,7 @@ pub(crate) enum Input {
     /// A terminal or a device, such as `/dev/null`: nothing that a run could use up.
     Device(OwnedFd),
     /// A pipe or a socket: what a run has read is gone.
-    Stream { stream: OwnedFd, watch: Option<Watch> },
+    Stream { stream: OwnedFd, watch: Option<ReadWatch> },
     /// A pipe or a socket that is read by us, and kept.
     Kept(Arc<Kept>),
 }
@@ -38,7 +38,7 @@ impl Input {
             if keep && again {
                 return Ok(Self::Kept(Arc::new(Kept::new(file))));
             }
-            let watch = again.then(|| Watch::begin(&file)).flatten();
+            let watch = again.then(|| ReadWatch::begin(&file)).flatten();
             let stream = file.into();
             return Ok(Self::Stream { stream, watch });
         }
@@ -105,14 +105,14 @@ impl AsFd for Next<'_> {
     }
 }
 
-/// The system's word on whether anybody has read from a pipe.
-pub(crate) struct Watch {
+/// A watch of the system on whether any process has read from a pipe.
+pub(crate) struct ReadWatch {
     reads: OwnedFd,
     /// How much there was to read.
     before: u64,
 }
 
-impl Watch {
+impl ReadWatch {
     /// `None` if the system does not watch: then nothing is known.
     fn begin(stream: &impl AsFd) -> Option<Self> {
         let reads = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;

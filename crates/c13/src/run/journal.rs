@@ -1,5 +1,5 @@
-//! A circuit breaker that outlives its process: a journal of the last runs, from which the library's own breaker is
-//! brought to where they left it, in virtual time. Pure but for that.
+//! A circuit breaker that outlives its process: a journal of the last runs, which are replayed to the library's own breaker
+//! in virtual time. Pure but for that.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use c13_reliability::time::{Tick, VirtualTime};
 
 /// The runs that were admitted last, from the oldest, in microseconds of the calendar's clock.
 ///
-/// As text, a run a line: its number, its start, its end or `-`, and its result: `ok`, `failed`, or `-`. Where whoever runs
-/// it holds a lease, the end of that follows.
+/// As text, a run a line: its number, its start, its end or `-`, and its result: `ok`, `failed`, or `-`. If its
+/// process holds a lease, the end of that follows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Journal {
-    runs: Vec<Run>,
+    runs: Vec<JournalRun>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct JournalRun {
     number: u64,
     start: u64,
     /// When it ended and whether well; `None` while it runs.
@@ -34,9 +34,9 @@ pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// The runs that are remembered: more than the windows of the profiles look at.
 const MOST_RUNS: usize = 128;
 
-/// What the breaker says of a run that wants to begin.
+/// The breaker's answer to a run that wants to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum CircuitAnswer {
     /// It may, under this number.
     Admitted(u64),
     /// The circuit is open, for so long where that is known.
@@ -61,20 +61,20 @@ impl Journal {
                 Some((end, _)) => end >= start && lease.is_none(),
             };
             // After the last number there is no next one.
-            (makes_sense && number < u64::MAX && words.next().is_none()).then_some(Run {
+            (makes_sense && number < u64::MAX && words.next().is_none()).then_some(JournalRun {
                 number,
                 start,
                 end,
                 lease,
             })
         };
-        let runs: Vec<Run> = text.lines().map(run).collect::<Option<_>>()?;
+        let runs: Vec<JournalRun> = text.lines().map(run).collect::<Option<_>>()?;
         (runs.len() <= MOST_RUNS).then_some(Self { runs })
     }
 
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        for Run {
+        for JournalRun {
             number,
             start,
             end,
@@ -91,15 +91,20 @@ impl Journal {
         text
     }
 
-    /// Asks for another run of `key` at `now`, and writes it down if it may begin.
-    pub(crate) fn admit(&mut self, key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Answer, ConfigError> {
+    /// Asks for another run of `key` at `now`, and records it if it may begin.
+    pub(crate) fn admit(
+        &mut self,
+        key: &str,
+        config: CircuitBreakerConfig,
+        now: u64,
+    ) -> Result<CircuitAnswer, ConfigError> {
         self.rebase(now);
         let replayed = Replay::of(&self.runs, key, config, now)?;
         match replayed.breaker.try_acquire_owned() {
             Ok(permit) => {
                 drop(permit);
                 let number = self.runs.iter().map(|run| run.number).max().map_or(1, |last| last + 1);
-                let run = Run {
+                let run = JournalRun {
                     number,
                     start: now,
                     end: None,
@@ -108,13 +113,13 @@ impl Journal {
                 self.runs.push(run);
                 let over = self.runs.len().saturating_sub(MOST_RUNS);
                 self.runs.drain(..over);
-                Ok(Answer::Admitted(number))
+                Ok(CircuitAnswer::Admitted(number))
             }
-            Err(refused) => Ok(Answer::Open(refused.retry_after)),
+            Err(refused) => Ok(CircuitAnswer::Open(refused.retry_after)),
         }
     }
 
-    /// Writes down what came of a run: `None` if that says nothing, and it is as if it had not been.
+    /// Records the result of a run; `None` removes the run, because its end says nothing about the circuit.
     pub(crate) fn record(&mut self, number: u64, now: u64, ok: Option<bool>) {
         self.rebase(now);
         match ok {
@@ -141,7 +146,7 @@ impl Journal {
     /// Gives a run that has not ended a lease from now on.
     pub(crate) fn keep(&mut self, number: u64, now: u64) {
         self.rebase(now);
-        let running = |run: &&mut Run| run.number == number && run.end.is_none();
+        let running = |run: &&mut JournalRun| run.number == number && run.end.is_none();
         if let Some(run) = self.runs.iter_mut().find(running) {
             run.lease = Some(now.saturating_add(LEASE.as_micros() as u64));
         }
@@ -160,7 +165,7 @@ impl Journal {
                 run.lease = run.lease.map(|lease| lease.saturating_sub(ahead));
             }
         }
-        // Whoever has not renewed its lease is dead; no lease is longer than its whole time from now.
+        // A process that has not renewed its lease is dead; no lease is longer than its whole time from now.
         self.runs.retain(|run| run.lease.is_none_or(|lease| lease > now));
         let longest = now.saturating_add(LEASE.as_micros() as u64);
         for run in &mut self.runs {
@@ -177,7 +182,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn of(runs: &[Run], key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Self, ConfigError> {
+    fn of(runs: &[JournalRun], key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Self, ConfigError> {
         let time = VirtualTime::new();
         // The same jitter in every process, so that all agree when an open circuit may be tried.
         let breaker = CircuitBreaker::with_random(config, time.clock(), Random::stream(0, key))?;
@@ -228,14 +233,14 @@ mod tests {
     }
 
     /// Asks through the text, as processes do.
-    fn admit(journal: &mut Journal, now: u64) -> Answer {
+    fn admit(journal: &mut Journal, now: u64) -> CircuitAnswer {
         *journal = Journal::read(&journal.text()).expect("it is whole");
         journal.admit("key", config(), now).expect("the settings are right")
     }
 
     fn run(journal: &mut Journal, now: u64, ok: bool) {
         match admit(journal, now) {
-            Answer::Admitted(number) => journal.record(number, now + SECOND / 10, Some(ok)),
+            CircuitAnswer::Admitted(number) => journal.record(number, now + SECOND / 10, Some(ok)),
             open => panic!("{open:?}"),
         }
     }
@@ -251,29 +256,38 @@ mod tests {
         let mut journal = tripped();
         let open = NOW + 2 * SECOND + SECOND / 10;
         match admit(&mut journal, open + SECOND) {
-            Answer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(29)),
+            CircuitAnswer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(29)),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(admit(&mut journal, open + 30 * SECOND), Answer::Admitted(_)));
+        assert!(matches!(
+            admit(&mut journal, open + 30 * SECOND),
+            CircuitAnswer::Admitted(_)
+        ));
     }
 
     #[test]
     fn a_half_open_circuit_lets_one_probe_run_at_a_time() {
         let mut journal = tripped();
         let later = NOW + 60 * SECOND;
-        let Answer::Admitted(probe) = admit(&mut journal, later) else {
+        let CircuitAnswer::Admitted(probe) = admit(&mut journal, later) else {
             panic!("its time is up");
         };
         assert!(
-            matches!(admit(&mut journal, later + SECOND), Answer::Open(_)),
+            matches!(admit(&mut journal, later + SECOND), CircuitAnswer::Open(_)),
             "a probe runs"
         );
         journal.record(probe, later + SECOND, Some(true));
         run(&mut journal, later + 2 * SECOND, true);
         // Closed: one failure is none, and several run at a time.
         run(&mut journal, later + 3 * SECOND, false);
-        assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
-        assert!(matches!(admit(&mut journal, later + 4 * SECOND), Answer::Admitted(_)));
+        assert!(matches!(
+            admit(&mut journal, later + 4 * SECOND),
+            CircuitAnswer::Admitted(_)
+        ));
+        assert!(matches!(
+            admit(&mut journal, later + 4 * SECOND),
+            CircuitAnswer::Admitted(_)
+        ));
     }
 
     #[test]
@@ -282,7 +296,7 @@ mod tests {
         let lease = LEASE.as_micros() as u64;
         let probing = || {
             let mut journal = tripped();
-            let Answer::Admitted(probe) = admit(&mut journal, later) else {
+            let CircuitAnswer::Admitted(probe) = admit(&mut journal, later) else {
                 panic!("its time is up");
             };
             (journal, probe)
@@ -290,10 +304,13 @@ mod tests {
         // Its lease is renewed once and then no more.
         let (mut journal, probe) = probing();
         journal.keep(probe, later);
-        assert!(matches!(admit(&mut journal, later + lease - 1), Answer::Open(_)));
+        assert!(matches!(admit(&mut journal, later + lease - 1), CircuitAnswer::Open(_)));
         journal.keep(probe, later + lease - 1);
-        assert!(matches!(admit(&mut journal, later + 2 * lease - 2), Answer::Open(_)));
-        let Answer::Admitted(next) = admit(&mut journal, later + 2 * lease - 1) else {
+        assert!(matches!(
+            admit(&mut journal, later + 2 * lease - 2),
+            CircuitAnswer::Open(_)
+        ));
+        let CircuitAnswer::Admitted(next) = admit(&mut journal, later + 2 * lease - 1) else {
             panic!("nobody probes any more");
         };
         assert_eq!(journal.running(), [next]);
@@ -301,21 +318,24 @@ mod tests {
         let (mut journal, probe) = probing();
         assert_eq!(journal.running(), [probe]);
         journal.forget(probe);
-        assert!(matches!(admit(&mut journal, later + SECOND), Answer::Admitted(_)));
+        assert!(matches!(
+            admit(&mut journal, later + SECOND),
+            CircuitAnswer::Admitted(_)
+        ));
         // A lease from a clock that was a year ahead is taken for the longest there is.
         let (mut journal, probe) = probing();
         journal.keep(probe, later + 365 * 86_400 * SECOND);
-        assert!(matches!(admit(&mut journal, later + SECOND), Answer::Open(_)));
+        assert!(matches!(admit(&mut journal, later + SECOND), CircuitAnswer::Open(_)));
         assert!(matches!(
             admit(&mut journal, later + SECOND + lease),
-            Answer::Admitted(_)
+            CircuitAnswer::Admitted(_)
         ));
     }
 
     #[test]
     fn a_run_that_says_nothing_leaves_no_trace() {
         let mut journal = Journal::default();
-        let Answer::Admitted(number) = admit(&mut journal, NOW) else {
+        let CircuitAnswer::Admitted(number) = admit(&mut journal, NOW) else {
             panic!("a new circuit is closed");
         };
         journal.record(number, NOW + SECOND, None);
@@ -326,7 +346,7 @@ mod tests {
     fn a_calendar_that_is_set_back_reopens_nothing_and_blocks_nobody_for_longer() {
         let mut journal = tripped();
         match admit(&mut journal, NOW - 3_600 * SECOND) {
-            Answer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(30)),
+            CircuitAnswer::Open(Some(left)) => assert_eq!(left, Duration::from_secs(30)),
             other => panic!("{other:?}"),
         }
     }
@@ -337,8 +357,8 @@ mod tests {
             let mut journal = Journal::default();
             (0..3).for_each(|second| run(&mut journal, NOW + ahead + second * SECOND, false));
             let left = |journal: &mut Journal, now: u64| match admit(journal, now) {
-                Answer::Open(left) => left,
-                Answer::Admitted(_) => None,
+                CircuitAnswer::Open(left) => left,
+                CircuitAnswer::Admitted(_) => None,
             };
             assert_eq!(left(&mut journal, NOW), Some(Duration::from_secs(30)), "{ahead}");
             // Being asked does not begin its time anew.
@@ -354,7 +374,7 @@ mod tests {
     #[test]
     fn a_run_that_began_when_the_clock_was_ahead_ends_after_its_start() {
         let mut journal = Journal::default();
-        let Answer::Admitted(number) = admit(&mut journal, NOW + 3_600 * SECOND) else {
+        let CircuitAnswer::Admitted(number) = admit(&mut journal, NOW + 3_600 * SECOND) else {
             panic!("a new circuit is closed");
         };
         journal.record(number, NOW, Some(false));

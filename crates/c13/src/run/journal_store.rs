@@ -1,4 +1,4 @@
-//! Where a journal is kept that several processes change one after the other: in a file of this machine, or on a Redis.
+//! The store of a journal that several processes change one after the other: a file of this machine, or a Redis.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::time::{Clock, wall_micros};
 use tokio::task::AbortHandle;
 
-use super::journal::{Answer, Journal, LEASE};
+use super::journal::{CircuitAnswer, Journal, LEASE};
 use crate::output;
 
-/// Where the journal is.
+/// The place of the journal.
 #[derive(Debug)]
-pub(crate) enum Cell {
+pub(crate) enum JournalStore {
     File { folder: StateFolder, name: String },
     Redis { redis: Redis, key: String },
 }
@@ -29,7 +29,7 @@ const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Reads the text and the server's time in one step.
 const READ: &str = "local time = redis.call('TIME')
 return {redis.call('GET', KEYS[1]) or '', time[1], time[2]}";
-/// Writes the text if nobody was quicker.
+/// Writes the text if no other process was quicker.
 const WRITE: &str = "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1";
@@ -51,7 +51,7 @@ impl Drop for Alive {
     }
 }
 
-impl Cell {
+impl JournalStore {
     /// Asks the journal for another run of the circuit `key`. Runs whose process has died are forgotten first.
     ///
     /// A damaged journal is taken for empty, and that is said.
@@ -59,7 +59,7 @@ impl Cell {
         &self,
         key: &str,
         config: CircuitBreakerConfig,
-    ) -> Result<Result<(Answer, Option<Alive>), ConfigError>, BackendError> {
+    ) -> Result<Result<(CircuitAnswer, Option<Alive>), ConfigError>, BackendError> {
         match self {
             Self::File { folder, name } => {
                 let admitted = in_file(folder, name, |journal, now| {
@@ -73,7 +73,7 @@ impl Cell {
                     }
                     let answer = journal.admit(key, config, now);
                     let alive = match answer {
-                        Ok(Answer::Admitted(number)) => Some(Alive::File {
+                        Ok(CircuitAnswer::Admitted(number)) => Some(Alive::File {
                             _lock: folder.try_lock(&run_file(name, number))?,
                         }),
                         _ => None,
@@ -85,14 +85,14 @@ impl Cell {
             Self::Redis { redis, key: at } => {
                 let answer = on_redis(redis, at, |journal, now| {
                     let answer = journal.admit(key, config, now);
-                    if let Ok(Answer::Admitted(number)) = answer {
+                    if let Ok(CircuitAnswer::Admitted(number)) = answer {
                         journal.keep(number, now);
                     }
                     answer
                 });
                 let answer = answer.await?;
                 let alive = match answer {
-                    Ok(Answer::Admitted(number)) => {
+                    Ok(CircuitAnswer::Admitted(number)) => {
                         let renewing = renew(redis.clone(), at.clone(), number);
                         Some(Alive::Redis(tokio::spawn(renewing).abort_handle()))
                     }

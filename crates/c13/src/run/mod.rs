@@ -1,14 +1,14 @@
-//! `c13 run`: a command under a lock, a rate limit, a time limit and retries; and the guard that ends it with us.
+//! `c13 run`: a command under a lock, a rate limit, a time limit and retries; and the guard that ends the command with it.
 
 pub(crate) mod admission;
 pub(crate) mod calendar;
-pub(crate) mod cell;
 pub(crate) mod child;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod guard;
 pub(crate) mod input;
 pub(crate) mod journal;
+pub(crate) mod journal_store;
 pub(crate) mod key;
 pub(crate) mod plan;
 pub(crate) mod reap;

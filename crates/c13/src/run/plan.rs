@@ -1,4 +1,4 @@
-//! What is to be run and under which conditions, read from the command line and a policy, and checked. Pure.
+//! The command and the conditions that it runs under, read from the command line and a policy, and checked. Pure.
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -36,7 +36,7 @@ pub(crate) struct Plan {
     pub(crate) asked_wait: Option<Duration>,
     /// How long to wait for the lock.
     pub(crate) wait: Duration,
-    /// The status for "somebody else has the lock".
+    /// The exit status when another process holds the lock.
     pub(crate) conflict: u8,
     pub(crate) redis: Option<String>,
 }

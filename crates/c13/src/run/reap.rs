@@ -1,4 +1,4 @@
-//! Children that nobody waits for: a process that adopts others, as the first one of a container does, reaps them all.
+//! Reaps the children that this process has adopted, as the first process of a container does.
 
 use std::io;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::guard::{children, reap};
 
-/// The one child that somebody waits for.
+/// The one child that this program waits for itself.
 static SPARED: Mutex<Option<Pid>> = Mutex::new(None);
 
 /// The child that is not reaped here, as long as this is not dropped.
@@ -47,7 +47,7 @@ pub(crate) fn all() {
 ///
 /// # Errors
 ///
-/// The system does not hand on the signal.
+/// The system does not deliver the signal.
 pub(crate) fn listen() -> io::Result<()> {
     let mut ended = signal(SignalKind::child())?;
     tokio::spawn(async move {

@@ -64,7 +64,7 @@ impl Kept {
         self.store().lost.clone().map_or(Ok(()), Err)
     }
 
-    /// Feeds everything from the beginning into a new pipe, in a thread of its own, until nobody reads there any more.
+    /// Feeds everything from the beginning into a new pipe, in a thread of its own, until its last reader has gone.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Kept {
         let (read, write) = io::pipe()?;
         let kept = Arc::clone(kept);
         let thread = std::thread::Builder::new().name("stdin".to_owned());
-        // An error means that nobody reads any more, which a command may choose.
+        // An error means that the last reader has gone, which a command may choose.
         thread.spawn(move || drop(kept.write_to(write)))?;
         Ok(read.into())
     }
@@ -181,7 +181,7 @@ impl Store {
 fn unnamed_file(folder: &Path) -> io::Result<File> {
     let path = folder.join(format!(".c13-stdin-{:016x}", Random::from_entropy().next_u64()));
     let mut options = File::options();
-    // New: neither a file nor a link that somebody has put there.
+    // New: neither a file nor a link that another user has put there.
     let file = options
         .read(true)
         .write(true)

@@ -8,12 +8,12 @@ use crate::status;
 
 /// How it ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct ExitReport {
     pub(crate) status: u8,
     pub(crate) message: Option<String>,
 }
 
-impl Report {
+impl ExitReport {
     /// Nothing but a status.
     pub(crate) fn status(status: u8) -> Self {
         Self { status, message: None }

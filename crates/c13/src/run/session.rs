@@ -1,4 +1,4 @@
-//! All of `c13 run`: the lock, the limit, the place, the runs, and how they ended.
+//! `c13 run` from start to end: acquires lock, limit and place, runs the command, and reports how it ended.
 
 use std::fs::File;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use c13_reliability::distributed::rate_limiter::SharedRateLimiter;
 use c13_reliability::patterns::retry::{Decision, RetryExecutor, RetryState};
 use c13_reliability::time::{Clock, Tick};
 
-use super::admission::{self, Bound, Circuit, Wanted};
-use super::child::{self, Bounds, Ended, NotRun, Run};
+use super::admission::{self, Circuit, WaitBound, Wanted};
+use super::child::{self, Bounds, CommandRun, Ended, NotRun};
 use super::input::Input;
 use super::key::Key;
 use super::plan::{LimitPlan, Plan};
 use super::reap;
-use super::report::{Report, whole};
+use super::report::{ExitReport, whole};
 use super::signals::Signals;
 use super::stores::Stores;
 use crate::output;
 use crate::status::{BROKEN, LOST, NOT_EXECUTABLE, NOT_FOUND, REFUSED, TIMED_OUT};
 
-/// Does all of it.
-pub(crate) async fn run(plan: Plan) -> Report {
+/// Runs the command under its conditions.
+pub(crate) async fn run(plan: Plan) -> ExitReport {
     match attempt(&plan).await {
         Ok(report) | Err(report) => report,
     }
 }
 
-async fn attempt(plan: &Plan) -> Result<Report, Report> {
+async fn attempt(plan: &Plan) -> Result<ExitReport, ExitReport> {
     // Before anything that takes time: a signal that comes while we wait for the lock must not be lost.
-    let mut signals = Signals::listen().map_err(|error| Report::new(BROKEN, format!("no signals: {error}")))?;
-    reap::listen().map_err(|error| Report::new(BROKEN, format!("no signals: {error}")))?;
+    let mut signals = Signals::listen().map_err(|error| ExitReport::new(BROKEN, format!("no signals: {error}")))?;
+    reap::listen().map_err(|error| ExitReport::new(BROKEN, format!("no signals: {error}")))?;
     let clock = Clock::since_boot();
     let patience = Patience::new(plan, &clock);
     let stores = Stores::of(plan.redis.as_deref())?;
@@ -39,11 +39,11 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
     let mut environment = Vec::new();
     if let Some(lock) = &plan.lock {
         let made = Lock::try_new(stores.locks()?, lock.key.as_str(), lock.config)
-            .map_err(|error| Report::wrong(format!("--lock: {error}")))?
+            .map_err(|error| ExitReport::wrong(format!("--lock: {error}")))?
             .held_for(&plan.program());
         let wanted = Wanted {
             what: format!("the lock `{}`", lock.key),
-            taken: "somebody else has the lock",
+            taken: "another process holds the lock",
             conflict: plan.conflict,
         };
         let guard = admission::acquire(&made, &wanted, patience.first(plan.wait), &clock, &mut signals).await?;
@@ -57,7 +57,7 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
     }
     if let Some(places) = &plan.places {
         let made = Semaphore::try_new(stores.locks()?, places.key.places(), places.places, places.config)
-            .map_err(|error| Report::wrong(format!("--policy: {error}")))?;
+            .map_err(|error| ExitReport::wrong(format!("--policy: {error}")))?;
         let wanted = Wanted {
             what: format!("a place of the policy `{}`", places.key),
             taken: "as many as the policy allows are running",
@@ -71,7 +71,7 @@ async fn attempt(plan: &Plan) -> Result<Report, Report> {
         limit: limiter.as_ref().zip(plan.limit.as_ref().filter(|limit| limit.per_run)),
         circuit: circuit.transpose()?,
         held: &held,
-        files: stores.held_files().map_err(Report::failed)?,
+        files: stores.held_files().map_err(ExitReport::failed)?,
         environment: &environment,
         patience,
         clock: &clock,
@@ -93,10 +93,10 @@ async fn release(held: Vec<LockGuard>) {
     }
 }
 
-/// How much longer the program takes to tell others that the command has ended once a signal asks it to stop.
+/// How long the program may still take to release locks and record the result once a signal asks it to stop.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 
-/// Does what is left to do after the command has ended, and hurries when a signal asks to stop.
+/// Finishes the work after the command has ended, within [`LAST_WORDS`] once a signal asks to stop.
 async fn finish<T>(work: impl Future<Output = T>, clock: &Clock, signals: &mut Signals) -> Option<T> {
     let mut work = Box::pin(work);
     tokio::select! {
@@ -129,9 +129,9 @@ impl Patience {
     }
 
     /// Before the first run: all waits together have the time that was asked for, or each its own.
-    fn first(&self, own: Duration) -> Bound {
+    fn first(&self, own: Duration) -> WaitBound {
         let wait = self.asked.unwrap_or(own);
-        Bound {
+        WaitBound {
             end: self.begun + wait,
             outage: self.outage,
             request: self.request,
@@ -139,9 +139,9 @@ impl Patience {
     }
 
     /// Before each further run: as long again, but not beyond `end`.
-    fn again(&self, own: Duration, end: Option<Tick>, clock: &Clock) -> Bound {
+    fn again(&self, own: Duration, end: Option<Tick>, clock: &Clock) -> WaitBound {
         let wait = clock.now() + self.asked.unwrap_or(own);
-        Bound {
+        WaitBound {
             end: end.map_or(wait, |end| end.min(wait)),
             outage: self.outage,
             request: self.request,
@@ -165,10 +165,10 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     /// Runs the command until it need not be run again.
-    async fn all(&self, signals: &mut Signals) -> Result<Report, Report> {
+    async fn all(&self, signals: &mut Signals) -> Result<ExitReport, ExitReport> {
         let end = self.plan.total.map(|total| self.clock.now() + total);
         let retry = match self.plan.retry {
-            Some(config) => Some(RetryExecutor::with_config(config, self.clock.clone()).map_err(Report::failed)?),
+            Some(config) => Some(RetryExecutor::with_config(config, self.clock.clone()).map_err(ExitReport::failed)?),
             None => None,
         };
         let mut state = retry.as_ref().map_or_else(RetryState::new, RetryExecutor::begin);
@@ -176,7 +176,7 @@ impl Runs<'_> {
             state.stop_at(end);
         }
         let input = Input::of_this_process(self.plan.replay_stdin, retry.is_some());
-        let mut input = input.map_err(|error| Report::failed(format!("standard input: {error}")))?;
+        let mut input = input.map_err(|error| ExitReport::failed(format!("standard input: {error}")))?;
         let mut run = 1;
         loop {
             let bound = |own| match run {
@@ -189,15 +189,15 @@ impl Runs<'_> {
             let ended = self.one(&input, end, bound(Duration::MAX), signals).await?;
             let status = match ended {
                 Ended::Exited(status) => status,
-                Ended::Stopped(status) => return Ok(Report::status(status)),
+                Ended::Stopped(status) => return Ok(ExitReport::status(status)),
                 Ended::TimedOut => TIMED_OUT,
                 Ended::Unguarded => {
-                    return Ok(Report::new(
+                    return Ok(ExitReport::new(
                         BROKEN,
                         "the guard of the command was killed, and the command with it",
                     ));
                 }
-                Ended::LockLost => return Ok(Report::new(LOST, "the lock was lost, and the command stopped")),
+                Ended::LockLost => return Ok(ExitReport::new(LOST, "the lock was lost, and the command stopped")),
             };
             let again = match &retry {
                 Some(retry) if self.plan.is_retryable(status) => retry.after_failure(&mut state, None),
@@ -208,7 +208,7 @@ impl Runs<'_> {
             };
             if let Err(reason) = input.again() {
                 let message = format!("the command ended with status {status} and is not run again: {reason}");
-                return Ok(Report::new(status, message));
+                return Ok(ExitReport::new(status, message));
             }
             run += 1;
             let runs = retry
@@ -219,7 +219,7 @@ impl Runs<'_> {
             ));
             tokio::select! {
                 biased;
-                signal = signals.stop() => return Ok(Report::signalled(signal)),
+                signal = signals.stop() => return Ok(ExitReport::signalled(signal)),
                 () = self.clock.sleep(pause) => {}
             }
         }
@@ -229,7 +229,7 @@ impl Runs<'_> {
         let input = input
             .next()
             .map_err(|error| NotRun::Failed(format!("standard input: {error}")))?;
-        let run = Run {
+        let run = CommandRun {
             command: &self.plan.command,
             environment: self.environment,
             input,
@@ -243,9 +243,9 @@ impl Runs<'_> {
         &self,
         input: &Input,
         end: Option<Tick>,
-        bound: Bound,
+        bound: WaitBound,
         signals: &mut Signals,
-    ) -> Result<Ended, Report> {
+    ) -> Result<Ended, ExitReport> {
         let lease = self.plan.lock.as_ref().map(|lock| lock.config.lease);
         let lease = lease.or(self.plan.places.as_ref().map(|places| places.config.lease));
         let left = end.map(|end| end - self.clock.now());
@@ -260,23 +260,23 @@ impl Runs<'_> {
             Some(circuit) => Some(circuit.admit(bound, self.clock, signals).await?),
             None => None,
         };
-        // Whoever was told to stop by now does not begin.
+        // A signal that asked to stop while we waited: the command does not begin.
         let ended = match signals.stopped().await {
-            Some(signal) => Err(Report::signalled(signal)),
+            Some(signal) => Err(ExitReport::signalled(signal)),
             None => self
                 .run(input, &bounds, signals)
                 .await
                 .map_err(|not_run| match not_run {
-                    NotRun::NotFound(message) => Report::new(NOT_FOUND, message),
-                    NotRun::NotExecutable(message) => Report::new(NOT_EXECUTABLE, message),
-                    NotRun::Failed(message) => Report::failed(message),
+                    NotRun::NotFound(message) => ExitReport::new(NOT_FOUND, message),
+                    NotRun::NotExecutable(message) => ExitReport::new(NOT_EXECUTABLE, message),
+                    NotRun::Failed(message) => ExitReport::failed(message),
                 }),
         };
         if let (Some(circuit), Some(number)) = (&self.circuit, number) {
             let ok = match &ended {
                 Ok(Ended::Exited(status)) => Some(*status == 0),
                 Ok(Ended::TimedOut) => Some(false),
-                // What others have decided says nothing about the command.
+                // The end of a command that others stopped says nothing about the command.
                 Ok(Ended::Stopped(_) | Ended::LockLost | Ended::Unguarded) | Err(_) => None,
             };
             finish(circuit.record(number, ok), self.clock, signals).await;
@@ -285,16 +285,16 @@ impl Runs<'_> {
     }
 }
 
-fn finished(ended: Ended, status: u8) -> Report {
+fn finished(ended: Ended, status: u8) -> ExitReport {
     match ended {
-        Ended::TimedOut => Report::new(status, "the command's time was over, and it was stopped"),
-        _ => Report::status(status),
+        Ended::TimedOut => ExitReport::new(status, "the command's time was over, and it was stopped"),
+        _ => ExitReport::status(status),
     }
 }
 
 /// Who has the lock `key`.
-pub(crate) async fn status(key: &Key, url: Option<&str>) -> Result<Status, Report> {
+pub(crate) async fn status(key: &Key, url: Option<&str>) -> Result<Status, ExitReport> {
     let locks = Stores::of(url)?.locks()?;
     let status = locks.status(key.as_str()).await;
-    status.map_err(|error| Report::failed(format!("could not ask for the lock `{key}`: {}", whole(&error))))
+    status.map_err(|error| ExitReport::failed(format!("could not ask for the lock `{key}`: {}", whole(&error))))
 }

@@ -1,4 +1,4 @@
-//! Signals: which of them are passed on to the command, heard from before there is a command, and which are ignored.
+//! Signals: which of them are passed on to the command, received from before the command starts, and which are ignored.
 
 use std::io;
 
@@ -42,7 +42,7 @@ pub(crate) fn named(number: u8) -> Option<Signal> {
     known.into_iter().find(|signal| signal.as_raw() == i32::from(number))
 }
 
-/// The numbers of all signals that end or stop a process which does nothing about them, but can. Not those that tell of a
+/// The numbers of all signals that end or stop a process which does nothing about them, but can. Not those that report a
 /// fault of its own.
 pub(crate) fn ending_or_stopping() -> impl Iterator<Item = i32> {
     let ordinary = [
@@ -141,7 +141,7 @@ impl Signals {
         tokio::select! {
             biased;
             signal = self.stop() => Some(signal),
-            // Others get their turn, whoever delivers signals among them.
+            // Other tasks get their turn, the one that delivers signals among them.
             () = tokio::task::yield_now() => None,
         }
     }

@@ -29,7 +29,7 @@ const OF_SUPERUSER: &str = "/var/lib/c13";
 /// Below a user's home, as the XDG base directory specification has it.
 const STATE_HOME: &str = ".local/state";
 
-/// Opens the folder, and makes it where it is not there. Damaged files are told to `report`.
+/// Opens the folder, and makes it if it does not exist. Damaged files are passed to `report`.
 pub(crate) fn open(report: impl Fn(&str) + Send + Sync + 'static) -> Result<StateFolder, String> {
     let surroundings = Surroundings {
         state_dir: std::env::var_os("C13_STATE_DIR"),
@@ -48,7 +48,7 @@ pub(crate) fn open(report: impl Fn(&str) + Send + Sync + 'static) -> Result<Stat
 
 impl Surroundings {
     fn choose(self) -> Result<Choice, String> {
-        // Empty is as good as unset, for all of them.
+        // An empty variable counts as unset.
         if let Some(folder) = self.state_dir.filter(|folder| !folder.is_empty()) {
             return Ok(Choice::Shared(folder.into()));
         }

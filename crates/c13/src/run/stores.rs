@@ -1,4 +1,4 @@
-//! Where locks, limits and journals are kept: on a Redis, or in a folder of this machine.
+//! The stores of locks, limits and journals: a Redis, or a folder of this machine.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -11,14 +11,14 @@ use c13_reliability::distributed::rate_limiter::{
 };
 use c13_reliability::distributed::{Redis, StateFolder};
 
-use super::cell::Cell;
+use super::journal_store::JournalStore;
 use super::key::Key;
 use super::plan::LimitPlan;
-use super::report::Report;
+use super::report::ExitReport;
 use super::state_dir;
 use crate::output;
 
-/// Where everything is kept.
+/// The stores.
 #[derive(Debug)]
 pub(crate) enum Stores {
     Redis {
@@ -45,13 +45,13 @@ const TURNS: Duration = Duration::from_secs(10);
 
 impl Stores {
     /// The Redis at this URL, or this machine's folder.
-    pub(crate) fn of(url: Option<&str>) -> Result<Self, Report> {
+    pub(crate) fn of(url: Option<&str>) -> Result<Self, ExitReport> {
         let Some(url) = url else {
             return Ok(Self::Folder(OnceCell::new()));
         };
         // Not the URL itself: it may hold a password.
         let redis = Redis::open(url)
-            .map_err(|error| Report::wrong(format!("the URL of Redis makes no sense: {}", error.category())))?;
+            .map_err(|error| ExitReport::wrong(format!("the URL of Redis makes no sense: {}", error.category())))?;
         Ok(Self::Redis {
             others: redis.another_connection(),
             locks: redis,
@@ -63,14 +63,14 @@ impl Stores {
         if is_redis { Duration::from_secs(1) } else { TURNS }
     }
 
-    pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, Report> {
+    pub(crate) fn locks(&self) -> Result<Arc<dyn Backend>, ExitReport> {
         Ok(match self {
             Self::Redis { locks, .. } => Arc::new(RedisBackend::new(locks.clone())),
             Self::Folder(local) => Arc::new(opened(local)?.locks.clone()),
         })
     }
 
-    /// Duplicates of the files of all locks that are held here: whoever has them holds the locks too. None on a Redis.
+    /// Duplicates of the files of all locks that are held here: a process that has them holds the locks too. None on a Redis.
     pub(crate) fn held_files(&self) -> std::io::Result<Vec<File>> {
         match self {
             Self::Redis { .. } => Ok(Vec::new()),
@@ -88,7 +88,7 @@ impl Stores {
         }
     }
 
-    pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, Report> {
+    pub(crate) fn limiter(&self, limit: &LimitPlan) -> Result<SharedRateLimiter, ExitReport> {
         let (backend, request): (Arc<dyn QuotaBackend>, _) = match self {
             Self::Redis { others, .. } => (Arc::new(RedisQuota::new(others.clone())), LIMIT),
             Self::Folder(local) => (Arc::new(FileQuota::within(opened(local)?.folder.clone())), TURNS),
@@ -98,18 +98,19 @@ impl Stores {
             .on_failure(OnFailure::Deny)
             .request_timeout(request);
         let limits = vec![Limit::new(limit.key.limit(), limit.rate, limit.burst)];
-        SharedRateLimiter::try_new(backend, limits, config).map_err(|error| Report::wrong(format!("--limit: {error}")))
+        SharedRateLimiter::try_new(backend, limits, config)
+            .map_err(|error| ExitReport::wrong(format!("--limit: {error}")))
     }
 
     /// The journal of the circuit breaker of this key.
-    pub(crate) fn cell(&self, key: &Key) -> Result<Cell, Report> {
+    pub(crate) fn cell(&self, key: &Key) -> Result<JournalStore, ExitReport> {
         let key = key.breaker();
         Ok(match self {
-            Self::Redis { others, .. } => Cell::Redis {
+            Self::Redis { others, .. } => JournalStore::Redis {
                 redis: others.clone(),
                 key,
             },
-            Self::Folder(local) => Cell::File {
+            Self::Folder(local) => JournalStore::File {
                 folder: opened(local)?.folder.clone(),
                 name: FileBackend::file_name(&key),
             },
@@ -117,11 +118,11 @@ impl Stores {
     }
 }
 
-fn opened(local: &OnceCell<Local>) -> Result<&Local, Report> {
+fn opened(local: &OnceCell<Local>) -> Result<&Local, ExitReport> {
     if let Some(local) = local.get() {
         return Ok(local);
     }
-    let folder = state_dir::open(output::say).map_err(Report::failed)?;
+    let folder = state_dir::open(output::say).map_err(ExitReport::failed)?;
     let locks = FileBackend::within(folder.clone());
     Ok(local.get_or_init(|| Local { folder, locks }))
 }

@@ -24,7 +24,7 @@ pub(crate) struct Terminal {
     stopped: Option<Termios>,
 }
 
-/// What a stop of the command comes to.
+/// What happens after the command was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// The command wanted the terminal and has it now: it goes on.
@@ -33,7 +33,7 @@ pub(crate) enum Stop {
     WithUs,
     /// It is no matter of a terminal: the command stands still, and we wait.
     Alone,
-    /// Nobody will ever give it the terminal: it ends, as by a terminal that is gone.
+    /// It can never get the terminal: it ends, as by a terminal that is gone.
     HangUp,
 }
 
@@ -116,7 +116,7 @@ impl Terminal {
         if !wants && !self.is_lent {
             return Stop::Alone;
         }
-        // Where nobody could let us go on, a terminal stops nobody.
+        // Where no process could let us go on, a terminal does not stop us.
         if is_orphaned(self.ours) {
             return if self.is_lent { Stop::GoOn } else { Stop::HangUp };
         }
@@ -134,7 +134,7 @@ impl Terminal {
         }
     }
 
-    /// Whether the terminal itself may have ended a command with this status: then the rest of our job hears of it too.
+    /// Whether the terminal itself may have ended a command with this status: then the rest of our job gets the signal too.
     pub(crate) fn interrupted(&self, code: u8) -> bool {
         let by = [Signal::INT, Signal::QUIT]
             .into_iter()
@@ -147,13 +147,13 @@ impl Terminal {
     }
 }
 
-/// Stops this process until somebody lets it go on.
+/// Stops this process until SIGCONT lets it go on.
 pub(crate) fn stand_still() {
-    // An error cannot be: everybody may stop themselves.
+    // This cannot fail: a process may always stop itself.
     kill_process(getpid(), Signal::STOP).unwrap_or_default();
 }
 
-/// Stops this process unless a terminal asks for it and nobody could let it go on.
+/// Stops this process, unless a terminal asks for it and no process could let it go on.
 pub(crate) fn stop_as_any_other() {
     if Terminal::open().is_none() || !is_orphaned(getpgrp()) {
         stand_still();
@@ -185,7 +185,7 @@ fn without_stop<T>(action: impl FnOnce() -> rustix::io::Result<T>) -> rustix::io
     set.thread_block()
         .map_err(|error| rustix::io::Errno::from_raw_os_error(error as i32))?;
     let done = action();
-    // A signal that came meanwhile stops nobody: the system sent none, as it was blocked.
+    // A signal that came meanwhile stops no process: the system sent none, as it was blocked.
     set.thread_unblock().unwrap_or_default();
     done
 }

@@ -1,4 +1,4 @@
-//! What `c13 run` says while it waits for a lock, a place, a limit or a breaker, and when it says it. Pure.
+//! The lines that `c13 run` prints while it waits for a lock, a place, a limit or a breaker, and when. Pure.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use c13_reliability::time::Tick;
 /// Why the command has not started yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Others have what it needs: what is to be said of them.
+    /// Other processes hold what it needs: the words for that.
     Others(String),
-    /// What it needs cannot be asked for: why.
+    /// The backend cannot be asked: why.
     Backend(String),
 }
 
@@ -18,11 +18,11 @@ pub(crate) enum Reason {
 pub(crate) struct Waiting {
     /// What is waited for, as in "the lock `nightly`".
     what: String,
-    /// Since when the backend cannot be asked, and how much was said of that.
+    /// Since when the backend cannot be asked, and how often that was printed.
     outage: Option<Outage>,
-    /// When the last line about the backend was said.
+    /// When the last line about the backend was printed.
     last: Option<Tick>,
-    told_of_others: bool,
+    reported_others: bool,
 }
 
 #[derive(Debug)]
@@ -31,10 +31,10 @@ struct Outage {
     said: usize,
 }
 
-/// When an outage is told again, counted from its beginning; from the last one on, as often as [`EVERY`].
+/// When an outage is reported again, counted from its beginning; after the last of these, every [`EVERY`].
 const AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(10), Duration::from_secs(60)];
 const EVERY: Duration = Duration::from_secs(300);
-/// A backend that comes and goes is not told of more often.
+/// A backend that comes and goes is reported at most this often.
 const QUIET: Duration = Duration::from_secs(10);
 
 impl Waiting {
@@ -43,18 +43,18 @@ impl Waiting {
             what: what.into(),
             outage: None,
             last: None,
-            told_of_others: false,
+            reported_others: false,
         }
     }
 
-    /// What is to be said now that `reason` was found; `None` for nothing.
+    /// The line to print now that `reason` was found, if any.
     ///
-    /// An outage is told at once, after 10 s, after a minute, and then every five minutes; others once.
+    /// An outage is reported at once, after 10 s, after a minute, and then every five minutes; other holders once.
     pub(crate) fn hear(&mut self, reason: &Reason, now: Tick) -> Option<String> {
         match reason {
             Reason::Others(who) => {
                 self.outage = None;
-                let first = !std::mem::replace(&mut self.told_of_others, true);
+                let first = !std::mem::replace(&mut self.reported_others, true);
                 first.then(|| format!("waiting for {}: {who}", self.what))
             }
             Reason::Backend(cause) => {
@@ -80,12 +80,12 @@ impl Waiting {
         }
     }
 
-    /// Since when the backend cannot be asked, as far as was heard.
+    /// Since when the backend cannot be asked, as far as is known.
     pub(crate) fn outage_since(&self) -> Option<Tick> {
         self.outage.as_ref().map(|outage| outage.since)
     }
 
-    /// For how long the backend could not be asked by now, as far as was heard.
+    /// For how long the backend could not be asked by now, as far as is known.
     pub(crate) fn outage(&self, now: Tick) -> Option<Duration> {
         self.outage_since().map(|since| now - since)
     }
@@ -96,7 +96,7 @@ pub(crate) fn seconds(lasted: Duration) -> u64 {
     lasted.saturating_add(Duration::from_millis(500)).as_secs()
 }
 
-/// How long after its beginning an outage is told for the `n`th time.
+/// How long after its beginning an outage is reported for the `n`th time.
 fn due(n: usize) -> Duration {
     match AGAIN.get(n) {
         Some(due) => *due,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn held() -> Reason {
-        Reason::Others("somebody else has the lock".to_owned())
+        Reason::Others("another process holds the lock".to_owned())
     }
 
     /// The seconds at which something was said, of one report a second that `reason` gives.
@@ -150,7 +150,7 @@ mod tests {
         );
         assert_eq!(
             waiting.hear(&held(), at(18)).as_deref(),
-            Some("waiting for the lock `k`: somebody else has the lock")
+            Some("waiting for the lock `k`: another process holds the lock")
         );
     }
 

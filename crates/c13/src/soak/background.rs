@@ -1,4 +1,4 @@
-//! What runs by itself beside the calls: a scheduler's ticks, and a child that a supervisor restarts again and again.
+//! The background of the calls: a scheduler's ticks, and a child that a supervisor restarts again and again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,18 +15,18 @@ use tokio::task::JoinHandle;
 use super::dependency::{Down, OnPurpose};
 use super::part::must_be;
 use super::report::PartReport;
-use super::tally::{Seen, Tally};
+use super::tally::{CallerTally, Seen};
 
 const SOUND: &str = "the settings are sound";
 const PERIOD: Duration = Duration::from_millis(2);
 /// The longest that the child lives before it fails or panics.
 const LIFE: Duration = Duration::from_millis(50);
 
-/// What runs beside the calls.
+/// The scheduler and the supervisor.
 pub(super) struct Background {
     beats: Arc<Beats>,
     scheduler: SchedulerHandle,
-    lives: Arc<Tally>,
+    lives: Arc<CallerTally>,
     supervisor: SupervisorHandle,
     ticking: JoinHandle<()>,
     supervised: JoinHandle<Result<(), Escalated>>,
@@ -34,12 +34,12 @@ pub(super) struct Background {
 
 #[derive(Default)]
 struct Beats {
-    tally: Tally,
+    tally: CallerTally,
     /// When tick 0 was due, in nanoseconds of the clock; 0 before it was.
     first: AtomicU64,
-    /// One more than the highest number of a tick that ran or was told to be left out.
+    /// One more than the highest number of a tick that ran or was reported as missed.
     known: AtomicU64,
-    /// Ticks that were told to be left out.
+    /// Ticks that were reported as missed.
     missed: AtomicU64,
     /// Ticks that were due at another time than start + number × period.
     drifted: AtomicU64,
@@ -64,7 +64,7 @@ impl Background {
         });
         let (scheduler, tick) = scheduler.start();
 
-        let lives = Arc::new(Tally::default());
+        let lives = Arc::new(CallerTally::default());
         let config = SupervisorConfig::new()
             .intensity(u32::MAX, Duration::from_secs(1))
             .backoff(Duration::from_millis(1), Duration::from_millis(5));
@@ -143,7 +143,7 @@ impl Background {
 impl Beats {
     fn see(&self, number: u64, due: Tick) {
         let entry = self.tally.enter();
-        // Relaxed, here and below: one task writes, and whoever reads has joined it.
+        // Relaxed, here and below: one task writes, and the reader has joined it.
         if number == 0 {
             // Relaxed: as above.
             self.first.store(due.as_nanos(), Ordering::Relaxed);

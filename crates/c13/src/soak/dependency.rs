@@ -1,11 +1,11 @@
-//! What the parts protect calls to: a dependency in real time that is well, fails, hangs and panics by turns.
+//! A dependency in real time that is healthy, fails, hangs and panics by turns: the parts protect calls to it.
 
 use std::time::Duration;
 
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Tick};
 
-/// How long it stays well, and how long it fails, in turn.
+/// How long it stays healthy, and how long it fails, in turn.
 const TURN: Duration = Duration::from_secs(3);
 /// The longest it takes to answer.
 const SLOWEST: Duration = Duration::from_millis(2);
@@ -24,20 +24,20 @@ impl std::fmt::Display for Down {
 
 impl std::error::Error for Down {}
 
-/// What a call panics with, so that the panic hook can tell these panics from real ones.
+/// The payload of the panics, by which the panic hook knows them from real ones.
 #[derive(Debug)]
 pub(crate) struct OnPurpose;
 
-/// A dependency that changes between well and failing.
+/// A dependency that alternates between healthy and failing.
 #[derive(Debug)]
-pub(crate) struct Dependency {
+pub(crate) struct FaultyDependency {
     clock: Clock,
     start: Tick,
     random: Random,
 }
 
-impl Dependency {
-    /// One whose chance begins at `seed`.
+impl FaultyDependency {
+    /// A dependency whose random numbers start at `seed`.
     pub(crate) fn new(clock: Clock, seed: u64) -> Self {
         Self {
             start: clock.now(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use c13_reliability::sync::Random;
 use c13_reliability::time::Clock;
 
-use super::dependency::Dependency;
+use super::dependency::FaultyDependency;
 use super::tally::{Counts, Seen};
 
 /// A call through a part, as a task of its own.
@@ -17,12 +17,12 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Seen> + Send>>;
 #[derive(Clone)]
 pub(crate) struct Ground {
     pub(crate) clock: Clock,
-    pub(crate) dependency: Arc<Dependency>,
+    pub(crate) dependency: Arc<FaultyDependency>,
     pub(crate) random: Arc<Random>,
 }
 
 /// A pattern under load.
-pub(crate) trait Part: Send + Sync {
+pub(crate) trait SoakPart: Send + Sync {
     /// Its name in the report.
     fn name(&self) -> &'static str;
 

@@ -1,10 +1,10 @@
-//! What the process holds, as the system sees it: memory, open files, threads.
+//! What the process uses, as the system sees it: memory, open files, threads.
 
 use std::{fs, io};
 
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Held {
+pub(crate) struct ProcessUse {
     /// Resident memory in bytes.
     pub(crate) memory: u64,
     /// Open file descriptors.
@@ -18,7 +18,7 @@ pub(crate) struct Held {
 /// # Errors
 ///
 /// On systems without `/proc`, which is all but Linux.
-pub(crate) fn read() -> io::Result<Held> {
+pub(crate) fn read() -> io::Result<ProcessUse> {
     let entries = |path: &str| fs::read_dir(path).map(Iterator::count);
     let status = fs::read_to_string("/proc/self/status")?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -27,7 +27,7 @@ pub(crate) fn read() -> io::Result<Held> {
         .and_then(|number| number.parse().ok());
     let kilobytes: u64 =
         kilobytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no VmRSS in /proc/self/status"))?;
-    Ok(Held {
+    Ok(ProcessUse {
         memory: kilobytes * 1024,
         // One of them is the folder that is read.
         files: entries("/proc/self/fd")?.saturating_sub(1),

@@ -1,10 +1,10 @@
-//! What a soak found out, and whether it is good.
+//! The result of a soak, and whether it is good.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::process::Held;
+use super::process::ProcessUse;
 use super::tally::Counts;
 
 /// How much resident memory may grow between the first and the second half of what follows the warm-up.
@@ -12,9 +12,9 @@ pub(crate) const MOST_GROWTH: u64 = 4 * 1024 * 1024;
 /// The share of the run that is warm-up: caches fill, keys become known, the allocator takes what it needs.
 pub(crate) const WARM_UP: f64 = 0.25;
 
-/// What came of a soak.
+/// The result of a soak.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct SoakReport {
     /// The version of this form.
     pub(crate) schema: u32,
     /// Where the random numbers began.
@@ -23,13 +23,13 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     /// The parts, with what their callers saw and what does not add up.
     pub(crate) parts: Vec<PartReport>,
-    /// What the process held, once a second.
-    pub(crate) held: Vec<Held>,
-    /// What the process held too much of in the end.
+    /// What the process used, once a second.
+    pub(crate) held: Vec<ProcessUse>,
+    /// What the process used too much of in the end.
     pub(crate) leaks: Vec<String>,
 }
 
-/// What came of one part.
+/// The result of one part.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct PartReport {
     /// Its name.
@@ -40,7 +40,7 @@ pub(crate) struct PartReport {
     pub(crate) faults: Vec<String>,
 }
 
-impl Report {
+impl SoakReport {
     /// Whether everything adds up and nothing leaked.
     pub(crate) fn is_good(&self) -> bool {
         self.leaks.is_empty() && self.parts.iter().all(|part| part.faults.is_empty())
@@ -52,8 +52,8 @@ impl Report {
     }
 }
 
-/// What is wrong with what the process held, `before` the load, during it and `after` it.
-pub(super) fn leaks(held: &[Held], before: Before, after: Before) -> Vec<String> {
+/// What is wrong with what the process used `before` the load, during it and `after` it.
+pub(super) fn leaks(held: &[ProcessUse], before: Before, after: Before) -> Vec<String> {
     let mut leaks = Vec::new();
     let kept = |what: &str, before: usize, after: usize| {
         (after > before).then(|| format!("{what}: {after} in the end, {before} in the beginning"))
@@ -72,7 +72,7 @@ pub(super) struct Before {
 }
 
 /// Memory that grew after the warm-up, if it did.
-fn growth(held: &[Held]) -> Option<String> {
+fn growth(held: &[ProcessUse]) -> Option<String> {
     let warm = &held[(held.len() as f64 * WARM_UP) as usize..];
     let (first, second) = warm.split_at(warm.len() / 2);
     let (first, second) = (middle(first)?, middle(second)?);
@@ -87,7 +87,7 @@ fn growth(held: &[Held]) -> Option<String> {
 }
 
 /// The memory that half of the readings stay within.
-fn middle(held: &[Held]) -> Option<u64> {
+fn middle(held: &[ProcessUse]) -> Option<u64> {
     let mut memory: Vec<u64> = held.iter().map(|held| held.memory).collect();
     memory.sort_unstable();
     memory.get(memory.len() / 2).copied()
@@ -103,8 +103,8 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 mod tests {
     use super::*;
 
-    fn readings(memory: impl Fn(u64) -> u64) -> Vec<Held> {
-        let held = |second| Held {
+    fn readings(memory: impl Fn(u64) -> u64) -> Vec<ProcessUse> {
+        let held = |second| ProcessUse {
             memory: memory(second) << 20,
             files: 10,
             threads: 4,

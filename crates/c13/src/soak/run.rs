@@ -1,4 +1,4 @@
-//! The run: callers that choose a part by chance, a file that changes, and a watch over what the process holds.
+//! Runs a soak: callers that choose a part at random, a file that changes, and readings of what the process uses.
 
 use std::io;
 use std::path::Path;
@@ -11,14 +11,14 @@ use c13_reliability::time::Clock;
 use tokio::runtime::{Builder, Handle};
 
 use super::background::Background;
-use super::dependency::{Dependency, OnPurpose};
-use super::part::{Ground, Part};
+use super::dependency::{FaultyDependency, OnPurpose};
+use super::part::{Ground, SoakPart};
 use super::parts::{
     Adaptive, Breaker, Exclusion, Fallbacks, Hedges, Limits, Places, Reads, Reloaded, Retries, limiters,
 };
 use super::process;
-use super::report::{Before, PartReport, Report, leaks};
-use super::tally::Tally;
+use super::report::{Before, PartReport, SoakReport, leaks};
+use super::tally::CallerTally;
 
 /// How many callers there are at once.
 const CALLERS: u32 = 64;
@@ -39,7 +39,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// # Errors
 ///
 /// The system refuses a runtime, a file, or `/proc`.
-pub(crate) fn run(length: Duration, seed: u64, stop: &AtomicBool, show: &dyn Fn(f64)) -> io::Result<Option<Report>> {
+pub(crate) fn run(
+    length: Duration,
+    seed: u64,
+    stop: &AtomicBool,
+    show: &dyn Fn(f64),
+) -> io::Result<Option<SoakReport>> {
     hush_panics_on_purpose();
     let folder = std::env::temp_dir().join(format!("c13-soak-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -50,7 +55,7 @@ pub(crate) fn run(length: Duration, seed: u64, stop: &AtomicBool, show: &dyn Fn(
 }
 
 /// A part, and what its callers see.
-type Tallied = (Arc<dyn Part>, Arc<Tally>);
+type Tallied = (Arc<dyn SoakPart>, Arc<CallerTally>);
 
 async fn soak(
     length: Duration,
@@ -58,15 +63,15 @@ async fn soak(
     folder: &Path,
     stop: &AtomicBool,
     show: &dyn Fn(f64),
-) -> io::Result<Option<Report>> {
+) -> io::Result<Option<SoakReport>> {
     let clock = Clock::system();
     let ground = Ground {
         clock: clock.clone(),
-        dependency: Arc::new(Dependency::new(clock.clone(), seed)),
+        dependency: Arc::new(FaultyDependency::new(clock.clone(), seed)),
         random: Arc::new(Random::stream(seed, "parts")),
     };
     let reloaded = Arc::new(Reloaded::new(&ground, folder)?);
-    let mut parts: Vec<Arc<dyn Part>> = vec![
+    let mut parts: Vec<Arc<dyn SoakPart>> = vec![
         Arc::new(Breaker::new(&ground)),
         Arc::new(Places::scarce(&ground)),
         Arc::new(Places::enough(&ground, CALLERS)),
@@ -122,7 +127,7 @@ async fn soak(
         seen: tally.counts(),
         faults: part.audit(&tally.counts()),
     };
-    Ok(Some(Report {
+    Ok(Some(SoakReport {
         schema: 1,
         seed,
         seconds,
@@ -160,7 +165,7 @@ async fn reloads(part: Arc<Reloaded>, clock: Clock, over: Arc<AtomicBool>) {
     }
 }
 
-/// What is there when nothing runs.
+/// What the process uses when nothing runs.
 fn at_rest() -> io::Result<Before> {
     Ok(Before {
         files: process::read()?.files,
@@ -168,7 +173,7 @@ fn at_rest() -> io::Result<Before> {
     })
 }
 
-/// Waits until background tasks have ended, and says what is still there.
+/// Waits until background tasks have ended, and reads what is still in use.
 async fn rest(clock: &Clock, before: Before) -> io::Result<Before> {
     for _ in 1..LOOKS {
         let now = at_rest()?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::report::{MOST_GROWTH, Report, WARM_UP};
+use super::report::{MOST_GROWTH, SoakReport, WARM_UP};
 use crate::drill::figures_text::{count, sparkline};
 
 const HEADING: Style = Style::new().bold();
@@ -15,7 +15,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const PICTURE: usize = 60;
 
 /// The whole report.
-pub(crate) fn render(report: &Report) -> String {
+pub(crate) fn render(report: &SoakReport) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(

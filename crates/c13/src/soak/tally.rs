@@ -1,4 +1,5 @@
-//! What the soak itself saw of its calls: one tally for each part, against which the part's own counts are held.
+//! The results of the soak's calls as their callers saw them: one tally for each part, with which the part's own counts are
+//! compared.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,9 +14,9 @@ pub(crate) enum Seen {
     Refusal,
 }
 
-/// The ends of all calls through one part.
+/// Counts the results of all calls through one part.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct CallerTally {
     successes: AtomicU64,
     failures: AtomicU64,
     refusals: AtomicU64,
@@ -23,7 +24,7 @@ pub(crate) struct Tally {
     panics: AtomicU64,
 }
 
-/// A tally at rest.
+/// The counts of a tally.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Counts {
     /// Calls that gave a value.
@@ -45,8 +46,8 @@ impl Counts {
     }
 }
 
-impl Tally {
-    /// Opens the entry of a call that begins now.
+impl CallerTally {
+    /// Counts a call that begins now.
     pub(crate) fn enter(&self) -> Entry<'_> {
         Entry {
             tally: self,
@@ -56,7 +57,7 @@ impl Tally {
 
     /// The counts. Exact once no call runs.
     pub(crate) fn counts(&self) -> Counts {
-        // Relaxed: whoever needs them exact has joined the calls.
+        // Relaxed: a reader that needs exact counts has joined the calls.
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Counts {
             successes: read(&self.successes),
@@ -68,11 +69,11 @@ impl Tally {
     }
 }
 
-/// A call that runs. Dropped without an end, the call was dropped or panicked.
+/// A running call. Dropped without a result, the call was dropped or panicked.
 #[must_use]
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
-    tally: &'a Tally,
+    tally: &'a CallerTally,
     seen: Option<Seen>,
 }
 
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn each_call_is_counted_once_by_how_it_ended() {
-        let tally = Tally::default();
+        let tally = CallerTally::default();
         tally.enter().close(Seen::Success);
         tally.enter().close(Seen::Failure);
         tally.enter().close(Seen::Refusal);

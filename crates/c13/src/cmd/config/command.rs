@@ -12,28 +12,28 @@ use super::args::{ConfigArgs, ConfigCommand, DEFAULT_FILE, LayerArgs};
 use super::{explain, json};
 use crate::cmd::{Failure, source};
 
-/// What the command answers.
+/// The answer of the command.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    /// What is to be printed.
+pub(crate) struct ConfigAnswer {
+    /// The text to print.
     pub(crate) text: String,
-    /// Whether what was asked about is right; if not, the text says for a program what is wrong.
+    /// Whether the settings are right; if not, the text is JSON that says what is wrong.
     pub(crate) right: bool,
 }
 
-impl From<String> for Answer {
+impl From<String> for ConfigAnswer {
     fn from(text: String) -> Self {
         Self { text, right: true }
     }
 }
 
-/// Runs the command and gives what is to be printed.
+/// Runs the command and gives the text to print.
 ///
 /// # Errors
 ///
 /// Settings that are wrong, a file that cannot be read or written, or a setting that is not there; where JSON is asked
-/// for, all of them but the last are told in it.
-pub(crate) fn run(args: &ConfigArgs) -> Result<Answer, Failure> {
+/// for, all of them but the last are reported in it.
+pub(crate) fn run(args: &ConfigArgs) -> Result<ConfigAnswer, Failure> {
     match &args.command {
         ConfigCommand::Check { json: false, layers } => read(layers).map(|set| checked(layers, &set).into()),
         ConfigCommand::Check { json: true, layers } => {
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<Answer, Failure> {
         ConfigCommand::Explain { path, json, layers } => {
             explain::is_a_path(path)?;
             match json {
-                false => explain::told(&read(layers)?, path).map(Answer::from),
+                false => explain::told(&read(layers)?, path).map(ConfigAnswer::from),
                 true => json::answer(layers, read(layers), |set| explain::json(set, path)),
             }
         }
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<Answer, Failure> {
             layers,
         } => json::answer(layers, read(layers), |set| json::shown(set, *effective)),
         ConfigCommand::Schema => Ok(SCHEMA.to_owned().into()),
-        ConfigCommand::Init { file } => start(file).map(Answer::from),
+        ConfigCommand::Init { file } => start(file).map(ConfigAnswer::from),
     }
 }
 

@@ -22,29 +22,29 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::args::LayerArgs;
-use super::command::{Answer, settings};
+use super::command::{ConfigAnswer, settings};
 use crate::cmd::{Failure, source};
 
 /// Another number if a field ever changes its meaning or goes away.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Checked<'a> {
+struct CheckedJson<'a> {
     schema: u32,
     files: Vec<String>,
     policies: Vec<&'a str>,
-    errors: Vec<Wrong>,
+    errors: Vec<WrongJson>,
 }
 
 #[derive(Serialize)]
-struct Wrong {
+struct WrongJson {
     message: String,
     help: Vec<String>,
-    places: Vec<Place>,
+    places: Vec<PlaceJson>,
 }
 
 #[derive(Serialize)]
-struct Place {
+struct PlaceJson {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
@@ -82,13 +82,13 @@ impl Origin {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShownJson<'a> {
     schema: u32,
-    policies: BTreeMap<&'a str, Policy<'a>>,
+    policies: BTreeMap<&'a str, PolicyJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Policy<'a> {
+struct PolicyJson<'a> {
     settings: Json,
     origins: BTreeMap<&'a str, Origin>,
 }
@@ -98,7 +98,7 @@ pub(super) fn answer(
     layers: &LayerArgs,
     set: Result<PolicySet, Failure>,
     right: impl FnOnce(&PolicySet) -> Result<String, Failure>,
-) -> Result<Answer, Failure> {
+) -> Result<ConfigAnswer, Failure> {
     let errors = match set.and_then(|set| right(&set)) {
         Ok(text) => return Ok(text.into()),
         Err(Failure::Wrong(errors)) => wrong(&errors),
@@ -106,18 +106,18 @@ pub(super) fn answer(
         Err(Failure::File(path, error)) => vec![without_place(format!("cannot read {}: {error}", source::name(&path)))],
         Err(other) => return Err(other),
     };
-    let checked = Checked {
+    let checked = CheckedJson {
         schema: SCHEMA_VERSION,
         files: files(layers),
         policies: Vec::new(),
         errors,
     };
-    text(&checked).map(|text| Answer { text, right: false })
+    text(&checked).map(|text| ConfigAnswer { text, right: false })
 }
 
 /// The answer where everything is right.
 pub(super) fn checked(layers: &LayerArgs, set: &PolicySet) -> Result<String, Failure> {
-    text(&Checked {
+    text(&CheckedJson {
         schema: SCHEMA_VERSION,
         files: files(layers),
         policies: set.iter().map(|(name, _)| name).collect(),
@@ -139,9 +139,9 @@ pub(super) fn shown(set: &PolicySet, effective: bool) -> Result<String, Failure>
             put(&mut tables, &setting.path, value(&setting.value));
         }
         let settings = tables;
-        (name, Policy { settings, origins })
+        (name, PolicyJson { settings, origins })
     });
-    text(&Shown {
+    text(&ShownJson {
         schema: SCHEMA_VERSION,
         policies: policies.collect(),
     })
@@ -198,16 +198,16 @@ fn files(layers: &LayerArgs) -> Vec<String> {
     layers.files.iter().map(|file| source::name(file)).collect()
 }
 
-fn without_place(message: String) -> Wrong {
-    Wrong {
+fn without_place(message: String) -> WrongJson {
+    WrongJson {
         message,
         help: Vec::new(),
         places: Vec::new(),
     }
 }
 
-fn wrong(errors: &Diagnostics) -> Vec<Wrong> {
-    let of = |error: &Diagnostic| Wrong {
+fn wrong(errors: &Diagnostics) -> Vec<WrongJson> {
+    let of = |error: &Diagnostic| WrongJson {
         message: error.message.clone(),
         help: error.help.clone(),
         places: std::iter::once(&error.primary)
@@ -218,11 +218,11 @@ fn wrong(errors: &Diagnostics) -> Vec<Wrong> {
     errors.iter().map(of).collect()
 }
 
-fn place(label: &Label) -> Place {
+fn place(label: &Label) -> PlaceJson {
     let span = &label.span;
     let start = is_in_file(span).then(|| span.position());
     let end = span.source().position(span.range().end);
-    Place {
+    PlaceJson {
         file: span.source().name().to_owned(),
         line: start.map(|start| start.line),
         column: start.map(|start| start.column),

@@ -9,4 +9,4 @@ mod known;
 mod tests;
 
 pub(crate) use args::ConfigArgs;
-pub(crate) use command::{Answer, run};
+pub(crate) use command::{ConfigAnswer, run};

@@ -25,7 +25,7 @@ impl Folder {
 }
 
 /// Runs a command.
-fn run(command: ConfigCommand) -> Result<super::Answer, Failure> {
+fn run(command: ConfigCommand) -> Result<super::ConfigAnswer, Failure> {
     super::run(&ConfigArgs { command })
 }
 

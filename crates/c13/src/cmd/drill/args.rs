@@ -14,7 +14,7 @@ use crate::status::{self, Verb};
 /// callers protect themselves. Every policy goes through the same incident, and so does `unprotected`, which has none. An
 /// hour takes seconds.
 ///
-/// Without a file, a built-in brown-out is rehearsed: a client that retries at once never gets out of it.
+/// Without a file, a built-in brown-out is rehearsed, from which a client that retries at once never recovers.
 #[derive(Debug, Args)]
 #[command(after_long_help = status::help(&format!("{EXAMPLES}\n\n{}", figure::help()), Verb::Drill))]
 pub(crate) struct DrillArgs {
@@ -38,7 +38,7 @@ pub(crate) struct DrillArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// Run so often, each time with the next seed, and report the median, the least and the most
+    /// Run this many times, each time with the next seed, and report the median, the least and the most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPEATS)))]
     pub(crate) repeat: Option<u32>,
 

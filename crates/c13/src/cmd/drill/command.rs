@@ -1,4 +1,4 @@
-//! `c13 drill`: reads a scenario, runs it as often as it should, and sums up.
+//! Reads a scenario, runs it as often as asked, and sums up.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -14,18 +14,18 @@ use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
 use crate::drill::watch::{Interrupted, Watch};
 
-/// What came of the command.
+/// The result of the command.
 #[derive(Debug)]
 pub(crate) enum Drilled {
-    /// The built-in scenario was asked for.
+    /// The text of the built-in scenario.
     Scenario(&'static str),
     /// A drill was run.
     Summary {
-        /// What came of it.
+        /// Its result.
         summary: Summary,
         /// How long the simulation took.
         wall: Duration,
-        /// Whether it is for a program.
+        /// Whether it is printed as JSON.
         json: bool,
     },
 }

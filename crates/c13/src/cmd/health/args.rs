@@ -8,9 +8,9 @@ use clap::Args;
 
 use crate::status::{self, Verb};
 
-/// Ask a service whether it is well, for the health checks of containers
+/// Ask a service whether it is healthy, for the health checks of containers
 ///
-/// Asks an HTTP address once, or again and again until it answers well. Needs no curl in the image.
+/// Asks an HTTP address once, or again and again until it is healthy. Needs no curl in the image.
 #[derive(Debug, Args)]
 #[command(after_long_help = status::help(EXAMPLES, Verb::Health))]
 pub(crate) struct HealthArgs {
@@ -18,7 +18,7 @@ pub(crate) struct HealthArgs {
     #[arg(value_name = "URL")]
     pub(crate) url: ProbeUrl,
 
-    /// Ask again until it is well, for so long, such as `30s`
+    /// Ask again until it is healthy, for at most this long, such as `30s`
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) wait: Option<Duration>,
 

@@ -1,4 +1,4 @@
-//! `c13 health`: asks an address until it answers well, or until the time is up.
+//! Asks an address until it is healthy, or until the time is up.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,13 +10,13 @@ use c13_reliability::time::{Clock, Tick};
 
 use super::HealthArgs;
 
-/// What came of the command.
+/// The result of the command.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Health {
-    /// It answered with a status from 200 to 399.
-    Well(u16),
-    /// It did not: what the last try found.
-    Unwell(String),
+    /// It answered with this status, from 200 to 399.
+    Healthy(u16),
+    /// It did not: the reason that the last try found.
+    Unhealthy(String),
 }
 
 /// How long it waits between two tries.
@@ -28,9 +28,9 @@ pub(crate) fn run(args: &HealthArgs) -> Health {
     let end = args.wait.map(|wait| clock.now() + wait);
     loop {
         let answer = match ask(&args.url, args.timeout, &clock) {
-            Ok(status @ 200..=399) => return Health::Well(status),
-            Ok(status) => Health::Unwell(format!("{} answered {status}", args.url)),
-            Err(error) => Health::Unwell(format!("{}: {error}", args.url)),
+            Ok(status @ 200..=399) => return Health::Healthy(status),
+            Ok(status) => Health::Unhealthy(format!("{} answered {status}", args.url)),
+            Err(error) => Health::Unhealthy(format!("{}: {error}", args.url)),
         };
         let again = clock.now() + PAUSE;
         if end.is_none_or(|end| again > end) {
@@ -90,7 +90,7 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
 }
 
-/// Nobody wakes this thread, but it may wake by itself.
+/// Nothing wakes this thread, but it may wake up spuriously.
 fn pause_until(clock: &Clock, end: Tick) {
     loop {
         let left = end - clock.now();

@@ -9,7 +9,7 @@ use crate::status::{self, Verb};
 /// What to do with a lock.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LockCommand {
-    /// Print who has a lock; exit with 0 if it is free, 75 if it is held
+    /// Print who holds a lock; exit with 0 if it is free, 75 if it is held
     #[command(after_long_help = status::help(EXAMPLES, Verb::Lock))]
     Status {
         /// The lock's key
@@ -21,5 +21,5 @@ pub(crate) enum LockCommand {
 
 const EXAMPLES: &str = "\
 Examples:
-  c13 lock status nightly                                  who has it on this machine
-  c13 lock status nightly --redis redis://redis.example    who has it anywhere";
+  c13 lock status nightly                                  who holds it on this machine
+  c13 lock status nightly --redis redis://redis.example    who holds it anywhere";

@@ -29,15 +29,15 @@ pub(crate) struct RunArgs {
     /// Keep the lock taken for at least so long, also when the command ends sooner
     ///
     /// For a job that many machines start at once and that takes less time than their clocks are apart: it runs on one of them
-    /// in place of each in turn. The command's status is given as soon as it has ended; nobody has to wait for the lock.
+    /// instead of on each in turn. `c13 run` ends as soon as the command does; the lock lapses by itself.
     #[arg(long, value_name = "DURATION", requires = "lock")]
     pub(crate) min_hold: Option<String>,
 
-    /// Wait at most this long for lock, limit and place together, and as long again for the limit of each further run; for
-    /// others for ever by default
+    /// Wait at most this long for lock, limit and place together, and as long again for the limit of each further run; by
+    /// default without end
     ///
-    /// A Redis that cannot be reached or does not answer is told on standard error at once, and asked again for as long; for
-    /// 10s by default, counted anew after each answer.
+    /// A Redis that cannot be reached or does not answer is reported on standard error at once, and asked again for as long;
+    /// for 10s by default, counted anew after each answer.
     #[arg(short, long, value_name = "DURATION", conflicts_with = "nonblock")]
     pub(crate) wait: Option<String>,
 
@@ -45,11 +45,11 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) nonblock: bool,
 
-    /// The exit status when somebody else has the lock
+    /// The exit status when another process holds the lock
     #[arg(short = 'E', long, value_name = "N", default_value_t = 75)]
     pub(crate) conflict_exit_code: u8,
 
-    /// Run again so often after a failure
+    /// Run again after a failure, at most this many times
     #[arg(long, value_name = "N")]
     pub(crate) retry: Option<u32>,
 
@@ -73,21 +73,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(crate) kill_after: String,
 
-    /// Run at most so often, such as `10/m`, together with all that use the same key
+    /// Run at most this often, such as `10/m`, together with all runs that use the same key
     #[arg(long, value_name = "RATE", requires = "limit_key")]
     pub(crate) limit: Option<String>,
 
-    /// What shares the limit
+    /// The key that shares the limit
     #[arg(long, value_name = "KEY")]
     pub(crate) limit_key: Option<Key>,
 
-    /// Do not run for a while after five failed runs in a row, of all that use the same key; then try one, and go on
-    /// after two that succeed
+    /// Do not run for a while after five failed runs in a row, counted over all runs that use the same key; then try one run,
+    /// and go on after two that succeed
     #[arg(long, value_name = "KEY")]
     pub(crate) breaker: Option<Key>,
 
     /// Run under this policy of a file, such as `reliability.toml#payments`: its time limits, rate limit, bulkhead, retry
-    /// and circuit breaker, shared by all that run under it; the options above have the last word
+    /// and circuit breaker, shared by all that run under it; the options above override it
     #[arg(long, value_name = "FILE#NAME")]
     pub(crate) policy: Option<String>,
 
@@ -109,8 +109,7 @@ Examples:
   c13 run --policy reliability.toml#payments -- ./pay.sh   as the service's policy has it
 
 The command has a process group of its own, which gets the signals INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT
-that this program gets. CONT follows the first four, so that a stopped command hears of them; a second one of them kills
-it. Signals that are ignored at the start, as under nohup, stay ignored by this program and the command; CHLD and PIPE are
+that this program gets. CONT follows the first four, so that a stopped command gets them; a second one of them kills it. Signals that are ignored at the start, as under nohup, stay ignored by this program and the command; CHLD and PIPE are
 the exceptions. On a terminal the command gets the foreground as from a shell, from the start or, in a pipeline, as soon as it
 wants it: it may read, Ctrl-C reaches it alone, and Ctrl-Z stops it and this program.
 
@@ -121,18 +120,18 @@ of reach are: a daemon that is left when the command ends by itself, processes o
 and, if this program and its guard are killed at the same moment, what the command has started; the command itself is
 killed even then, unless it is set-user-ID.
 
-A further run gets the whole standard input again or does not begin. A file is rewound. A pipe that nobody has read from
-is left as it is; if it was read from, the command's status is final, unless --replay-stdin keeps what is read: 1 MiB in
+A further run gets the whole standard input again or does not begin. A file is rewound. A pipe that no process has read
+from is left as it is; if it was read from, the command's status is final, unless --replay-stdin keeps what is read: 1 MiB in
 memory, up to 256 MiB in a file without a name in TMPDIR.
 
-`c13 lock status KEY` tells who has a lock: host, process, program and since when. Arguments are not told.
+`c13 lock status KEY` prints who holds a lock: host, process, program and since when. Arguments are not shown.
 
-What is waited for is told on standard error: who has the lock, a limit that is used up for a second or more, a Redis that
-does not answer. An open circuit is not waited for.
+While it waits, standard error says for what: the holder of the lock, a limit that is used up for a second or more, a Redis
+that does not answer. It never waits for an open circuit.
 
 Without Redis, locks, limits and circuits are kept in files of this machine, for each user apart:
   root         /var/lib/c13
   others       $XDG_STATE_HOME/c13, or ~/.local/state/c13
-The folder and its files must belong to the user and be writable by nobody else; anything else is refused with 125.
+The folder and its files must belong to the user and be writable by no other user; anything else is refused with 125.
 `C13_STATE_DIR` names another folder. To share one between users, make it for their group, with the mode 2770:
   install -d -o root -g jobs -m 2770 /srv/c13";

@@ -10,18 +10,18 @@ use crate::cmd::runtime::on_runtime;
 use crate::cmd::{Failure, source};
 use crate::run::key::Key;
 use crate::run::plan::Plan;
-use crate::run::report::Report;
+use crate::run::report::ExitReport;
 use crate::run::session;
 
 /// Runs a command under the conditions asked for.
-pub(crate) fn run(args: RunArgs) -> Report {
+pub(crate) fn run(args: RunArgs) -> ExitReport {
     let plan = args.policy.as_deref().map(policy).transpose().and_then(|policy| {
         let url = args.redis.url()?;
         Plan::of(args, url, policy)
     });
     match plan {
         Ok(plan) => on_runtime(session::run(plan)).unwrap_or_else(|report| report),
-        Err(message) => Report::wrong(message),
+        Err(message) => ExitReport::wrong(message),
     }
 }
 

@@ -7,11 +7,11 @@ use clap::Args;
 
 use crate::status::{self, Verb};
 
-/// Put every pattern under load, faults, cancellation and reload in real time, then see whether everything adds up
+/// Put every pattern under load, faults, cancellation and reload in real time, then check that every count adds up
 ///
 /// Callers go through breaker, limiters, bulkhead, adaptive limit, retry, timeout, hedge, fallback, cache, a policy whose
-/// file changes, and a lock, to a dependency that fails, hangs and panics by turns; one call in eight is dropped midway. In the end every
-/// count must add up, no task and no open file may be left, and memory must be flat after the warm-up.
+/// file changes, and a lock, to a dependency that fails, hangs and panics by turns; one call in eight is dropped midway. In the
+/// end every count must add up, no task and no open file may be left, and memory must be flat after the warm-up.
 #[derive(Debug, Args)]
 #[command(after_long_help = status::help(EXAMPLES, Verb::Soak))]
 pub(crate) struct SoakArgs {

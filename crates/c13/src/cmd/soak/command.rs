@@ -1,18 +1,18 @@
-//! `c13 soak`: runs every part under load and says what came of it.
+//! Runs every part under load.
 
 use std::sync::atomic::AtomicBool;
 
 use super::SoakArgs;
 use crate::cmd::Failure;
-use crate::soak::report::{LONGEST, Report, SHORTEST};
+use crate::soak::report::{LONGEST, SHORTEST, SoakReport};
 use crate::soak::run;
 
-/// What came of the command.
+/// The result of the command.
 #[derive(Debug)]
 pub(crate) struct Soaked {
-    /// What the soak found out.
-    pub(crate) report: Report,
-    /// Whether it is for a program.
+    /// The report.
+    pub(crate) report: SoakReport,
+    /// Whether it is printed as JSON.
     pub(crate) json: bool,
 }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// How many points a picture of goodput over time has.
 const POINTS: usize = 120;
 
-/// What a processor tells while it works on variants.
-enum News {
-    /// A variant has come this far, from 0 to 1.
+/// A report of a thread that works on variants.
+enum ThreadReport {
+    /// The share of a variant's time that has passed, from 0 to 1.
     Progress(usize, f64),
     /// A variant is done.
     Done(usize, Box<Measured>),
@@ -28,7 +28,7 @@ enum News {
 ///
 /// # Errors
 ///
-/// The watch said to stop.
+/// The run was stopped.
 pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<DrillReport, Interrupted> {
     let variants = &scenario.variants;
     let next = AtomicUsize::new(0);
@@ -46,14 +46,14 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<D
             scope.spawn(move || work(scenario, seed, next, stop, &tell));
         }
         drop(tell);
-        // Ends when the last processor has nothing more to tell.
+        // Ends when the last thread has ended and dropped its sender.
         for news in news {
             let index = match news {
-                News::Progress(index, share) => {
+                ThreadReport::Progress(index, share) => {
                     shares[index] = share;
                     index
                 }
-                News::Done(index, measured) => {
+                ThreadReport::Done(index, measured) => {
                     results[index] = Some(measured);
                     shares[index] = 1.0;
                     index
@@ -61,7 +61,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<D
             };
             let share = shares.iter().sum::<f64>() / shares.len() as f64;
             if watch
-                .tell(Progress {
+                .report(Progress {
                     variant: &variants[index].name,
                     share,
                 })
@@ -83,8 +83,8 @@ pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<D
     })
 }
 
-/// Works on one variant after the other until none is left, or until told to stop.
-fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, tell: &mpsc::Sender<News>) {
+/// Works on one variant after the other until none is left, or until `stop` is set.
+fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, tell: &mpsc::Sender<ThreadReport>) {
     loop {
         // Relaxed: the counter only has to give each variant to one thread.
         let index = next.fetch_add(1, Ordering::Relaxed);
@@ -92,11 +92,11 @@ fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, t
             return;
         };
         let goes_on = |share: f64| {
-            // Relaxed: as where it is set. A listener that is gone cannot be told anything, and wants no result.
-            tell.send(News::Progress(index, share)).is_ok() && !stop.load(Ordering::Relaxed)
+            // Relaxed: as where it is set. Where the receiver is gone, no result is wanted.
+            tell.send(ThreadReport::Progress(index, share)).is_ok() && !stop.load(Ordering::Relaxed)
         };
         let told = run_variant(scenario, variant, seed, &goes_on)
-            .is_some_and(|measured| tell.send(News::Done(index, Box::new(measured))).is_ok());
+            .is_some_and(|measured| tell.send(ThreadReport::Done(index, Box::new(measured))).is_ok());
         if !told {
             return;
         }

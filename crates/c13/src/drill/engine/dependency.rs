@@ -2,7 +2,7 @@
 
 use super::fault::Condition;
 use super::latency;
-use crate::drill::scenario::{Dependency as Settings, Fault, Order, OutageMode};
+use crate::drill::scenario::{Dependency, Fault, OutageMode, QueueOrder};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Spawner, Tick};
 use std::cell::RefCell;
@@ -13,34 +13,34 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Why the dependency did not give what it was asked for.
+/// Why a call to the dependency failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallError {
     /// It worked on the call and failed.
     Failed,
     /// Its queue was full.
     Overloaded,
-    /// It was not there.
+    /// An outage refused the call.
     Refused,
 }
 
 /// The dependency, as the calls see it. Clones are the same dependency.
 #[derive(Clone)]
-pub(super) struct Dependency {
-    shared: Rc<Shared>,
+pub(super) struct Servers {
+    shared: Rc<ServersShared>,
 }
 
-struct Shared {
-    settings: Settings,
+struct ServersShared {
+    settings: Dependency,
     faults: Vec<Fault>,
     clock: Clock,
     spawner: Spawner,
     random: Random,
-    state: RefCell<State>,
+    state: RefCell<ServersState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ServersState {
     busy: usize,
     queue: VecDeque<Rc<Job>>,
     /// Calls that reached it, by the second of their arrival.
@@ -48,23 +48,23 @@ struct State {
     condition: Option<(Tick, Condition)>,
 }
 
-/// One call in the dependency's hands.
+/// A call that the dependency has received.
 #[derive(Default)]
 struct Job {
-    answer: RefCell<Answer>,
+    answer: RefCell<JobAnswer>,
 }
 
 #[derive(Default)]
-struct Answer {
+struct JobAnswer {
     result: Option<Result<(), CallError>>,
     waiting: Option<Waker>,
     /// Whether the caller has gone.
     left: bool,
 }
 
-impl Dependency {
-    pub(super) fn new(settings: &Settings, faults: &[Fault], clock: Clock, spawner: Spawner, random: Random) -> Self {
-        let shared = Shared {
+impl Servers {
+    pub(super) fn new(settings: &Dependency, faults: &[Fault], clock: Clock, spawner: Spawner, random: Random) -> Self {
+        let shared = ServersShared {
             settings: settings.clone(),
             faults: faults.to_vec(),
             clock,
@@ -77,7 +77,7 @@ impl Dependency {
         }
     }
 
-    /// Sends one call. The dependency has it from this moment, whether or not anybody waits for the answer.
+    /// Sends one call. The dependency works on it whether or not the caller goes on waiting.
     pub(super) fn call(&self) -> Reply {
         let shared = &self.shared;
         let now = shared.clock.now();
@@ -96,7 +96,7 @@ impl Dependency {
                 state.busy += 1;
                 shared.start(job.clone(), &condition, state.queue.len());
             }
-            None if state.queue.len() < shared.places() => state.queue.push_back(job.clone()),
+            None if state.queue.len() < shared.capacity() => state.queue.push_back(job.clone()),
             None => job.finish(Err(CallError::Overloaded)),
         }
         Reply { job }
@@ -108,8 +108,8 @@ impl Dependency {
     }
 }
 
-impl Shared {
-    /// The condition at `now`; worked out anew at most once an instant.
+impl ServersShared {
+    /// The condition at `now`; computed at most once an instant.
     fn condition(&self, now: Tick) -> Condition {
         let mut state = self.state.borrow_mut();
         match state.condition {
@@ -122,8 +122,8 @@ impl Shared {
         }
     }
 
-    /// How many calls may wait.
-    fn places(&self) -> usize {
+    /// The capacity of the queue.
+    fn capacity(&self) -> usize {
         self.settings.queue.map_or(0, |queue| queue.capacity.get() as usize)
     }
 
@@ -141,15 +141,15 @@ impl Shared {
         });
     }
 
-    /// Puts free servers to work on the calls that wait.
+    /// Gives queued calls to free servers.
     fn serve(self: &Rc<Self>) {
         let Some(queue) = self.settings.queue else { return };
         let condition = self.condition(self.clock.now());
         let mut state = self.state.borrow_mut();
         while state.busy < condition.servers {
             let next = match queue.order {
-                Order::Fifo => state.queue.pop_front(),
-                Order::Lifo => state.queue.pop_back(),
+                QueueOrder::Fifo => state.queue.pop_front(),
+                QueueOrder::Lifo => state.queue.pop_back(),
             };
             let Some(job) = next else { return };
             if queue.abandon && job.answer.borrow().left {
@@ -174,7 +174,7 @@ impl Job {
     }
 }
 
-/// Waits for the dependency's answer. Dropping it tells the dependency that the caller has gone.
+/// Waits for the dependency's answer. Dropping it marks the call as abandoned by its caller.
 pub(super) struct Reply {
     job: Rc<Job>,
 }

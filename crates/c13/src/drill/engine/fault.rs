@@ -1,4 +1,4 @@
-//! What the dependency is like at a moment of the drill, with all its faults.
+//! The condition of the dependency at a moment of the drill, with all its faults.
 
 use crate::drill::scenario::{Dependency, Effect, Fault, OutageMode};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! When the calls arrive: an open load along a curve, independent of how the calls fare.
+//! When the calls arrive: an open load along a curve, which does not depend on the results of the calls.
 
 use super::latency::standard_exponential;
 use crate::drill::scenario::{Arrivals, Load};

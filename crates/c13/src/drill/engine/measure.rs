@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How a call ended for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CallEnd {
     /// It has the answer.
     Answered,
     /// Its caller's deadline came first.
@@ -41,7 +41,7 @@ pub(crate) struct Measured {
     /// The calls that were still waiting when the drill ended.
     pub(crate) unanswered: u64,
     /// Calls and good calls by the second of their intended arrival.
-    pub(crate) seconds: Vec<Second>,
+    pub(crate) seconds: Vec<SecondCounts>,
     /// The most calls that reached the dependency within one second.
     pub(crate) peak: f64,
     /// When the breaker first opened at or after the first fault, from the start of the drill.
@@ -54,7 +54,7 @@ pub(crate) struct Measured {
 
 /// The calls that meant to arrive within one second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Second {
+pub(crate) struct SecondCounts {
     pub(crate) requests: u32,
     pub(crate) good: u32,
 }
@@ -69,26 +69,26 @@ impl Measured {
     pub(super) fn arrived(&mut self, at: Duration) {
         let second = at.as_secs() as usize;
         if self.seconds.len() <= second {
-            self.seconds.resize(second + 1, Second::default());
+            self.seconds.resize(second + 1, SecondCounts::default());
         }
         self.seconds[second].requests += 1;
         self.requests += 1;
     }
 
     /// Notes how a call ended, `latency` after it meant to arrive; `None` if it was still waiting when the drill ended.
-    pub(super) fn ended(&mut self, arrived: Duration, latency: Duration, end: Option<End>, deadline: Duration) {
+    pub(super) fn ended(&mut self, arrived: Duration, latency: Duration, end: Option<CallEnd>, deadline: Duration) {
         self.latency.record(latency.as_nanos() as u64);
         match end {
-            Some(End::Answered) => {
+            Some(CallEnd::Answered) => {
                 self.succeeded += 1;
                 if latency <= deadline {
                     self.good += 1;
                     self.seconds[arrived.as_secs() as usize].good += 1;
                 }
             }
-            Some(End::GivenUp) => self.given_up += 1,
-            Some(End::Stopped(layer)) => *self.stopped.entry(layer).or_default() += 1,
-            Some(End::Failed) => self.failed += 1,
+            Some(CallEnd::GivenUp) => self.given_up += 1,
+            Some(CallEnd::Stopped(layer)) => *self.stopped.entry(layer).or_default() += 1,
+            Some(CallEnd::Failed) => self.failed += 1,
             None => self.unanswered += 1,
         }
     }
@@ -141,7 +141,7 @@ impl Measured {
         let seconds = self
             .seconds
             .get(seconds.start.min(self.seconds.len())..seconds.end.min(self.seconds.len()))?;
-        let sum = |of: fn(&Second) -> u32| seconds.iter().map(|second| u64::from(of(second))).sum::<u64>();
+        let sum = |of: fn(&SecondCounts) -> u32| seconds.iter().map(|second| u64::from(of(second))).sum::<u64>();
         let requests = sum(|second| second.requests);
         (requests > 0).then(|| ratio(sum(|second| second.good), requests))
     }
@@ -160,7 +160,7 @@ mod tests {
         Measured {
             seconds: good
                 .iter()
-                .map(|good| Second {
+                .map(|good| SecondCounts {
                     requests: 100,
                     good: *good,
                 })

@@ -3,7 +3,7 @@
 //!
 //! - `load`: when the calls arrive.
 //! - `latency`: how long the dependency works on a call.
-//! - `fault`: what is wrong with the dependency at a moment.
+//! - `fault`: the condition of the dependency at a moment.
 //! - `dependency`: servers, queue, slowness under load.
 //! - `measure`: the outcomes of the calls.
 //! - `one`: one variant from start to end.

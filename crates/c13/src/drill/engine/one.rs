@@ -1,8 +1,8 @@
 //! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
 
-use super::dependency::{CallError, Dependency, peak};
+use super::dependency::{CallError, Servers, peak};
 use super::load::ArrivalTimes;
-use super::measure::{End, Measured};
+use super::measure::{CallEnd, Measured};
 use crate::drill::scenario::{Scenario, Variant};
 use c13_reliability::Layer;
 use c13_reliability::patterns::circuit_breaker::CircuitState;
@@ -18,8 +18,9 @@ const SLICE: Duration = Duration::from_secs(1);
 
 /// Runs `variant` of `scenario` in virtual time. The same seed gives the same result.
 ///
-/// `goes_on` is told how far the run has come, from 0 to 1, and says whether to go on; `None` if it said no. Load,
-/// latencies and jitter draw from streams of their own, so all variants see the same arrivals.
+/// `goes_on` is called with the share of the time that has passed, from 0 to 1, and decides whether to go on; the result is
+/// `None` if it decides against. Load, latencies and jitter use random streams of their own, so all variants see the same
+/// arrivals.
 pub(super) fn run_variant(
     scenario: &Scenario,
     variant: &Variant,
@@ -28,7 +29,7 @@ pub(super) fn run_variant(
 ) -> Option<Measured> {
     let executor = Executor::new();
     let clock = executor.clock();
-    let dependency = Dependency::new(
+    let dependency = Servers::new(
         &scenario.dependency,
         &scenario.faults,
         clock.clone(),
@@ -64,7 +65,7 @@ pub(super) fn run_variant(
             return None;
         }
     }
-    // Drops the calls that are still waiting, which note themselves.
+    // Drops the calls that still wait; each records itself as unanswered.
     drop(executor);
     let mut measured = caller.measured.take();
     measured.attempts = caller.attempts.get();
@@ -72,7 +73,7 @@ pub(super) fn run_variant(
     Some(measured)
 }
 
-/// Starts a call at each arrival until `end`, whatever became of the calls before it.
+/// Starts a call at each arrival until `end`, whether or not the calls before it have ended.
 async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller: Rc<Caller>) {
     while let Some(at) = times.next().filter(|at| *at < end) {
         caller.clock.sleep_until(Tick::ZERO + at).await;
@@ -83,7 +84,7 @@ async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller
 /// Who makes the calls: an application with one policy, or with none.
 struct Caller {
     clock: Clock,
-    dependency: Dependency,
+    dependency: Servers,
     policy: Option<Policy>,
     deadline: Duration,
     first_fault: Option<Duration>,
@@ -102,25 +103,25 @@ impl Caller {
         call.end = Some(match &self.policy {
             Some(policy) => self.protected(policy, arrived).await,
             None => match self.attempt().await {
-                Ok(()) => End::Answered,
-                Err(_) => End::Failed,
+                Ok(()) => CallEnd::Answered,
+                Err(_) => CallEnd::Failed,
             },
         });
     }
 
     /// One call through the policy, under the caller's deadline.
-    async fn protected(&self, policy: &Policy, arrived: Duration) -> End {
+    async fn protected(&self, policy: &Policy, arrived: Duration) -> CallEnd {
         let deadline = Deadline::at(&self.clock, Tick::ZERO + arrived + self.deadline);
         let result = deadline.scope(policy.call(|| self.attempt())).await;
         self.watch(policy);
         match result.map_err(|error| error.layer()) {
-            Ok(()) => End::Answered,
+            Ok(()) => CallEnd::Answered,
             // The policy's own limit is not what ended the call if the caller had less patience.
             Err(Some(Layer::TotalTimeout)) if policy.config().total_timeout.is_none_or(|own| own >= self.deadline) => {
-                End::GivenUp
+                CallEnd::GivenUp
             }
-            Err(Some(layer)) => End::Stopped(layer),
-            Err(None) => End::Failed,
+            Err(Some(layer)) => CallEnd::Stopped(layer),
+            Err(None) => CallEnd::Failed,
         }
     }
 
@@ -150,7 +151,7 @@ impl Caller {
 struct InFlight<'a> {
     caller: &'a Caller,
     arrived: Duration,
-    end: Option<End>,
+    end: Option<CallEnd>,
 }
 
 impl Drop for InFlight<'_> {

@@ -1,4 +1,4 @@
-//! Whom the callers ask: servers with a latency, a queue before them, and how both behave under load.
+//! The dependency that the callers call: servers with a latency, a queue before them, and how both behave under load.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub(crate) struct Queue {
     /// So many calls wait; one more is refused at once.
     pub capacity: NonZeroU32,
     /// Which of them is next.
-    pub order: Order,
+    pub order: QueueOrder,
     /// How many times as long a call takes when it is taken from a full queue; at least 1. See [`slowdown`](Self::slowdown).
     pub overload_factor: f64,
     /// Whether a queued call whose caller has left is dropped. Otherwise the servers work for callers that are gone.
@@ -75,7 +75,7 @@ pub(crate) struct Queue {
 
 /// Which waiting call is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum QueueOrder {
     /// The one that has waited longest.
     Fifo,
     /// The one that came last.
@@ -207,10 +207,10 @@ fn read_queue(table: &Table<'_>) -> Option<Option<Queue>> {
     }
     let queue = table.optional_table("queue");
     let capacity: Option<NonZeroU32> = queue.as_ref().and_then(|queue| queue.required("capacity"));
-    let orders = [("fifo", Order::Fifo), ("lifo", Order::Lifo)];
+    let orders = [("fifo", QueueOrder::Fifo), ("lifo", QueueOrder::Lifo)];
     let order = queue
         .and_then(|queue| queue.optional_choice("order", &orders))
-        .unwrap_or(Order::Fifo);
+        .unwrap_or(QueueOrder::Fifo);
     let overload_factor = table.optional_table("overload").map_or(Some(1.0), |overload| {
         let kind = overload.required_choice("kind", &[("linear", ())]);
         let factor: Option<f64> = overload.required("factor");
@@ -235,7 +235,7 @@ mod tests {
         let capacity = NonZeroU32::new(100).expect("100 is not zero");
         let queue = Queue {
             capacity,
-            order: Order::Fifo,
+            order: QueueOrder::Fifo,
             overload_factor: 1.5,
             abandon: false,
         };

@@ -1,4 +1,4 @@
-//! What callers ask for: how many requests, when, and how long each caller waits.
+//! The load: how many requests arrive, when, and how long each caller waits.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use c13_reliability::policy::document::Table;
 
 use super::{at_most, size::LONGEST_DEADLINE};
 
-/// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency is asked no less.
+/// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency gets no fewer calls.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
     /// How many requests a second are meant to arrive: straight lines between the points, level after the last. The first

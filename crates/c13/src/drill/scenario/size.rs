@@ -1,4 +1,4 @@
-//! How large a drill may be: what it simulates takes time, and what it keeps takes memory.
+//! Bounds on the size of a drill, because simulated calls take time and the calls that wait take memory.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn most_attempts(config: &PolicyConfig) -> f64 {
     (1.0 + retries) * (1.0 + hedges)
 }
 
-/// Requests that meet a black hole are kept until the drill ends: without a policy, nobody stops waiting.
+/// Requests that meet a black hole are kept until the drill ends: without a policy, no caller stops waiting.
 fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &[Fault]) {
     let requests = |from: Duration, to: Duration| load.expected_requests(to) - load.expected_requests(from);
     let unanswered: f64 = faults

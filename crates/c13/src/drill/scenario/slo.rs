@@ -1,4 +1,4 @@
-//! What is expected of a variant: objectives such as "at least 99 % of requests succeed".
+//! The objectives of a variant, such as "at least 99 % of requests succeed".
 
 use c13_reliability::policy::document::{Refusal, Table, Value};
 
@@ -18,7 +18,7 @@ pub(crate) struct Objective {
 }
 
 impl Objective {
-    /// Whether a value meets the limit. `None`, a recovery that never comes or a latency that nobody measured, does not.
+    /// Whether a value meets the limit. `None`, for what never happened, does not.
     #[must_use]
     pub(crate) fn is_met_by(&self, value: Option<f64>) -> bool {
         value.is_some_and(|value| match self.goal.bound {

@@ -1,6 +1,6 @@
 //! What is accepted means what it says, and what is refused is refused in these very words.
 
-use super::dependency::{Latency, Order};
+use super::dependency::{Latency, QueueOrder};
 use super::fault::Effect;
 use super::load::{Arrivals, LoadPoint};
 use super::*;
@@ -176,7 +176,7 @@ fn what_is_written_is_what_is_read() {
     let queue = scenario.dependency.queue.expect("there is one");
     assert_eq!(
         (queue.capacity.get(), queue.order, queue.overload_factor),
-        (1_000, Order::Fifo, 1.5)
+        (1_000, QueueOrder::Fifo, 1.5)
     );
     assert!(!queue.abandon);
     let effect = Effect::Slowdown {
@@ -254,7 +254,7 @@ fn everything_can_be_said_in_other_ways() {
     let queue = scenario.dependency.queue.expect("there is one");
     assert_eq!(
         (queue.order, queue.overload_factor, queue.abandon),
-        (Order::Lifo, 1.0, true)
+        (QueueOrder::Lifo, 1.0, true)
     );
     let faults: Vec<(u64, &str)> = scenario
         .faults

@@ -1,4 +1,4 @@
-//! With which policies the callers protect themselves: what a drill compares.
+//! The variants that a drill compares: the policies with which the callers protect themselves.
 
 use c13_reliability::policy::document::{Diagnostic, Document, Source, Table, Value, nearest};
 use c13_reliability::policy::file::{PolicyFiles, profile_document, read_policy};

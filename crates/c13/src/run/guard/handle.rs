@@ -1,4 +1,4 @@
-//! The wrapper's side of a guard: starting one, telling it what to do, and hearing what it sees.
+//! The wrapper's side of a guard: starts it, sends it orders, and receives its events.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,7 +18,7 @@ use tokio::net::UnixStream;
 use super::super::reap;
 use super::step::{GUARD, OURSELVES};
 use super::tree::{children, living_descendants};
-use super::wire::{Event, FILES, Order, PIECE, joined, send_files};
+use super::wire::{Event, FILES, GuardOrder, PIECE, joined, send_files};
 
 /// What a command is started with.
 pub(crate) struct Start<'a> {
@@ -83,11 +83,11 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Lets the command live until then, and no longer unless it is told again.
+    /// Lets the command live until then, and no longer without another call of this.
     pub(crate) fn until(&mut self, end: Tick) {
         if self.told != Some(end) {
             self.told = Some(end);
-            self.tell(&Order::Until(end));
+            self.send(&GuardOrder::Until(end));
         }
     }
 
@@ -99,16 +99,16 @@ impl Guard {
     /// Passes a signal on to the command; `stop` if it asks to end.
     pub(crate) fn signal(&self, signal: Signal, stop: bool) {
         if let Ok(number) = u8::try_from(signal.as_raw()) {
-            self.tell(&Order::Signal { number, stop });
+            self.send(&GuardOrder::Signal { number, stop });
         }
     }
 
     /// Kills the command and all that descends from it.
     pub(crate) fn kill(&self) {
-        self.tell(&Order::Kill);
+        self.send(&GuardOrder::Kill);
     }
 
-    fn tell(&self, order: &Order) {
+    fn send(&self, order: &GuardOrder) {
         if self.is_gone {
             return;
         }
@@ -117,7 +117,7 @@ impl Guard {
             // It does not read. Without it the kernel kills the command, and we kill the rest.
             rustix::process::kill_process(self.pid(), Signal::KILL).unwrap_or_default();
         } else {
-            // Somebody may have stopped it.
+            // Another process may have stopped it.
             rustix::process::kill_process(self.pid(), Signal::CONT).unwrap_or_default();
         }
     }
@@ -168,7 +168,7 @@ impl Guard {
     }
 }
 
-/// Tells a guard all that it needs to start the command.
+/// Sends a guard all that it needs to start the command.
 fn begin(socket: &OwnedFd, start: &Start<'_>) -> Result<(), Errno> {
     let mut files = vec![start.input, stdout(), stderr()];
     files.extend(start.locks.iter().map(AsFd::as_fd));
@@ -176,13 +176,13 @@ fn begin(socket: &OwnedFd, start: &Start<'_>) -> Result<(), Errno> {
         send_files(socket, files)?;
     }
     for words in joined(start.command.iter().map(OsString::as_os_str)).chunks(PIECE) {
-        Order::Words(words.to_vec()).send(socket, true)?;
+        GuardOrder::Words(words.to_vec()).send(socket, true)?;
     }
     if let Some(end) = start.until {
-        Order::Until(end).send(socket, true)?;
+        GuardOrder::Until(end).send(socket, true)?;
     }
     let foreground = start.foreground;
-    Order::Go { foreground }.send(socket, true)
+    GuardOrder::Go { foreground }.send(socket, true)
 }
 
 impl Drop for Guard {

@@ -1,4 +1,4 @@
-//! What keeps a command from outliving its wrapper: a guard process between the two.
+//! A guard process between the wrapper and its command, so that the command cannot outlive the wrapper.
 //!
 //! ```text
 //! c13 run          holds the lock, keeps the time, passes signals on           (handle.rs)

@@ -1,5 +1,5 @@
-//! The guard itself: starts the command, and sees to it that all of it is gone when it has ended, when the wrapper is
-//! gone, or when the wrapper stands still for so long that its lock is over.
+//! The guard itself: starts the command, and kills what is left of it when it has ended, when the wrapper is gone, or when
+//! the wrapper has paused for so long that its lock is over.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
@@ -22,9 +22,9 @@ use signal_hook::consts::SIGCHLD;
 use super::super::signals;
 use super::exec;
 use super::tree::{children, living_descendants, processes, reap};
-use super::wire::{Event, Order, Status, split};
+use super::wire::{Event, GuardOrder, Status, split};
 
-/// A machine that was suspended wakes nobody, so the guard looks at its clock at least so often.
+/// Timers do not run while a machine is suspended, so the guard looks at its clock at least this often.
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon the guard looks again whether what it killed is gone: at first, and in the end.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Starts the command that the wrapper names, and returns when all of it is gone.
 pub(super) fn run() -> ExitCode {
     let wrapper = std::io::stdin();
-    // Another name than the wrapper's, so that `killall -9 c13` leaves somebody who kills the command.
+    // Another name than the wrapper's, so that `killall -9 c13` leaves a process that kills the command.
     rustix::thread::set_name(c"guard").unwrap_or_default();
     let watched = prepare().and_then(|(children, early)| {
         let begin = Begin::receive(&wrapper)?;
@@ -52,7 +52,7 @@ struct Early([(Signal, Arc<AtomicBool>); 4]);
 
 impl Early {
     fn take(&self) -> impl Iterator<Item = Signal> {
-        // Relaxed: the flag is all that the handler tells.
+        // Relaxed: the flag carries no other data.
         let came = self.0.iter().filter(|(_, flag)| flag.swap(false, Ordering::Relaxed));
         came.map(|(signal, _)| *signal)
     }
@@ -78,7 +78,7 @@ fn prepare() -> Option<(UnixStream, Early)> {
     Some((children, early))
 }
 
-/// What the guard is told before it starts the command.
+/// The orders that the guard gets before it starts the command.
 #[derive(Default)]
 struct Begin {
     files: Vec<OwnedFd>,
@@ -88,26 +88,26 @@ struct Begin {
 }
 
 impl Begin {
-    /// `None` if the wrapper is gone before it has said all.
+    /// `None` if the wrapper is gone before it has sent all orders.
     fn receive(wrapper: impl AsFd) -> Option<Self> {
         let mut begin = Self::default();
         loop {
-            match Order::receive(&wrapper, true) {
-                Ok(Some(Order::Files(files))) => begin.files.extend(files),
-                Ok(Some(Order::Words(words))) => begin.words.extend(words),
-                Ok(Some(Order::Until(until))) => begin.until = Some(until),
-                Ok(Some(Order::Go { foreground })) => {
+            match GuardOrder::receive(&wrapper, true) {
+                Ok(Some(GuardOrder::Files(files))) => begin.files.extend(files),
+                Ok(Some(GuardOrder::Words(words))) => begin.words.extend(words),
+                Ok(Some(GuardOrder::Until(until))) => begin.until = Some(until),
+                Ok(Some(GuardOrder::Go { foreground })) => {
                     begin.foreground = foreground;
                     return Some(begin);
                 }
                 Err(Errno::INTR) => {}
-                Ok(Some(Order::Signal { .. } | Order::Kill) | None) | Err(_) => return None,
+                Ok(Some(GuardOrder::Signal { .. } | GuardOrder::Kill) | None) | Err(_) => return None,
             }
         }
     }
 
     /// Starts the command; `None` if there is none to watch.
-    fn start<'a>(self, wrapper: BorrowedFd<'a>, children: UnixStream, early: &Early) -> Option<Watch<'a>> {
+    fn start<'a>(self, wrapper: BorrowedFd<'a>, children: UnixStream, early: &Early) -> Option<CommandWatch<'a>> {
         let token = format!("c13:{:x}", Random::from_entropy().next_u64() >> 20);
         let mut files = self.files.into_iter();
         let mut next = || files.next().map_or_else(Stdio::null, Stdio::from);
@@ -130,7 +130,7 @@ impl Begin {
         for signal in early.take() {
             kill_process_group(command, signal).unwrap_or_default();
         }
-        Some(Watch {
+        Some(CommandWatch {
             wrapper,
             children,
             clock: Clock::since_boot(),
@@ -148,13 +148,13 @@ impl Begin {
 }
 
 /// A command that is watched.
-struct Watch<'a> {
+struct CommandWatch<'a> {
     wrapper: BorrowedFd<'a>,
     children: UnixStream,
     clock: Clock,
     command: Pid,
     token: String,
-    /// When the lock is over, if nothing later is told.
+    /// When the lock is over, unless a later order says otherwise.
     until: Tick,
     /// Whether the wrapper is there.
     is_attended: bool,
@@ -169,11 +169,11 @@ struct Watch<'a> {
     _locks: Vec<OwnedFd>,
 }
 
-impl Watch<'_> {
+impl CommandWatch<'_> {
     fn run(mut self) -> ExitCode {
         let mut look = FIRST_LOOK;
         loop {
-            // Before the clock: what was told in time is heard, however late that is.
+            // Before the clock: an order that was sent in time counts, however late it is read.
             self.hear();
             let now = self.clock.now();
             self.is_killing |= now >= self.until;
@@ -204,7 +204,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Waits until the wrapper says something, or a child ends or stops.
+    /// Waits until the wrapper sends an order, or a child ends or stops.
     fn wait(&mut self, limit: Duration) {
         let limit = Timespec::try_from(limit).ok();
         let children = self.children.as_fd();
@@ -216,14 +216,14 @@ impl Watch<'_> {
         poll(&mut ready, limit.as_ref()).unwrap_or_default();
     }
 
-    /// Does what the wrapper has said.
+    /// Carries out the wrapper's orders.
     fn hear(&mut self) {
         while self.is_attended {
-            match Order::receive(self.wrapper, false) {
-                Ok(Some(Order::Until(until))) => self.until = until,
-                Ok(Some(Order::Signal { number, stop })) => self.pass_on(number, stop),
-                Ok(Some(Order::Kill)) => self.is_killing = true,
-                Ok(Some(Order::Files(_) | Order::Words(_) | Order::Go { .. })) | Err(Errno::INTR) => {}
+            match GuardOrder::receive(self.wrapper, false) {
+                Ok(Some(GuardOrder::Until(until))) => self.until = until,
+                Ok(Some(GuardOrder::Signal { number, stop })) => self.pass_on(number, stop),
+                Ok(Some(GuardOrder::Kill)) => self.is_killing = true,
+                Ok(Some(GuardOrder::Files(_) | GuardOrder::Words(_) | GuardOrder::Go { .. })) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
                 Ok(None) | Err(_) => {
                     self.is_attended = false;
@@ -238,9 +238,9 @@ impl Watch<'_> {
         let Some(signal) = signals::named(number).filter(|_| self.ended.is_none()) else {
             return;
         };
-        // A stopped process hears of the first only when it goes on.
+        // A stopped process gets the first only when it goes on.
         for signal in [Some(signal), stop.then_some(Signal::CONT)].into_iter().flatten() {
-            // An error means that nobody is left.
+            // An error means that no process is left.
             kill_process_group(self.command, signal).unwrap_or_default();
             if getpgid(Some(self.command)) != Ok(self.command) {
                 kill_process(self.command, signal).unwrap_or_default();
@@ -250,7 +250,7 @@ impl Watch<'_> {
 
     fn kill(&self) {
         if self.ended.is_none() {
-            // An error means that nobody is left, or that it belongs to another user.
+            // An error means that no process is left, or that it belongs to another user.
             kill_process_group(self.command, Signal::KILL).unwrap_or_default();
             kill_process(self.command, Signal::KILL).unwrap_or_default();
         }
@@ -338,7 +338,7 @@ mod tests {
     fn a_guard_that_stood_still_goes_by_the_last_word_and_kills_when_the_wrapper_is_gone() {
         let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let (wrapper, guard) = pair.expect("the system has sockets");
-        let mut watch = Watch {
+        let mut watch = CommandWatch {
             wrapper: guard.as_fd(),
             children: UnixStream::pair().expect("the system has sockets").0,
             clock: Clock::since_boot(),
@@ -353,7 +353,7 @@ mod tests {
             _locks: Vec::new(),
         };
         for end in [1, 2, 3].map(Tick::from_nanos) {
-            Order::Until(end).send(&wrapper, false).expect("there is room");
+            GuardOrder::Until(end).send(&wrapper, false).expect("there is room");
         }
         watch.hear();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The two ways in which this program starts itself again. Nobody types them.
+//! The two internal commands by which this program starts itself again: the guard, and what becomes the command.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ pub(super) const EXEC: &str = "__exec";
 /// This very program, even if its file was replaced or removed since it began.
 pub(super) const OURSELVES: &str = "/proc/self/exe";
 
-/// Does what this process was started again for; `None` if it is an ordinary one.
+/// Runs the internal command that this process was started for; `None` if it was started by a user.
 pub(crate) fn step() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next()?;

@@ -125,7 +125,7 @@ fn descendants_of(root: Pid, all: &[Process]) -> Vec<Process> {
     }
 }
 
-/// Whether nobody could let a stopped process group go on: no member has a parent in another group of its session.
+/// Whether no process could let a stopped process group go on: no member has a parent in another group of its session.
 pub(crate) fn is_orphaned(group: Pid) -> bool {
     let all = processes();
     let parent_of = |process: &Process| all.iter().find(|other| Some(other.pid) == process.parent);

@@ -1,4 +1,4 @@
-//! What wrapper and guard say to each other, a packet a message.
+//! The messages between wrapper and guard, one in each packet.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{IoSlice, IoSliceMut};
@@ -13,9 +13,9 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-/// What the wrapper says.
+/// A message of the wrapper.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum GuardOrder {
     /// Descriptors: first standard input, output and error of the command, then the files of the locks.
     Files(Vec<OwnedFd>),
     /// A piece of the command's words, each of which ends with a zero byte.
@@ -47,7 +47,7 @@ impl Status {
     }
 }
 
-/// What the guard says.
+/// A message of the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The command's process, and the process group of the same number, are there.
@@ -94,7 +94,7 @@ pub(super) fn send_files(socket: impl AsFd, files: &[BorrowedFd<'_>]) -> Result<
     rustix::net::sendmsg(socket, &[IoSlice::new(b"F")], &mut control, SendFlags::NOSIGNAL).map(drop)
 }
 
-impl Order {
+impl GuardOrder {
     /// Sends it; `None` as the result if the guard has not read what was sent before.
     pub(super) fn send(&self, socket: impl AsFd, wait: bool) -> Result<(), Errno> {
         let text = match self {
@@ -225,22 +225,22 @@ mod tests {
             assert_eq!(Event::receive(&other), Ok(event));
         }
         for order in [
-            Order::Words(b"a\0b\0".to_vec()),
-            Order::Words(vec![b'x'; PIECE]),
-            Order::Go { foreground: true },
-            Order::Until(Tick::from_nanos(5)),
-            Order::Signal { number: 15, stop: true },
-            Order::Kill,
+            GuardOrder::Words(b"a\0b\0".to_vec()),
+            GuardOrder::Words(vec![b'x'; PIECE]),
+            GuardOrder::Go { foreground: true },
+            GuardOrder::Until(Tick::from_nanos(5)),
+            GuardOrder::Signal { number: 15, stop: true },
+            GuardOrder::Kill,
         ] {
             order.send(&one, false).expect("there is room");
-            let received = Order::receive(&other, false)
+            let received = GuardOrder::receive(&other, false)
                 .expect("it is there")
                 .expect("nobody has gone");
             assert_eq!(format!("{received:?}"), format!("{order:?}"));
         }
         drop(one);
         assert_eq!(Event::receive(&other), Ok(Event::Gone));
-        assert!(Order::receive(&other, false).expect("it is closed").is_none());
+        assert!(GuardOrder::receive(&other, false).expect("it is closed").is_none());
     }
 
     #[test]
@@ -250,7 +250,9 @@ mod tests {
             status: Status::Exited(3),
             left: None,
         };
-        Order::Until(Tick::MAX).send(&wrapper, false).expect("there is room");
+        GuardOrder::Until(Tick::MAX)
+            .send(&wrapper, false)
+            .expect("there is room");
         ended.send(&guard).expect("there is room");
         drop(guard);
         assert_eq!(Event::receive(&wrapper), Ok(ended));

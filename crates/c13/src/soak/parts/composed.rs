@@ -1,4 +1,4 @@
-//! What is put together, under load: policies whose file changes all the time, and a lock.
+//! Compositions under load: policies whose file changes all the time, and a lock.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend};
 use c13_reliability::policy::PolicyRegistry;
 use c13_reliability::policy::file::PolicyFiles;
 
-use crate::soak::part::{Call, Ground, Part, must_be};
+use crate::soak::part::{Call, Ground, SoakPart, must_be};
 use crate::soak::tally::{Counts, Seen};
 
 /// A policy out of a file that is rewritten while calls run, sometimes with nonsense.
@@ -69,7 +69,7 @@ fn contents(number: u64) -> String {
     )
 }
 
-impl Part for Reloaded {
+impl SoakPart for Reloaded {
     fn name(&self) -> &'static str {
         "policy, reloaded"
     }
@@ -127,7 +127,7 @@ impl Part for Reloaded {
 /// then.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A lock in memory that everybody fights for.
+/// A lock in memory that all callers contend for.
 pub(crate) struct Exclusion {
     ground: Ground,
     lock: Lock,
@@ -147,17 +147,17 @@ impl Exclusion {
     }
 }
 
-/// Notes that somebody is inside, and that it is left again, however that comes about.
+/// Counts the holders of the lock: one more now, and one less when this is dropped, also by a panic.
 struct Inside<'a>(&'a AtomicBool);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        // Release: who comes in next sees what was done here.
+        // Release: the next holder sees what was done here.
         self.0.store(false, Ordering::Release);
     }
 }
 
-impl Part for Exclusion {
+impl SoakPart for Exclusion {
     fn name(&self) -> &'static str {
         "lock"
     }
@@ -167,7 +167,7 @@ impl Part for Exclusion {
             let Ok(guard) = self.lock.acquire(Duration::from_millis(5)).await else {
                 return Seen::Refusal;
             };
-            // AcqRel: sees what the one before left behind.
+            // AcqRel: sees what the holder before has done.
             if self.inside.swap(true, Ordering::AcqRel) {
                 // Relaxed: a count.
                 self.overlaps.fetch_add(1, Ordering::Relaxed);

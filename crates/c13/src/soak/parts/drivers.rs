@@ -10,7 +10,7 @@ use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryError, RetryExe
 use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError};
 
 use crate::soak::dependency::Down;
-use crate::soak::part::{Call, Ground, Part, must_be};
+use crate::soak::part::{Call, Ground, SoakPart, must_be};
 use crate::soak::tally::{Counts, Seen};
 
 const SOUND: &str = "the settings are sound";
@@ -46,7 +46,7 @@ impl Retries {
     }
 }
 
-impl Part for Retries {
+impl SoakPart for Retries {
     fn name(&self) -> &'static str {
         "retry"
     }
@@ -92,7 +92,7 @@ impl Limits {
     }
 }
 
-impl Part for Limits {
+impl SoakPart for Limits {
     fn name(&self) -> &'static str {
         "timeout"
     }
@@ -137,7 +137,7 @@ impl Hedges {
     }
 }
 
-impl Part for Hedges {
+impl SoakPart for Hedges {
     fn name(&self) -> &'static str {
         "hedge"
     }
@@ -177,7 +177,7 @@ impl Fallbacks {
     }
 }
 
-impl Part for Fallbacks {
+impl SoakPart for Fallbacks {
     fn name(&self) -> &'static str {
         "fallback"
     }
@@ -229,7 +229,7 @@ impl Reads {
     }
 }
 
-impl Part for Reads {
+impl SoakPart for Reads {
     fn name(&self) -> &'static str {
         "cache"
     }
@@ -262,8 +262,8 @@ mod tests {
     use c13_reliability::sync::Random;
     use c13_reliability::time::Executor;
 
-    use crate::soak::dependency::Dependency;
-    use crate::soak::tally::Tally;
+    use crate::soak::dependency::FaultyDependency;
+    use crate::soak::tally::CallerTally;
 
     /// While the machine stands still the last good value grows old, and calls fail that it would have helped.
     #[test]
@@ -272,11 +272,11 @@ mod tests {
         let clock = executor.clock();
         let seed = 42;
         let part = Arc::new(Fallbacks::new(&Ground {
-            dependency: Arc::new(Dependency::new(clock.clone(), seed)),
+            dependency: Arc::new(FaultyDependency::new(clock.clone(), seed)),
             random: Arc::new(Random::stream(seed, "parts")),
             clock: clock.clone(),
         }));
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(CallerTally::default());
         let call = || {
             let (part, entry) = (part.clone(), tally.enter());
             async move { entry.close(part.call().await) }

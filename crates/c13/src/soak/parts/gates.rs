@@ -16,7 +16,7 @@ use c13_reliability::patterns::rate_limiter::{
     TokenBucketRateLimiter,
 };
 
-use crate::soak::part::{Call, Ground, Part, must_be};
+use crate::soak::part::{Call, Ground, SoakPart, must_be};
 use crate::soak::tally::{Counts, Seen};
 
 const SOUND: &str = "the settings are sound";
@@ -40,7 +40,7 @@ impl Breaker {
     }
 }
 
-impl Part for Breaker {
+impl SoakPart for Breaker {
     fn name(&self) -> &'static str {
         "circuit breaker"
     }
@@ -104,7 +104,7 @@ impl Places {
         }
     }
 
-    /// With a place for each of the callers, lent to threads where they meet.
+    /// With a permit for each of the callers, lent to threads where they contend.
     pub(crate) fn enough(ground: &Ground, callers: u32) -> Self {
         Self {
             name: "bulkhead with room",
@@ -115,7 +115,7 @@ impl Places {
     }
 }
 
-impl Part for Places {
+impl SoakPart for Places {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -164,7 +164,7 @@ impl Adaptive {
     }
 }
 
-impl Part for Adaptive {
+impl SoakPart for Adaptive {
     fn name(&self) -> &'static str {
         "adaptive limit"
     }
@@ -191,7 +191,7 @@ impl Part for Adaptive {
 
 /// How a limiter is asked.
 type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
-/// What of a limiter must hold in the end.
+/// What must be true of a limiter in the end.
 type Audit = Box<dyn Fn(&Counts) -> Vec<String> + Send + Sync>;
 
 /// A limiter of any kind.
@@ -201,7 +201,7 @@ struct Limiter {
     audit: Audit,
 }
 
-impl Part for Limiter {
+impl SoakPart for Limiter {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -232,7 +232,7 @@ const KEYS: u64 = 20_000;
 const REMEMBERED: usize = 2_000;
 
 /// All limiters.
-pub(crate) fn limiters(ground: &Ground) -> Vec<Arc<dyn Part>> {
+pub(crate) fn limiters(ground: &Ground) -> Vec<Arc<dyn SoakPart>> {
     let config = RateLimiterConfig::new(RATE, BURST);
     let bucket = TokenBucketRateLimiter::with_config(config.max_wait(PATIENCE), ground.clock.clone()).expect(SOUND);
     let sharded = ShardedRateLimiter::with_config(RateLimiterConfig::new(RATE, SHARDED_BURST), ground.clock.clone())
@@ -278,7 +278,7 @@ pub(crate) fn limiters(ground: &Ground) -> Vec<Arc<dyn Part>> {
     ]
 }
 
-fn limiter<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static, audit: Audit) -> Arc<dyn Part>
+fn limiter<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static, audit: Audit) -> Arc<dyn SoakPart>
 where
     F: Future<Output = bool> + Send + 'static,
 {

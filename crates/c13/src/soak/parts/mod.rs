@@ -1,4 +1,4 @@
-//! The parts: gates, drivers, and what is put together from them.
+//! The parts: gates, drivers, and compositions of them.
 
 mod composed;
 mod drivers;
