@@ -21,8 +21,8 @@ use std::time::Duration;
 /// keeps the times of the last `max_requests` requests, 8 bytes each, in a ring that grows with use; a decision is
 /// O(1) under a lock. A request counts from its own instant until just before `window` later. Clones share one window.
 ///
-/// Where a long-term rate with bursts is what you want, take a [`TokenBucketRateLimiter`](super::TokenBucketRateLimiter):
-/// it is smaller and faster.
+/// For a long-term rate with bursts, take a
+/// [`TokenBucketRateLimiter`](crate::patterns::rate_limiter::TokenBucketRateLimiter): it is smaller and faster.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::SlidingWindowRateLimiter;
