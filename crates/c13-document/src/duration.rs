@@ -119,7 +119,8 @@ fn unit_nanos(number: &str, unit: &str, after: &str, range: Range<usize>) -> Res
 /// does not say where a duration becomes too long.
 fn as_we_write(number: &str, unit: &str) -> Option<String> {
     let text = format!("{number}{unit}").to_ascii_lowercase();
-    Some(duration_text(humantime::parse_duration(&text).ok()?))
+    let ours = duration_text(humantime::parse_duration(&text).ok()?);
+    parse_duration(&ours).is_ok().then_some(ours)
 }
 
 fn exact_nanos(number: &str, unit_nanos: u64, range: Range<usize>) -> Result<u64, QuantityError> {
@@ -272,6 +273,7 @@ mod tests {
             ("2m 5y", "`y` is no unit of time", "y", "write \"1826d 6h\""),
             ("90sec", "`sec` is no unit of time", "sec", "write \"1m 30s\""),
             ("2 Weeks", "nothing stands between a number and its unit", "2 Weeks", "write \"14d\""),
+            ("1000y", "`y` is no unit of time", "y", "the units are d, h, m, s, ms, us and ns"),
             ("2q", "`q` is no unit of time", "q", "the units are d, h, m, s, ms, us and ns"),
             ("1.s", "`.s` is no unit of time", ".s", "the units are d, h, m, s, ms, us and ns"),
             ("1e3s", "`e` is no unit of time", "e", "the units are d, h, m, s, ms, us and ns"),
