@@ -40,6 +40,7 @@ use source::Source;
 use std::fmt::{self, Display};
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::sync::LazyLock;
 
 /// One place where a rule is broken.
 #[derive(Debug)]
@@ -72,22 +73,22 @@ const RULES: &[Rule] = &[
 
 #[test]
 fn the_tree_keeps_the_rules() {
-    let tree = tree_of_sources();
+    let tree = &*TREE;
     let mut violations: Vec<_> = tree
         .iter()
         .flat_map(|source| RULES.iter().flat_map(|rule| rule(source)))
         .collect();
-    violations.extend(parity::every_pattern_is_complete(&tree));
-    violations.extend(parity::every_integration_test_runs(&tree));
-    violations.extend(purity::every_pure_file_exists(&tree));
+    violations.extend(parity::every_pattern_is_complete(tree));
+    violations.extend(parity::every_integration_test_runs(tree));
+    violations.extend(purity::every_pure_file_exists(tree));
     violations.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
 
     let list: String = violations.iter().map(|violation| format!("  {violation}\n")).collect();
     assert!(violations.is_empty(), "{} rules broken:\n{list}", violations.len());
 }
 
-/// The text files of the tree.
-fn tree_of_sources() -> Vec<Source> {
+/// The text files of the tree, read once for all tests.
+static TREE: LazyLock<Vec<Source>> = LazyLock::new(|| {
     let (files, walked) = tree::files();
     if let Some(reason) = walked {
         note(&format!(
@@ -102,7 +103,7 @@ fn tree_of_sources() -> Vec<Source> {
         tree::root()
     );
     tree
-}
+});
 
 /// A file of the tree, if it is text.
 fn read(path: &str) -> Option<Source> {
