@@ -2,8 +2,6 @@
 //!
 //! Rust is run by the library's documentation tests, which include the same files. TOML and commands are run here.
 
-#[path = "common/pattern.rs"]
-mod pattern;
 #[path = "common/schema.rs"]
 mod schema;
 #[path = "../../c13-reliability/tests/it/tidy/tree.rs"]
