@@ -54,6 +54,12 @@ impl<'a, G: Gate, F, C> Call<'a, G, F, C> {
             run: Run::unadmitted(future),
         }
     }
+
+    /// The gate, until it was asked.
+    #[inline]
+    pub(crate) fn unasked(&self) -> Option<&'a G> {
+        self.unasked.as_ref().map(|(gate, _)| *gate)
+    }
 }
 
 impl<'a, G, F, C, T, E> Future for Call<'a, G, F, C>

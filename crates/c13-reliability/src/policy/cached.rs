@@ -141,6 +141,12 @@ where
         match result {
             Ok(Some(value)) => Ok(value),
             Err(LoadError::Failed(failure)) => Err(Arc::unwrap_or_clone(failure).error),
+            Err(LoadError::DeadlinePassed) => Err(PolicyError::TimedOut {
+                layer: Layer::TotalTimeout,
+                limit: limit.length(),
+                attempts: 0,
+                last_error: None,
+            }),
             Ok(None) | Err(_) => Err(PolicyError::Rejected {
                 layer: Layer::Cache,
                 retry_after: None,

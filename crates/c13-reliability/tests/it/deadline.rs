@@ -1,8 +1,10 @@
 //! A deadline that has passed: no pattern begins an attempt then, by whatever way it is asked.
 
-use c13_reliability::gate::{Gate, OwnedGate};
+use c13_reliability::gate::{Gate, Outcome, OwnedGate};
 use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, AdaptiveRejected, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig, BulkheadError, BulkheadRejected};
+use c13_reliability::patterns::cache::{Cache, CacheConfig, LoadError};
+use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError};
 use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeError, HedgeLayer};
 use c13_reliability::patterns::retry::{RetryConfig, RetryError, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
 use c13_reliability::time::{Clock, Deadline, Executor, Tick, VirtualTime};
@@ -108,6 +110,67 @@ fn no_service_is_called_after_the_deadline() {
     let mut gated = c13_reliability::gate::GateLayer::new(bulkhead(&clock)).layer(service);
     assert!(late(&executor, async { gated.call(1).await }).is_err());
     assert_eq!(called.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn no_call_begins_through_a_breaker_after_the_deadline() {
+    type Late = CircuitBreakerError<&'static str>;
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let asked = Cell::new(0);
+    let attempt = || {
+        asked.set(asked.get() + 1);
+        ready(Err::<(), _>("down"))
+    };
+    let new = || CircuitBreaker::with_config(CircuitBreakerConfig::new().consecutive_failures(1), clock.clone());
+    let (breaker, outer) = (new().expect("good"), new().expect("good"));
+    let call = breaker.call(async { attempt().await });
+    assert_eq!(late(&executor, call), Err(Late::DeadlinePassed));
+    assert_eq!(late(&executor, breaker.call_with(attempt)), Err(Late::DeadlinePassed));
+    let call = breaker.call_classified(async { attempt().await }, Outcome::of);
+    assert_eq!(late(&executor, call), Err(Late::DeadlinePassed));
+    let view = breaker.classified(|_: &Result<(), &str>| Outcome::FAILURE);
+    let call = view.call(async { attempt().await });
+    assert_eq!(late(&executor, call), Err(Late::DeadlinePassed));
+    // A gate around it that was asked in time takes it for no failure of the dependency.
+    let both = outer.call(async {
+        clock.sleep(2 * SECOND).await;
+        breaker.call(attempt()).await
+    });
+    let cut = executor.block_on(Deadline::after(&clock, SECOND).scope(both));
+    assert_eq!(cut, Err(CircuitBreakerError::CallFailed(Late::DeadlinePassed)));
+    assert_eq!(
+        (breaker.metrics().total_requests, outer.metrics().failure_count),
+        (0, 0)
+    );
+    assert_eq!(asked.get(), 1, "the last one was made, but not polled");
+    // With time left it begins, and a deadline on another clock says nothing.
+    let call = Deadline::after(&clock, SECOND).scope(breaker.call(attempt()));
+    assert_eq!(executor.block_on(call), Err(CircuitBreakerError::CallFailed("down")));
+}
+
+#[test]
+fn no_load_begins_after_the_deadline_and_what_is_there_is_served() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = CacheConfig::new().ttl(SECOND).jitter(0.0).stale_if_error(60 * SECOND);
+    let cache = Cache::<u32, u32>::new(config).with_clock(clock.clone());
+    let loads = Arc::new(AtomicU32::new(0));
+    let load = || {
+        let loads = loads.clone();
+        move || async move { Ok::<_, &'static str>(loads.fetch_add(1, Ordering::SeqCst)) }
+    };
+    let read = late(&executor, cache.get_or_load(&1, load()));
+    assert!(matches!(read, Err(LoadError::DeadlinePassed)), "{read:?}");
+    cache.insert(1, 10);
+    let read = late(&executor, cache.get_or_load(&1, load()));
+    assert_eq!(read.ok(), Some(10), "a value that is fresh");
+    executor.block_on(clock.sleep(2 * SECOND));
+    let read = late(&executor, cache.get_or_load(&1, load()));
+    assert_eq!(read.ok(), Some(10), "a value that is stale");
+    assert_eq!(loads.load(Ordering::SeqCst), 0);
+    let read = executor.block_on(Deadline::after(&clock, SECOND).scope(cache.get_or_load(&1, load())));
+    assert_eq!((read.ok(), loads.load(Ordering::SeqCst)), (Some(0), 1));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub enum LoadError<E> {
     Absent,
     /// The loader read the very key that it was loading. The read would have waited for itself, so it ends at once.
     Recursive,
+    /// The caller's deadline had passed before the load began, and there was nothing stale to serve in its place.
+    DeadlinePassed,
 }
 
 impl<E> Clone for LoadError<E> {
@@ -25,6 +27,7 @@ impl<E> Clone for LoadError<E> {
             Self::Panicked(words) => Self::Panicked(words.clone()),
             Self::Absent => Self::Absent,
             Self::Recursive => Self::Recursive,
+            Self::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }
@@ -36,6 +39,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Panicked(words) => write!(f, "the load panicked: {words}"),
             Self::Absent => f.write_str("there is nothing under the key"),
             Self::Recursive => f.write_str("the loader read the key that it was loading"),
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the load began"),
         }
     }
 }
@@ -45,7 +49,7 @@ impl<E: Error + 'static> Error for LoadError<E> {
         match self {
             // It speaks for itself already.
             Self::Failed(error) => error.source(),
-            Self::Panicked(_) | Self::Absent | Self::Recursive => None,
+            Self::Panicked(_) | Self::Absent | Self::Recursive | Self::DeadlinePassed => None,
         }
     }
 }

@@ -7,7 +7,9 @@ use super::landing::Landing;
 use super::loaded::Loaded;
 use super::state::Freshness;
 use super::store::count;
+use crate::gate::cut_short;
 use crate::single_flight::{Ticket, Turn};
+use crate::time::Deadline;
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::hash::Hash;
@@ -41,7 +43,8 @@ where
     ///
     /// [`LoadError`]: why the load failed, unless a stale value could be served in its place. An error that another read
     /// loaded with another error type is not shared: this read then loads itself. [`LoadError::Recursive`] at once if this
-    /// read is made by the loader of the same key.
+    /// read is made by the loader of the same key. [`LoadError::DeadlinePassed`] in place of a load after the caller's
+    /// [`Deadline`].
     ///
     /// # Panics
     ///
@@ -139,7 +142,10 @@ where
                 Ok(entry.value)
             }
             Some((entry, Freshness::Reload { stale })) => {
-                if let Some(here) = self.reload(key, load) {
+                // Whoever has no time left leaves the load to the next one.
+                if !Deadline::is_over(&shared.clock)
+                    && let Some(here) = self.reload(key, load)
+                {
                     here.await;
                     if let Some((entry, Freshness::Fresh)) = shared.read(key) {
                         shared.count_hit(&entry, false);
@@ -214,6 +220,14 @@ where
                 }
                 Turn::Lead => {
                     self.counters.add(count::MISS, 1);
+                    if Deadline::is_over(&self.clock) {
+                        // Dropped, the ticket hands the load over to a read that waits for it.
+                        drop(ticket);
+                        if stale.is_none() {
+                            cut_short::report();
+                        }
+                        return self.rescue(stale, LoadError::DeadlinePassed);
+                    }
                     return match self.lead(ticket, key, stale.clone(), load).await {
                         Ok(Ok(value)) => Ok(value),
                         Ok(Err(error)) => self.rescue(stale, LoadError::Failed(error)),

@@ -3,6 +3,7 @@
 use super::error::CircuitBreakerError;
 use super::handle::CircuitBreaker;
 use crate::gate::{self, Classify, Outcome};
+use crate::time::Deadline;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -40,8 +41,13 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = self.project().inner.poll(cx);
-        polled.map(|result| result.map_err(CircuitBreakerError::from))
+        let inner = self.project().inner;
+        if let Some(breaker) = inner.unasked()
+            && Deadline::is_over(breaker.clock())
+        {
+            return Poll::Ready(Err(CircuitBreakerError::too_late()));
+        }
+        inner.poll(cx).map(|result| result.map_err(CircuitBreakerError::from))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a call through a breaker gave no value.
 
 use crate::error::Rejected;
-use crate::gate::Refusal;
+use crate::gate::{Refusal, cut_short};
 use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
@@ -17,15 +17,24 @@ pub enum CircuitBreakerError<E> {
         /// half-open and all its probes are out.
         retry_after: Option<Duration>,
     },
+    /// The caller's deadline had passed before the call began. The circuit was not asked, and nothing is counted.
+    DeadlinePassed,
     /// The call ran and failed with its own error.
     CallFailed(E),
 }
 
 impl<E> CircuitBreakerError<E> {
+    /// The call does not begin: its caller's deadline has passed.
+    #[cold]
+    pub(super) fn too_late() -> Self {
+        cut_short::report();
+        Self::DeadlinePassed
+    }
+
     /// The call's own error, if it ran.
     pub fn into_call_error(self) -> Option<E> {
         match self {
-            Self::CircuitOpen { .. } => None,
+            Self::CircuitOpen { .. } | Self::DeadlinePassed => None,
             Self::CallFailed(error) => Some(error),
         }
     }
@@ -55,6 +64,7 @@ impl<E: fmt::Display> fmt::Display for CircuitBreakerError<E> {
             Self::CircuitOpen {
                 retry_after: Some(wait),
             } => write!(f, "the circuit is open, retry after {wait:?}"),
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the call began"),
             Self::CallFailed(error) => error.fmt(f),
         }
     }
@@ -63,17 +73,18 @@ impl<E: fmt::Display> fmt::Display for CircuitBreakerError<E> {
 impl<E: Error + 'static> Error for CircuitBreakerError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::CircuitOpen { .. } => None,
+            Self::CircuitOpen { .. } | Self::DeadlinePassed => None,
             Self::CallFailed(error) => error.source(),
         }
     }
 }
 
 impl<E: Retryable> Retryable for CircuitBreakerError<E> {
-    /// As the call's own error says; an open circuit is not worth another attempt, which it is there to keep away.
+    /// As the call's own error says; an open circuit is not worth another attempt, which it is there to keep away, nor is a
+    /// deadline that has passed.
     fn verdict(&self) -> Verdict {
         match self {
-            Self::CircuitOpen { .. } => Verdict::Final,
+            Self::CircuitOpen { .. } | Self::DeadlinePassed => Verdict::Final,
             Self::CallFailed(error) => error.verdict(),
         }
     }

@@ -109,7 +109,9 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// [`CircuitOpen`](super::CircuitBreakerError::CircuitOpen) if the circuit refuses; the future is then never
-    /// polled. [`CallFailed`](super::CircuitBreakerError::CallFailed) with the future's own error.
+    /// polled. [`DeadlinePassed`](super::CircuitBreakerError::DeadlinePassed) if the caller's
+    /// [`Deadline`](crate::time::Deadline) has passed: the circuit is not even asked then.
+    /// [`CallFailed`](super::CircuitBreakerError::CallFailed) with the future's own error.
     ///
     /// # Cancel safety
     ///
@@ -187,7 +189,8 @@ impl CircuitBreaker {
 
     /// Admits one call, or refuses it. Never waits; for code that is not a future.
     ///
-    /// A closed circuit costs one load here.
+    /// A closed circuit costs one load here. The caller's [`Deadline`](crate::time::Deadline) is not looked at: a permit begins
+    /// nothing by itself, and whatever begins the call can ask [`Deadline::is_over`](crate::time::Deadline::is_over).
     ///
     /// # Errors
     ///
@@ -206,6 +209,11 @@ impl CircuitBreaker {
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         let ticket = self.shared.admit(None)?;
         Ok(OwnedPermit::new(self.shared.clone(), ticket))
+    }
+
+    #[inline]
+    pub(super) fn clock(&self) -> &Clock {
+        self.shared.clock()
     }
 
     /// The same at a time that was read already, by this breaker's clock.
