@@ -204,7 +204,7 @@ impl Parts {
             }
             (Some(settings), Some(breaker)) => {
                 if self.config.breaker() != Some(settings) {
-                    breaker.change(settings)?;
+                    breaker.reconfigure(settings)?;
                 }
                 Some(breaker.clone())
             }

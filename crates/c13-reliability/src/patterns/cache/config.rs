@@ -22,7 +22,7 @@ pub const LOAD_LEASE: Duration = Duration::from_secs(30);
 ///     .ttl(Duration::from_secs(60))
 ///     .refresh_after(Duration::from_secs(45))
 ///     .stale_if_error(Duration::from_secs(600));
-/// assert!(PRODUCTS.check().is_ok());
+/// assert!(PRODUCTS.validate().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -151,7 +151,7 @@ impl CacheConfig {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub const fn check(&self) -> Result<(), ConfigError> {
+    pub const fn validate(&self) -> Result<(), ConfigError> {
         if self.capacity == 0 {
             return Err(ConfigError::new(
                 PART,

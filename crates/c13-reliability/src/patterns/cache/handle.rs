@@ -78,7 +78,7 @@ where
     ///
     /// The setting that makes no sense.
     pub fn try_new(config: CacheConfig) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.validate()?;
         Ok(Self::build(config, config.capacity, None))
     }
 
@@ -96,7 +96,7 @@ where
         typical: u64,
         weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.validate()?;
         if typical == 0 || typical > config.capacity {
             let rule = "must be from 1 to the capacity";
             return Err(ConfigError::new("cache", "typical", ConfigValue::Count(typical), rule));

@@ -87,7 +87,7 @@ fn jitter_only_shortens_and_spares_times_that_were_asked_for() {
 
 #[test]
 fn a_setting_that_makes_no_sense_is_named() {
-    let check = |config: CacheConfig| config.check().map_err(|error| error.setting);
+    let check = |config: CacheConfig| config.validate().map_err(|error| error.setting);
     let base = CacheConfig::new();
     assert_eq!(check(base), Ok(()));
     assert_eq!(check(full()), Ok(()));

@@ -276,7 +276,7 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// The first setting that makes no sense; nothing has changed then.
-    pub fn change(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
+    pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         config.validate()?;
         self.shared.change(config);
         Ok(())

@@ -206,19 +206,19 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         all
     }
 
-    /// Changes the settings of all breakers, those to come included; see [`CircuitBreaker::change`].
+    /// Changes the settings of all breakers, those to come included; see [`CircuitBreaker::reconfigure`].
     ///
     /// # Errors
     ///
     /// The first setting that makes no sense; nothing has changed then.
-    pub fn change(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
+    pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         config.validate()?;
         check_bytes::<K>(&config, self.set.max_keys, self.set.max_bytes)?;
         *self.set.config.lock() = config;
         for (_, breaker) in self.all() {
-            breaker.change(config)?;
+            breaker.reconfigure(config)?;
         }
-        self.set.overflow.change(config)
+        self.set.overflow.reconfigure(config)
     }
 }
 

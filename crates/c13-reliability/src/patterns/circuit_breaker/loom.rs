@@ -170,7 +170,7 @@ fn settings_that_change_while_results_are_recorded_lose_no_failure() {
         let run = |failures| one_failure().consecutive_failures(failures);
         let breaker = breaker(run(3), &VirtualTime::new());
         let other = breaker.clone();
-        let changes = thread::spawn(move || other.change(run(2)).expect("good"));
+        let changes = thread::spawn(move || other.reconfigure(run(2)).expect("good"));
         let (fails, succeeds) = (
             breaker.try_acquire().expect("closed"),
             breaker.try_acquire().expect("closed"),
@@ -199,7 +199,7 @@ fn a_window_over_time_that_changes_while_a_success_is_recorded_counts_it_at_most
         let breaker = breaker(rate(10), &VirtualTime::new());
         breaker.try_acquire().expect("closed").success();
         let other = breaker.clone();
-        let changes = thread::spawn(move || other.change(rate(20)).expect("good"));
+        let changes = thread::spawn(move || other.reconfigure(rate(20)).expect("good"));
         breaker.try_acquire().expect("closed").success();
         changes.join().unwrap();
         let calls = breaker.snapshot().window_calls.expect("it is watching");

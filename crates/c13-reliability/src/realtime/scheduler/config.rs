@@ -35,7 +35,7 @@ pub enum MissedTicks {
 /// const SENSOR: TaskConfig = TaskConfig::every(Duration::from_millis(2))
 ///     .deadline(Duration::from_micros(500))
 ///     .missed(MissedTicks::CatchUp { at_most: 3 });
-/// assert!(SENSOR.check().is_ok());
+/// assert!(SENSOR.validate().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -108,7 +108,7 @@ impl TaskConfig {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub const fn check(&self) -> Result<(), ConfigError> {
+    pub const fn validate(&self) -> Result<(), ConfigError> {
         if self.period.as_nanos() < MIN_PERIOD.as_nanos() {
             return Err(too_short("period", self.period, "must be at least 100 µs"));
         }
@@ -242,7 +242,7 @@ impl ThreadConfig {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub const fn check(&self) -> Result<(), ConfigError> {
+    pub const fn validate(&self) -> Result<(), ConfigError> {
         if let Some(priority) = self.fifo
             && (priority == 0 || priority > 99)
         {
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_named() {
         let ms = Duration::from_millis;
-        let task = |config: TaskConfig| config.check().map_err(|error| error.setting);
+        let task = |config: TaskConfig| config.validate().map_err(|error| error.setting);
         assert_eq!(task(TaskConfig::every(Duration::from_micros(99))), Err("period"));
         assert_eq!(task(TaskConfig::every(Duration::MAX)), Err("period"));
         assert_eq!(task(TaskConfig::every(MIN_PERIOD)), Ok(()));
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(task(TaskConfig::default().missed(none)), Err("missed.at_most"));
         assert_eq!(task(TaskConfig::default().deadline(ms(0))), Err("deadline"));
         assert_eq!(task(TaskConfig::default().stuck_after(ms(0))), Err("stuck_after"));
-        let thread = |config: ThreadConfig| config.check().map_err(|error| error.setting);
+        let thread = |config: ThreadConfig| config.validate().map_err(|error| error.setting);
         assert_eq!(thread(ThreadConfig::new().fifo(0)), Err("fifo"));
         assert_eq!(thread(ThreadConfig::new().fifo(100)), Err("fifo"));
         assert_eq!(thread(ThreadConfig::new().cpu(1024)), Err("cpu"));

@@ -70,7 +70,7 @@ impl Scheduler {
         F: FnMut(Beat) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        config.check()?;
+        config.validate()?;
         self.push(name, config, make);
         Ok(self)
     }
@@ -284,7 +284,7 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let mut scheduler = Scheduler::new();
-    const { assert!(TaskConfig::every(PERIOD).check().is_ok(), "the defaults make sense") };
+    const { assert!(TaskConfig::every(PERIOD).validate().is_ok(), "the defaults make sense") };
     scheduler.push("task", TaskConfig::every(PERIOD), move |_| task());
     scheduler.start().1.await;
 }

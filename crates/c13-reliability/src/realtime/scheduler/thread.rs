@@ -59,7 +59,7 @@ impl ThreadScheduler {
     ///
     /// The setting of `config` that makes no sense.
     pub fn new(name: &str, config: ThreadConfig) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.validate()?;
         Ok(Self {
             name: name.to_owned(),
             config,
@@ -79,7 +79,7 @@ impl ThreadScheduler {
         config: TaskConfig,
         run: impl FnMut(&Beat) + Send + 'static,
     ) -> Result<&mut Self, ConfigError> {
-        config.check()?;
+        config.validate()?;
         if self.tasks.len() == watchdog::MOST_TASKS {
             let value = ConfigValue::Count(self.tasks.len() as u64 + 1);
             return Err(ConfigError::new(

@@ -151,7 +151,7 @@ impl SupervisorConfig {
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub const fn check(&self) -> Result<(), ConfigError> {
+    pub const fn validate(&self) -> Result<(), ConfigError> {
         if self.within.is_zero() {
             let value = ConfigValue::Duration(self.within);
             return Err(ConfigError::new(PART, "within", value, "must be longer than zero"));
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_setting_that_makes_no_sense_is_named() {
         let second = Duration::from_secs(1);
-        let check = |config: SupervisorConfig| config.check().map_err(|error| error.setting);
+        let check = |config: SupervisorConfig| config.validate().map_err(|error| error.setting);
         let base = SupervisorConfig::new();
         assert_eq!(check(base), Ok(()));
         assert_eq!(check(base.intensity(0, second)), Ok(()));

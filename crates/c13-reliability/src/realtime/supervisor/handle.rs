@@ -70,7 +70,7 @@ impl Supervisor {
     ///
     /// The setting that makes no sense.
     pub fn with_clock(config: SupervisorConfig, clock: Clock) -> Result<Self, ConfigError> {
-        config.check()?;
+        config.validate()?;
         Ok(Self {
             config,
             clock,

@@ -113,7 +113,7 @@ fn breakers_of_keys_whose_windows_would_not_fit_into_memory_are_refused() {
     let hosts = KeyedBreakers::<String>::builder(small)
         .build()
         .expect("10,000 small ones");
-    assert!(hosts.change(large).is_err(), "they would grow");
+    assert!(hosts.reconfigure(large).is_err(), "they would grow");
     let held = allocation_counter::measure(|| {
         for at in 0..1_000 {
             let _ = hosts.get(&format!("host-{at}"));
@@ -154,7 +154,7 @@ fn a_key_that_is_too_long_gets_no_breaker_of_its_own_and_nothing_is_kept_of_it()
     assert!(of_long_keys(2).try_acquire().is_err());
     assert!(hosts.remove(header.as_str()).is_none() && hosts.all().is_empty());
     let changed = CircuitBreakerConfig::new().consecutive_failures(7);
-    hosts.change(changed).expect("the settings are right");
+    hosts.reconfigure(changed).expect("the settings are right");
     assert_eq!(of_long_keys(3).config(), changed);
     // As long as may be.
     let _ = hosts.get("k".repeat(1_024).as_str());

@@ -12,7 +12,7 @@ fn a_changed_threshold_keeps_the_run_so_far() {
     bench.calls("FFF");
     bench
         .breaker
-        .change(CircuitBreakerConfig::new().consecutive_failures(4))
+        .reconfigure(CircuitBreakerConfig::new().consecutive_failures(4))
         .expect("good");
     bench.is(CircuitState::Closed).calls("F").is(CircuitState::Open);
 }
@@ -21,7 +21,7 @@ fn a_changed_threshold_keeps_the_run_so_far() {
 fn a_changed_window_over_calls_keeps_the_most_recent() {
     let bench = Bench::new(rate(Window::Calls(100), 0.9, 10));
     bench.calls("SSSSSSSSSSSSSSSSSSSS FFFFF SSS");
-    bench.breaker.change(rate(Window::Calls(10), 0.6, 10)).expect("good");
+    bench.breaker.reconfigure(rate(Window::Calls(10), 0.6, 10)).expect("good");
     assert_eq!(bench.breaker.snapshot().window_calls, Some(10));
     assert_eq!(bench.breaker.snapshot().failure_rate, Some(0.5));
     bench.calls("S").is(CircuitState::Closed);
@@ -30,7 +30,7 @@ fn a_changed_window_over_calls_keeps_the_most_recent() {
         Some(0.5),
         "a success left, a success came"
     );
-    bench.breaker.change(rate(Window::Calls(200), 0.6, 10)).expect("good");
+    bench.breaker.reconfigure(rate(Window::Calls(200), 0.6, 10)).expect("good");
     bench.calls("SSSSS");
     assert_eq!(bench.breaker.snapshot().window_calls, Some(15));
 }
@@ -41,7 +41,7 @@ fn a_changed_window_over_time_keeps_what_it_held() {
     bench.calls("SSS FF").wait(4.0).calls("SS F").wait(1.0);
     bench
         .breaker
-        .change(rate(Window::Time(secs(20.0)), 0.9, 5))
+        .reconfigure(rate(Window::Time(secs(20.0)), 0.9, 5))
         .expect("good");
     let snapshot = bench.breaker.snapshot();
     assert_eq!(
@@ -52,7 +52,7 @@ fn a_changed_window_over_time_keeps_what_it_held() {
     assert_eq!(bench.breaker.snapshot().window_calls, Some(10), "15 s after the first");
     bench
         .breaker
-        .change(rate(Window::Time(secs(15.0)), 0.9, 5))
+        .reconfigure(rate(Window::Time(secs(15.0)), 0.9, 5))
         .expect("good");
     assert_eq!(
         bench.breaker.snapshot().window_calls,
@@ -72,7 +72,7 @@ fn changing_again_and_again_loses_and_doubles_nothing() {
         let length = 1000.0 + f64::from(round % 3) * 100.0;
         bench
             .breaker
-            .change(rate(Window::Time(secs(length)), 1.0, 1))
+            .reconfigure(rate(Window::Time(secs(length)), 1.0, 1))
             .expect("good");
         let snapshot = bench.breaker.snapshot();
         assert_eq!(snapshot.window_calls, Some(4 * u64::from(round as u32)));
@@ -85,7 +85,7 @@ fn failures_within_a_time_are_kept() {
     let within = |failures| CircuitBreakerConfig::new().failures_within(FailuresWithin::new(failures, secs(30.0)));
     let bench = Bench::new(within(5));
     bench.calls("FFF");
-    bench.breaker.change(within(4)).expect("good");
+    bench.breaker.reconfigure(within(4)).expect("good");
     bench.is(CircuitState::Closed).calls("F").is(CircuitState::Open);
 }
 
@@ -96,7 +96,7 @@ fn a_call_that_was_running_during_the_change_still_counts() {
     let (succeeds, fails) = (bench.breaker.try_acquire(), bench.breaker.try_acquire());
     bench
         .breaker
-        .change(CircuitBreakerConfig::default().open_for(secs(7.0)))
+        .reconfigure(CircuitBreakerConfig::default().open_for(secs(7.0)))
         .expect("good");
     succeeds.expect("closed").success();
     bench.calls("FFFF").is(CircuitState::Closed);
@@ -111,7 +111,7 @@ fn probes_keep_their_places_through_a_change() {
     let probes = [bench.breaker.try_acquire(), bench.breaker.try_acquire()].map(|probe| probe.expect("a place"));
     bench
         .breaker
-        .change(CircuitBreakerConfig::default().success_threshold(3))
+        .reconfigure(CircuitBreakerConfig::default().success_threshold(3))
         .expect("good");
     let third = bench.breaker.try_acquire().expect("one more place now");
     bench.refuses();
@@ -136,7 +136,7 @@ fn a_recovery_goes_on_whatever_the_settings_become() {
         let bench = Bench::new(staged(&[0.25, 0.5]));
         bench.about_to_probe().calls("SS").wait(1.0).calls("S");
         assert_eq!(bench.breaker.snapshot().recovery_stage, Some(2));
-        bench.breaker.change(next).expect("good");
+        bench.breaker.reconfigure(next).expect("good");
         for _ in 0..1_000 {
             if let Ok(permit) = bench.wait(0.1).breaker.try_acquire() {
                 permit.success();
@@ -148,7 +148,7 @@ fn a_recovery_goes_on_whatever_the_settings_become() {
     bench.about_to_probe().calls("SSSS");
     bench
         .breaker
-        .change(CircuitBreakerConfig::default().success_threshold(2))
+        .reconfigure(CircuitBreakerConfig::default().success_threshold(2))
         .expect("good");
     bench.calls("S").is(CircuitState::Closed);
 }
@@ -160,7 +160,7 @@ fn slow_calls_are_timed_from_the_change_on() {
     let rule = SlowCalls::new(secs(1.0), 1.0, Window::Calls(1), 1);
     bench
         .breaker
-        .change(CircuitBreakerConfig::default().slow_calls(rule))
+        .reconfigure(CircuitBreakerConfig::default().slow_calls(rule))
         .expect("good");
     bench.wait(5.0);
     untimed.success();
@@ -175,7 +175,7 @@ fn slow_calls_are_timed_from_the_change_on() {
 fn settings_that_make_no_sense_change_nothing() {
     let bench = defaults();
     bench.calls("FFFF");
-    assert!(bench.breaker.change(CircuitBreakerConfig::new()).is_err());
+    assert!(bench.breaker.reconfigure(CircuitBreakerConfig::new()).is_err());
     assert_eq!(bench.breaker.config(), CircuitBreakerConfig::default());
     bench.calls("F").is(CircuitState::Open);
 }

@@ -179,10 +179,10 @@ fn a_change_reaches_all_keys_and_those_to_come() {
     let keys = set(&time, 10);
     keys.get(&1);
     let config = CircuitBreakerConfig::new().consecutive_failures(7);
-    keys.change(config).expect("good");
+    keys.reconfigure(config).expect("good");
     assert_eq!(keys.get(&1).config(), config);
     assert_eq!(keys.get(&2).config(), config);
-    assert!(keys.change(CircuitBreakerConfig::new()).is_err());
+    assert!(keys.reconfigure(CircuitBreakerConfig::new()).is_err());
 }
 
 #[test]
