@@ -13,8 +13,7 @@ use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
-use crate::sync::Random;
-use crate::time::{Clock, Deadline};
+use crate::time::{Clock, Deadline, Env};
 use arc_swap::ArcSwap;
 use std::fmt;
 use std::future::Future;
@@ -70,35 +69,17 @@ impl Policy {
     ///
     /// The first rule that the settings break.
     pub fn new(config: PolicyConfig) -> Result<Self, ConfigError> {
-        Self::with_clock(config, Clock::system(), Random::from_entropy())
+        Self::with_config(config, Env::default())
     }
 
-    /// A policy on `clock`, whose jitter is drawn from `random`: for tests and drills.
+    /// A policy by the clock of `env`, whose circuit breaker is reported by its name. Jitter is drawn from its random numbers.
+    /// Policies of a registry have the names of the files.
     ///
     /// # Errors
     ///
     /// The first rule that the settings break.
-    pub fn with_clock(config: PolicyConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        Self::make(None, config, clock, random)
-    }
-
-    /// A policy on the system clock whose circuit breaker is reported under `name`. The breakers of a registry have the names
-    /// of their policies.
-    ///
-    /// # Errors
-    ///
-    /// The first rule that the settings break.
-    pub fn named(name: &str, config: PolicyConfig) -> Result<Self, ConfigError> {
-        Self::make(Some(name), config, Clock::system(), Random::from_entropy())
-    }
-
-    pub(super) fn make(
-        name: Option<&str>,
-        config: PolicyConfig,
-        clock: Clock,
-        random: Random,
-    ) -> Result<Self, ConfigError> {
-        let name = name.map(str::to_owned);
+    pub fn with_config(config: PolicyConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        let Env { clock, random, name } = env.into();
         let making = Making { name, random };
         let parts = Parts::new(config, clock, &making)?;
         let shared = PolicyState {
@@ -240,8 +221,7 @@ impl Policy {
     ///
     /// # let executor = Executor::new();
     /// # let clock = executor.clock();
-    /// # let random = c13_reliability::sync::Random::new(1);
-    /// let policy = Policy::with_clock(PolicyConfig::NONE, clock.clone(), random)?;
+    /// let policy = Policy::with_config(PolicyConfig::NONE, clock.clone())?;
     /// let soon = CallOptions::new().deadline(Deadline::after(&clock, Duration::from_millis(20)));
     /// # executor.block_on(async {
     /// let late = policy.call_with(soon, || async {

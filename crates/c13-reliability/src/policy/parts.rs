@@ -11,7 +11,7 @@ use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
 use crate::sync::Random;
-use crate::time::{Clock, Deadline, Tick};
+use crate::time::{Clock, Deadline, Env, Tick};
 use arc_swap::Guard;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -157,7 +157,8 @@ impl Parts {
             (Some(settings), Some(retry)) if self.config.retry == Some(settings) => Some(retry.clone()),
             (Some(settings), Some(retry)) => Some(retry.succeeded(settings)?),
             (Some(settings), None) => {
-                Some(RetryExecutor::with_config(settings, clock.clone())?.seed(random.next_u64()))
+                let env = Env::new(clock.clone()).seed(random.next_u64());
+                Some(RetryExecutor::with_config(settings, env)?)
             }
         };
         let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
@@ -190,8 +191,8 @@ impl Parts {
                 Some(limit.clone())
             }
             (Some(settings), None) => {
-                let random = Random::new(random.next_u64());
-                Some(AdaptiveLimit::with_random(settings, clock.clone(), random)?)
+                let env = Env::new(clock.clone()).seed(random.next_u64());
+                Some(AdaptiveLimit::with_config(settings, env)?)
             }
         };
         let circuit_breaker = match (config.breaker(), &known.circuit_breaker) {

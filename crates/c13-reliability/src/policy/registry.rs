@@ -9,7 +9,7 @@ use super::document::{Diagnostics, Source};
 use super::file::{Change, PolicyFiles, PolicySet};
 use super::{Policy, PolicyConfig};
 use crate::sync::Random;
-use crate::time::Clock;
+use crate::time::{Clock, Env};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -93,20 +93,20 @@ impl PolicyRegistry {
     ///
     /// A file that cannot be read, is no regular file or larger than 1 MiB, or everything that is wrong in any layer.
     pub fn open<P: AsRef<Path>>(layers: PolicyFiles, paths: impl IntoIterator<Item = P>) -> Result<Self, ReloadError> {
-        Self::with_clock(layers, paths, Clock::system(), Random::from_entropy())
+        Self::open_with(layers, paths, Env::default())
     }
 
-    /// The same on `clock`, with jitter drawn from `random`: for tests.
+    /// The same by the clock of `env`. Jitter is drawn from its random numbers.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn with_clock<P: AsRef<Path>>(
+    pub fn open_with<P: AsRef<Path>>(
         layers: PolicyFiles,
         paths: impl IntoIterator<Item = P>,
-        clock: Clock,
-        random: Random,
+        env: impl Into<Env>,
     ) -> Result<Self, ReloadError> {
+        let Env { clock, random, .. } = env.into();
         let shared = Shared {
             layers,
             paths: paths.into_iter().map(|path| path.as_ref().to_owned()).collect(),
@@ -340,7 +340,8 @@ impl Shared {
 
     fn policy(&self, name: &str, config: PolicyConfig) -> Result<Policy, ReloadError> {
         let random = Random::stream(self.random.next_u64(), name);
-        Policy::make(Some(name), config, self.clock.clone(), random).map_err(|error| refused(name, &error))
+        let env = Env::new(self.clock.clone()).random(random).name(name);
+        Policy::with_config(config, env).map_err(|error| refused(name, &error))
     }
 }
 

@@ -8,8 +8,7 @@ use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState, SlowCalls, Window};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::{GiveUp, Jitter, RetryConfig, RetryStrategy, Verdict};
-use crate::sync::Random;
-use crate::time::{Clock, Deadline, Executor, Tick, VirtualTime};
+use crate::time::{Clock, Deadline, Env, Executor, Tick, VirtualTime};
 use std::cell::Cell;
 use std::future::{Future, pending};
 use std::pin::pin;
@@ -30,7 +29,7 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn policy(config: PolicyConfig, clock: &Clock) -> Policy {
-    Policy::with_clock(config, clock.clone(), Random::new(7)).expect("the test's settings make sense")
+    Policy::with_config(config, Env::new(clock.clone()).seed(7)).expect("the test's settings make sense")
 }
 
 fn retry(max_retries: u32, pause: Duration) -> RetryConfig {

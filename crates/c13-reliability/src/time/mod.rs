@@ -21,6 +21,7 @@
 
 mod clock;
 mod deadline;
+mod env;
 #[cfg(any(test, feature = "test-util"))]
 mod executor;
 pub(crate) mod http_date;
@@ -37,6 +38,7 @@ mod wall;
 pub use clock::Clock;
 pub(crate) use deadline::{Carried, Within};
 pub use deadline::{Deadline, WithDeadline};
+pub use env::Env;
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};
 pub(crate) use kernel_clock::KernelClock;

@@ -4,12 +4,14 @@ use c13_reliability::gate::{Gate, Outcome, OwnedGate};
 use c13_reliability::patterns::adaptive::{AdaptiveConfig, AdaptiveLimit, AdaptiveRejected, Algorithm};
 use c13_reliability::patterns::bulkhead::{Bulkhead, BulkheadConfig, BulkheadError, BulkheadRejected};
 use c13_reliability::patterns::cache::{Cache, CacheConfig, LoadError};
-use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError};
+use c13_reliability::patterns::circuit_breaker::{
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakerError, CircuitBreakerLayer,
+};
 use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeError, HedgeLayer};
 use c13_reliability::patterns::retry::{RetryConfig, RetryError, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
 use c13_reliability::time::{Clock, Deadline, Executor, Tick, VirtualTime};
 use std::cell::Cell;
-use std::future::{Future, ready};
+use std::future::{Future, poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -132,6 +134,12 @@ fn no_call_begins_through_a_breaker_after_the_deadline() {
     let view = breaker.classified(|_: &Result<(), &str>| Outcome::FAILURE);
     let call = view.call(async { attempt().await });
     assert_eq!(late(&executor, call), Err(Late::DeadlinePassed));
+    let mut service = CircuitBreakerLayer::new(breaker.clone()).layer(service_fn(|_: u32| attempt()));
+    let answer = late(&executor, async {
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(1).await
+    });
+    assert_eq!(answer, Err(Late::DeadlinePassed));
     // A gate around it that was asked in time takes it for no failure of the dependency.
     let both = outer.call(async {
         clock.sleep(2 * SECOND).await;

@@ -11,7 +11,7 @@ use c13_reliability::patterns::retry::{
     retry_config, retry_with_exponential_backoff,
 };
 use c13_reliability::patterns::timeout::TimeoutError;
-use c13_reliability::time::{Deadline, Executor, Tick};
+use c13_reliability::time::{Deadline, Env, Executor, Tick};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -81,7 +81,7 @@ async fn an_attempt_may_be_a_plain_closure_or_a_boxed_future() {
 async fn callers_on_many_threads_share_one_budget() {
     let floor = RetryBudgetConfig::new().min_per_second(0.0);
     let config = RetryConfig::new(3, RetryStrategy::FixedDelay(MS)).budget(floor);
-    let executor = RetryExecutor::with_config(config, Default::default()).expect("the settings are good");
+    let executor = RetryExecutor::with_config(config, Env::default()).expect("the settings are good");
     let calls: Vec<_> = (0..500)
         .map(|_| {
             let executor = executor.clone();

@@ -5,7 +5,7 @@ use c13_reliability::realtime::supervisor::{
 };
 use c13_reliability::realtime::{StopSignal, StopSource};
 use c13_reliability::snapshot::{Registry, Value};
-use c13_reliability::time::{Clock, Executor, Tick};
+use c13_reliability::time::{Clock, Env, Executor, Tick};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -64,7 +64,7 @@ fn middle_one_fails(strategy: Strategy) -> Vec<String> {
     let (executor, log) = (Executor::new(), Log::default());
     let clock = executor.clock();
     let config = SupervisorConfig::new().strategy(strategy);
-    let mut supervisor = Supervisor::with_clock(config, clock.clone()).expect("the settings make sense");
+    let mut supervisor = Supervisor::with_config(config, clock.clone()).expect("the settings make sense");
     supervisor
         .task("a", ChildConfig::new(), child(&log, &clock, "a", None))
         .task("b", ChildConfig::new(), child(&log, &clock, "b", Some(1)))
@@ -113,7 +113,7 @@ fn a_child_that_panics_at_every_start_is_given_up_after_the_cap() {
     let executor = Executor::new();
     let clock = executor.clock();
     let config = SupervisorConfig::new().intensity(4, 10 * SECOND).jitter(0.0);
-    let mut supervisor = Supervisor::with_clock(config, clock.clone()).unwrap();
+    let mut supervisor = Supervisor::with_config(config, clock.clone()).unwrap();
     let starts = Arc::new(Mutex::new(Vec::new()));
     let seen = starts.clone();
     supervisor
@@ -142,10 +142,10 @@ fn a_child_that_panics_at_every_start_is_given_up_after_the_cap() {
 fn a_supervisor_that_gives_up_is_restarted_by_its_own() {
     let executor = Executor::new();
     let (inner_clock, outer_clock) = (executor.clock(), executor.clock());
-    let mut outer = Supervisor::with_clock(SupervisorConfig::new().intensity(1, SECOND), outer_clock).unwrap();
+    let mut outer = Supervisor::with_config(SupervisorConfig::new().intensity(1, SECOND), outer_clock).unwrap();
     outer.task("inner", ChildConfig::new(), move |signal| {
         let config = SupervisorConfig::new().intensity(0, SECOND);
-        let mut inner = Supervisor::with_clock(config, inner_clock.clone()).expect("the settings make sense");
+        let mut inner = Supervisor::with_config(config, inner_clock.clone()).expect("the settings make sense");
         inner.task("leaf", ChildConfig::new(), |_| async { Err("broken".into()) });
         let (handle, run) = inner.start();
         async move {
@@ -177,7 +177,7 @@ fn a_supervisor_that_gives_up_is_restarted_by_its_own() {
 #[test]
 fn a_shutdown_gives_up_who_does_not_listen_and_takes_no_longer_than_the_limits() {
     let executor = Executor::new();
-    let mut supervisor = Supervisor::with_clock(SupervisorConfig::new(), executor.clock()).unwrap();
+    let mut supervisor = Supervisor::with_config(SupervisorConfig::new(), executor.clock()).unwrap();
     let dropped = Arc::new(());
     for limit in [100, 0, 250] {
         let held = dropped.clone();
@@ -213,9 +213,8 @@ fn a_supervisor_dropped_at_any_moment_drops_its_children() {
     for ms in 0..400 {
         let executor = Executor::new();
         let clock = executor.clock();
-        let mut supervisor = Supervisor::with_clock(SupervisorConfig::new(), clock.clone())
-            .unwrap()
-            .seeded(1);
+        let env = Env::new(clock.clone()).seed(1);
+        let mut supervisor = Supervisor::with_config(SupervisorConfig::new(), env).unwrap();
         let alive = Arc::new(());
         let held = alive.clone();
         supervisor.task("child", ChildConfig::new(), move |_| {
@@ -243,7 +242,7 @@ fn a_supervisor_dropped_at_any_moment_drops_its_children() {
 #[test]
 fn a_child_that_is_always_ready_does_not_keep_the_others_from_running() {
     let executor = Executor::new();
-    let mut supervisor = Supervisor::with_clock(SupervisorConfig::new(), executor.clock()).unwrap();
+    let mut supervisor = Supervisor::with_config(SupervisorConfig::new(), executor.clock()).unwrap();
     let once = ChildConfig::new().restart(Restart::Never);
     supervisor.task("busy", once, |signal: StopSignal| async move {
         while !signal.is_stopped() {

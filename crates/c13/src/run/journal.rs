@@ -7,7 +7,7 @@ use std::time::Duration;
 use c13_reliability::ConfigError;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig, OwnedPermit};
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Tick, VirtualTime};
+use c13_reliability::time::{Env, Tick, VirtualTime};
 
 /// The runs that were admitted last, from the oldest, in microseconds of the calendar's clock.
 ///
@@ -185,7 +185,7 @@ impl Replay {
     fn of(runs: &[JournalRun], key: &str, config: CircuitBreakerConfig, now: u64) -> Result<Self, ConfigError> {
         let time = VirtualTime::new();
         // The same jitter in every process, so that all agree when an open circuit may be tried.
-        let breaker = CircuitBreaker::with_random(config, time.clock(), Random::stream(0, key))?;
+        let breaker = CircuitBreaker::with_config(config, Env::new(time.clock()).random(Random::stream(0, key)))?;
         let origin = runs.iter().map(|run| run.start).min().unwrap_or(now);
         let at = |micros: u64| Tick::from_nanos(micros.saturating_sub(origin).saturating_add(1).saturating_mul(1_000));
         let starts = runs.iter().map(|run| (run.start, run.number, None));

@@ -68,7 +68,7 @@ impl Background {
         let config = SupervisorConfig::new()
             .intensity(u32::MAX, Duration::from_secs(1))
             .backoff(Duration::from_millis(1), Duration::from_millis(5));
-        let mut supervisor = Supervisor::with_clock(config, clock.clone()).expect(SOUND);
+        let mut supervisor = Supervisor::with_config(config, clock.clone()).expect(SOUND);
         let (tally, clock, random) = (
             lives.clone(),
             clock.clone(),

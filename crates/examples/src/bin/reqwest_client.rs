@@ -7,7 +7,6 @@ use c13_examples::{http_outcome, http_verdict, serve, with_deadline};
 use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
 use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, PolicyLayer, TypedPolicy};
-use c13_reliability::sync::Random;
 use c13_reliability::time::Clock;
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .attempt_timeout(Duration::from_secs(3))
         .retry(retry)
         .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(3));
-    let policy = Policy::with_clock(config, Clock::tokio(), Random::from_entropy())?;
+    let policy = Policy::with_config(config, Clock::tokio())?;
     let typed = policy.typed().classify(http_outcome).verdict(http_verdict);
     let http = reqwest::Client::new();
 

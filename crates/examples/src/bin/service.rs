@@ -14,7 +14,6 @@ use c13_reliability::patterns::cache::{Cache, CacheConfig};
 use c13_reliability::patterns::fallback::Fallback;
 use c13_reliability::policy::file::PolicyFiles;
 use c13_reliability::policy::{CachedPolicy, InboundLayer, PolicyError, PolicyRegistry, TypedPolicy};
-use c13_reliability::sync::Random;
 use c13_reliability::time::Clock;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -192,12 +191,7 @@ async fn ask(url: &str, headers: &[(&str, &str)]) -> reqwest::Result<(u16, Optio
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = PolicyFile::new()?;
-    let registry = PolicyRegistry::with_clock(
-        PolicyFiles::new().environment(),
-        [&file.0],
-        Clock::tokio(),
-        Random::from_entropy(),
-    )?;
+    let registry = PolicyRegistry::open_with(PolicyFiles::new().environment(), [&file.0], Clock::tokio())?;
     tokio::spawn(registry.watch(Duration::from_secs(1)));
     tokio::spawn(registry.reload_on_hangup());
     let state = Arc::new(Dependencies::default());

@@ -8,7 +8,6 @@ use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::rate_limiter::RateLimiterConfig;
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
 use c13_reliability::policy::{InboundLayer, Policy, PolicyConfig, PolicyError};
-use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Deadline};
 use std::convert::Infallible;
 use std::error::Error;
@@ -133,7 +132,7 @@ fn code<T>(result: &Result<T, PolicyError<Status>>) -> Option<Code> {
 }
 
 fn policy(config: PolicyConfig) -> Result<Policy, Box<dyn Error>> {
-    Ok(Policy::with_clock(config, Clock::tokio(), Random::from_entropy())?)
+    Ok(Policy::with_config(config, Clock::tokio())?)
 }
 
 #[tokio::main(flavor = "current_thread")]

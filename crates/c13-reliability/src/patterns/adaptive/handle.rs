@@ -9,7 +9,7 @@ use crate::gate::places::{Counts, Places};
 use crate::gate::{Admittance, Gate, MayWait, Outcome, OwnedGate, Refusal, Run, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
-use crate::time::{Clock, Deadline};
+use crate::time::{Clock, Deadline, Env};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -29,23 +29,15 @@ impl AdaptiveLimit {
         Self::of_parts(AdaptiveConfig::default(), Clock::system(), Random::from_entropy(), None)
     }
 
-    /// A limit with these settings, on `clock`.
+    /// A limit with these settings, by the clock of `env`. What varies the age of its baseline is drawn from its random
+    /// numbers.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_config(config: AdaptiveConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: AdaptiveConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self::of_parts(config, clock, Random::from_entropy(), None))
-    }
-
-    /// A limit that draws what varies the age of its baseline from `random`: with a fixed seed, one run is like another.
-    ///
-    /// # Errors
-    ///
-    /// The first setting that breaks its rule.
-    pub fn with_random(config: AdaptiveConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        config.validate()?;
+        let Env { clock, random, .. } = env.into();
         Ok(Self::of_parts(config, clock, random, None))
     }
 

@@ -2,8 +2,7 @@
 
 use super::{AdaptiveConfig, AdaptiveLimit, Algorithm};
 use crate::gate::{Gate, Outcome, Permit as _};
-use crate::sync::Random;
-use crate::time::VirtualTime;
+use crate::time::{Env, VirtualTime};
 use loom::thread;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ fn a_limit_that_learns_while_its_bounds_change_ends_within_the_new_ones() {
                 .window(WINDOW, 1)
         };
         let time = VirtualTime::new();
-        let limit = AdaptiveLimit::with_random(settings(50), time.clock(), Random::new(1)).expect("good settings");
+        let limit = AdaptiveLimit::with_config(settings(50), Env::new(time.clock()).seed(1)).expect("good settings");
         let fail = |limit: &AdaptiveLimit| {
             let permit = limit.try_admit().expect("nobody else runs");
             permit.record(Outcome::FAILURE);

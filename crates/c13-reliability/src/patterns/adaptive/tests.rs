@@ -4,7 +4,7 @@ use super::*;
 use crate::gate::{Gate, Outcome, Permit as _, Refusal};
 use crate::patterns::bulkhead::{Bulkhead, BulkheadConfig};
 use crate::sync::{HistogramSnapshot, Random};
-use crate::time::{Clock, Executor, Tick};
+use crate::time::{Clock, Env, Executor, Tick};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ struct Load {
 fn simulate(seed: u64, config: AdaptiveConfig, load: Load, change: impl Fn(u64, &Server)) -> Vec<Second> {
     let executor = Executor::new();
     let clock = executor.clock();
-    let limit = AdaptiveLimit::with_random(config, clock.clone(), Random::new(seed)).expect("good settings");
+    let limit = AdaptiveLimit::with_config(config, Env::new(clock.clone()).seed(seed)).expect("good settings");
     let random = Rc::new(Random::new(seed));
     let workers = BulkheadConfig::new(load.workers).queue(1_000_000, Duration::MAX);
     let server = Server {
@@ -184,7 +184,7 @@ fn a_limit_stays_within_its_bounds() {
 }
 
 fn on(executor: &Executor, config: AdaptiveConfig) -> AdaptiveLimit {
-    AdaptiveLimit::with_random(config, executor.clock(), Random::new(1)).expect("the test's settings are good")
+    AdaptiveLimit::with_config(config, Env::new(executor.clock()).seed(1)).expect("the test's settings are good")
 }
 
 /// A limit of one window a call, so that each call can be seen at work.

@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::gate::places::{Counts, Place, Places};
 use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal, Suspend};
 use crate::snapshot::{Observed, Source};
-use crate::time::{Clock, Deadline};
+use crate::time::{Clock, Deadline, Env};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -46,13 +46,14 @@ impl Bulkhead {
         Self::with_config(BulkheadConfig::new(max_concurrent), Clock::system())
     }
 
-    /// A bulkhead with these settings, on `clock`.
+    /// A bulkhead with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_config(config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: BulkheadConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let clock = env.into().clock;
         let places = Places::new(config.max_concurrent, config.max_queue, config.max_wait, clock);
         Ok(Self {
             places: Arc::new(places.lendable()),

@@ -7,7 +7,7 @@ use super::shared::Shared;
 use super::snapshot::{CircuitEvent, CircuitState};
 use crate::error::ConfigError;
 use crate::sync::Random;
-use crate::time::Clock;
+use crate::time::{Clock, Env};
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +45,15 @@ impl CircuitBreakerBuilder {
             compact: false,
             listeners: Vec::new(),
         }
+    }
+
+    /// The clock that it goes by, the source of its random numbers, and its name. Default: [`Env::default`].
+    pub fn env(mut self, env: impl Into<Env>) -> Self {
+        let Env { clock, random, name } = env.into();
+        self.clock = Some(clock);
+        self.random = Some(random);
+        self.name = name.or(self.name);
+        self
     }
 
     /// The clock it goes by. Default: the system's.

@@ -1,6 +1,6 @@
 //! Calls through a breaker as futures, and a breaker that knows what results mean.
 
-use super::error::CircuitBreakerError;
+use super::error::{CircuitBreakerError, too_late};
 use super::handle::CircuitBreaker;
 use crate::gate::{self, Classify, Outcome};
 use crate::time::Deadline;
@@ -45,7 +45,7 @@ where
         if let Some(breaker) = inner.unasked()
             && Deadline::is_over(breaker.clock())
         {
-            return Poll::Ready(Err(CircuitBreakerError::too_late()));
+            return Poll::Ready(Err(too_late().into()));
         }
         inner.poll(cx).map(|result| result.map_err(CircuitBreakerError::from))
     }

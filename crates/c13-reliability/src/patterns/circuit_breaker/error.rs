@@ -1,6 +1,6 @@
 //! Why a call through a breaker gave no value.
 
-use crate::error::Rejected;
+use crate::error::{Layer, Rejected};
 use crate::gate::{Refusal, cut_short};
 use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
@@ -23,14 +23,14 @@ pub enum CircuitBreakerError<E> {
     CallFailed(E),
 }
 
-impl<E> CircuitBreakerError<E> {
-    /// The call does not begin: its caller's deadline has passed.
-    #[cold]
-    pub(super) fn too_late() -> Self {
-        cut_short::report();
-        Self::DeadlinePassed
-    }
+/// Refuses a call whose caller's deadline has passed: it does not begin, and no gate around it takes that for a failure.
+#[cold]
+pub(super) fn too_late() -> Rejected {
+    cut_short::report();
+    Rejected::new(Layer::TotalTimeout, None)
+}
 
+impl<E> CircuitBreakerError<E> {
     /// The call's own error, if it ran.
     pub fn into_call_error(self) -> Option<E> {
         match self {
@@ -42,6 +42,9 @@ impl<E> CircuitBreakerError<E> {
 
 impl<E> From<Rejected> for CircuitBreakerError<E> {
     fn from(rejected: Rejected) -> Self {
+        if rejected.layer == Layer::TotalTimeout {
+            return Self::DeadlinePassed;
+        }
         Self::CircuitOpen {
             retry_after: rejected.retry_after,
         }

@@ -3,7 +3,7 @@
 use super::builder::CircuitBreakerBuilder;
 use super::call::{Call, ClassifiedBreaker, Lazy};
 use super::config::CircuitBreakerConfig;
-use super::error::CircuitBreakerError;
+use super::error::{CircuitBreakerError, too_late};
 use super::events::CircuitEvents;
 use super::health_probe::{self, HealthProbe};
 use super::permit::{OwnedPermit, Permit};
@@ -13,8 +13,7 @@ use super::state::Forced;
 use crate::error::{ConfigError, Rejected};
 use crate::gate::{Admittance, ByResult, Gate, NeverWaits, Outcome, OwnedGate, Suspend};
 use crate::snapshot::{Observed, Source};
-use crate::sync::Random;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Deadline, Env, Tick};
 use std::future::{Future, Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,25 +72,17 @@ impl CircuitBreaker {
         Self::with_config(config, Clock::system())
     }
 
-    /// A breaker with these settings, on this clock.
+    /// A breaker with these settings, by the clock of `env`, reported by its name. Jitter, and the calls that a recovery in
+    /// stages lets through, are drawn from its random numbers.
     ///
     /// # Errors
     ///
     /// The first setting that makes no sense; see [`CircuitBreakerConfig::validate`].
-    pub fn with_config(config: CircuitBreakerConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::builder(config).clock(clock).build()
+    pub fn with_config(config: CircuitBreakerConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Self::builder(config).env(env).build()
     }
 
-    /// A breaker that draws its random numbers from `random`: with a fixed seed, one run is like another.
-    ///
-    /// # Errors
-    ///
-    /// The first setting that makes no sense; see [`CircuitBreakerConfig::validate`].
-    pub fn with_random(config: CircuitBreakerConfig, clock: Clock, random: Random) -> Result<Self, ConfigError> {
-        Self::builder(config).clock(clock).random(random).build()
-    }
-
-    /// Starts a breaker with these settings that has a name, a clock, a source of random numbers or a state of its own.
+    /// Starts a breaker with these settings that has an [`Env`], a state to start in, or listeners.
     pub fn builder(config: CircuitBreakerConfig) -> CircuitBreakerBuilder {
         CircuitBreakerBuilder::new(config)
     }
@@ -395,6 +386,9 @@ impl OwnedGate for CircuitBreaker {
     }
 
     fn ask(&self) -> Admittance<OwnedPermit, Rejected, Self::Admission> {
+        if Deadline::is_over(self.clock()) {
+            return Admittance::Refused(too_late());
+        }
         self.try_acquire_owned().into()
     }
 

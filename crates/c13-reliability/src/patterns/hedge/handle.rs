@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::time::{Clock, Tick, nanos};
+use crate::time::{Clock, Env, Tick, nanos};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -58,13 +58,14 @@ impl Hedge {
         }
     }
 
-    /// A hedge with these settings, on `clock`.
+    /// A hedge with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_config(config: HedgeConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: HedgeConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let clock = env.into().clock;
         let budget = match config.budget {
             Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
             None => None,

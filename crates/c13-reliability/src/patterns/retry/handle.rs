@@ -12,7 +12,7 @@ use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Deadline, Tick};
+use crate::time::{Clock, Deadline, Env, Tick};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -94,28 +94,35 @@ impl RetryExecutor {
         Self::with_config(RetryConfig::new(max_retries, strategy), Clock::system())
     }
 
-    /// An executor with these settings, on `clock`.
+    /// An executor with these settings, by the clock of `env`. Jitter is drawn from its random numbers.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_config(config: RetryConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: RetryConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let Env { clock, random, .. } = env.into();
         let counts = Arc::new(CallCounts::new());
         let budget = match config.budget {
             Some(budget) => Some(RetryBudget::over(budget, clock.clone(), counts.clone())?),
             None => None,
         };
-        Ok(Self::of_parts(config, clock, counts, budget))
+        Ok(Self::of_parts(config, clock, random, counts, budget))
     }
 
     /// For settings that were checked.
-    fn of_parts(config: RetryConfig, clock: Clock, counts: Arc<CallCounts>, budget: Option<RetryBudget>) -> Self {
+    fn of_parts(
+        config: RetryConfig,
+        clock: Clock,
+        random: Random,
+        counts: Arc<CallCounts>,
+        budget: Option<RetryBudget>,
+    ) -> Self {
         let executor = Self {
             config,
             present: Arc::new(Mutex::new(config)),
             clock,
-            random: Arc::new(Random::from_entropy()),
+            random: Arc::new(random),
             budget,
             counts,
             listener: None,
@@ -182,13 +189,6 @@ impl RetryExecutor {
         self.present = Arc::new(Mutex::new(self.config));
         self.budget = Some(budget);
         self.looked_at()
-    }
-
-    /// Takes its random numbers from `seed`, so that a run can be repeated.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.random = Arc::new(Random::new(seed));
-        self
     }
 
     /// Tells `listener` of each retry that is decided, before its wait. It runs in the task that retries, under no lock, and
@@ -524,6 +524,7 @@ where
 {
     let config = RetryConfig::new(max_retries, retry_config::STRATEGY).without_budget();
     // The strategy was checked while compiling.
-    let executor = RetryExecutor::of_parts(config, Clock::system(), Arc::new(CallCounts::compact()), None);
+    let Env { clock, random, .. } = Env::default();
+    let executor = RetryExecutor::of_parts(config, clock, random, Arc::new(CallCounts::compact()), None);
     executor.execute(attempt).await
 }

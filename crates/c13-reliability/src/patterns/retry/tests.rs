@@ -1,7 +1,7 @@
 //! Retries in virtual time.
 
 use super::*;
-use crate::time::{Deadline, Executor, Tick};
+use crate::time::{Deadline, Env, Executor, Tick};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,9 +18,7 @@ fn fixed(max_retries: u32, delay: Duration) -> RetryConfig {
 }
 
 fn on(executor: &Executor, config: RetryConfig) -> RetryExecutor {
-    RetryExecutor::with_config(config, executor.clock())
-        .expect("the test's settings are good")
-        .seed(7)
+    RetryExecutor::with_config(config, Env::new(executor.clock()).seed(7)).expect("the test's settings are good")
 }
 
 /// Runs a call whose attempts fail `failures` times and then succeed; returns its result, the calls made, and the time.
@@ -524,9 +522,8 @@ fn code_that_is_no_future_retries_just_so() {
 fn the_same_seed_gives_the_same_waits() {
     let waited = |seed| {
         let executor = Executor::new();
-        let retry = RetryExecutor::with_config(RetryConfig::default(), executor.clock())
-            .unwrap()
-            .seed(seed);
+        let env = Env::new(executor.clock()).seed(seed);
+        let retry = RetryExecutor::with_config(RetryConfig::default(), env).unwrap();
         let result = executor.block_on(retry.execute(|| ready(Err::<(), ()>(()))));
         assert!(result.is_err());
         executor.clock().now()

@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::StripedCounter;
-use crate::time::{Clock, nanos};
+use crate::time::{Clock, Env, nanos};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -49,13 +49,14 @@ impl Timeout {
         Self::with_config(TimeoutConfig::new(limit), Clock::system())
     }
 
-    /// A timeout with these settings, on `clock`.
+    /// A timeout with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// If the limit is zero.
-    pub fn with_config(config: TimeoutConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: TimeoutConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let clock = env.into().clock;
         Ok(Self {
             config,
             // Limits of 584 years and more are none.

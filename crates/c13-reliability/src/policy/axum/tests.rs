@@ -5,8 +5,7 @@ use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::CircuitBreakerConfig;
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::policy::{Policy, PolicyConfig, PolicyError};
-use crate::sync::Random;
-use crate::time::{Deadline, Executor, Tick};
+use crate::time::{Deadline, Env, Executor, Tick};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -36,7 +35,7 @@ fn app(executor: &Executor, config: PolicyConfig) -> InboundService<Router> {
                 format!("{left:?}")
             }),
         );
-    let policy = Policy::with_clock(config, executor.clock(), Random::new(7)).expect("the settings make sense");
+    let policy = Policy::with_config(config, Env::new(executor.clock()).seed(7)).expect("the settings make sense");
     InboundLayer::new(policy).layer(router)
 }
 
@@ -189,7 +188,10 @@ fn a_deadline_below_the_floor_is_refused_before_anything_is_done() {
     ] {
         let executor = Executor::new();
         let limiter = RateLimiterConfig::new(1.0, 1);
-        let policy = Policy::with_clock(PolicyConfig::NONE.rate_limit(limiter), executor.clock(), Random::new(7));
+        let policy = Policy::with_config(
+            PolicyConfig::NONE.rate_limit(limiter),
+            Env::new(executor.clock()).seed(7),
+        );
         let mut layer = InboundLayer::new(policy.expect("the settings make sense"));
         if let Some(floor) = floor {
             layer = layer.deadline_floor(floor);

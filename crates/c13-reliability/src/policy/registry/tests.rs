@@ -4,7 +4,7 @@ use super::*;
 use crate::gate::Gate;
 use crate::patterns::circuit_breaker::CircuitState;
 use crate::policy::Profile;
-use crate::time::Executor;
+use crate::time::{Env, Executor};
 use std::cell::Cell;
 use std::fs;
 use std::future::Future;
@@ -42,7 +42,7 @@ impl Drop for Folder {
 }
 
 fn open(path: &Path, executor: &Executor) -> PolicyRegistry {
-    PolicyRegistry::with_clock(PolicyFiles::new(), [path], executor.clock(), Random::new(7))
+    PolicyRegistry::open_with(PolicyFiles::new(), [path], Env::new(executor.clock()).seed(7))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -449,11 +449,10 @@ fn a_watch_sees_every_way_in_which_a_file_changes_without_being_told_by_the_syst
     symlink("v1", folder.path("..data")).expect("links can be made here");
     symlink("..data/a.toml", folder.path("a.toml")).expect("links can be made here");
     on_real_time(async {
-        let registry = PolicyRegistry::with_clock(
+        let registry = PolicyRegistry::open_with(
             PolicyFiles::new(),
             [folder.path("a.toml")],
-            Clock::tokio(),
-            Random::new(7),
+            Env::new(Clock::tokio()).seed(7),
         );
         let registry = registry.unwrap_or_else(|error| panic!("{error}"));
         let policy = registry.policy("a").expect("it is named");

@@ -10,7 +10,7 @@ use crate::realtime::stop::StopSignal;
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Sleep, Tick};
+use crate::time::{Clock, Env, Sleep, Tick};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 ///
 /// let executor = Executor::new();
-/// let mut supervisor = Supervisor::with_clock(SupervisorConfig::new(), executor.clock())?;
+/// let mut supervisor = Supervisor::with_config(SupervisorConfig::new(), executor.clock())?;
 /// let clock = executor.clock();
 /// supervisor.task("flaky", ChildConfig::new(), move |_stop| {
 ///     let clock = clock.clone();
@@ -61,29 +61,23 @@ impl Supervisor {
     ///
     /// The setting that makes no sense.
     pub fn new(config: SupervisorConfig) -> Result<Self, ConfigError> {
-        Self::with_clock(config, Clock::system())
+        Self::with_config(config, Clock::system())
     }
 
-    /// A supervisor on another clock, such as a virtual one.
+    /// A supervisor without children yet, by the clock of `env`. The jitter of waits is drawn from its random numbers.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense.
-    pub fn with_clock(config: SupervisorConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: SupervisorConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let Env { clock, random, .. } = env.into();
         Ok(Self {
             config,
             clock,
             children: Vec::new(),
-            random: Random::from_entropy(),
+            random,
         })
-    }
-
-    /// Sets what jitter is drawn from, so that a run can be repeated.
-    #[must_use]
-    pub fn seeded(mut self, seed: u64) -> Self {
-        self.random = Random::stream(seed, "supervisor");
-        self
     }
 
     /// Adds a child that is a task: `make` is called for each start. The task may listen to the signal and end by itself

@@ -2,6 +2,7 @@
 
 use super::*;
 use c13_reliability::policy::{Policy, Profile};
+use c13_reliability::time::Env;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -107,7 +108,7 @@ fn a_read_beside_a_loader_in_the_same_task_is_not_taken_for_the_loader_s_own() {
 #[test]
 fn a_cached_policy_s_operation_that_makes_its_own_call_is_refused_at_once() {
     let executor = Executor::new();
-    let policy = Policy::with_clock(Profile::Standard.config(), executor.clock(), Random::new(1)).unwrap();
+    let policy = Policy::with_config(Profile::Standard.config(), Env::new(executor.clock()).seed(1)).unwrap();
     let cache = Cache::<u64, u64>::new(CacheConfig::new()).with_clock(executor.clock());
     let cached = Arc::new(policy.typed::<u64, String>().cached(cache));
     let inner = cached.clone();

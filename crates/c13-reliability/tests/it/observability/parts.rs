@@ -11,7 +11,7 @@ use c13_reliability::realtime::scheduler::{Scheduler, TaskConfig};
 use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorConfig};
 use c13_reliability::snapshot::Registry;
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Executor};
+use c13_reliability::time::{Clock, Env, Executor};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn a_scheduler_and_a_supervisor_report_each_task_and_child() {
     scheduler.add("tick", TaskConfig::every(ms(2)), |_| async {}).unwrap();
     let (ticks, run) = scheduler.start();
     executor.spawn(run);
-    let mut supervisor = Supervisor::with_clock(SupervisorConfig::new(), executor.clock()).unwrap();
+    let mut supervisor = Supervisor::with_config(SupervisorConfig::new(), executor.clock()).unwrap();
     let clock = executor.clock();
     supervisor.task("flaky", ChildConfig::new(), move |_stop| {
         let clock = clock.clone();
@@ -163,7 +163,7 @@ async fn a_shared_rate_limit_accounts_for_each_request() {
 fn a_policy_reports_its_parts_under_its_name() {
     let registry = Registry::new();
     let executor = Executor::new();
-    let policy = Policy::with_clock(Profile::Critical.config(), executor.clock(), Random::new(1)).unwrap();
+    let policy = Policy::with_config(Profile::Critical.config(), Env::new(executor.clock()).seed(1)).unwrap();
     registry.register("payments", &policy).unwrap();
     for _ in 0..10 {
         executor.block_on(async { assert!(policy.call(|| async { Ok::<_, &str>(()) }).await.is_ok()) });

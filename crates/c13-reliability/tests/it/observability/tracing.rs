@@ -213,7 +213,7 @@ fn a_failed_child_is_told_of_without_its_words() {
     tracing::subscriber::with_default(notebook.clone(), || {
         let executor = Executor::new();
         let config = SupervisorConfig::new().intensity(1, Duration::from_secs(60));
-        let mut supervisor = Supervisor::with_clock(config, executor.clock()).unwrap();
+        let mut supervisor = Supervisor::with_config(config, executor.clock()).unwrap();
         supervisor.task("feed", ChildConfig::new(), |_stop| async {
             Err("password=s3cret".into())
         });

@@ -8,7 +8,7 @@ use c13_reliability::Layer;
 use c13_reliability::patterns::circuit_breaker::CircuitState;
 use c13_reliability::policy::Policy;
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
+use c13_reliability::time::{Clock, Deadline, Env, Executor, Spawner, Tick};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(super) fn run_variant(
         Random::stream(seed, "dependency"),
     );
     let policy = variant.policy.map(|config| {
-        Policy::with_clock(config, clock.clone(), Random::stream(seed, "policy"))
+        Policy::with_config(config, Env::new(clock.clone()).random(Random::stream(seed, "policy")))
             .expect("the policy was checked when the scenario was read")
     });
     let caller = Rc::new(Caller {

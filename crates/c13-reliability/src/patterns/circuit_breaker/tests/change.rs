@@ -21,7 +21,10 @@ fn a_changed_threshold_keeps_the_run_so_far() {
 fn a_changed_window_over_calls_keeps_the_most_recent() {
     let bench = Bench::new(rate(Window::Calls(100), 0.9, 10));
     bench.calls("SSSSSSSSSSSSSSSSSSSS FFFFF SSS");
-    bench.breaker.reconfigure(rate(Window::Calls(10), 0.6, 10)).expect("good");
+    bench
+        .breaker
+        .reconfigure(rate(Window::Calls(10), 0.6, 10))
+        .expect("good");
     assert_eq!(bench.breaker.snapshot().window_calls, Some(10));
     assert_eq!(bench.breaker.snapshot().failure_rate, Some(0.5));
     bench.calls("S").is(CircuitState::Closed);
@@ -30,7 +33,10 @@ fn a_changed_window_over_calls_keeps_the_most_recent() {
         Some(0.5),
         "a success left, a success came"
     );
-    bench.breaker.reconfigure(rate(Window::Calls(200), 0.6, 10)).expect("good");
+    bench
+        .breaker
+        .reconfigure(rate(Window::Calls(200), 0.6, 10))
+        .expect("good");
     bench.calls("SSSSS");
     assert_eq!(bench.breaker.snapshot().window_calls, Some(15));
 }

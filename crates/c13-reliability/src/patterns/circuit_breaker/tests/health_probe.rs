@@ -1,7 +1,7 @@
 //! Recovery by somebody's own probe.
 
 use super::*;
-use crate::time::{Clock, Executor};
+use crate::time::{Clock, Env, Executor};
 use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ fn world() -> World {
     let clock = executor.clock();
     let config = CircuitBreakerConfig::new().consecutive_failures(1).success_threshold(1);
     let world = World {
-        breaker: CircuitBreaker::with_random(config, clock.clone(), Random::new(1)).expect("good"),
+        breaker: CircuitBreaker::with_config(config, Env::new(clock.clone()).seed(1)).expect("good"),
         heals_at: Rc::new(Cell::new(secs(5.0))),
         probed: Rc::default(),
         executor,
@@ -148,7 +148,7 @@ fn a_probe_that_panics_or_takes_too_long_has_found_it_unwell() {
     let panics = || -> std::future::Ready<bool> { panic!("no probe today") };
     let waits = || pending::<bool>();
     let breaker =
-        CircuitBreaker::with_random(world.breaker.config(), world.clock.clone(), Random::new(1)).expect("good");
+        CircuitBreaker::with_config(world.breaker.config(), Env::new(world.clock.clone()).seed(1)).expect("good");
     let probing = HealthProbe::new(secs(0.2));
     world
         .executor

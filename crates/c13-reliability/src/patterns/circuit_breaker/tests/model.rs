@@ -356,7 +356,9 @@ fn sequence(seed: u64) {
             },
             23 if random.below(4) == 0 => {
                 let config = settings(&random, shape);
-                breaker.reconfigure(config).unwrap_or_else(|error| panic!("{told}: {error}"));
+                breaker
+                    .reconfigure(config)
+                    .unwrap_or_else(|error| panic!("{told}: {error}"));
                 model.change(config, now);
             }
             _ => {}
