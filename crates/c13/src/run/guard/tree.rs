@@ -32,7 +32,8 @@ impl Process {
         // The name, in parentheses, may hold anything.
         let words: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
         let number = |index: usize| words.get(index)?.trim_end().parse::<i64>().ok();
-        let process = |index: usize| Pid::from_raw(i32::try_from(number(index)?).ok()?);
+        // The group and session of a process that is being reaped are -1, which is no process.
+        let process = |index: usize| Pid::from_raw(i32::try_from(number(index)?).ok().filter(|pid| *pid > 0)?);
         // The first thread may have ended before the others.
         let is_zombie = matches!(*words.first()?, "Z" | "X") && number(17)? <= 1;
         Some(Self {
@@ -193,6 +194,16 @@ mod tests {
         for broken in ["", "42", "42 (sh", "42 (sh) S", "x (sh) S 1 2 3"] {
             assert_eq!(Process::parse(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_process_that_is_being_reaped_has_no_group_and_no_session() {
+        let line = "42 (sh) X 0 -1 -1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 0 0 9876 0 0\n";
+        let read = Process::parse(line).expect("it is right");
+        assert_eq!(
+            (read.parent, read.group, read.session, read.lives),
+            (None, None, None, false)
+        );
     }
 
     #[test]
