@@ -11,14 +11,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateLimitError {
-    /// There is not enough now; there will be.
+    /// Too few tokens are available now; enough will be.
     RateLimitExceeded {
         /// How many tokens the request was for.
         requested: u64,
-        /// How many a request could have had at that moment; 0 while others wait.
+        /// How many were available at that moment; 0 while others wait.
         available: u64,
-        /// How long until the same request could be met, if nobody else takes anything meanwhile. Those who wait
-        /// already are counted in.
+        /// How long until the same request could be met, if nobody else takes tokens meanwhile. It counts in those who wait
+        /// already.
         retry_after: Duration,
     },
     /// The request's key is longer than a [keyed limiter](super::KeyedRateLimiter) keeps: no wait would help.
@@ -81,7 +81,7 @@ impl From<RateLimitError> for Rejected {
     }
 }
 
-/// What is missing for a request: what is there, and how long until the request could be met.
+/// What is missing for a request: how much is available, and how long until the request could be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shortfall {
     pub(super) available: u64,
@@ -89,7 +89,7 @@ pub(super) struct Shortfall {
 }
 
 impl Shortfall {
-    /// For what is too far away to be told.
+    /// For a request that is too far in the future to compute.
     pub(super) const NEVER: Self = Self {
         available: 0,
         wait: LONGEST,
@@ -105,7 +105,7 @@ impl Shortfall {
 }
 
 impl Retryable for RateLimitError {
-    /// Worth another attempt when there is enough again; a request that is too large never is.
+    /// Worth another attempt when enough tokens are available again; a request that is too large never is.
     fn verdict(&self) -> Verdict {
         self.retry_after().map_or(Verdict::Final, Verdict::RetryAfter)
     }

@@ -1,4 +1,7 @@
-//! Rate limiters: how many requests a time may bring.
+//! Rate limiters: how many requests are admitted in a given time.
+//!
+//! When to use it: to keep the load on a dependency, or on your own service, below what it can bear, and to share capacity
+//! fairly between users.
 //!
 //! # Quick start
 //!
@@ -7,7 +10,7 @@
 //! use c13_reliability::time::Clock;
 //! use std::time::Duration;
 //!
-//! // 100 requests a second, 20 at once, and a caller waits at most 50 ms for its turn.
+//! // 100 requests a second, 20 of them at once, and a caller waits at most 50 ms for its turn.
 //! let config = RateLimiterConfig::new(100.0, 20).max_wait(Duration::from_millis(50));
 //! let limiter = TokenBucketRateLimiter::with_config(config, Clock::system())?;
 //! if let Err(refused) = limiter.try_acquire(1) {
@@ -21,17 +24,17 @@
 //! | limiter | bound | memory |
 //! |---|---|---|
 //! | [`TokenBucketRateLimiter`] | `capacity + rate · t` over any time t | one word |
-//! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; nobody can wait | 17 KB |
+//! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; callers cannot wait | 17 KB |
 //! | [`SlidingWindowRateLimiter`] | `max_requests` in any window | 8 bytes a request of the window |
-//! | the same, [approximate](SlidingWindowConfig::approximate) | right to within two where requests come evenly, at worst below `2 · max_requests` | two counters |
-//! | [`KeyedRateLimiter`] | any of them (but the sharded) for each key | 25 bytes a key of 8 bytes, twice that at worst, `max_keys` at most |
+//! | the same, [approximate](SlidingWindowConfig::approximate) | exact to within two where requests come evenly, at worst below `2 · max_requests` | two counters |
+//! | [`KeyedRateLimiter`] | any of them (except the sharded one) for each key | 25 bytes a key of 8 bytes, twice that at worst, `max_keys` at most |
 //!
 //! # Waiting
 //!
 //! [`try_acquire`](TokenBucketRateLimiter::try_acquire) never waits. [`acquire`](TokenBucketRateLimiter::acquire) waits
-//! at most the limiter's `max_wait`, first come first served; a caller whose turn would come too late is refused at once
-//! instead of at the end of its patience, and so is one whose turn would come at its [`Deadline`](crate::time::Deadline) or
-//! after it. A dropped caller takes nothing and holds nobody up.
+//! at most the limiter's `max_wait`, and the queue is first come, first served. A caller whose turn would come too late is
+//! refused at once instead of at the end of its wait; too late is after `max_wait`, or at the caller's
+//! [`Deadline`](crate::time::Deadline) or after it. A waiter that is dropped takes nothing and delays nobody.
 //! [`reserve`](TokenBucketRateLimiter::reserve) sets tokens aside for later.
 //!
 //! # Defaults
@@ -43,19 +46,19 @@
 //! | `start_empty`, `paced`, `warm_up`, `shadow`, `approximate` | not set |
 //! | [`when_full`](KeyedConfig::when_full) of a keyed limiter | new keys are refused |
 //!
-//! All settings can be changed while the limiter runs, by `reconfigure`; what was used stays used.
+//! All settings can be changed while the limiter runs, by `reconfigure`; tokens that are used stay used.
 //!
 //! # What surprises
 //!
-//! - The burst is a setting of its own: a bucket of 100 that refills by 10 a second lets 100 through at once. Where that
-//!   is too many, make the burst small, or space requests evenly with [`paced`](RateLimiterConfig::paced).
-//! - Over any time t it is `capacity + rate · t`, so a full bucket admits up to twice the capacity in the time it takes to
-//!   refill. Where no window may hold more than its number, take a [`SlidingWindowRateLimiter`].
+//! - The burst is a setting of its own: a bucket of 100 that refills by 10 a second admits 100 at once. Where that is too
+//!   many, make the burst small, or space requests evenly with [`paced`](RateLimiterConfig::paced).
+//! - Over any time t a bucket admits `capacity + rate · t`, so a full one admits up to twice its capacity in the time that it
+//!   takes to refill. Where no window of time may hold more than a fixed number, take a [`SlidingWindowRateLimiter`].
 //! - A request above the capacity is [its own error](RateLimitError::ExceedsCapacity): no wait would help.
-//! - A light request does not overtake a heavy one that waits.
+//! - A small request does not overtake a large one that waits.
 //! - A future that waits for its turn must be polled or dropped. One that is kept without being polled is served in its turn,
-//!   at most 1 s late, and those behind it after it. What it was served is spent; only an exact sliding window, whose slot it
-//!   would keep, takes that back after 1 s.
+//!   at most 1 s late, and those behind it after it. The tokens that it was granted are spent; only an exact sliding window,
+//!   whose room it would keep, takes them back after 1 s.
 //! - Idle keys of a keyed limiter are forgotten when new keys come, or by [`evict_idle`](KeyedRateLimiter::evict_idle):
 //!   nothing runs in the background.
 //!
@@ -77,7 +80,7 @@
 //!
 //! # How it compares
 //!
-//! `docs/rate-limiter-compared.md` holds it against other limiters, row by row.
+//! `docs/rate-limiter-compared.md` compares it with other limiters, row by row.
 
 mod cold_path;
 mod config;

@@ -1,9 +1,9 @@
-//! What a limiter hands out for an admitted call.
+//! The permit of an admitted call.
 
 use crate::gate::{Outcome, Permit};
 
-/// The right to run one call. A limiter counts calls when they are admitted, so what comes of them changes nothing, and
-/// an abandoned call has had its token.
+/// The right to run one call. A limiter counts calls when it admits them, so their outcome changes nothing, and an abandoned
+/// call has used its token.
 #[derive(Debug)]
 pub struct RateLimitPermit(());
 

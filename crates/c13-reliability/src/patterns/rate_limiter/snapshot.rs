@@ -1,8 +1,8 @@
-//! What a limiter reports of itself.
+//! The snapshot of a limiter, and its metrics.
 
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// What a limiter has decided so far, and how it stood when asked.
+/// The counters of a limiter, and its state when it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimiterSnapshot {
@@ -12,11 +12,11 @@ pub struct RateLimiterSnapshot {
     pub rejected: u64,
     /// Requests that would have been refused or had to wait, but for [shadow mode](super::RateLimiterConfig::shadow).
     pub shadowed: u64,
-    /// How many tokens, or requests of a window, could be had at once.
+    /// How many tokens, or requests of a window, are available.
     pub available: u64,
-    /// How many there are at most.
+    /// How many are available at most.
     pub capacity: u64,
-    /// How many callers wait.
+    /// How many waiters there are.
     pub waiting: u64,
 }
 

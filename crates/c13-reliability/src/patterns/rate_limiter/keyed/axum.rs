@@ -31,10 +31,10 @@ const LARGEST_INTEGER: u64 = 999_999_999_999_999;
 ///
 /// A request beyond its key's quota is answered with 429 and `Retry-After`, and one whose key is
 /// [too long](super::KeyedConfig::max_key_bytes) with 431; neither reaches the service. All responses
-/// say how the key stands, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's draft
+/// report the status of the key, in the fields `RateLimit-Policy` and `RateLimit` of the IETF's draft
 /// (draft-ietf-httpapi-ratelimit-headers-10): `"default";q=100;w=60` is a quota of 100 in 60 seconds,
 /// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds. A number of more than fifteen digits,
-/// which no such field may hold, is told as the largest that it may.
+/// which such a field may not hold, is reported as the largest that it may.
 ///
 /// Requests without a key share the quota of one, unless [`without_key`](Self::without_key) says otherwise. There is an
 /// event of the target `c13::rate_limiter` about them, at most one a minute, and [`keyless`](Self::keyless) counts them.
@@ -86,8 +86,8 @@ pub fn client_address<B>(request: &Request<B>) -> Option<ClientAddress> {
 pub const LONGEST_HEADER_KEY: usize = 256;
 
 /// Finds the key in a header that names a user or a tenant: one value, of 1 to [`LONGEST_HEADER_KEY`] bytes of visible
-/// ASCII. Of a header that is missing, empty, longer, or there more than once nobody can say whose request it is: there is
-/// no key.
+/// ASCII. A header that is missing, empty, longer, or there more than once does not tell whose request it is: there is no
+/// key.
 pub fn header_key<B>(name: HeaderName) -> impl Fn(&Request<B>) -> Option<String> + Clone {
     move |request| {
         let mut values = request.headers().get_all(&name).iter();
@@ -112,7 +112,7 @@ where
         }
     }
 
-    /// Sets what becomes of requests without a key.
+    /// Sets what the layer does with requests without a key.
     #[must_use]
     pub fn without_key(mut self, choice: WithoutKey) -> Self {
         self.keyless = Arc::new(Keyless::new(&self.limiter, choice));
@@ -125,7 +125,7 @@ where
         self.keyless.count()
     }
 
-    /// Calls the policy by another name, which callers are told.
+    /// Gives the policy another name, which responses show to callers.
     ///
     /// # Errors
     ///
@@ -210,14 +210,14 @@ where
         let decision = match (layer.key)(&request) {
             Some(key) => Some(layer.limiter.decide(&key, 1)),
             None => {
-                layer.keyless.note(layer.limiter.clock(), &layer.policy);
+                layer.keyless.record(layer.limiter.clock(), &layer.policy);
                 match layer.keyless.choice {
                     WithoutKey::Share => Some(layer.keyless.decide(&layer.limiter)),
                     WithoutKey::Allow => None,
                     WithoutKey::Refuse => {
                         return KeyedRateLimitFuture {
                             response: State::Keyless,
-                            told: None,
+                            status: None,
                         };
                     }
                 }
@@ -228,7 +228,7 @@ where
                 response: State::Running {
                     response: self.inner.call(request),
                 },
-                told: None,
+                status: None,
             };
         };
         let response = match result {
@@ -240,7 +240,7 @@ where
         };
         KeyedRateLimitFuture {
             response,
-            told: Some((self.layer.policy.clone(), status)),
+            status: Some((self.layer.policy.clone(), status)),
         }
     }
 }
@@ -255,7 +255,7 @@ pin_project! {
     pub struct KeyedRateLimitFuture<F> {
         #[pin]
         response: State<F>,
-        told: Option<(Arc<str>, QuotaStatus)>,
+        status: Option<(Arc<str>, QuotaStatus)>,
     }
 }
 
@@ -286,8 +286,8 @@ where
                 response
             }
         };
-        if let Some((policy, status)) = this.told {
-            tell(response.headers_mut(), policy, status);
+        if let Some((policy, status)) = this.status {
+            add_fields(response.headers_mut(), policy, status);
         }
         Poll::Ready(Ok(response))
     }
@@ -296,7 +296,7 @@ where
 impl<F> fmt::Debug for KeyedRateLimitFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedRateLimitFuture")
-            .field("told", &self.told)
+            .field("status", &self.status)
             .finish_non_exhaustive()
     }
 }
@@ -314,8 +314,8 @@ fn refusal<C: Default>(error: RateLimitError) -> Response<C> {
     response
 }
 
-/// Says how the key stands.
-fn tell(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
+/// Adds the fields that report the status of the key.
+fn add_fields(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
     let [limit, window, remaining, reset] = [
         status.limit,
         seconds(status.window),
@@ -328,7 +328,7 @@ fn tell(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
         (RATE_LIMIT, format!("\"{policy}\";r={remaining};t={reset}")),
     ];
     for (name, value) in fields {
-        // Appended, because a request may pass through more than one limit.
+        // Appended, because a request may pass more than one limit.
         headers.append(
             name,
             HeaderValue::try_from(value).expect("the policy's name was checked, the rest are digits"),
@@ -336,7 +336,7 @@ fn tell(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
     }
 }
 
-/// Whole seconds, rounded up: who comes back after so many is not too early.
+/// Whole seconds, rounded up, so that a caller who comes back then is not too early.
 fn seconds(duration: Duration) -> u64 {
     duration
         .as_secs()

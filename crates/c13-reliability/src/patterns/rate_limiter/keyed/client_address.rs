@@ -1,9 +1,9 @@
-//! The client's address as a key: the same client has the same key, and two clients have two.
+//! A client's address as a key: one key for one client, however its address is written.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Whom an address belongs to, as a key of limits.
+/// The client that an address belongs to, as a key of limits.
 ///
 /// An IPv4 client is its address, also where a listener for both families shows it as `::ffff:192.0.2.1`, or a translator
 /// as `64:ff9b::192.0.2.1`: by the first half of such an address all of them would be one. An IPv6 client is the /64 in

@@ -1,10 +1,12 @@
-//! The keyed limiter that users hold.
+//! The keyed limiter's handle.
 
 use super::super::counts::Counts;
 use super::super::error::RateLimitError;
+use super::super::sliding_window::approximate::ApproximateWindow;
+use super::super::sliding_window::exact::ExactWindow;
 use super::config::{KeyedConfig, PART, Quota, WhenFull};
 use super::keys::{Decision, Found, Keys, Sums, decide_new};
-use super::quota::{BucketRules, CounterRules, RingRules, Rules};
+use super::quota::{BucketQuota, KeyQuota, WindowQuota};
 use super::snapshot::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::Seeds;
@@ -19,11 +21,11 @@ use std::time::Duration;
 
 /// A quota for each key: for each user, tenant, address or route.
 ///
-/// Memory is bounded: it keeps at most `max_keys` of at most `max_key_bytes` of text each, and forgets keys bit by bit when they are idle, that is, when they
-/// have all of their quota again. A key that is still limited is never forgotten; where all of them are, new keys are
-/// refused, or pass untracked if [`WhenFull`] says so. Clones share the keys.
+/// Memory is bounded: it keeps at most `max_keys` keys of at most `max_key_bytes` of text each. It forgets keys bit by bit once
+/// they are idle, that is, once they have all of their quota again. A key that is still limited is never forgotten; where all
+/// of them are, new keys are refused, or pass untracked if [`WhenFull`] says so. Clones share the keys.
 ///
-/// Keys are found by a fast hash with random seeds. A key's `Eq` runs under a lock; it must not ask the limiter.
+/// Keys are found by a fast hash with random seeds. A key's `Eq` runs under a lock, so it must not ask the limiter.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::{KeyedRateLimiter, RateLimiterConfig};
@@ -47,9 +49,9 @@ struct Shared<K> {
 
 /// The keys by kind of quota, so that each takes no more room than its kind needs.
 enum Kind<K> {
-    Buckets(Keys<K, BucketRules>),
-    Rings(Keys<K, RingRules>),
-    Counters(Keys<K, CounterRules>),
+    Buckets(Keys<K, BucketQuota>),
+    Rings(Keys<K, WindowQuota<ExactWindow>>),
+    Counters(Keys<K, WindowQuota<ApproximateWindow>>),
 }
 
 /// The same for every kind.
@@ -101,12 +103,12 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         let (max_keys, longest) = (config.max_keys, config.max_key_bytes);
         let keys = match config.quota {
             Quota::TokenBucket(quota) => {
-                Kind::Buckets(Keys::new(&BucketRules::new(&quota, now), max_keys, longest, seeds))
+                Kind::Buckets(Keys::new(&BucketQuota::new(&quota, now), max_keys, longest, seeds))
             }
             Quota::SlidingWindow(quota) if quota.approximate => {
-                Kind::Counters(Keys::new(&CounterRules::new(quota), max_keys, longest, seeds))
+                Kind::Counters(Keys::new(&WindowQuota::new(quota), max_keys, longest, seeds))
             }
-            Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&RingRules::new(quota), max_keys, longest, seeds)),
+            Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&WindowQuota::new(quota), max_keys, longest, seeds)),
         };
         Ok(Self {
             shared: Arc::new(Shared {
@@ -118,14 +120,14 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         })
     }
 
-    /// Takes `n` from the quota of `key` if it is there. Never waits; 0 is always there.
+    /// Takes `n` from the quota of `key` if as much is available. Never waits; 0 is always available.
     ///
     /// # Errors
     ///
-    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there is less, or if the key is new and there is no
-    /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as much;
+    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if less is available, or if the key is new and there is no
+    /// room for it; [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if the quota is smaller than `n`;
     /// [`KeyTooLong`](RateLimitError::KeyTooLong) if the key is new and longer than keys may be.
-    // Not inlined, so that the result is written where it is wanted, whichever kind decides.
+    // Not inlined, so that the result is written in place, whichever kind decides.
     #[inline(never)]
     pub fn try_acquire<Q>(&self, key: &Q, n: u64) -> Result<(), RateLimitError>
     where
@@ -135,7 +137,8 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => self.shared.try_acquire(keys, key, n))
     }
 
-    /// As [`try_acquire`](Self::try_acquire), and says how the key stands afterwards: for those who tell their callers.
+    /// As [`try_acquire`](Self::try_acquire), and returns the status of the key afterwards, for services that report it to their
+    /// callers.
     pub fn decide<Q>(&self, key: &Q, n: u64) -> (Result<(), RateLimitError>, QuotaStatus)
     where
         K: Borrow<Q>,
@@ -147,7 +150,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         (self.shared.conclude(decision, n), status)
     }
 
-    /// What [`try_acquire`](Self::try_acquire) would say now. Takes nothing, counts nothing, and keeps nothing of a new
+    /// What [`try_acquire`](Self::try_acquire) would return now. Takes nothing, counts nothing, and keeps nothing of a new
     /// key.
     ///
     /// # Errors
@@ -162,7 +165,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => keys.look(key, now, n)).0
     }
 
-    /// How `key` stands now.
+    /// The status of `key` now.
     #[must_use]
     pub fn status<Q>(&self, key: &Q) -> QuotaStatus
     where
@@ -173,7 +176,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => keys.look(key, now, 0)).1
     }
 
-    /// Gives `n` back to `key` that were taken and not used; never more than its quota.
+    /// Gives back to `key` `n` that were taken and not used; it never has more than its quota.
     pub fn refund<Q>(&self, key: &Q, n: u64)
     where
         K: Borrow<Q>,
@@ -183,8 +186,8 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => keys.refund(key, now, n));
     }
 
-    /// Forgets what `key` has used, so that it has its whole quota again. Says whether anything was known of it. A quota
-    /// of its own stays.
+    /// Forgets what `key` has used, so that it has its whole quota again. Returns whether the key was kept. A quota of its own
+    /// stays.
     pub fn forget<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -205,12 +208,12 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         quota.validate()?;
         let now = self.shared.clock.now();
         let set = match (&self.shared.keys, quota) {
-            (Kind::Buckets(keys), Quota::TokenBucket(quota)) => keys.set_own(key, now, BucketRules::new(&quota, now)),
+            (Kind::Buckets(keys), Quota::TokenBucket(quota)) => keys.set_own(key, now, BucketQuota::new(&quota, now)),
             (Kind::Counters(keys), Quota::SlidingWindow(quota)) if quota.approximate => {
-                keys.set_own(key, now, CounterRules::new(quota))
+                keys.set_own(key, now, WindowQuota::new(quota))
             }
             (Kind::Rings(keys), Quota::SlidingWindow(quota)) if !quota.approximate => {
-                keys.set_own(key, now, RingRules::new(quota))
+                keys.set_own(key, now, WindowQuota::new(quota))
             }
             _ => return Err(other_kind(&quota)),
         };
@@ -222,7 +225,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         Err(ConfigError::new(PART, "max_keys", value, rule))
     }
 
-    /// Takes the quota of its own off `key`: it has that of all others again. What it has used stays used.
+    /// Removes the quota of its own from `key`, so that it has the quota of all others again. What it has used stays used.
     pub fn clear_quota<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -232,14 +235,14 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => keys.clear_own(key, now));
     }
 
-    /// The settings it goes by.
+    /// Its settings.
     #[must_use]
     pub fn config(&self) -> KeyedConfig {
         *self.shared.config.lock()
     }
 
-    /// Goes by other settings from now on; what keys have used stays used. The quota must be of the same kind. If there
-    /// are more keys now than may be kept, new ones have to wait until enough are idle. Complexity: O(keys).
+    /// Applies other settings from now on; what keys have used stays used. The quota must be of the same kind. If more keys are
+    /// kept than may be, there is no room for new ones until enough are idle. Complexity: O(keys).
     ///
     /// # Errors
     ///
@@ -254,13 +257,13 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         let (max_keys, longest) = (config.max_keys, config.max_key_bytes);
         match (&self.shared.keys, config.quota) {
             (Kind::Buckets(keys), Quota::TokenBucket(quota)) => {
-                keys.change(now, &BucketRules::new(&quota, now), max_keys, longest);
+                keys.change(now, &BucketQuota::new(&quota, now), max_keys, longest);
             }
             (Kind::Counters(keys), Quota::SlidingWindow(quota)) => {
-                keys.change(now, &CounterRules::new(quota), max_keys, longest);
+                keys.change(now, &WindowQuota::new(quota), max_keys, longest);
             }
             (Kind::Rings(keys), Quota::SlidingWindow(quota)) => {
-                keys.change(now, &RingRules::new(quota), max_keys, longest);
+                keys.change(now, &WindowQuota::new(quota), max_keys, longest);
             }
             _ => return Err(other_kind(&config.quota)),
         }
@@ -269,8 +272,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         Ok(())
     }
 
-    /// The keys that were refused most, the first most, and how often, since each was last idle and forgotten.
-    /// Complexity: O(keys).
+    /// The keys that were refused most often, in that order, and how often since each was last forgotten. Complexity: O(keys).
     #[must_use]
     pub fn top_refused(&self, count: usize) -> Vec<(K, u64)>
     where
@@ -279,8 +281,8 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         each_kind!(&self.shared.keys, keys => keys.top_refused(count))
     }
 
-    /// Forgets all idle keys at once, gives back the memory they took, and says how many they were. Without it they go bit
-    /// by bit when new keys come. Complexity: O(keys).
+    /// Forgets all idle keys at once, frees their memory, and returns how many there were. Without this call they are forgotten
+    /// bit by bit when new keys come. Complexity: O(keys).
     #[expect(clippy::must_use_candidate, reason = "most callers only want the memory back")]
     pub fn evict_idle(&self) -> usize {
         let now = self.shared.clock.now();
@@ -299,13 +301,13 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
         self.len() == 0
     }
 
-    /// The clock it goes by.
+    /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// What it has decided so far, and how it stands now. Complexity: O(1), and O(keys) for exact windows.
+    /// Its counters, and its state now. Complexity: O(1), and O(keys) for exact windows.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
         let sums = self.sums();
@@ -338,22 +340,22 @@ impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedRateLimiter<K> {
 }
 
 impl<K: Hash + Eq> Shared<K> {
-    /// A function of its own for each kind of quota, so that the registers of one are not those of three.
+    /// A function of its own for each kind of quota, so that none of them has to save the registers of all three.
     #[inline(never)]
     fn try_acquire<Q, R>(&self, keys: &Keys<K, R>, key: &Q, n: u64) -> Result<(), RateLimitError>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-        R: Rules,
+        R: KeyQuota,
     {
         let now = self.clock.now();
-        match keys.take_quickly(key, now, n) {
+        match keys.take_fast(key, now, n) {
             Found::Taken => {
                 self.counts.admit();
                 Ok(())
             }
             Found::Known(known) => self.conclude(known.decide(now, n), n),
-            // Made into an owned key without the lock, and dropped without it.
+            // The owned key is made outside the lock, and dropped outside it.
             Found::Nothing(shard, tag) => match keys.check_length(key) {
                 Ok(()) => self.conclude(decide_new(shard, tag, key.to_owned(), now, n, false).0, n),
                 Err(refused) => {
@@ -366,7 +368,7 @@ impl<K: Hash + Eq> Shared<K> {
 }
 
 impl<K> Shared<K> {
-    /// Counts a decision, and makes it that of a shadow or of a full table.
+    /// Counts a decision, and applies shadow mode and the setting for a full table.
     fn conclude(&self, decision: Decision, n: u64) -> Result<(), RateLimitError> {
         let result = match decision {
             Decision::Decided(result) => result,

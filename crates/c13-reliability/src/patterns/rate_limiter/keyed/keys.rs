@@ -2,7 +2,7 @@
 
 use super::super::cold_path::cold_path;
 use super::super::error::RateLimitError;
-use super::quota::Rules;
+use super::quota::KeyQuota;
 use super::snapshot::QuotaStatus;
 use crate::keyed::{Entry, Seeds, Shard, Shards, Table, Tag};
 use crate::sync::length_of;
@@ -14,22 +14,22 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// How many places a new key looks at for idle keys, where there is room and where there is none.
+/// How many slots a new key sweeps for idle keys: if there is room for it, and if there is none.
 const SWEPT: usize = 8;
 const SEARCHED: usize = 64;
 
-pub(super) struct Keys<K, R: Rules> {
+pub(super) struct Keys<K, R: KeyQuota> {
     shards: Shards<Kept<K, R>>,
-    /// How long a new key may be.
+    /// The longest new key that is kept, in bytes.
     longest_key: AtomicU64,
-    /// Requests whose key was longer.
+    /// How many requests had a longer key.
     too_long: AtomicU64,
 }
 
 /// The keys of one shard.
-pub(super) struct Kept<K, R: Rules> {
+pub(super) struct Kept<K, R: KeyQuota> {
     table: Table<K, R::State>,
-    rules: R,
+    quota: R,
     /// The quotas of single keys.
     own: HashMap<K, R, Seeds>,
     room: usize,
@@ -48,12 +48,12 @@ pub(super) struct Sums {
     pub(super) untracked: u64,
 }
 
-/// What came of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Decision {
     /// The key's quota decided.
     Decided(Result<(), RateLimitError>),
-    /// The key is new and there is no room for it: of those that were looked at, the first will be idle after this long.
+    /// The key is new and there is no room for it: the first of the keys that were looked at will be idle after this time.
     Full(Duration),
     /// The key is new, and longer than keys may be.
     TooLong {
@@ -64,41 +64,41 @@ pub(super) enum Decision {
     },
 }
 
-/// What came of an attempt to be quick.
-pub(super) enum Found<'a, K, R: Rules> {
+/// The outcome of the fast path.
+pub(super) enum Found<'a, K, R: KeyQuota> {
     /// What was asked for is taken.
     Taken,
-    /// The key is there, but it takes a longer look.
+    /// The key is there, but the fast path could not decide.
     Known(Known<'a, K, R>),
     /// There is no such key in its shard; this would be its tag.
     Nothing(&'a Shard<Kept<K, R>>, Tag),
 }
 
 /// A key that was found; the lock is held.
-pub(super) struct Known<'a, K, R: Rules> {
+pub(super) struct Known<'a, K, R: KeyQuota> {
     kept: MutexGuard<'a, Kept<K, R>>,
     at: usize,
 }
 
-impl<K: Hash + Eq, R: Rules> Known<'_, K, R> {
-    /// Decides about `n` at `now`, and lets go of the lock.
+impl<K: Hash + Eq, R: KeyQuota> Known<'_, K, R> {
+    /// Decides about `n` at `now`, and releases the lock.
     #[inline(never)]
     pub(super) fn decide(mut self, now: Tick, n: u64) -> Decision {
-        if self.kept.rules.is_outlived(now) {
+        if self.kept.quota.is_outlived(now) {
             self.kept.renew(now);
         }
         self.kept.decide(self.at, now, n, false).0
     }
 }
 
-impl<K, R: Rules> Keys<K, R>
+impl<K, R: KeyQuota> Keys<K, R>
 where
     K: Hash + Eq,
 {
-    pub(super) fn new(rules: &R, max_keys: usize, longest_key: usize, seeds: Seeds) -> Self {
+    pub(super) fn new(quota: &R, max_keys: usize, longest_key: usize, seeds: Seeds) -> Self {
         let shards = Shards::new(max_keys, seeds.clone(), |room| Kept {
             table: Table::new(),
-            rules: rules.clone(),
+            quota: quota.clone(),
             own: HashMap::with_hasher(seeds.clone()),
             room,
             key_bytes: 0,
@@ -112,9 +112,9 @@ where
         }
     }
 
-    /// Takes `n` from `key` at `now` where that is quickly done, and finds out what else is to do.
+    /// The fast path: takes `n` from `key` at `now`, or returns what is left to do.
     #[inline]
-    pub(super) fn take_quickly<Q>(&self, key: &Q, now: Tick, n: u64) -> Found<'_, K, R>
+    pub(super) fn take_fast<Q>(&self, key: &Q, now: Tick, n: u64) -> Found<'_, K, R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -126,7 +126,7 @@ where
             None => Found::Nothing(shard, tag),
             Some(at) => {
                 let entry = kept.table.entry(at);
-                if entry.is_flagged() || !kept.rules.take_quickly(&mut entry.state, now, n) {
+                if entry.is_flagged() || !kept.quota.take_fast(&mut entry.state, now, n) {
                     cold_path();
                     return Found::Known(Known { kept: guard, at });
                 }
@@ -135,7 +135,7 @@ where
         }
     }
 
-    /// Decides about `n` for `key` at `now`, and how the key then stands if `status` asks for it.
+    /// Decides about `n` for `key` at `now`; with the status of the key afterwards, if `status` asks for it.
     pub(super) fn decide<Q>(&self, key: &Q, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>)
     where
         K: Borrow<Q>,
@@ -152,7 +152,7 @@ where
             self.count_too_long();
             return (refused, None);
         }
-        // Made into an owned key without the lock, and dropped without it.
+        // The owned key is made outside the lock, and dropped outside it.
         decide_new(shard, tag, key.to_owned(), now, n, status)
     }
 
@@ -173,7 +173,7 @@ where
         self.too_long.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What is missing for `n` for `key` at `now`, and how the key stands. Takes nothing, and keeps nothing of a new key.
+    /// What is missing for `n` for `key` at `now`, and the status of the key. Takes nothing, and keeps nothing of a new key.
     pub(super) fn look<Q>(&self, key: &Q, now: Tick, n: u64) -> (Result<(), RateLimitError>, QuotaStatus)
     where
         K: Borrow<Q>,
@@ -182,21 +182,21 @@ where
         let (shard, tag) = self.shards.locate(key);
         let mut kept = lock(shard, now);
         let kept = &mut *kept;
-        let rules = kept.own.get(key).unwrap_or(&kept.rules);
+        let quota = kept.own.get(key).unwrap_or(&kept.quota);
         let fresh;
         let state = match kept.table.find(tag, |other| other.borrow() == key) {
             Some(at) => &kept.table.entry(at).state,
             None => {
-                fresh = rules.fresh(now);
+                fresh = quota.fresh(now);
                 if let Err(Decision::TooLong { length, longest }) = self.check_length(key) {
                     let error = RateLimitError::KeyTooLong { length, longest };
-                    return (Err(error), rules.status(&fresh, now));
+                    return (Err(error), quota.status(&fresh, now));
                 }
                 &fresh
             }
         };
-        let capacity = rules.capacity();
-        let short = rules.shortfall(state, now, n.min(capacity));
+        let capacity = quota.capacity();
+        let short = quota.shortfall(state, now, n.min(capacity));
         let result = if n > capacity {
             Err(RateLimitError::ExceedsCapacity { requested: n, capacity })
         } else if n == 0 || short.wait.is_zero() {
@@ -204,7 +204,7 @@ where
         } else {
             Err(short.refuse(n))
         };
-        (result, rules.status(state, now))
+        (result, quota.status(state, now))
     }
 
     /// Gives `n` back to `key`.
@@ -216,8 +216,8 @@ where
         let (shard, tag) = self.shards.locate(key);
         let kept = &mut *lock(shard, now);
         if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
-            let rules = kept.own.get(key).unwrap_or(&kept.rules);
-            rules.give_back(&mut kept.table.entry(at).state, n);
+            let quota = kept.own.get(key).unwrap_or(&kept.quota);
+            quota.give_back(&mut kept.table.entry(at).state, n);
         }
     }
 
@@ -240,21 +240,21 @@ where
         removed.is_some()
     }
 
-    /// Gives `key` a quota of its own. What it has used stays used. Says whether there was room for it.
-    pub(super) fn set_own(&self, key: K, now: Tick, rules: R) -> bool {
+    /// Gives `key` a quota of its own, if there is room for one more. What the key has used stays used.
+    pub(super) fn set_own(&self, key: K, now: Tick, quota: R) -> bool {
         let (shard, tag) = self.shards.locate(&key);
         let kept = &mut *lock(shard, now);
         if kept.own.len() >= kept.room && !kept.own.contains_key(&key) {
             return false;
         }
         if let Some(at) = kept.table.find(tag, |other| *other == key) {
-            let old = kept.own.get(&key).unwrap_or(&kept.rules);
+            let old = kept.own.get(&key).unwrap_or(&kept.quota);
             let entry = kept.table.entry(at);
-            entry.state = rules.carry_over(old, &entry.state, now);
+            entry.state = quota.carry_over(old, &entry.state, now);
             entry.set_flag(true);
         }
         let length = length_of(&key);
-        if kept.own.insert(key, rules).is_none() {
+        if kept.own.insert(key, quota).is_none() {
             kept.key_bytes += length;
         }
         true
@@ -272,18 +272,18 @@ where
         kept.key_bytes -= length_of(key);
         if let Some(at) = kept.table.find(tag, |other| other.borrow() == key) {
             let entry = kept.table.entry(at);
-            entry.state = kept.rules.carry_over(&old, &entry.state, now);
+            entry.state = kept.quota.carry_over(&old, &entry.state, now);
             entry.set_flag(false);
         }
     }
 
-    /// Goes by other rules from `now` on, for all keys without a quota of their own. Complexity: O(keys).
-    pub(super) fn change(&self, now: Tick, rules: &R, max_keys: usize, longest_key: usize) {
+    /// Applies another quota from `now` on to all keys without one of their own. Complexity: O(keys).
+    pub(super) fn change(&self, now: Tick, quota: &R, max_keys: usize, longest_key: usize) {
         // Relaxed: a setting by itself.
         self.longest_key.store(longest_key as u64, Ordering::Relaxed);
         for shard in self.shards.iter() {
             let kept = &mut *lock(shard, now);
-            kept.replace_rules(rules.clone(), now);
+            kept.replace_quota(quota.clone(), now);
             kept.room = self.shards.room(max_keys);
         }
     }
@@ -346,7 +346,7 @@ where
         })
     }
 
-    /// Forgets all keys that are idle at `now`, gives back what memory can be spared, and says how many they were.
+    /// Forgets all keys that are idle at `now`, frees what memory it can, and returns how many keys there were.
     pub(super) fn evict_idle(&self, now: Tick) -> usize {
         let mut sum = 0;
         for shard in self.shards.iter() {
@@ -354,8 +354,8 @@ where
             let mut evicted = Vec::new();
             {
                 let kept = &mut *lock(shard, now);
-                let (rules, own) = (&kept.rules, &kept.own);
-                let is_idle = |entry: &Entry<K, R::State>| busy_for(entry, rules, own, now).is_zero();
+                let (quota, own) = (&kept.quota, &kept.own);
+                let is_idle = |entry: &Entry<K, R::State>| busy_for(entry, quota, own, now).is_zero();
                 kept.table.sweep_all(is_idle, |entry| evicted.push(entry));
                 kept.evicted += evicted.len() as u64;
                 kept.key_bytes -= evicted.iter().map(|entry| length_of(&entry.key)).sum::<usize>();
@@ -366,18 +366,18 @@ where
     }
 }
 
-/// Takes a shard's lock, and renews rules that can count no further.
-fn lock<K: Hash + Eq, R: Rules>(shard: &Shard<Kept<K, R>>, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
+/// Takes a shard's lock, and renews a quota that is too old to count on.
+fn lock<K: Hash + Eq, R: KeyQuota>(shard: &Shard<Kept<K, R>>, now: Tick) -> MutexGuard<'_, Kept<K, R>> {
     let mut kept = shard.lock();
-    if kept.rules.is_outlived(now) {
+    if kept.quota.is_outlived(now) {
         kept.renew(now);
     }
     kept
 }
 
-/// Decides about a key that was not there a moment ago.
+/// Decides about a key that was not found a moment ago.
 #[inline(never)]
-pub(super) fn decide_new<K: Hash + Eq, R: Rules>(
+pub(super) fn decide_new<K: Hash + Eq, R: KeyQuota>(
     shard: &Shard<Kept<K, R>>,
     tag: Tag,
     key: K,
@@ -392,12 +392,12 @@ pub(super) fn decide_new<K: Hash + Eq, R: Rules>(
     if let Some(at) = kept.table.find(tag, |other| *other == key) {
         return kept.decide(at, now, n, status);
     }
-    let rules = kept.own.get(&key);
-    let fresh = rules.unwrap_or(&kept.rules).fresh(now);
-    let is_own = rules.is_some();
+    let quota = kept.own.get(&key);
+    let fresh = quota.unwrap_or(&kept.quota).fresh(now);
+    let is_own = quota.is_some();
     if let Err(idle_after) = kept.make_room(now, &mut evicted) {
         kept.untracked += 1;
-        let status = status.then(|| kept.rules.status(&fresh, now));
+        let status = status.then(|| kept.quota.status(&fresh, now));
         return (Decision::Full(idle_after), status);
     }
     kept.key_bytes += length_of(&key);
@@ -421,28 +421,28 @@ impl<K, S> Evicted<K, S> {
     }
 }
 
-impl<K, R: Rules> Kept<K, R>
+impl<K, R: KeyQuota> Kept<K, R>
 where
     K: Hash + Eq,
 {
     fn decide(&mut self, at: usize, now: Tick, n: u64, status: bool) -> (Decision, Option<QuotaStatus>) {
         let entry = self.table.entry(at);
-        let rules = if entry.is_flagged() {
-            self.own.get(&entry.key).unwrap_or(&self.rules)
+        let quota = if entry.is_flagged() {
+            self.own.get(&entry.key).unwrap_or(&self.quota)
         } else {
-            &self.rules
+            &self.quota
         };
-        let result = rules.decide(&mut entry.state, now, n);
+        let result = quota.decide(&mut entry.state, now, n);
         if result.is_err() {
             entry.number = entry.number.saturating_add(1);
         }
-        let status = status.then(|| rules.status(&entry.state, now));
+        let status = status.then(|| quota.status(&entry.state, now));
         (Decision::Decided(result), status)
     }
 
-    /// Sees to it that one more key fits, or says after how long an idle one might be found.
+    /// Makes room for one more key, or returns after how long an idle key may be found.
     fn make_room(&mut self, now: Tick, evicted: &mut Evicted<K, R::State>) -> Result<(), Duration> {
-        let (rules, own) = (&self.rules, &self.own);
+        let (quota, own) = (&self.quota, &self.own);
         let mut idle_after = Duration::MAX;
         let mut looked_at = 0;
         while looked_at < SWEPT || self.table.len() >= self.room && looked_at < SEARCHED.max(SWEPT) {
@@ -451,7 +451,7 @@ where
             }
             looked_at += 1;
             let evicts = |entry: &Entry<K, R::State>| {
-                let busy_for = busy_for(entry, rules, own, now);
+                let busy_for = busy_for(entry, quota, own, now);
                 idle_after = idle_after.min(busy_for);
                 busy_for.is_zero()
             };
@@ -481,45 +481,45 @@ where
     }
 
     fn renew(&mut self, now: Tick) {
-        // Those of single keys first: entries without one are told apart by their mark.
-        for (key, rules) in &mut self.own {
-            let renewed = rules.renewed(now);
+        // First the quotas of single keys, whose entries have the flag.
+        for (key, quota) in &mut self.own {
+            let renewed = quota.renewed(now);
             for entry in self
                 .table
                 .entries_mut()
                 .filter(|entry| entry.is_flagged() && entry.key == *key)
             {
-                entry.state = renewed.carry_over(rules, &entry.state, now);
+                entry.state = renewed.carry_over(quota, &entry.state, now);
             }
-            *rules = renewed;
+            *quota = renewed;
         }
-        self.replace_rules(self.rules.renewed(now), now);
+        self.replace_quota(self.quota.renewed(now), now);
     }
 
-    fn replace_rules(&mut self, rules: R, now: Tick) {
-        let old = std::mem::replace(&mut self.rules, rules);
+    fn replace_quota(&mut self, quota: R, now: Tick) {
+        let old = std::mem::replace(&mut self.quota, quota);
         for entry in self.table.entries_mut().filter(|entry| !entry.is_flagged()) {
-            entry.state = self.rules.carry_over(&old, &entry.state, now);
+            entry.state = self.quota.carry_over(&old, &entry.state, now);
         }
     }
 }
 
 /// How long until an entry is idle.
-fn busy_for<K: Hash + Eq, R: Rules>(
+fn busy_for<K: Hash + Eq, R: KeyQuota>(
     entry: &Entry<K, R::State>,
-    rules: &R,
+    quota: &R,
     own: &HashMap<K, R, Seeds>,
     now: Tick,
 ) -> Duration {
-    let rules = if entry.is_flagged() {
-        own.get(&entry.key).unwrap_or(rules)
+    let quota = if entry.is_flagged() {
+        own.get(&entry.key).unwrap_or(quota)
     } else {
-        rules
+        quota
     };
-    rules.busy_for(&entry.state, now)
+    quota.busy_for(&entry.state, now)
 }
 
-impl<K, R: Rules> fmt::Debug for Keys<K, R> {
+impl<K, R: KeyQuota> fmt::Debug for Keys<K, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("shards", &self.shards.iter().len())

@@ -1,16 +1,16 @@
-//! What is kept for one key, and how it is decided, for each kind of limiter: pure, and as small as can be.
+//! The quota of one key for each kind of limiter: what is kept for a key, and how a request is decided. Pure.
 
 use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
 use super::super::error::{RateLimitError, Shortfall};
-use super::super::sliding_window::approximate::ApproximateWindow;
-use super::super::sliding_window::exact::ExactWindow;
+use super::super::sliding_window::window::SlidingWindow;
 use super::super::token_bucket::gcra::{Attempt, Plan};
 use super::snapshot::QuotaStatus;
 use crate::time::Tick;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 /// A quota, as it is applied to a key's state.
-pub(super) trait Rules: Clone {
+pub(super) trait KeyQuota: Clone {
     /// What is kept for a key.
     type State;
 
@@ -25,14 +25,14 @@ pub(super) trait Rules: Clone {
     /// The state of a key that was never seen.
     fn fresh(&self, now: Tick) -> Self::State;
 
-    /// Takes `n` at `now` where that is quickly done; otherwise [`decide`](Self::decide) does it, or says why not. Rules
-    /// that are [outlived](Self::is_outlived) do nothing quickly.
+    /// The fast path: takes `n` at `now`, or returns false and leaves it to [`decide`](Self::decide). A quota that is
+    /// [outlived](Self::is_outlived) always returns false.
     #[inline]
-    fn take_quickly(&self, _state: &mut Self::State, _now: Tick, _n: u64) -> bool {
+    fn take_fast(&self, _state: &mut Self::State, _now: Tick, _n: u64) -> bool {
         false
     }
 
-    /// Takes `n` at `now`, or says what is missing. `n` is at most the capacity.
+    /// Takes `n` at `now`, or returns what is missing. `n` is at most the capacity.
     fn take(&self, state: &mut Self::State, now: Tick, n: u64) -> Result<(), Shortfall>;
 
     /// Gives `n` back.
@@ -50,18 +50,18 @@ pub(super) trait Rules: Clone {
     /// In how much time the whole capacity comes back.
     fn window(&self) -> Duration;
 
-    /// Whether the rules cannot count to `now` any more.
+    /// Whether the quota is too old to count to `now`.
     #[inline]
     fn is_outlived(&self, _now: Tick) -> bool {
         false
     }
 
-    /// The same rules, counting from `now` on.
+    /// The same quota, counting from `now` on.
     fn renewed(&self, _now: Tick) -> Self {
         self.clone()
     }
 
-    /// The state under these rules of a key that had `state` under `old` ones.
+    /// The state under this quota of a key that had `state` under the `old` one.
     fn carry_over(&self, old: &Self, state: &Self::State, now: Tick) -> Self::State;
 
     /// How the key stands at `now`.
@@ -74,7 +74,7 @@ pub(super) trait Rules: Clone {
         }
     }
 
-    /// Takes `n` at `now`, or says why not.
+    /// Takes `n` at `now`, or returns why not.
     #[inline]
     fn decide(&self, state: &mut Self::State, now: Tick, n: u64) -> Result<(), RateLimitError> {
         let capacity = self.capacity();
@@ -90,12 +90,12 @@ pub(super) trait Rules: Clone {
 
 /// A token bucket for each key: eight bytes.
 #[derive(Clone, Debug)]
-pub(super) struct BucketRules {
+pub(super) struct BucketQuota {
     plan: Plan,
     window: Duration,
 }
 
-impl BucketRules {
+impl BucketQuota {
     pub(super) fn new(config: &RateLimiterConfig, now: Tick) -> Self {
         Self {
             plan: Plan::new(config, now),
@@ -104,7 +104,7 @@ impl BucketRules {
     }
 }
 
-impl Rules for BucketRules {
+impl KeyQuota for BucketQuota {
     /// The arrival time.
     type State = u64;
 
@@ -113,7 +113,7 @@ impl Rules for BucketRules {
     }
 
     #[inline]
-    fn take_quickly(&self, arrival: &mut u64, now: Tick, n: u64) -> bool {
+    fn take_fast(&self, arrival: &mut u64, now: Tick, n: u64) -> bool {
         let Attempt::Taken(taken) = self.plan.pace.take(*arrival, now, n) else {
             return false;
         };
@@ -169,116 +169,72 @@ impl Rules for BucketRules {
     }
 }
 
-/// An exact sliding window for each key: eight bytes a request, and some more.
-#[derive(Clone, Debug)]
-pub(super) struct RingRules(SlidingWindowConfig);
+/// A sliding window of one kind for each key.
+#[derive(Debug)]
+pub(super) struct WindowQuota<W> {
+    config: SlidingWindowConfig,
+    kind: PhantomData<fn() -> W>,
+}
 
-impl RingRules {
+impl<W> WindowQuota<W> {
     pub(super) const fn new(config: SlidingWindowConfig) -> Self {
-        Self(config)
+        Self {
+            config,
+            kind: PhantomData,
+        }
     }
 }
 
-impl Rules for RingRules {
-    type State = ExactWindow;
+impl<W> Clone for WindowQuota<W> {
+    fn clone(&self) -> Self {
+        Self::new(self.config)
+    }
+}
 
-    const HAS_HEAP: bool = true;
+impl<W: SlidingWindow> KeyQuota for WindowQuota<W> {
+    type State = W;
 
-    fn heap(ring: &ExactWindow) -> usize {
-        ring.heap()
+    const HAS_HEAP: bool = W::HAS_HEAP;
+
+    fn heap(window: &W) -> usize {
+        window.heap()
     }
 
-    fn fresh(&self, _now: Tick) -> ExactWindow {
-        ExactWindow::new(self.0.max_requests as usize, self.0.window)
+    fn fresh(&self, now: Tick) -> W {
+        W::empty(&self.config, now)
     }
 
-    fn take(&self, ring: &mut ExactWindow, now: Tick, n: u64) -> Result<(), Shortfall> {
-        ring.admit_many(now, n as usize).map_err(|opens_at| Shortfall {
-            available: ring.available(now),
+    fn take(&self, window: &mut W, now: Tick, n: u64) -> Result<(), Shortfall> {
+        window.admit_many(now, n).map_err(|opens_at| Shortfall {
+            available: window.available(now),
             wait: opens_at - now,
         })
     }
 
-    fn give_back(&self, ring: &mut ExactWindow, n: u64) {
-        ring.forget(n as usize);
+    fn give_back(&self, window: &mut W, n: u64) {
+        window.give_back(n);
     }
 
-    fn shortfall(&self, ring: &ExactWindow, now: Tick, n: u64) -> Shortfall {
+    fn shortfall(&self, window: &W, now: Tick, n: u64) -> Shortfall {
         Shortfall {
-            available: ring.available(now),
-            wait: ring.opens_at(now, n.saturating_sub(1)) - now,
+            available: window.available(now),
+            wait: window.opens_at(now, n.saturating_sub(1)) - now,
         }
     }
 
-    fn busy_for(&self, ring: &ExactWindow, now: Tick) -> Duration {
-        ring.empty_at() - now
+    fn busy_for(&self, window: &W, now: Tick) -> Duration {
+        window.empty_at() - now
     }
 
     fn capacity(&self) -> u64 {
-        self.0.max_requests
+        self.config.max_requests
     }
 
     fn window(&self) -> Duration {
-        self.0.window
+        self.config.window
     }
 
-    fn carry_over(&self, _old: &Self, ring: &ExactWindow, now: Tick) -> ExactWindow {
-        let mut carried = self.fresh(now);
-        carried.take_over(ring);
-        carried
-    }
-}
-
-/// An approximate sliding window for each key: four words.
-#[derive(Clone, Debug)]
-pub(super) struct CounterRules(SlidingWindowConfig);
-
-impl CounterRules {
-    pub(super) const fn new(config: SlidingWindowConfig) -> Self {
-        Self(config)
-    }
-}
-
-impl Rules for CounterRules {
-    type State = ApproximateWindow;
-
-    fn fresh(&self, now: Tick) -> ApproximateWindow {
-        ApproximateWindow::new(self.0.max_requests, self.0.window, now)
-    }
-
-    fn take(&self, counter: &mut ApproximateWindow, now: Tick, n: u64) -> Result<(), Shortfall> {
-        counter.admit_many(now, n).map_err(|opens_at| Shortfall {
-            available: counter.available(now),
-            wait: opens_at - now,
-        })
-    }
-
-    fn give_back(&self, counter: &mut ApproximateWindow, n: u64) {
-        counter.give_back(n);
-    }
-
-    fn shortfall(&self, counter: &ApproximateWindow, now: Tick, n: u64) -> Shortfall {
-        Shortfall {
-            available: counter.available(now),
-            wait: counter.opens_at(now, n.saturating_sub(1)) - now,
-        }
-    }
-
-    fn busy_for(&self, counter: &ApproximateWindow, now: Tick) -> Duration {
-        counter.empty_at() - now
-    }
-
-    fn capacity(&self) -> u64 {
-        self.0.max_requests
-    }
-
-    fn window(&self) -> Duration {
-        self.0.window
-    }
-
-    fn carry_over(&self, _old: &Self, counter: &ApproximateWindow, now: Tick) -> ApproximateWindow {
-        let mut carried = self.fresh(now);
-        carried.hold(counter.held(now));
-        carried
+    fn carry_over(&self, _old: &Self, window: &W, now: Tick) -> W {
+        W::carry_over(&self.config, window, now)
     }
 }

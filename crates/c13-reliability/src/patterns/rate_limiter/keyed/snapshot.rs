@@ -1,24 +1,24 @@
-//! How a key stands, and how all keys do.
+//! The status of one key, and the snapshot of all keys.
 
 use super::super::snapshot::RateLimiterSnapshot;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::time::Duration;
 
-/// How a key stands with its quota.
+/// The status of a key with its quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QuotaStatus {
-    /// How much the quota is: the burst, or the requests of a window.
+    /// The whole quota: the burst, or the requests of a window.
     pub limit: u64,
-    /// In how much time that comes back.
+    /// The time in which a used quota comes back.
     pub window: Duration,
-    /// How much of it could be had now.
+    /// How much of it is available now.
     pub remaining: u64,
-    /// How long until all of it could be had again.
+    /// How long until all of it is available again.
     pub reset_after: Duration,
 }
 
-/// What a keyed limiter has decided so far, and how it stood when asked.
+/// The counters of a keyed limiter, and its state when it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyedSnapshot {
@@ -28,14 +28,13 @@ pub struct KeyedSnapshot {
     pub rejected: u64,
     /// Requests that would have been refused, but for shadow mode.
     pub shadowed: u64,
-    /// Requests of new keys that there was no room for, or that were too long. They are also counted as allowed or rejected.
+    /// Requests of new keys that found no room, or that were too long. They are also counted as allowed or rejected.
     pub untracked: u64,
-    /// Keys that were forgotten, idle ones all of them.
+    /// Idle keys that were forgotten.
     pub evicted: u64,
     /// How many keys are kept.
     pub keys: u64,
-    /// How many bytes they take, with the texts that keys hold, the times that exact windows keep, and quotas of single
-    /// keys.
+    /// How many bytes the keys take, including their texts, the times that exact windows keep, and the quotas of single keys.
     pub bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of requests in which a layer finds no key, and how that is made known.
+//! What a layer does with requests in which it finds no key, and the events about them.
 
 use super::super::error::RateLimitError;
 use super::handle::KeyedRateLimiter;
@@ -12,29 +12,29 @@ use std::time::Duration;
 #[cfg(feature = "tracing")]
 const TARGET: &str = "c13::rate_limiter";
 
-/// There is at most one event in so long.
+/// At most one event is sent in this time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What becomes of requests in which a keyed layer finds no key.
+/// What a keyed layer does with requests in which it finds no key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WithoutKey {
-    /// They share the quota of one key, so that leaving the key out is no way around the limit.
+    /// They share the quota of one key, so that leaving the key out does not evade the limit.
     #[default]
     Share,
-    /// They are answered with 500: for a key that every request has, so that one without is a fault of the service.
+    /// They are answered with 500: for a key that every request has, so that a request without it is a fault of the service.
     Refuse,
     /// They pass without a limit.
     Allow,
 }
 
-/// What a layer does with requests without a key, and how many there were.
+/// The requests of a layer that had no key: what to do with them, and how many there were.
 #[derive(Debug)]
 pub(super) struct Keyless {
     pub(super) choice: WithoutKey,
     shared: KeyedRateLimiter<()>,
     count: AtomicU64,
-    /// From when on there may be another event, in nanoseconds of the clock.
+    /// When the next event may be sent, in nanoseconds of the clock.
     next_event: AtomicU64,
 }
 
@@ -58,12 +58,12 @@ impl Keyless {
 
     /// Counts a request without a key.
     #[cold]
-    pub(super) fn note(&self, clock: &Clock, policy: &str) {
+    pub(super) fn record(&self, clock: &Clock, policy: &str) {
         // Relaxed: a count.
         self.count.fetch_add(1, Ordering::Relaxed);
         let now = clock.now();
         let next = (now + QUIET).as_nanos();
-        // Relaxed: the word stands for itself alone.
+        // Relaxed: the word publishes nothing but itself.
         let due = self.next_event.load(Ordering::Relaxed);
         let exchange = |due| {
             // Relaxed: as above.
@@ -71,12 +71,12 @@ impl Keyless {
             self.next_event.compare_exchange(due, next, set, failed)
         };
         if now.as_nanos() >= due && exchange(due).is_ok() {
-            self.tell(policy);
+            self.send_event(policy);
         }
     }
 
     #[cfg(feature = "tracing")]
-    fn tell(&self, policy: &str) {
+    fn send_event(&self, policy: &str) {
         let requests = self.count();
         match self.choice {
             WithoutKey::Share => {
@@ -97,7 +97,7 @@ impl Keyless {
     }
 
     #[cfg(not(feature = "tracing"))]
-    fn tell(&self, policy: &str) {
+    fn send_event(&self, policy: &str) {
         let _ = policy;
     }
 

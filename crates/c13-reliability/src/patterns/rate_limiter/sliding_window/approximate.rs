@@ -1,24 +1,25 @@
 //! The approximate sliding window, as a plain value: two counters, whatever the number of requests.
 //!
-//! Time is cut into windows of the length. Of the requests in the window before, as large a share is taken to lie in the
-//! sliding window as the two overlap, as if they had come evenly.
+//! Time is cut into windows of the length. Of the requests in the previous window, a share counts that is as large as its
+//! overlap with the sliding window, as if they had come evenly.
 
+use super::super::config::SlidingWindowConfig;
+use super::window::SlidingWindow;
 use crate::time::{Tick, nanos};
 use std::time::Duration;
 
-/// At most `capacity` requests in each window of `length` that starts at a whole multiple of it, and, as far as the
-/// estimate goes, in any other.
+/// At most `capacity` requests in each window of `length` that starts at a whole multiple of it, and about as many in any
+/// other.
 ///
-/// How far it goes: no window at all holds `2 · capacity` requests or more. The worst case is a burst at the end of one
-/// window and then all that the estimate lets through in the next. Where requests come evenly the estimate is right to
-/// within two.
+/// No window at all holds `2 · capacity` requests or more: the worst case is a burst at the end of one window, and then all
+/// that the estimate admits in the next. Where requests come evenly, the estimate is right to within two.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ApproximateWindow {
     capacity: u64,
     length: u64,
     /// Where the first window starts, in nanoseconds.
     origin: u64,
-    /// Which window the current count is of.
+    /// The number of the window that `current` counts.
     index: u64,
     current: u64,
     previous: u64,
@@ -36,43 +37,9 @@ impl ApproximateWindow {
         }
     }
 
-    /// Admits a request at `now`, or says when there will be room for it.
+    /// Admits a request at `now`, or returns when there will be room for it.
     pub(crate) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
         self.admit_many(now, 1)
-    }
-
-    /// Admits `n` requests at `now`, from 1 to the capacity, or says when there will be room for them.
-    pub(crate) fn admit_many(&mut self, now: Tick, n: u64) -> Result<(), Tick> {
-        self.roll(now);
-        if self.estimate(now) + n > self.capacity {
-            return Err(self.opens_at(now, n.saturating_sub(1)));
-        }
-        self.current += n;
-        Ok(())
-    }
-
-    /// Takes `n` requests back that were admitted lately.
-    pub(crate) fn give_back(&mut self, n: u64) {
-        let rest = n.saturating_sub(self.current);
-        self.current = self.current.saturating_sub(n);
-        self.previous = self.previous.saturating_sub(rest);
-    }
-
-    /// When nothing of what it holds counts any more.
-    pub(crate) fn empty_at(&self) -> Tick {
-        let windows = match (self.current, self.previous) {
-            (0, 0) => return Tick::ZERO,
-            (0, _) => 1,
-            _ => 2,
-        };
-        Tick::from_nanos(self.start()) + Duration::from_nanos(self.length.saturating_mul(windows))
-    }
-
-    /// How many requests could be admitted at `now`.
-    pub(crate) fn available(&self, now: Tick) -> u64 {
-        let mut counter = *self;
-        counter.roll(now);
-        counter.capacity.saturating_sub(counter.estimate(now))
     }
 
     /// How many requests it holds at `now`.
@@ -87,23 +54,7 @@ impl ApproximateWindow {
         self.current = held.min(self.capacity);
     }
 
-    /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn: exact
-    /// for those that get in within the next window, an estimate for others.
-    pub(crate) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
-        let mut counter = *self;
-        counter.roll(now);
-        let (laps, ahead) = (ahead / counter.capacity, ahead % counter.capacity);
-        let needed = ahead + 1;
-        let room = |counter: &Self| counter.capacity.checked_sub(counter.current + needed);
-        if let Some(room) = room(&counter) {
-            return counter.falls_to(room).max(now) + Duration::from_nanos(laps.saturating_mul(counter.length));
-        }
-        counter.step();
-        let opens_at = counter.falls_to(counter.capacity - needed);
-        opens_at.max(now) + Duration::from_nanos(laps.saturating_mul(counter.length))
-    }
-
-    /// Goes on to the window that `now` lies in. A time before the current window counts as its start.
+    /// Moves on to the window that `now` lies in. A time before the current window counts as its start.
     fn roll(&mut self, now: Tick) {
         let index = now.as_nanos().saturating_sub(self.origin) / self.length;
         if index > self.index {
@@ -113,7 +64,7 @@ impl ApproximateWindow {
         }
     }
 
-    /// As the next window will begin.
+    /// Moves on to the start of the next window.
     fn step(&mut self) {
         self.previous = self.current;
         self.current = 0;
@@ -140,6 +91,63 @@ impl ApproximateWindow {
         // The share at `into` is `previous · (length − into) / length`, rounded up.
         let stays = u128::from(share) * u128::from(self.length) / u128::from(self.previous);
         start + Duration::from_nanos(self.length - stays as u64)
+    }
+}
+
+impl SlidingWindow for ApproximateWindow {
+    fn empty(config: &SlidingWindowConfig, now: Tick) -> Self {
+        Self::new(config.max_requests, config.window, now)
+    }
+
+    fn admit_many(&mut self, now: Tick, n: u64) -> Result<(), Tick> {
+        self.roll(now);
+        if self.estimate(now) + n > self.capacity {
+            return Err(self.opens_at(now, n.saturating_sub(1)));
+        }
+        self.current += n;
+        Ok(())
+    }
+
+    fn give_back(&mut self, n: u64) {
+        let rest = n.saturating_sub(self.current);
+        self.current = self.current.saturating_sub(n);
+        self.previous = self.previous.saturating_sub(rest);
+    }
+
+    fn empty_at(&self) -> Tick {
+        let windows = match (self.current, self.previous) {
+            (0, 0) => return Tick::ZERO,
+            (0, _) => 1,
+            _ => 2,
+        };
+        Tick::from_nanos(self.start()) + Duration::from_nanos(self.length.saturating_mul(windows))
+    }
+
+    fn available(&self, now: Tick) -> u64 {
+        let mut counter = *self;
+        counter.roll(now);
+        counter.capacity.saturating_sub(counter.estimate(now))
+    }
+
+    /// Exact for requests that are admitted within the next window, an estimate for others.
+    fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
+        let mut counter = *self;
+        counter.roll(now);
+        let (laps, ahead) = (ahead / counter.capacity, ahead % counter.capacity);
+        let needed = ahead + 1;
+        let room = |counter: &Self| counter.capacity.checked_sub(counter.current + needed);
+        if let Some(room) = room(&counter) {
+            return counter.falls_to(room).max(now) + Duration::from_nanos(laps.saturating_mul(counter.length));
+        }
+        counter.step();
+        let opens_at = counter.falls_to(counter.capacity - needed);
+        opens_at.max(now) + Duration::from_nanos(laps.saturating_mul(counter.length))
+    }
+
+    fn carry_over(config: &SlidingWindowConfig, old: &Self, now: Tick) -> Self {
+        let mut new = Self::empty(config, now);
+        new.hold(old.held(now));
+        new
     }
 }
 

@@ -1,19 +1,22 @@
 //! The exact sliding window, as a plain value: the times of the last requests, in a ring.
 
+use super::super::config::SlidingWindowConfig;
+use super::window::SlidingWindow;
 use crate::time::{Tick, nanos};
 use std::time::Duration;
 
 /// At most `capacity` requests in any window of `length`.
 ///
-/// A request counts from its own instant until just before `length` later. Every operation but `available` is O(1). The
-/// ring grows with use, up to 8 bytes a request of the capacity. A time before that of the last request counts as that.
+/// A request counts from its own instant until just before `length` later. Every operation is O(1), unless it says otherwise.
+/// The ring grows with use, up to 8 bytes a request of the capacity. A time before that of the last request is taken for that
+/// of the last request.
 #[derive(Clone, Debug)]
 pub(crate) struct ExactWindow {
     /// The times of the last requests, at most `capacity`.
     times: Vec<Tick>,
-    /// Where the oldest stands once the ring is full, and the next goes; 0 before.
+    /// The index of the oldest time once the ring is full, where the next one goes; 0 before.
     oldest: usize,
-    /// Places that are promised to requests that have not come yet.
+    /// How many requests room is promised to that waiters have not collected yet.
     reserved: usize,
     capacity: usize,
     /// In nanoseconds.
@@ -31,12 +34,7 @@ impl ExactWindow {
         }
     }
 
-    /// How many bytes it holds on the heap.
-    pub(crate) fn heap(&self) -> usize {
-        self.times.capacity() * size_of::<Tick>()
-    }
-
-    /// Admits a request at `now`, or says when there will be room for it.
+    /// Admits a request at `now`, or returns when there will be room for it.
     #[inline]
     pub(crate) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
         self.look(now, 1)?;
@@ -44,27 +42,7 @@ impl ExactWindow {
         Ok(())
     }
 
-    /// Admits `n` requests at `now`, from 1 to the capacity, or says when there will be room for them. Complexity: O(n).
-    pub(crate) fn admit_many(&mut self, now: Tick, n: usize) -> Result<(), Tick> {
-        self.look(now, n)?;
-        (0..n).for_each(|_| self.push(now));
-        Ok(())
-    }
-
-    /// Forgets the last `n` requests, as far as there are as many.
-    pub(crate) fn forget(&mut self, n: usize) {
-        // In the order of their times, so that the last ones are at the end.
-        self.times.rotate_left(self.oldest);
-        self.oldest = 0;
-        self.times.truncate(self.times.len().saturating_sub(n));
-    }
-
-    /// When the last request leaves the window.
-    pub(crate) fn empty_at(&self) -> Tick {
-        self.newest().map_or(Tick::ZERO, |newest| self.leaves(newest))
-    }
-
-    /// Promises a place to a request that is about to come, if there is room at `now`. It counts from when it is
+    /// Promises room to a waiter that has not collected it yet, if there is room at `now`. The request counts from when it is
     /// [redeemed](Self::redeem).
     pub(crate) fn reserve(&mut self, now: Tick) -> bool {
         let room = self.look(now, 1).is_ok();
@@ -72,9 +50,9 @@ impl ExactWindow {
         room
     }
 
-    /// Admits a request that was promised a place.
+    /// Admits a request that room was promised to.
     pub(crate) fn redeem(&mut self, now: Tick) {
-        // Saturating: a promise of a window that was of another kind then is not known here.
+        // Saturating: the promise may have been given by a window of another kind, before a change of the settings.
         self.reserved = self.reserved.saturating_sub(1);
         self.push(now);
     }
@@ -85,40 +63,9 @@ impl ExactWindow {
         self.reserved = self.reserved.saturating_sub(1);
     }
 
-    /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn.
-    pub(crate) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
-        let ahead = ahead.saturating_add(self.reserved as u64);
-        let capacity = self.capacity as u64;
-        let (laps, place) = (ahead / capacity, (ahead % capacity) as usize);
-        let free = self.capacity - self.times.len();
-        let first = if place < free {
-            now
-        } else {
-            now.max(self.leaves(self.times[(self.oldest + place - free) % self.capacity]))
-        };
-        // Each lap round the ring admits in the same rhythm as the one before, one window later.
-        first + Duration::from_nanos(self.length.saturating_mul(laps))
-    }
-
-    /// How many requests could be admitted at `now`. Complexity: O(log capacity).
-    pub(crate) fn available(&self, now: Tick) -> u64 {
-        let (newer, older) = self.times.split_at(self.oldest);
-        let left = |time: &Tick| self.has_left(*time, now);
-        let gone = older.partition_point(left) + newer.partition_point(left);
-        (self.capacity - self.times.len() + gone).saturating_sub(self.reserved) as u64
-    }
-
     /// How many requests it holds at `now`, promises included.
     pub(crate) fn held(&self, now: Tick) -> u64 {
         self.capacity as u64 - self.available(now)
-    }
-
-    /// Holds the last requests of `old` that it has room for, and all its promises.
-    pub(crate) fn take_over(&mut self, old: &Self) {
-        let (newer, older) = old.times.split_at(old.oldest);
-        let skipped = old.times.len().saturating_sub(self.capacity);
-        self.times = older.iter().chain(newer).skip(skipped).copied().collect();
-        self.reserved = old.reserved;
     }
 
     /// Holds `held` requests as if they had come at `now`.
@@ -126,7 +73,7 @@ impl ExactWindow {
         self.times = vec![now; held.min(self.capacity as u64) as usize];
     }
 
-    /// Whether there is room for `n` at `now`, or when there will be.
+    /// Whether there is room for `n` at `now`, or else when there will be.
     #[inline]
     fn look(&self, now: Tick, n: usize) -> Result<(), Tick> {
         // Room for them means that as many have left as are promised, and `n` more.
@@ -136,7 +83,7 @@ impl ExactWindow {
         }
         let place = needed - self.capacity - 1;
         if place >= self.times.len() {
-            // Everything is promised; whether more will be free is known when the promises are kept.
+            // All room is promised: when more becomes free is known once the promises are redeemed.
             return Err(self.leaves(now));
         }
         let mut index = self.oldest + place;
@@ -150,8 +97,7 @@ impl ExactWindow {
         }
     }
 
-    /// Whether a request of `time` has left the window at `now`. Told by the difference, because the sum ends with time
-    /// itself.
+    /// Whether a request of `time` has left the window at `now`. By the difference, because the sum saturates.
     #[inline]
     fn has_left(&self, time: Tick, now: Tick) -> bool {
         now.as_nanos().saturating_sub(time.as_nanos()) >= self.length
@@ -192,6 +138,68 @@ impl ExactWindow {
                 self.oldest = 0;
             }
         }
+    }
+}
+
+impl SlidingWindow for ExactWindow {
+    const HAS_HEAP: bool = true;
+
+    fn heap(&self) -> usize {
+        self.times.capacity() * size_of::<Tick>()
+    }
+
+    fn empty(config: &SlidingWindowConfig, _now: Tick) -> Self {
+        Self::new(config.max_requests as usize, config.window)
+    }
+
+    /// Complexity: O(n).
+    fn admit_many(&mut self, now: Tick, n: u64) -> Result<(), Tick> {
+        self.look(now, n as usize)?;
+        (0..n).for_each(|_| self.push(now));
+        Ok(())
+    }
+
+    fn give_back(&mut self, n: u64) {
+        // In the order of their times, so that the last ones are at the end.
+        self.times.rotate_left(self.oldest);
+        self.oldest = 0;
+        self.times.truncate(self.times.len().saturating_sub(n as usize));
+    }
+
+    fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
+        let ahead = ahead.saturating_add(self.reserved as u64);
+        let capacity = self.capacity as u64;
+        let (laps, place) = (ahead / capacity, (ahead % capacity) as usize);
+        let free = self.capacity - self.times.len();
+        let first = if place < free {
+            now
+        } else {
+            now.max(self.leaves(self.times[(self.oldest + place - free) % self.capacity]))
+        };
+        // Each lap round the ring admits in the same rhythm as the one before, one window later.
+        first + Duration::from_nanos(self.length.saturating_mul(laps))
+    }
+
+    /// Complexity: O(log capacity).
+    fn available(&self, now: Tick) -> u64 {
+        let (newer, older) = self.times.split_at(self.oldest);
+        let left = |time: &Tick| self.has_left(*time, now);
+        let gone = older.partition_point(left) + newer.partition_point(left);
+        (self.capacity - self.times.len() + gone).saturating_sub(self.reserved) as u64
+    }
+
+    fn empty_at(&self) -> Tick {
+        self.newest().map_or(Tick::ZERO, |newest| self.leaves(newest))
+    }
+
+    /// The last requests of `old` that it has room for, and all its promises.
+    fn carry_over(config: &SlidingWindowConfig, old: &Self, now: Tick) -> Self {
+        let mut new = Self::empty(config, now);
+        let (newer, older) = old.times.split_at(old.oldest);
+        let skipped = old.times.len().saturating_sub(new.capacity);
+        new.times = older.iter().chain(newer).skip(skipped).copied().collect();
+        new.reserved = old.reserved;
+        new
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sliding window that users hold.
+//! The sliding window's handle.
 
 use super::super::config::SlidingWindowConfig;
 use super::super::error::RateLimitError;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A sliding window: no `window` of time, wherever it starts, holds more than `max_requests`.
 ///
-/// It is exact unless it is told to be [approximate](SlidingWindowConfig::approximate), which takes constant memory. It
+/// It is exact unless it is set to be [approximate](SlidingWindowConfig::approximate), which takes constant memory. It
 /// keeps the times of the last `max_requests` requests, 8 bytes each, in a ring that grows with use; a decision is
 /// O(1) under a lock. A request counts from its own instant until just before `window` later. Clones share one window.
 ///
@@ -94,8 +94,9 @@ impl SlidingWindowRateLimiter {
     }
 
     /// Admits a request, and waits for room as long as the limiter's `max_wait` allows: zero unless set, so that it
-    /// refuses at once. Nor does it wait for room that comes no earlier than the caller's
-    /// [`Deadline`](crate::time::Deadline); what is there at once it takes without a look at that. Callers are served first come first served.
+    /// refuses at once. It does not wait for room that comes at the caller's [`Deadline`](crate::time::Deadline) or
+    /// after it; room that is there at once it takes without a look at the deadline. Callers are served first come, first
+    /// served.
     ///
     /// # Errors
     ///
@@ -103,20 +104,20 @@ impl SlidingWindowRateLimiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue at once, and takes no place in the window.
+    /// Dropping the future leaves the queue at once, and takes no room in the window.
     pub async fn acquire(&self) -> Result<(), RateLimitError> {
         waiting::acquire(&*self.window, 1).await
     }
 
-    /// The settings it goes by.
+    /// Its settings.
     #[must_use]
     pub fn config(&self) -> SlidingWindowConfig {
         self.window.config()
     }
 
-    /// Goes by other settings from now on. What the window holds stays, and so do those who wait, with the patience that
-    /// they came with. A window that becomes smaller may hold more than it should until requests leave it; one that
-    /// becomes approximate, or exact, counts what it holds as if it had just come. Complexity: O(`max_requests`).
+    /// Applies other settings from now on. The window keeps what it holds, and waiters keep their places and the `max_wait` that
+    /// they joined with. A window that becomes smaller may hold more than it should until requests leave it; one that becomes
+    /// approximate, or exact, counts what it holds as if it had just come. Complexity: O(`max_requests`).
     ///
     /// # Errors
     ///
@@ -139,13 +140,13 @@ impl SlidingWindowRateLimiter {
         self.window.capacity()
     }
 
-    /// The clock it goes by.
+    /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.window.clock()
     }
 
-    /// What it has decided so far, and how it stands now.
+    /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {

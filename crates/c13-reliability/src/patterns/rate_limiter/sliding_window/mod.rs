@@ -5,5 +5,6 @@ pub(super) mod exact;
 mod handle;
 pub(super) mod shared;
 mod state;
+pub(super) mod window;
 
 pub use handle::SlidingWindowRateLimiter;

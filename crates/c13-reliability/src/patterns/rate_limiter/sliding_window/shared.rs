@@ -1,4 +1,4 @@
-//! The sliding window's shared state: what it holds, under a lock, and the queue of those who wait for it.
+//! The state that clones of a sliding window share: the window, behind a mutex, the counts, and the queue of waiters.
 
 use super::super::config::SlidingWindowConfig;
 use super::super::counts::Counts;
@@ -11,17 +11,17 @@ use crate::time::{Clock, Tick};
 
 #[derive(Debug)]
 pub(crate) struct SharedWindow {
-    state: Mutex<State>,
+    state: Mutex<Guarded>,
     clock: Clock,
     counts: Counts,
     wait_limits: WaitLimits,
     queue: WaitQueue,
 }
 
-/// What the window holds, and whether somebody waits, so that newcomers have to queue.
+/// The window, and whether there are waiters, so that new callers have to queue.
 #[derive(Debug)]
-struct State {
-    span: WindowState,
+struct Guarded {
+    window: WindowState,
     waiting: bool,
     config: SlidingWindowConfig,
 }
@@ -30,8 +30,8 @@ impl SharedWindow {
     /// An empty window. The settings must be valid.
     pub(super) fn new(config: &SlidingWindowConfig, clock: Clock) -> Self {
         Self {
-            state: Mutex::new(State {
-                span: WindowState::new(config, clock.now()),
+            state: Mutex::new(Guarded {
+                window: WindowState::new(config, clock.now()),
                 waiting: false,
                 config: *config,
             }),
@@ -42,7 +42,7 @@ impl SharedWindow {
         }
     }
 
-    /// Admits a request at `now`, if there is room and nobody waits for it, and counts what came of it.
+    /// Admits a request at `now`, if there is room and nobody waits for it, and counts the outcome.
     #[inline]
     pub(super) fn try_take(&self, now: Tick) -> Result<(), RateLimitError> {
         self.counts.settle(self.admit(now))
@@ -55,7 +55,7 @@ impl SharedWindow {
             drop(state);
             return Err(refusal(self, now, 1));
         }
-        state.span.admit(now).map_err(|opens_at| {
+        state.window.admit(now).map_err(|opens_at| {
             let wait = opens_at - now;
             Shortfall { available: 0, wait }.refuse(1)
         })
@@ -64,20 +64,20 @@ impl SharedWindow {
     /// How many requests could be admitted at `now`.
     pub(super) fn available(&self, now: Tick) -> u64 {
         let state = self.state.lock();
-        if state.waiting { 0 } else { state.span.available(now) }
+        if state.waiting { 0 } else { state.window.available(now) }
     }
 
     pub(super) fn config(&self) -> SlidingWindowConfig {
         self.state.lock().config
     }
 
-    /// Goes by `config` from `now` on. The settings must be valid.
+    /// Applies `config` from `now` on. The settings must be valid.
     pub(super) fn reconfigure(&self, now: Tick, config: &SlidingWindowConfig) {
         let mut state = self.state.lock();
         if (state.config.window, state.config.max_requests, state.config.approximate)
             != (config.window, config.max_requests, config.approximate)
         {
-            state.span = state.span.changed(config, now);
+            state.window = state.window.changed(config, now);
         }
         state.config = *config;
         self.counts.set_shadow(config.shadow);
@@ -96,16 +96,16 @@ impl Owner for SharedWindow {
 
     fn grant(&self, _n: u64) -> bool {
         let now = self.clock.now();
-        self.state.lock().span.reserve(now)
+        self.state.lock().window.reserve(now)
     }
 
     fn give_back(&self, _n: u64) {
-        self.state.lock().span.cancel();
+        self.state.lock().window.cancel();
     }
 
     fn dates_grants(&self) -> Option<u64> {
-        // A promise of an approximate window counts from when it was given, and leaves the window with time.
-        let promises = matches!(self.state.lock().span, WindowState::Exact(_));
+        // An approximate window counts a promise from when it was given, so the promise ends by itself.
+        let promises = matches!(self.state.lock().window, WindowState::Exact(_));
         promises.then(|| self.clock.now().as_nanos())
     }
 
@@ -136,18 +136,18 @@ impl Waitable for SharedWindow {
     }
 
     fn collected(&self, now: Tick, _n: u64) {
-        self.state.lock().span.redeem(now);
+        self.state.lock().window.redeem(now);
     }
 
     fn shortfall(&self, now: Tick, ahead: Ahead, _n: u64) -> Shortfall {
         let state = self.state.lock();
         Shortfall {
             available: if ahead.waiting == 0 {
-                state.span.available(now)
+                state.window.available(now)
             } else {
                 0
             },
-            wait: state.span.opens_at(now, ahead.waiting as u64) - now,
+            wait: state.window.opens_at(now, ahead.waiting as u64) - now,
         }
     }
 }

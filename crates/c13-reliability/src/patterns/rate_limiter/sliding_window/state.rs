@@ -3,9 +3,10 @@
 use super::super::config::SlidingWindowConfig;
 use super::approximate::ApproximateWindow;
 use super::exact::ExactWindow;
+use super::window::SlidingWindow;
 use crate::time::Tick;
 
-/// What has been admitted within the window.
+/// A window of either kind.
 #[derive(Clone, Debug)]
 pub(super) enum WindowState {
     /// To the nanosecond.
@@ -14,37 +15,44 @@ pub(super) enum WindowState {
     Approximate(ApproximateWindow),
 }
 
+/// The same for either kind.
+macro_rules! either {
+    ($state:expr, $window:ident => $body:expr) => {
+        match $state {
+            WindowState::Exact($window) => $body,
+            WindowState::Approximate($window) => $body,
+        }
+    };
+}
+
 impl WindowState {
     /// An empty window at `now`. The settings must be valid.
     pub(super) fn new(config: &SlidingWindowConfig, now: Tick) -> Self {
         if config.approximate {
-            Self::Approximate(ApproximateWindow::new(config.max_requests, config.window, now))
+            Self::Approximate(ApproximateWindow::empty(config, now))
         } else {
-            Self::Exact(ExactWindow::new(config.max_requests as usize, config.window))
+            Self::Exact(ExactWindow::empty(config, now))
         }
     }
 
-    /// Admits a request at `now`, or says when there will be room for it.
+    /// Admits a request at `now`, or returns when there will be room for it.
     #[inline]
     pub(super) fn admit(&mut self, now: Tick) -> Result<(), Tick> {
-        match self {
-            Self::Exact(ring) => ring.admit(now),
-            Self::Approximate(counter) => counter.admit(now),
-        }
+        either!(self, window => window.admit(now))
     }
 
-    /// Promises a place to a request that is about to come, if there is room at `now`.
+    /// Promises room to a waiter that has not collected it yet, if there is room at `now`.
     pub(super) fn reserve(&mut self, now: Tick) -> bool {
         match self {
-            Self::Exact(ring) => ring.reserve(now),
-            Self::Approximate(counter) => counter.admit(now).is_ok(),
+            Self::Exact(window) => window.reserve(now),
+            Self::Approximate(window) => window.admit(now).is_ok(),
         }
     }
 
-    /// Admits a request that was promised a place.
+    /// Admits a request that room was promised to.
     pub(super) fn redeem(&mut self, now: Tick) {
         match self {
-            Self::Exact(ring) => ring.redeem(now),
+            Self::Exact(window) => window.redeem(now),
             // It was counted when it was promised.
             Self::Approximate(_) => {}
         }
@@ -53,46 +61,36 @@ impl WindowState {
     /// Takes a promise back.
     pub(super) fn cancel(&mut self) {
         match self {
-            Self::Exact(ring) => ring.cancel(),
-            Self::Approximate(counter) => counter.give_back(1),
+            Self::Exact(window) => window.cancel(),
+            Self::Approximate(window) => window.give_back(1),
         }
     }
 
-    /// When there is room for a request after `ahead` others, if all of them come at `now` and wait their turn.
+    /// When there will be room for a request behind `ahead` others, if all of them come at `now` and wait for their turn.
     pub(super) fn opens_at(&self, now: Tick, ahead: u64) -> Tick {
-        match self {
-            Self::Exact(ring) => ring.opens_at(now, ahead),
-            Self::Approximate(counter) => counter.opens_at(now, ahead),
-        }
+        either!(self, window => window.opens_at(now, ahead))
     }
 
     /// How many requests could be admitted at `now`.
     pub(super) fn available(&self, now: Tick) -> u64 {
-        match self {
-            Self::Exact(ring) => ring.available(now),
-            Self::Approximate(counter) => counter.available(now),
-        }
+        either!(self, window => window.available(now))
     }
 
-    /// The same window under other settings at `now`. What it holds stays as far as the new kind can know it, and never
-    /// counts for less than it did.
+    /// The same window under other settings at `now`. It keeps what it holds as far as the new kind can know it, and never
+    /// counts it for less.
     pub(super) fn changed(&self, config: &SlidingWindowConfig, now: Tick) -> Self {
         match (self, Self::new(config, now)) {
-            (Self::Exact(old), Self::Exact(mut ring)) => {
-                ring.take_over(old);
-                Self::Exact(ring)
+            (Self::Exact(old), Self::Exact(_)) => Self::Exact(ExactWindow::carry_over(config, old, now)),
+            (Self::Approximate(old), Self::Approximate(_)) => {
+                Self::Approximate(ApproximateWindow::carry_over(config, old, now))
             }
-            (Self::Exact(old), Self::Approximate(mut counter)) => {
-                counter.hold(old.held(now));
-                Self::Approximate(counter)
+            (Self::Exact(old), Self::Approximate(mut new)) => {
+                new.hold(old.held(now));
+                Self::Approximate(new)
             }
-            (Self::Approximate(old), Self::Approximate(mut counter)) => {
-                counter.hold(old.held(now));
-                Self::Approximate(counter)
-            }
-            (Self::Approximate(old), Self::Exact(mut ring)) => {
-                ring.hold(old.held(now), now);
-                Self::Exact(ring)
+            (Self::Approximate(old), Self::Exact(mut new)) => {
+                new.hold(old.held(now), now);
+                Self::Exact(new)
             }
         }
     }

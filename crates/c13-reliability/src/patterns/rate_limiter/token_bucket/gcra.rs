@@ -5,8 +5,8 @@
 //! refills exactly as much as it should. The bucket's whole state is one number, the *theoretical arrival time* (in
 //! units): when it will be full again. Everything here is a pure function of that number, the time and the request.
 //!
-//! Units come in grains of 64: every time, cost and depth is a whole number of grains, which leaves the lowest bits of an
-//! arrival time to whoever keeps it. Whatever they hold, [`Plan::pay`] keeps it.
+//! Units come in grains of 64: every time, cost and depth is a whole number of grains. So the lowest bits of an arrival time
+//! are free for its owner, and [`Plan::pay`] keeps them as they are.
 //!
 //! Algorithm: ITU-T I.371, generic cell rate algorithm, virtual scheduling.
 
@@ -23,9 +23,9 @@ pub(crate) const GRAIN_BITS: u32 = 6;
 const BELOW_GRAIN: u64 = (1 << GRAIN_BITS) - 1;
 /// The bits of an arrival time.
 pub(crate) const ARRIVAL: u64 = ((1 << 62) - 1) & !BELOW_GRAIN;
-/// The deepest a bucket may be, and the dearest a request, in units.
+/// The largest depth of a bucket, and the largest cost of a request, in units.
 const DEEPEST: u64 = 1 << 60;
-/// How long after its origin a plan is good for, in nanoseconds: 208 days. Then it is [renewed](Plan::renewed).
+/// For how long after its origin a plan is valid, in nanoseconds: 208 days. Then it is [renewed](Plan::renewed).
 const GOOD_FOR: u64 = 1 << 54;
 /// Units a nanosecond are kept with this many binary places. They are below 2⁷, and above 2⁻³.
 const PLACES: u32 = 56;
@@ -37,18 +37,18 @@ const INVERSE_PLACES: u32 = 63;
 /// The places of a product with such a factor and units, above its lower half.
 const INVERSE_TO_UPPER: u32 = INVERSE_PLACES + GRAIN_BITS - 64;
 
-/// What the settings of a token bucket come to.
+/// The settings of a token bucket, in units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) pace: Pace,
-    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond, and in a
-    /// shadow, where no refusal is told quickly.
+    /// Nanoseconds a grain, to [`INVERSE_PLACES`], rounded up; 0 where a grain is longer than a nanosecond, and in shadow
+    /// mode, where the fast path refuses nothing.
     pub(crate) nanos_per_grain: u64,
     /// The largest request, in tokens.
     pub(crate) burst: u64,
 }
 
-/// What of a plan it takes to admit a request.
+/// The part of a plan that it takes to admit a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// Where units are counted from.
@@ -62,7 +62,7 @@ pub(crate) struct Pace {
 }
 
 impl Plan {
-    /// The plan for settings that were found valid, counting from `origin`.
+    /// The plan for valid settings, counting from `origin`.
     pub(crate) fn new(config: &RateLimiterConfig, origin: Tick) -> Self {
         // A grain is as fine as a nanosecond, if the largest cost leaves room for that.
         let (mut token_bits, mut grains_per_second) = (GRAIN_BITS, config.rate);
@@ -103,7 +103,7 @@ impl Plan {
         Self { pace, ..self }
     }
 
-    /// The arrival time of a bucket that is empty when the plan begins.
+    /// The arrival time of a bucket that is empty at the origin of the plan.
     pub(crate) fn empty(&self) -> u64 {
         self.pace.depth
     }
@@ -114,18 +114,18 @@ impl Plan {
         self.pace.units(self.elapsed(now)) & !BELOW_GRAIN
     }
 
-    /// How long so many units last, in nanoseconds.
+    /// The time in which so many units refill, in nanoseconds.
     pub(crate) fn length(&self, units: u64) -> f64 {
         units as f64 / (self.pace.units_per_nano as f64 / (1_u64 << PLACES) as f64)
     }
 
-    /// What `n` tokens cost, in units; no request costs more than the deepest bucket holds.
+    /// The cost of `n` tokens, in units; no request costs more than the deepest bucket holds.
     #[inline]
     pub(crate) fn cost(&self, n: u64) -> u64 {
         n.saturating_mul(self.pace.token).min(DEEPEST)
     }
 
-    /// What so many tokens and parts of one cost, rounded up.
+    /// The cost of a number of tokens that need not be whole, rounded up.
     pub(crate) fn price(&self, tokens: f64) -> u64 {
         // Far too many tokens are as many as fit.
         ((tokens * self.pace.token as f64).ceil() as u64)
@@ -133,14 +133,14 @@ impl Plan {
             .next_multiple_of(1 << GRAIN_BITS)
     }
 
-    /// Pays `cost` at `now` (in units): the new arrival time, or `None` if the bucket holds too little. What costs more
-    /// than a full bucket holds is sold when it is full, and paid off afterwards.
+    /// Pays `cost` at `now` (in units): the new arrival time, or `None` if the bucket holds too little. A request that costs
+    /// more than a full bucket holds is admitted when the bucket is full, and the rest is paid off afterwards.
     pub(crate) fn pay(&self, arrival: u64, now: u64, cost: u64) -> Option<u64> {
         self.pay_as_of(arrival, now, now, cost)
     }
 
-    /// Pays `cost` at the time, from `since` to `now`, when the bucket first held as much: what has come since then is
-    /// still there.
+    /// Pays `cost` as of the time, between `since` and `now`, at which the bucket first held as much: what has refilled since
+    /// then is still there.
     pub(crate) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
         let base = arrival.max(since);
         (base + cost.min(self.pace.depth) <= now + self.pace.depth).then_some(base + cost)
@@ -151,7 +151,7 @@ impl Plan {
         arrival.saturating_sub(self.cost(n.min(self.burst)))
     }
 
-    /// The whole tokens that are there.
+    /// How many whole tokens are available.
     #[inline]
     pub(crate) fn available(&self, arrival: u64, now: u64) -> u64 {
         (now + self.pace.depth).saturating_sub(arrival.max(now)) >> self.pace.token.trailing_zeros()
@@ -166,7 +166,7 @@ impl Plan {
         }
     }
 
-    /// What is missing for `cost` at `now`, if `ahead` tokens go to others first.
+    /// What is missing for `cost` at `now`, if `ahead` tokens go to other waiters first.
     pub(crate) fn shortfall(&self, arrival: u64, now: Tick, ahead: u128, cost: u64) -> Shortfall {
         let units = self.units(now);
         if ahead > u128::from(ARRIVAL / self.pace.token) {
@@ -186,7 +186,7 @@ impl Plan {
         // Below 2⁷¹, so that nothing here can overflow.
         let units = (elapsed >> PLACES) as i128;
         let balance = units + i128::from(old.pace.depth) - units.max(i128::from(arrival));
-        // Rounded down to grains, so that nobody gains by it.
+        // Rounded down to grains, so that a change of the plan never adds to the bucket.
         let balance =
             (balance * i128::from(self.pace.token)).div_euclid(i128::from(old.pace.token)) & !i128::from(BELOW_GRAIN);
         let depth = i128::from(self.pace.depth);
@@ -209,36 +209,36 @@ impl Plan {
     }
 }
 
-/// What came of an attempt to take tokens.
+/// The outcome of an attempt to take tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Attempt {
     /// The new arrival time.
     Taken(u64),
-    /// There are too few; a full bucket has enough.
+    /// There are too few now; a full bucket holds enough.
     Short(Missing),
-    /// The plan does not count to that time, or what was given is no arrival time, or a full bucket holds less, or
-    /// nothing was asked for.
+    /// Undecided: the plan is too old, what was given is no arrival time, the request is for more than a full bucket holds,
+    /// or it is for nothing.
     Unknown,
 }
 
-/// What is known of a request that there were too few tokens for.
+/// What is known of a request for which there were too few tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Missing {
     n: u64,
-    /// What the arrival time would have been after it, within a grain.
+    /// The arrival time that it would have led to, within a grain.
     after: u64,
-    /// When it was, in nanoseconds after the origin.
+    /// The time of the request, in nanoseconds after the origin.
     elapsed: u64,
-    /// The arrival time of an empty bucket then, within a grain.
+    /// The arrival time of an empty bucket at that time, within a grain.
     empty: u64,
 }
 
 impl Pace {
-    /// Takes `n` tokens at `now`. What `arrival` holds below a grain stays, and if its highest two bits are not zero,
-    /// nothing is taken.
+    /// Takes `n` tokens at `now`. The bits of `arrival` below a grain stay, and if its highest two bits are not zero, nothing
+    /// is taken.
     ///
-    /// Its parts may be of two plans, as they are if it is read while it changes; then the result means nothing, except
-    /// that nothing is taken where those bits are not zero.
+    /// The fields may be of two plans, if they were read during a change. Then the result means nothing, except that nothing
+    /// is taken if those bits are not zero.
     #[inline]
     pub(crate) fn take(&self, arrival: u64, now: Tick, n: u64) -> Attempt {
         let elapsed = now.as_nanos().wrapping_sub(self.origin.as_nanos());
@@ -249,13 +249,13 @@ impl Pace {
             cold_path();
             return Attempt::Unknown;
         }
-        // A full bucket holds one token at least; none are there even while it owes some.
+        // A full bucket holds at least one token.
         if n != 1 && (n == 0 || cost > self.depth) {
             cold_path();
             return Attempt::Unknown;
         }
         let units = self.units(elapsed);
-        // All but the lowest bits are whole grains, so whatever an arrival time holds there, it is not more than this.
+        // All but the lowest bits are whole grains, so no arrival time is above this, whatever its lowest bits are.
         let empty = (units | BELOW_GRAIN) + self.depth;
         // Neither is above 2⁶²: a token is no more than the deepest bucket holds.
         let after = arrival + cost;
@@ -271,17 +271,17 @@ impl Pace {
         Attempt::Taken(arrival.max(now).wrapping_add(cost))
     }
 
-    /// What is missing where [`take`](Self::take) has just said so, for what was `arrival`, with
+    /// What is missing where [`take`](Self::take) has just found too few tokens at `arrival`; takes
     /// [`Plan::nanos_per_grain`].
     ///
-    /// When the tokens will be there does not depend on now: the processor works that out while it still waits for the
+    /// When the tokens will be available does not depend on now, so the processor computes that while it still waits for the
     /// clock.
     #[inline]
     pub(crate) fn shortfall(&self, missing: Missing, arrival: u64, nanos_per_grain: NonZeroU64) -> Shortfall {
-        // It lies ahead of now, or the tokens would have been there: neither difference is below zero.
+        // It lies ahead of now, or the tokens would have been available: neither difference is below zero.
         let due = (missing.after - self.depth) & !BELOW_GRAIN;
         let wait = self.nanos(due, nanos_per_grain.get()) - missing.elapsed;
-        // Of what was refused there is less than was asked for.
+        // Fewer tokens are available than were asked for.
         let available = if missing.n == 1 {
             0
         } else {
@@ -299,12 +299,12 @@ impl Pace {
         upper(nanos << TO_UPPER, self.units_per_nano)
     }
 
-    /// How many nanoseconds after the origin it is `due` units, rounded up. Without a division, which would cost more
-    /// than the rest of a refusal; it must be known how long a grain is.
+    /// How many nanoseconds after the origin `due` units are reached, rounded up. Without a division, which would cost more
+    /// than the rest of a refusal; so the length of a grain must be known.
     #[inline]
     fn nanos(&self, due: u64, nanos_per_grain: u64) -> u64 {
-        // The factor is too large by so little that the product is too large by less than 2⁻⁷ of a nanosecond: of 2⁵ parts
-        // of one, it can be wrong about the first only.
+        // The factor was rounded up, which makes the product too large by less than 2⁻⁷ of a nanosecond. The product has 2⁵
+        // parts of a nanosecond, so only where all of these are zero can it be wrong.
         let product = upper(due, nanos_per_grain);
         let nanos = product >> INVERSE_TO_UPPER;
         if !product.is_multiple_of(1 << INVERSE_TO_UPPER) {

@@ -1,4 +1,4 @@
-//! The token bucket that users hold.
+//! The token bucket's handle.
 
 use super::super::config::RateLimiterConfig;
 use super::super::error::RateLimitError;
@@ -15,8 +15,8 @@ use crate::time::{Clock, Tick};
 use std::fmt;
 use std::sync::Arc;
 
-/// A token bucket: it holds up to `capacity` tokens, refills by `rate` of them a second, and a request takes what it
-/// asks for or is refused.
+/// A token bucket: it holds up to `capacity` tokens and refills by `rate` tokens a second. A request takes as many tokens as it
+/// asks for, or is refused.
 ///
 /// Over any time t it never admits more than `capacity + rate · t`, whatever the number of threads. A decision is one
 /// reading of the clock and one exchange of a word; nothing is allocated. Clones share one bucket, which starts full.
@@ -81,11 +81,11 @@ impl TokenBucketRateLimiter {
         })
     }
 
-    /// Takes `n` tokens if they are there. Never waits; 0 tokens are always there.
+    /// Takes `n` tokens if they are available. Never waits; 0 tokens are always available.
     ///
     /// # Errors
     ///
-    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if there are fewer tokens or others wait for them,
+    /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if fewer are available or others wait for them,
     /// [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as many.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), RateLimitError> {
@@ -115,15 +115,16 @@ impl TokenBucketRateLimiter {
         self.bucket.try_take(now, n)
     }
 
-    /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for who waits where there is none: whether there was
-    /// one. Counts no refusal.
+    /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for a caller that goes on to wait if there is none. Counts
+    /// no refusal.
     pub(crate) fn take_or_wait_at(&self, now: Tick) -> bool {
         waiting::take_uncounted(&*self.bucket, now, 1)
     }
 
-    /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it
-    /// refuses at once. Nor does it wait for what comes no earlier than the caller's [`Deadline`](crate::time::Deadline);
-    /// what is there at once it takes without a look at that. Callers are served first come first served; a light request does not overtake a heavy one.
+    /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it refuses at
+    /// once. It does not wait for tokens that come at the caller's [`Deadline`](crate::time::Deadline) or after it; tokens that
+    /// are available at once it takes without a look at the deadline. Callers are served first come, first served; a small
+    /// request does not overtake a large one.
     ///
     /// # Errors
     ///
@@ -131,14 +132,14 @@ impl TokenBucketRateLimiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue at once, and takes nothing from the bucket.
+    /// Dropping the future leaves the queue at once, and takes nothing from the bucket.
     pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
         waiting::acquire(&*self.bucket, n).await
     }
 
-    /// Reserves `n` tokens, to be had now or when their time comes, which is before the limiter's `max_wait` is over.
-    /// What is reserved is out of reach for everybody who comes later; dropping the reservation gives it back. The caller's
-    /// deadline has no say in it: a reservation may be meant for somebody else.
+    /// Reserves `n` tokens, for now or for when their time comes, which is before the limiter's `max_wait` is over. Nobody else
+    /// can take reserved tokens; dropping the reservation gives them back. The caller's deadline has no effect, because a
+    /// reservation may be meant for another task.
     ///
     /// ```
     /// use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, TokenBucketRateLimiter};
@@ -162,7 +163,7 @@ impl TokenBucketRateLimiter {
         Reservation::new(self.bucket.clone(), n)
     }
 
-    /// What [`try_acquire`](Self::try_acquire) would say now. Takes nothing and counts nothing.
+    /// What [`try_acquire`](Self::try_acquire) would return now. Takes nothing and counts nothing.
     ///
     /// # Errors
     ///
@@ -171,31 +172,29 @@ impl TokenBucketRateLimiter {
         self.bucket.peek(self.bucket.clock().now(), n)
     }
 
-    /// Gives `n` tokens back that were taken and not used; those who wait get them first. The bucket never holds more
-    /// than its capacity, so that of what is given back to a full bucket nothing stays.
+    /// Gives back `n` tokens that were taken and not used; waiters get them first. The bucket never holds more than its
+    /// capacity, so tokens given back to a full bucket are lost.
     ///
-    /// What is given back counts from then on: giving back later than the tokens were taken moves admissions from then to
-    /// now.
+    /// Tokens count from when they are given back, so giving them back late moves admissions from then to now.
     pub fn refund(&self, n: u64) {
         self.bucket.refund(self.bucket.clock().now(), n);
     }
 
-    /// Takes all whole tokens that are there, also from those who wait, and says how many: for a dependency that says by
-    /// itself that it is asked too much.
+    /// Takes all whole tokens that are available, waiters or not, and returns how many: for a dependency that reports by itself
+    /// that it gets too many requests.
     #[expect(clippy::must_use_candidate, reason = "most callers only want the bucket empty")]
     pub fn drain(&self) -> u64 {
         self.bucket.drain(self.bucket.clock().now())
     }
 
-    /// The settings it goes by.
+    /// Its settings.
     #[must_use]
     pub fn config(&self) -> RateLimiterConfig {
         self.bucket.config()
     }
 
-    /// Goes by other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and those
-    /// who wait keep their places and their patience, and are served at the new rate. Tokens that a larger bucket has
-    /// room for come with time. [`start_empty`](RateLimiterConfig::start_empty) has no effect any more.
+    /// Applies other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and waiters keep
+    /// their places and the `max_wait` that they joined with, and are served at the new rate. A larger bucket fills with time. [`start_empty`](RateLimiterConfig::start_empty) has no effect any more.
     ///
     /// # Errors
     ///
@@ -206,8 +205,8 @@ impl TokenBucketRateLimiter {
         Ok(())
     }
 
-    /// How many tokens [`try_acquire`](Self::try_acquire) could have now: whole tokens, and none while others wait. A
-    /// paced limiter never has more than one.
+    /// How many tokens [`try_acquire`](Self::try_acquire) could take now: whole tokens, and none while others wait. A paced
+    /// limiter never has more than one.
     #[must_use]
     pub fn available_tokens(&self) -> u64 {
         self.bucket.available(self.bucket.clock().now())
@@ -219,7 +218,7 @@ impl TokenBucketRateLimiter {
         self.bucket.capacity()
     }
 
-    /// The clock it goes by.
+    /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.bucket.clock()
@@ -231,7 +230,7 @@ impl TokenBucketRateLimiter {
         Arc::strong_count(&self.bucket) > 1
     }
 
-    /// What it has decided so far, and how it stands now.
+    /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {

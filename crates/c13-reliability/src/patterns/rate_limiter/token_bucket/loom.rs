@@ -3,7 +3,7 @@
 use super::super::config::RateLimiterConfig;
 use super::super::waiting::Wait;
 use super::gcra::Plan;
-use super::packed::{PackedBucket, Taken, Taker};
+use super::packed::{FastTake, PackedBucket, Taker};
 use super::shared::SharedBucket;
 use crate::sync::loom::block_on;
 use crate::time::{Tick, VirtualTime};
@@ -26,58 +26,58 @@ fn explore(interruptions: usize, check: impl Fn() + Sync + Send + 'static) {
     model.check(check);
 }
 
-fn took(meter: &PackedBucket) -> u64 {
-    match meter.take(Tick::ZERO, 1) {
-        Taken::Yes => 1,
-        Taken::No(_) | Taken::Unknown => u64::from(meter.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
+fn took(packed: &PackedBucket) -> u64 {
+    match packed.take(Tick::ZERO, 1) {
+        FastTake::Taken => 1,
+        FastTake::Short(_) | FastTake::NeedsLock => u64::from(packed.take_slowly(Tick::ZERO, 1, Taker::Newcomer)),
     }
 }
 
-fn available(meter: &PackedBucket) -> u64 {
-    let view = meter.view(Tick::ZERO);
+fn available(packed: &PackedBucket) -> u64 {
+    let view = packed.view(Tick::ZERO);
     view.plan.available(view.arrival, view.plan.units(Tick::ZERO))
 }
 
 #[test]
 fn of_two_who_want_the_last_token_one_gets_it() {
     explore(2, || {
-        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || took(&other));
-        assert_eq!(took(&meter) + handle.join().unwrap(), 1);
+        assert_eq!(took(&packed) + handle.join().unwrap(), 1);
     });
 }
 
 #[test]
 fn a_change_of_the_plan_neither_makes_nor_loses_a_token() {
     explore(2, || {
-        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || took(&other));
-        meter.change(Tick::ZERO, &OTHER);
-        assert_eq!(handle.join().unwrap() + available(&meter), 1);
+        packed.change(Tick::ZERO, &OTHER);
+        assert_eq!(handle.join().unwrap() + available(&packed), 1);
     });
 }
 
 #[test]
 fn two_changes_in_a_row_let_no_old_decision_through() {
     explore(1, || {
-        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || took(&other));
-        meter.change(Tick::ZERO, &OTHER);
-        meter.change(Tick::ZERO, &ONE);
-        assert_eq!(handle.join().unwrap() + available(&meter), 1);
+        packed.change(Tick::ZERO, &OTHER);
+        packed.change(Tick::ZERO, &ONE);
+        assert_eq!(handle.join().unwrap() + available(&packed), 1);
     });
 }
 
 #[test]
 fn a_look_sees_one_plan_or_the_other() {
     explore(2, || {
-        let meter = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&ONE, Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
-        let view = meter.view(Tick::ZERO);
+        let view = packed.view(Tick::ZERO);
         let plans = [ONE, OTHER].map(|config| Plan::new(&config, Tick::ZERO));
         assert!(plans.contains(&view.plan), "{view:?}");
         assert_eq!(view.plan.available(view.arrival, 0), 1, "{view:?}");
@@ -88,14 +88,14 @@ fn a_look_sees_one_plan_or_the_other() {
 #[test]
 fn a_refusal_says_what_one_plan_or_the_other_says() {
     explore(2, || {
-        let meter = Arc::new(PackedBucket::new(&ONE.start_empty(true), Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&ONE.start_empty(true), Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || other.change(Tick::ZERO, &OTHER));
-        match meter.take(Tick::ZERO, 1) {
-            Taken::Yes => panic!("the bucket is empty by either plan"),
-            Taken::Unknown => {}
-            Taken::No(untaken) => {
-                let wait = meter.shortfall(&untaken).map(|short| short.wait);
+        match packed.take(Tick::ZERO, 1) {
+            FastTake::Taken => panic!("the bucket is empty by either plan"),
+            FastTake::NeedsLock => {}
+            FastTake::Short(untaken) => {
+                let wait = packed.shortfall(&untaken).map(|short| short.wait);
                 let waits = [None, Some(Duration::from_secs(1)), Some(Duration::from_millis(1))];
                 assert!(waits.contains(&wait), "{wait:?} by {untaken:?}");
             }
@@ -123,10 +123,10 @@ fn a_refund_that_races_with_a_newcomer_reaches_it() {
 #[test]
 fn a_loan_that_races_with_a_taker_lends_no_more_than_there_is() {
     explore(2, || {
-        let meter = Arc::new(PackedBucket::new(&RateLimiterConfig::new(1.0, 2), Tick::ZERO));
-        let other = meter.clone();
+        let packed = Arc::new(PackedBucket::new(&RateLimiterConfig::new(1.0, 2), Tick::ZERO));
+        let other = packed.clone();
         let handle = thread::spawn(move || took(&other));
-        let lent = meter.lend(Tick::ZERO, 2);
+        let lent = packed.lend(Tick::ZERO, 2);
         assert_eq!(lent + handle.join().unwrap(), 2);
     });
 }

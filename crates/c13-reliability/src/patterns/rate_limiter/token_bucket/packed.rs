@@ -1,15 +1,15 @@
-//! The bucket's word: who may change it, and how the plan that it is counted by changes under it.
+//! The packed state of a token bucket: one atomic word, and the plan by which it is read.
 //!
 //! | bits | hold |
 //! |---|---|
-//! | 63 | whether somebody waits: newcomers have to queue |
-//! | 62 | whether the word is held: it then changes under the lock only |
+//! | 63 | whether there are waiters, so that new callers have to queue |
+//! | 62 | whether the word is locked: it then changes under the mutex only |
 //! | 6 to 61 | the arrival time |
-//! | 0 to 5 | an epoch that counts the changes of the plan |
+//! | 0 to 5 | the generation of the plan: an epoch that counts its changes |
 //!
-//! A decision reads the word, then the plan, then exchanges the word. Whoever changes the plan holds the word first, so
-//! that every exchange fails that was computed before; the epoch keeps it from succeeding later by accident. Whoever
-//! only reads looks at the epoch again at the end.
+//! The fast path reads the word, then the plan, then exchanges the word. A thread that changes the plan sets the locked bit
+//! first, so that every exchange fails that was computed before; the epoch keeps such an exchange from succeeding later by
+//! accident. A thread that only reads compares the epoch again at the end.
 
 use super::super::cold_path::cold_path;
 use super::super::config::RateLimiterConfig;
@@ -22,59 +22,59 @@ use crate::time::Tick;
 use std::num::NonZeroU64;
 
 const WAITING: u64 = 1 << 63;
-const HELD: u64 = 1 << 62;
-const EPOCH: u64 = !(WAITING | HELD | ARRIVAL);
+const LOCKED: u64 = 1 << 62;
+const EPOCH: u64 = !(WAITING | LOCKED | ARRIVAL);
 
-/// A word and its plan.
+/// A token bucket that any number of threads may take from.
 #[derive(Debug)]
 pub(super) struct PackedBucket {
     word: Line,
-    plan: Cells,
-    /// Held by whoever changes the plan, and by every decision while the word is held.
-    held: Mutex<Held>,
+    plan: AtomicPlan,
+    /// Taken for a change of the plan, and for every decision while the word has its locked bit.
+    locked: Mutex<Locked>,
 }
 
-/// What decisions need the lock for.
+/// The part of the state that is behind the mutex.
 #[derive(Debug)]
-struct Held {
+struct Locked {
     plan: Plan,
     warmth: Option<Warmth>,
-    /// Since when somebody waits, or when something was last given back: all that time the bucket has held too little for
-    /// the first who waits, so what was reserved may be paid as of any later time.
+    /// Since when there are waiters, or when tokens were last given back. From then on the bucket has held too little for the
+    /// first waiter, so a reservation may be paid as of any later time.
     since: Tick,
 }
 
-/// For whom tokens are taken.
+/// Who takes tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taker {
-    /// Somebody who just came, and has to queue if others wait.
+    /// A new caller, who has to queue if there are waiters.
     Newcomer,
-    /// The first who waits.
+    /// The first waiter.
     Waiter,
-    /// The first who waits, who gets them as of the time when they were there.
+    /// The first waiter, which is a reservation: it gets the tokens as of the time when they were available.
     Reservation,
 }
 
-/// What came of an attempt.
+/// The outcome of the fast path.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Taken {
+pub(super) enum FastTake {
     /// The tokens are taken.
-    Yes,
-    /// They are not there, or something stands in the way: [`shortfall`](PackedBucket::shortfall) makes more of it.
-    No(Untaken),
-    /// Not without the lock.
-    Unknown,
+    Taken,
+    /// There are too few; [`shortfall`](PackedBucket::shortfall) tells how many.
+    Short(Shortage),
+    /// It cannot be decided without the mutex.
+    NeedsLock,
 }
 
-/// What was seen when tokens could not be taken.
+/// What was read when there were too few tokens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Untaken {
+pub(super) struct Shortage {
     word: u64,
     pace: Pace,
     missing: Missing,
 }
 
-/// What a look at the bucket finds.
+/// A consistent reading of the bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     pub(super) plan: Plan,
@@ -93,7 +93,7 @@ impl View {
     }
 }
 
-/// What `n` tokens cost at `now` (in units) while it warms up, and how warm it is after them.
+/// What `n` tokens cost at `now` (in units) during a warm-up, and how warm the bucket is after them.
 fn price(plan: &Plan, warmth: Warmth, arrival: u64, now: u64, n: u64) -> (u64, Warmth) {
     let rested = warmth.rested(plan.length(now.saturating_sub(arrival)));
     let (tokens, after) = rested.buy(n);
@@ -101,15 +101,15 @@ fn price(plan: &Plan, warmth: Warmth, arrival: u64, now: u64, n: u64) -> (u64, W
 }
 
 impl PackedBucket {
-    /// A bucket as `config` wants it at `now`. The settings must be valid.
+    /// A bucket with the settings in `config`, which must be valid, at `now`.
     pub(super) fn new(config: &RateLimiterConfig, now: Tick) -> Self {
         let plan = Plan::new(config, now);
         let warmth = config.warm_up.map(|warm_up| Warmth::new(warm_up, config.rate));
         let arrival = if config.start_empty { plan.empty() } else { 0 };
         Self {
-            word: Line::new(arrival | held_bit(warmth)),
-            plan: Cells::new(&plan),
-            held: Mutex::new(Held {
+            word: Line::new(arrival | locked_bit(warmth)),
+            plan: AtomicPlan::new(&plan),
+            locked: Mutex::new(Locked {
                 plan,
                 warmth,
                 since: now,
@@ -117,9 +117,9 @@ impl PackedBucket {
         }
     }
 
-    /// Takes `n` tokens at `now`, unless something stands in the way.
+    /// The fast path: takes `n` tokens at `now`, if it can be decided without the mutex.
     #[inline]
-    pub(super) fn take(&self, now: Tick, n: u64) -> Taken {
+    pub(super) fn take(&self, now: Tick, n: u64) -> FastTake {
         loop {
             if let Some(taken) = self.take_once(now, n) {
                 return taken;
@@ -127,37 +127,37 @@ impl PackedBucket {
         }
     }
 
-    /// As [`take`](Self::take); `None` if somebody else was faster.
+    /// One round of [`take`](Self::take); `None` if another thread has changed the word meanwhile.
     #[inline]
-    pub(super) fn take_once(&self, now: Tick, n: u64) -> Option<Taken> {
+    pub(super) fn take_once(&self, now: Tick, n: u64) -> Option<FastTake> {
         // Acquire: the plan that is read next is at least as new as this word.
         let word = self.word.load(Ordering::Acquire);
         let pace = self.plan.pace();
-        // A word that is held or waited for is no arrival time that anything could be taken at.
+        // A word with one of the upper two bits set is no arrival time that anything could be taken at.
         let taken = match pace.take(word, now, n) {
             Attempt::Taken(taken) => taken,
-            Attempt::Short(missing) => return Some(Taken::No(Untaken { word, pace, missing })),
-            Attempt::Unknown => return Some(Taken::Unknown),
+            Attempt::Short(missing) => return Some(FastTake::Short(Shortage { word, pace, missing })),
+            Attempt::Unknown => return Some(FastTake::NeedsLock),
         };
-        // Relaxed: the word stands for nothing but itself, and by holding the word first whoever changes the plan makes
-        // this fail; after a failure it counts for nothing.
+        // Relaxed: the word publishes nothing but itself. A change of the plan sets the locked bit first, which makes this
+        // fail, and after a failure nothing that was read counts.
         let exchanged = self
             .word
             .compare_exchange_weak(word, taken, Ordering::Relaxed, Ordering::Relaxed);
-        exchanged.is_ok().then_some(Taken::Yes)
+        exchanged.is_ok().then_some(FastTake::Taken)
     }
 
-    /// What is missing where [`take`](Self::take) has just said no; `None` if it takes a longer look to know.
+    /// What is missing where [`take`](Self::take) has just found too few tokens; `None` if only the slow path can tell.
     #[inline]
-    pub(super) fn shortfall(&self, untaken: &Untaken) -> Option<Shortfall> {
-        let Untaken { word, pace, missing } = untaken;
+    pub(super) fn shortfall(&self, shortage: &Shortage) -> Option<Shortfall> {
+        let Shortage { word, pace, missing } = shortage;
         // Acquire: as with the rest of the plan.
         let Some(nanos_per_grain) = NonZeroU64::new(self.plan.nanos_per_grain.load(Ordering::Acquire)) else {
             cold_path();
             return None;
         };
-        // Relaxed: if any part of the plan was newer than the word that was seen, the load of that part has seen that the
-        // word was held, and so does this one. Nor has it been changed and changed back: the epoch tells.
+        // Relaxed: if any part of the plan was newer than the word that was read, the load of that part has made the locked
+        // bit visible, and so this load sees it. Nor can the word have changed and changed back: the epoch would differ.
         if self.word.load(Ordering::Relaxed) != *word {
             cold_path();
             return None;
@@ -165,11 +165,11 @@ impl PackedBucket {
         Some(pace.shortfall(*missing, *word, nanos_per_grain))
     }
 
-    /// Takes `n` tokens at `now`, if they are there and it is the `taker`'s turn. Takes the lock.
+    /// The slow path: takes `n` tokens at `now` under the mutex, if they are available and it is the `taker`'s turn.
     pub(super) fn take_slowly(&self, now: Tick, n: u64, taker: Taker) -> bool {
         let mut held = self.hold(now);
         let (plan, warmth) = (held.plan, held.warmth);
-        // A waiter that came before the burst was made smaller is served when the bucket is full.
+        // A waiter from before the burst was made smaller is served when the bucket is full.
         if n > plan.burst && taker == Taker::Newcomer {
             return false;
         }
@@ -209,7 +209,7 @@ impl PackedBucket {
         self.exchange(|word| Some(plan.give_back(word & ARRIVAL, n)));
     }
 
-    /// Takes all whole tokens that are there at `now`, at most `limit`, and says how many.
+    /// Takes all whole tokens that are available at `now`, at most `limit`, and returns how many.
     pub(super) fn drain(&self, now: Tick, limit: u64) -> u64 {
         let held = self.hold(now);
         let (plan, at) = (held.plan, held.plan.units(now));
@@ -222,8 +222,8 @@ impl PackedBucket {
         drained
     }
 
-    /// Takes the whole tokens that are there at `now`, at most `limit`, and says how many. Takes the lock only where
-    /// [`take`](Self::take) would need it, or where others were faster.
+    /// Takes all whole tokens that are available at `now`, at most `limit`, and returns how many. Takes the mutex only where
+    /// [`take`](Self::take) needs it, or where another thread has taken tokens meanwhile.
     pub(super) fn lend(&self, now: Tick, limit: u64) -> u64 {
         let view = self.view(now);
         let lent = view.plan.available(view.arrival, view.plan.units(now)).min(limit);
@@ -231,18 +231,18 @@ impl PackedBucket {
             return 0;
         }
         match self.take(now, lent) {
-            Taken::Yes => lent,
-            Taken::No(_) | Taken::Unknown => self.drain(now, limit),
+            FastTake::Taken => lent,
+            FastTake::Short(_) | FastTake::NeedsLock => self.drain(now, limit),
         }
     }
 
-    /// How things stand at `now`.
+    /// A consistent reading at `now`.
     pub(super) fn view(&self, now: Tick) -> View {
         loop {
             // Acquire: as in `take`.
             let word = self.word.load(Ordering::Acquire);
             let plan = self.plan.load();
-            if word & HELD != 0 || plan.is_outlived(now) {
+            if word & LOCKED != 0 || plan.is_outlived(now) {
                 let held = self.hold(now);
                 // Relaxed: under the lock.
                 let word = self.word.load(Ordering::Relaxed);
@@ -253,9 +253,9 @@ impl PackedBucket {
                     warmth: held.warmth,
                 };
             }
-            // Relaxed: if any part of the plan was newer than the word, the load of that part has seen that the word
-            // was held, and so does this one.
-            if (self.word.load(Ordering::Relaxed) ^ word) & (EPOCH | HELD) == 0 {
+            // Relaxed: if any part of the plan was newer than the word, the load of that part has made the locked bit
+            // visible, and so this load sees it.
+            if (self.word.load(Ordering::Relaxed) ^ word) & (EPOCH | LOCKED) == 0 {
                 return View {
                     plan,
                     arrival: word & ARRIVAL,
@@ -266,17 +266,17 @@ impl PackedBucket {
         }
     }
 
-    /// Whether somebody waits.
+    /// Whether there are waiters.
     pub(super) fn is_waited_for(&self) -> bool {
-        // Relaxed: who queues looks again under the queue's lock.
+        // Relaxed: a caller that queues looks again under the queue's lock.
         self.word.load(Ordering::Relaxed) & WAITING != 0
     }
 
-    /// Notes whether somebody waits, from `now` on. Under the queue's lock.
+    /// Sets whether there are waiters, from `now` on. The caller holds the queue's lock.
     pub(super) fn set_waiting(&self, now: Tick, waiting: bool) {
         if waiting {
-            self.held.lock().since = now;
-            // Relaxed: what is given back before is in the word already, what comes later sees the bit.
+            self.locked.lock().since = now;
+            // Relaxed: tokens given back before are in the word already, and a later one sees the bit.
             self.word.fetch_or(WAITING, Ordering::Relaxed);
         } else {
             // Relaxed: as above.
@@ -284,9 +284,9 @@ impl PackedBucket {
         }
     }
 
-    /// Goes by the settings in `config` from `now` on; tokens, debts and warmth stay. The settings must be valid.
+    /// Applies the settings in `config` from `now` on; tokens, debts and warmth stay. The settings must be valid.
     pub(super) fn change(&self, now: Tick, config: &RateLimiterConfig) {
-        let mut held = self.held.lock();
+        let mut held = self.locked.lock();
         let warmth = config.warm_up.map(|warm_up| {
             let mut warmth = Warmth::new(warm_up, config.rate);
             if let Some(old) = &held.warmth {
@@ -297,9 +297,9 @@ impl PackedBucket {
         self.replace(&mut held, now, Plan::new(config, now), warmth);
     }
 
-    /// Takes the lock, and renews a plan that is outlived.
-    fn hold(&self, now: Tick) -> MutexGuard<'_, Held> {
-        let mut held = self.held.lock();
+    /// Takes the mutex, and renews a plan that is outlived.
+    fn hold(&self, now: Tick) -> MutexGuard<'_, Locked> {
+        let mut held = self.locked.lock();
         if held.plan.is_outlived(now) {
             let (plan, warmth) = (held.plan.renewed(now), held.warmth);
             self.replace(&mut held, now, plan, warmth);
@@ -307,21 +307,21 @@ impl PackedBucket {
         held
     }
 
-    fn replace(&self, held: &mut Held, now: Tick, plan: Plan, warmth: Option<Warmth>) {
-        // Relaxed: the plan is stored with Release, so who sees a part of it sees this. From here on only this thread
-        // changes the arrival time.
-        let word = self.word.fetch_or(HELD, Ordering::Relaxed);
+    fn replace(&self, held: &mut Locked, now: Tick, plan: Plan, warmth: Option<Warmth>) {
+        // Relaxed: the plan is stored with Release, so a thread that sees a part of it sees this bit. From here on only this
+        // thread changes the arrival time.
+        let word = self.word.fetch_or(LOCKED, Ordering::Relaxed);
         let arrival = plan.carry_over(&held.plan, word & ARRIVAL, now);
         self.plan.store(&plan);
         let epoch = word.wrapping_add(1) & EPOCH;
-        // Release: who sees this word sees the new plan. Relaxed on failure: only a guess.
+        // Release: a thread that sees this word sees the new plan. Relaxed on failure: the value is only a guess.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            Some(word & WAITING | held_bit(warmth) | epoch | arrival)
+            Some(word & WAITING | locked_bit(warmth) | epoch | arrival)
         });
         (held.plan, held.warmth) = (plan, warmth);
     }
 
-    /// Exchanges the arrival time for what `next` makes of the word. Under the lock, so that the plan stays.
+    /// Exchanges the arrival time for what `next` makes of the word. The caller holds the mutex, so the plan stays.
     fn exchange(&self, mut next: impl FnMut(u64) -> Option<u64>) -> bool {
         self.word
             // Relaxed: as in `take`.
@@ -332,14 +332,14 @@ impl PackedBucket {
     }
 }
 
-/// A limiter that warms up takes the lock for every decision.
-fn held_bit(warmth: Option<Warmth>) -> u64 {
-    if warmth.is_some() { HELD } else { 0 }
+/// A limiter with a warm-up takes the mutex for every decision.
+fn locked_bit(warmth: Option<Warmth>) -> u64 {
+    if warmth.is_some() { LOCKED } else { 0 }
 }
 
-/// A plan that may be read while it changes; what was read counts only if the word says so.
+/// A plan that may be read while it changes. What was read counts only if the word has not changed.
 #[derive(Debug)]
-struct Cells {
+struct AtomicPlan {
     origin: AtomicU64,
     units_per_nano: AtomicU64,
     nanos_per_grain: AtomicU64,
@@ -348,7 +348,7 @@ struct Cells {
     burst: AtomicU64,
 }
 
-impl Cells {
+impl AtomicPlan {
     fn new(plan: &Plan) -> Self {
         Self {
             origin: AtomicU64::new(plan.pace.origin.as_nanos()),
@@ -373,7 +373,7 @@ impl Cells {
 
     #[inline]
     fn pace(&self) -> Pace {
-        // Acquire: who sees a part of a new plan sees that the word was held for it.
+        // Acquire: a thread that sees a part of a new plan sees the locked bit that was set for it.
         let load = |cell: &AtomicU64| cell.load(Ordering::Acquire);
         Pace {
             origin: Tick::from_nanos(load(&self.origin)),

@@ -1,4 +1,4 @@
-//! Tokens that are set aside for a request that is still to come.
+//! Tokens that are set aside for a later request.
 
 use super::super::error::RateLimitError;
 use super::super::waiting::{self, Wait, Waitable};
@@ -11,10 +11,9 @@ use std::time::Duration;
 
 /// Tokens set aside by [`reserve`](super::TokenBucketRateLimiter::reserve).
 ///
-/// It is a place in the limiter's queue: whoever leaves the queue before it, or a faster rate, brings its time forward.
-/// From its time on the tokens are its own, and count as admitted, until they are [redeemed](Self::redeem) or, when it is
-/// dropped, given back. That holds whether anybody looks at that time or not, so that nobody who is late puts off the
-/// others.
+/// It has a place in the limiter's queue: its time comes earlier if waiters before it leave the queue, or if the rate is
+/// raised. From its time on it owns the tokens, whether anybody looks at that time or not, so that a late owner does not delay
+/// other waiters. They are used when it is [redeemed](Self::redeem), and given back when it is dropped.
 #[must_use = "a reservation that is dropped is cancelled"]
 pub struct Reservation {
     bucket: Arc<SharedBucket>,
@@ -23,9 +22,9 @@ pub struct Reservation {
 }
 
 enum State {
-    /// The tokens are its own.
+    /// It owns the tokens.
     Held,
-    /// Its time is still to come, or nobody has looked since.
+    /// Its time has not come, or nobody has looked since.
     Queued(Place<Arc<SharedBucket>>),
     /// The tokens are used.
     Spent,
@@ -43,7 +42,7 @@ impl Reservation {
         }
         match result {
             Ok(state) => Ok(Self { bucket, n, state }),
-            // In a shadow it is admitted, and holds no tokens that could be given back.
+            // In shadow mode it is admitted, and owns no tokens that could be given back.
             Err(error) => bucket.counts().settle(Err(error)).map(|()| Self {
                 bucket: bucket.clone(),
                 n: 0,
@@ -83,7 +82,7 @@ impl Reservation {
     pub async fn redeem(mut self) {
         match std::mem::replace(&mut self.state, State::Held) {
             State::Queued(place) => {
-                // While it waits the place alone answers for the tokens.
+                // While it waits the place alone is responsible for the tokens.
                 self.state = State::Spent;
                 let result = Wait::in_place(self.bucket.clone(), place, self.n).await;
                 debug_assert_eq!(result, Ok(()), "it waits as long as it takes");
@@ -117,7 +116,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // A place gives up itself.
+        // A place in the queue leaves the queue by itself.
         if matches!(self.state, State::Held) {
             self.bucket.refund(self.bucket.clock().now(), self.n);
         }

@@ -1,14 +1,14 @@
 //! The token bucket for many threads: it lends tokens to them in batches.
 //!
-//! Nothing is lost by lending: a thread's stock is at most a batch less one, as it borrows only when it holds less than
-//! is asked for, so all stocks together are below what was taken off the capacity.
+//! Lending admits nothing beyond the bound: a thread borrows only when it holds less than is asked for, so its stock is at most
+//! a batch less one, and all stocks together are below what was taken off the capacity.
 
 use super::super::config::RateLimiterConfig;
 use super::super::counts::Counts;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
-use super::packed::{PackedBucket, Taken, Taker};
+use super::packed::{FastTake, PackedBucket, Taker};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
@@ -22,11 +22,11 @@ use std::sync::Arc;
 /// A token bucket for hundreds of millions of requests a second from many threads.
 ///
 /// It lends batches of tokens to threads, and takes what it may have lent off its own capacity, so that the bound of a
-/// [`TokenBucketRateLimiter`](super::TokenBucketRateLimiter) stays hard: over any time t no more than `capacity + rate ·
-/// t`. Most decisions are then one subtraction on a line of the thread's own, without a reading of the clock.
+/// [`TokenBucketRateLimiter`](super::TokenBucketRateLimiter) still holds: over any time t no more than `capacity + rate ·
+/// t`. Most decisions are then one subtraction on the thread's own cache line, without a reading of the clock.
 ///
-/// The price: up to half of the capacity may lie with threads that do not ask for it, so that others are refused early;
-/// and nobody can wait. It needs a large capacity, of 1,040 at least. Memory: 17 KB. Clones share one bucket.
+/// The price: up to half of the capacity may lie with threads that do not use it, so that others are refused early; and
+/// callers cannot wait. It needs a large capacity, of 1,040 at least. Memory: 17 KB. Clones share one bucket.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::ShardedRateLimiter;
@@ -41,7 +41,7 @@ pub struct ShardedRateLimiter {
 }
 
 struct Shared {
-    meter: PackedBucket,
+    packed: PackedBucket,
     clock: Clock,
     stock: StripedStock,
     batch: u64,
@@ -89,13 +89,13 @@ impl ShardedRateLimiter {
     /// # Errors
     ///
     /// The setting that makes no sense: see [`RateLimiterConfig`]. Besides, the burst must be at least 1,040, and waiting,
-    /// pacing and warming up are not to be had.
+    /// pacing and warming up are not supported.
     pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         check(&config)?;
         let batch = (config.burst / (2 * STOCKS)).min(LARGEST_BATCH);
         Ok(Self {
             shared: Arc::new(Shared {
-                meter: PackedBucket::new(&central(config, batch), clock.now()),
+                packed: PackedBucket::new(&central(config, batch), clock.now()),
                 clock,
                 stock: StripedStock::new(),
                 batch,
@@ -105,14 +105,14 @@ impl ShardedRateLimiter {
         })
     }
 
-    /// The settings it goes by.
+    /// Its settings.
     #[must_use]
     pub fn config(&self) -> RateLimiterConfig {
         *self.shared.config.lock()
     }
 
-    /// Goes by other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and threads
-    /// keep what they were lent. How much is lent at a time stays as the first burst made it.
+    /// Applies other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and threads keep
+    /// what they were lent. The size of a batch stays as the first burst made it.
     /// [`start_empty`](RateLimiterConfig::start_empty) has no effect any more.
     ///
     /// # Errors
@@ -128,13 +128,13 @@ impl ShardedRateLimiter {
         }
         let mut current = self.shared.config.lock();
         let now = self.shared.clock.now();
-        self.shared.meter.change(now, &central(config, self.shared.batch));
+        self.shared.packed.change(now, &central(config, self.shared.batch));
         self.shared.counts.set_shadow(config.shadow);
         *current = config;
         Ok(())
     }
 
-    /// Takes `n` tokens if they are there. Never waits; 0 tokens are always there.
+    /// Takes `n` tokens if they are available. Never waits; 0 tokens are always available.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl ShardedRateLimiter {
         }
     }
 
-    /// How many tokens there are, with this thread, with all others, and in the bucket. A request may find fewer.
+    /// How many tokens are available in the bucket and in the stocks of all threads. A request may find fewer.
     #[must_use]
     pub fn available_tokens(&self) -> u64 {
         self.shared.central() + self.shared.stock.total()
@@ -162,13 +162,13 @@ impl ShardedRateLimiter {
         self.config().burst
     }
 
-    /// The clock it goes by.
+    /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// What it has decided so far, and how it stands now.
+    /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
         RateLimiterSnapshot {
@@ -205,11 +205,11 @@ impl Shared {
         self.counts.settle(Err(self.refusal(now, n)))
     }
 
-    /// The same, and counts no refusal.
+    /// As [`take`](Self::take), but counts no refusal.
     #[inline(never)]
     fn take_uncounted(&self, now: Tick, n: u64) -> bool {
         if n <= self.batch {
-            let lent = self.meter.lend(now, self.batch);
+            let lent = self.packed.lend(now, self.batch);
             return lent > 0 && self.stock.put_and_take(lent, n);
         }
         let taken = self.take_whole(now, n);
@@ -219,13 +219,13 @@ impl Shared {
         taken
     }
 
-    /// What is larger than a batch is none of the stocks' business.
+    /// Takes more than a batch, past the stocks.
     fn take_whole(&self, now: Tick, n: u64) -> bool {
-        matches!(self.meter.take(now, n), Taken::Yes) || self.meter.take_slowly(now, n, Taker::Newcomer)
+        matches!(self.packed.take(now, n), FastTake::Taken) || self.packed.take_slowly(now, n, Taker::Newcomer)
     }
 
     fn refusal(&self, now: Tick, n: u64) -> RateLimitError {
-        let view = self.meter.view(now);
+        let view = self.packed.view(now);
         if n > view.plan.burst {
             return RateLimitError::ExceedsCapacity {
                 requested: n,
@@ -242,7 +242,7 @@ impl Shared {
 
     fn central(&self) -> u64 {
         let now = self.clock.now();
-        let view = self.meter.view(now);
+        let view = self.packed.view(now);
         view.plan.available(view.arrival, view.plan.units(now))
     }
 }

@@ -1,18 +1,18 @@
-//! The token bucket's shared state: the metered word, and the queue of those who wait for it.
+//! The state that clones of a token bucket share: the packed bucket, the counts, and the queue of waiters.
 
 use super::super::cold_path::cold_path;
 use super::super::config::RateLimiterConfig;
 use super::super::counts::Counts;
 use super::super::error::{RateLimitError, Shortfall};
 use super::super::waiting::{WaitLimits, Waitable, refusal};
-use super::packed::{PackedBucket, Taken, Taker};
+use super::packed::{FastTake, PackedBucket, Taker};
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
 
 #[derive(Debug)]
 pub(crate) struct SharedBucket {
-    meter: PackedBucket,
+    packed: PackedBucket,
     clock: Clock,
     counts: Counts,
     wait_limits: WaitLimits,
@@ -25,7 +25,7 @@ impl SharedBucket {
     /// The settings must be valid.
     pub(super) fn new(config: &RateLimiterConfig, clock: Clock) -> Self {
         Self {
-            meter: PackedBucket::new(config, clock.now()),
+            packed: PackedBucket::new(config, clock.now()),
             clock,
             counts: Counts::new(config.shadow),
             wait_limits: WaitLimits::new(config.max_wait, config.max_waiters),
@@ -34,33 +34,33 @@ impl SharedBucket {
         }
     }
 
-    /// Takes `n` tokens at `now`, if they are there and nobody waits for them, and counts what came of it.
-    // Inlined throughout, because a call with all that a refusal says costs as much again as the decision.
+    /// Takes `n` tokens at `now`, if they are available and nobody waits for them, and counts the outcome.
+    // Inlined throughout, because a call that returns a whole refusal costs as much again as the decision.
     #[inline(always)]
     pub(super) fn try_take(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        match self.meter.take_once(now, n) {
+        match self.packed.take_once(now, n) {
             Some(taken) => self.conclude(taken, now, n),
             None => self.try_take_again(now, n),
         }
     }
 
-    /// As [`try_take`](Self::try_take), after somebody else was faster. Not a loop there, which would keep at hand what
-    /// only its next round needs.
+    /// As [`try_take`](Self::try_take), after another thread has changed the word. Not a loop there, which would keep in
+    /// registers what only its next round needs.
     #[cold]
     #[inline(never)]
     fn try_take_again(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        self.conclude(self.meter.take(now, n), now, n)
+        self.conclude(self.packed.take(now, n), now, n)
     }
 
-    /// Counts what came of an attempt, and finds out what is missing.
+    /// Counts the outcome of the fast path, and finds out what is missing.
     #[inline(always)]
-    fn conclude(&self, taken: Taken, now: Tick, n: u64) -> Result<(), RateLimitError> {
+    fn conclude(&self, taken: FastTake, now: Tick, n: u64) -> Result<(), RateLimitError> {
         match taken {
-            Taken::Yes => {
+            FastTake::Taken => {
                 self.counts.admit();
                 Ok(())
             }
-            Taken::No(untaken) => match self.meter.shortfall(&untaken) {
+            FastTake::Short(shortage) => match self.packed.shortfall(&shortage) {
                 Some(short) => {
                     self.counts.reject();
                     Err(short.refuse(n))
@@ -70,7 +70,7 @@ impl SharedBucket {
                     self.try_take_slowly(now, n)
                 }
             },
-            Taken::Unknown => self.try_take_slowly(now, n),
+            FastTake::NeedsLock => self.try_take_slowly(now, n),
         }
     }
 
@@ -86,11 +86,11 @@ impl SharedBucket {
             return Ok(());
         }
         loop {
-            let mut view = self.meter.view(now);
+            let mut view = self.packed.view(now);
             if view.waiting {
-                // Their turn may have come without anybody noticing, if none of them awaits it.
+                // A waiter's turn may have come unnoticed, if none of them is being polled.
                 self.queue.settle(self);
-                view = self.meter.view(now);
+                view = self.packed.view(now);
             }
             if view.waiting || n > view.plan.burst {
                 return Err(refusal(self, now, n));
@@ -99,19 +99,19 @@ impl SharedBucket {
             if !short.wait.is_zero() {
                 return Err(short.refuse(n));
             }
-            // The lock was held, the plan outlived, or there is more now than a moment ago.
-            if self.meter.take_slowly(now, n, Taker::Newcomer) {
+            // The word was locked, the plan outlived, or there are more tokens than a moment ago.
+            if self.packed.take_slowly(now, n, Taker::Newcomer) {
                 return Ok(());
             }
         }
     }
 
-    /// How many tokens a request could have at `now`.
+    /// How many tokens a request could take at `now`.
     pub(super) fn available(&self, now: Tick) -> u64 {
-        let mut view = self.meter.view(now);
+        let mut view = self.packed.view(now);
         if view.waiting {
             self.queue.settle(self);
-            view = self.meter.view(now);
+            view = self.packed.view(now);
         }
         if view.waiting {
             return 0;
@@ -119,7 +119,7 @@ impl SharedBucket {
         view.plan.available(view.arrival, view.plan.units(now))
     }
 
-    /// What a request for `n` would come to at `now`.
+    /// The decision that a request for `n` would get at `now`.
     pub(super) fn peek(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
         let refusal = refusal(self, now, n);
         match refusal.retry_after() {
@@ -129,18 +129,18 @@ impl SharedBucket {
         }
     }
 
-    /// Gives `n` tokens back, to those who wait first.
+    /// Gives `n` tokens back, to the waiters first.
     pub(super) fn refund(&self, now: Tick, n: u64) {
-        self.meter.give_back(now, n);
-        if self.meter.is_waited_for() {
+        self.packed.give_back(now, n);
+        if self.packed.is_waited_for() {
             self.queue.settle_anew(self);
         }
     }
 
-    /// Takes all tokens that are there at `now`.
+    /// Takes all tokens that are available at `now`.
     pub(super) fn drain(&self, now: Tick) -> u64 {
-        let drained = self.meter.drain(now, u64::MAX);
-        if self.meter.is_waited_for() {
+        let drained = self.packed.drain(now, u64::MAX);
+        if self.packed.is_waited_for() {
             self.queue.settle_anew(self);
         }
         drained
@@ -150,19 +150,19 @@ impl SharedBucket {
         *self.config.lock()
     }
 
-    /// Goes by `config` from `now` on. The settings must be valid.
+    /// Applies `config` from `now` on. The settings must be valid.
     pub(super) fn reconfigure(&self, now: Tick, config: &RateLimiterConfig) {
         let mut current = self.config.lock();
-        if self.meter.is_waited_for() {
-            // What was reserved and has come is paid at the old rate.
+        if self.packed.is_waited_for() {
+            // Reservations whose time has come are paid at the old rate.
             self.queue.settle(self);
         }
-        self.meter.change(now, config);
+        self.packed.change(now, config);
         self.counts.set_shadow(config.shadow);
         self.wait_limits.set(config.max_wait, config.max_waiters);
         *current = *config;
         drop(current);
-        // Who waits keeps its place and its deadline, and looks anew at when its turn will come.
+        // Waiters keep their places and deadlines, and recompute when their turn will come.
         self.queue.settle_anew(self);
     }
 }
@@ -175,19 +175,19 @@ impl Owner for SharedBucket {
     }
 
     fn grant(&self, n: u64) -> bool {
-        self.meter.take_slowly(self.clock.now(), n, Taker::Waiter)
+        self.packed.take_slowly(self.clock.now(), n, Taker::Waiter)
     }
 
     fn grant_reserved(&self, n: u64) -> bool {
-        self.meter.take_slowly(self.clock.now(), n, Taker::Reservation)
+        self.packed.take_slowly(self.clock.now(), n, Taker::Reservation)
     }
 
     fn give_back(&self, n: u64) {
-        self.meter.give_back(self.clock.now(), n);
+        self.packed.give_back(self.clock.now(), n);
     }
 
     fn set_waiting(&self, waiting: bool) {
-        self.meter.set_waiting(self.clock.now(), waiting);
+        self.packed.set_waiting(self.clock.now(), waiting);
     }
 }
 
@@ -205,21 +205,21 @@ impl Waitable for SharedBucket {
     }
 
     fn capacity(&self) -> u64 {
-        self.meter.view(self.clock.now()).plan.burst
+        self.packed.view(self.clock.now()).plan.burst
     }
 
     #[inline]
     fn take(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        match self.meter.take(now, n) {
-            Taken::Yes => Ok(()),
-            Taken::No(_) | Taken::Unknown => self.take_slowly(now, n),
+        match self.packed.take(now, n) {
+            FastTake::Taken => Ok(()),
+            FastTake::Short(_) | FastTake::NeedsLock => self.take_slowly(now, n),
         }
     }
 
     fn collected(&self, _now: Tick, _n: u64) {}
 
     fn shortfall(&self, now: Tick, ahead: Ahead, n: u64) -> Shortfall {
-        let view = self.meter.view(now);
+        let view = self.packed.view(now);
         view.plan.shortfall(view.arrival, now, ahead.weight, view.cost(now, n))
     }
 }
