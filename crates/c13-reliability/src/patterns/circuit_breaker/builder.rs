@@ -1,4 +1,4 @@
-//! Makes breakers out of more than settings: a clock, a name, a state to start in.
+//! The builder of breakers that have more than settings: a clock, a name, a listener, an initial state.
 
 use super::config::CircuitBreakerConfig;
 use super::events::Listener;
@@ -62,7 +62,7 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// What it draws jitter and the calls of a recovery's stages from: with a fixed seed, one run is like another.
+    /// The source of random numbers for jitter and for the calls of a recovery's stages: with a fixed seed, runs repeat.
     /// Default: seeded from the system's randomness.
     pub fn random(mut self, random: Random) -> Self {
         self.random = Some(random);

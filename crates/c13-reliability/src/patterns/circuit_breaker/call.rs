@@ -15,7 +15,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside; the call counts as abandoned, and a probe's place is free again.
+    /// Dropping it drops the future inside; the call counts as abandoned, and a probe's permit is released.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Call<'a, F, C> {
         #[pin]
@@ -120,7 +120,7 @@ impl<C> ClassifiedBreaker<C> {
         &self.breaker
     }
 
-    /// Runs `future` if the circuit lets it; what its result means, this view knows.
+    /// Runs `future` if the circuit admits it; this view's classifier says what the result means.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Who is told of what happens to a circuit: the log, listeners and streams. Never under the breaker's lock.
+//! Delivers the events of a circuit to the log, to listeners and to streams. Never under the breaker's lock.
 
 use super::snapshot::CircuitEvent;
 use crate::sync::primitive::Mutex;
@@ -9,21 +9,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// How many events wait for a slow listener; of more, the oldest are not told of.
+/// How many events wait for a slow listener; of more, the oldest are dropped.
 const BACKLOG: usize = 1024;
-/// How many events wait in a stream; of more, the oldest are missed.
+/// How many events wait in a stream; of more, the oldest are dropped.
 const STREAM_BACKLOG: usize = 256;
-/// Under which the log knows them; part of the interface.
+/// The target of the log events; part of the interface.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "c13::circuit_breaker";
 
 pub(super) type Listener = Arc<dyn Fn(&CircuitEvent) + Send + Sync>;
 
-/// The events of one breaker on their way out.
+/// The events of one breaker that are to be delivered.
 ///
-/// Whoever caused an event puts it here while it holds the breaker's lock, so that the order is right, and delivers it
-/// when it no longer does. One thread delivers at a time: the others leave their events to it, and so does a listener
-/// that causes more of them.
+/// The thread that causes an event adds it here while it holds the breaker's lock, so that the order is right, and delivers it
+/// after it has released the lock. One thread delivers at a time: other threads leave their events to it, and so does a
+/// listener that causes more events.
 pub(super) struct Outbox {
     name: Box<str>,
     post: Mutex<Post>,
@@ -56,13 +56,13 @@ impl Outbox {
     pub(super) fn subscribe(&self) -> CircuitEvents {
         let mailbox = Arc::new(Mailbox::default());
         let mut post = self.post.lock();
-        // Streams that nobody reads any more make room.
+        // Streams that have been dropped are removed.
         post.streams.retain(|stream| Arc::strong_count(stream) > 1);
         post.streams.push(mailbox.clone());
         CircuitEvents { mailbox, missed: 0 }
     }
 
-    /// Takes events in; called under the breaker's lock.
+    /// Adds events; called under the breaker's lock.
     pub(super) fn put(&self, news: Vec<CircuitEvent>) {
         let mut post = self.post.lock();
         post.waiting.extend(news);
@@ -70,7 +70,7 @@ impl Outbox {
         post.waiting.drain(..surplus);
     }
 
-    /// Tells everybody of what waits here, unless somebody is at it already.
+    /// Delivers the waiting events, unless another thread is delivering already.
     pub(super) fn deliver(&self) {
         loop {
             let (event, listeners, streams) = {
@@ -84,13 +84,13 @@ impl Outbox {
                 post.delivering = true;
                 (event, post.listeners.clone(), post.streams.clone())
             };
-            self.tell(event, &listeners, &streams);
+            self.send(event, &listeners, &streams);
             self.post.lock().delivering = false;
         }
     }
 
-    /// A panic in one of those who are told harms nobody else.
-    fn tell(&self, event: CircuitEvent, listeners: &[Listener], streams: &[Arc<Mailbox>]) {
+    /// A panic in one listener does not affect the others.
+    fn send(&self, event: CircuitEvent, listeners: &[Listener], streams: &[Arc<Mailbox>]) {
         #[cfg(feature = "tracing")]
         isolated(|| log(&self.name, &event));
         for listener in listeners {
@@ -119,7 +119,7 @@ impl fmt::Debug for Outbox {
     }
 }
 
-/// Runs somebody else's code so that its panic ends here.
+/// Runs user code; a panic in it ends here.
 fn isolated(told: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(told)).is_err() {
         #[cfg(feature = "tracing")]
@@ -159,7 +159,7 @@ fn log(name: &str, event: &CircuitEvent) {
     }
 }
 
-/// What a stream has not been asked for yet.
+/// The events that a stream holds.
 #[derive(Default)]
 struct Mailbox(Mutex<Mail>);
 
@@ -201,7 +201,7 @@ impl Mailbox {
 /// The events of a breaker from the moment it was subscribed to, in order; made by
 /// [`CircuitBreaker::events`](super::CircuitBreaker::events).
 ///
-/// It keeps the last 256 events for a reader that is slow; [`missed`](Self::missed) says how many it had to let go. It
+/// It keeps the last 256 events for a slow reader; [`missed`](Self::missed) says how many it has dropped. It
 /// ends with the breaker, and does not keep it alive. For a `Stream` trait: `poll_fn(move |cx| events.poll_next(cx))`.
 pub struct CircuitEvents {
     mailbox: Arc<Mailbox>,
@@ -218,7 +218,7 @@ impl CircuitEvents {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next event, or a promise to wake the task when there is one.
+    /// The next event; if there is none, the task is woken when there is.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<CircuitEvent>> {
         let waker = cx.waker().clone();
         let mut mail = self.mailbox.0.lock();
@@ -231,12 +231,12 @@ impl CircuitEvents {
         }
         let old = mail.reader.replace(waker);
         drop(mail);
-        // Dropped outside the lock: it is somebody else's code.
+        // Dropped outside the lock, because a waker is user code.
         drop(old);
         Poll::Pending
     }
 
-    /// How many events it had to let go because nobody read them in time.
+    /// How many events it has dropped because nobody read them in time.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed

@@ -1,4 +1,4 @@
-//! What users hold: the breaker itself.
+//! The breaker's handle.
 
 use super::builder::CircuitBreakerBuilder;
 use super::call::{Call, ClassifiedBreaker, Lazy};
@@ -93,7 +93,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Runs `future` if the circuit lets it; `Ok` is a success and `Err` a failure.
+    /// Runs `future` if the circuit admits it; `Ok` is a success and `Err` a failure.
     ///
     /// A panic in the future is a failure and goes on unwinding.
     ///
@@ -106,8 +106,8 @@ impl CircuitBreaker {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside; the call counts as abandoned, and a probe's place is free again. Before the
-    /// first poll the circuit was not asked, and nothing is counted.
+    /// Dropping it drops the future inside; the call counts as abandoned, and a probe's permit is released. Before the first
+    /// poll the circuit was not asked, and nothing is counted.
     pub fn call<F, T, E>(&self, future: F) -> Call<'_, F, ByResult>
     where
         F: Future<Output = Result<T, E>>,
@@ -133,7 +133,7 @@ impl CircuitBreaker {
         Call::new(self, Lazy::new(make), ByResult)
     }
 
-    /// A view of this breaker that knows what the results of its calls mean.
+    /// A view of this breaker with a classifier for the results of its calls.
     ///
     /// ```
     /// use c13_reliability::gate::Outcome;
@@ -160,12 +160,12 @@ impl CircuitBreaker {
         ClassifiedBreaker::new(self.clone(), classify)
     }
 
-    /// Runs `future` if the circuit lets it; `classify` says what its result means: a success, a failure (and, if it
-    /// says so, how long to leave the dependency alone), or nothing.
+    /// Runs `future` if the circuit admits it; `classify` says what its result means: a success, a failure (with the time for
+    /// which to leave the dependency alone, if that is known), or nothing.
     ///
     /// # Errors
     ///
-    /// As for [`call`](Self::call); a result that `classify` ignores is handed out as it is, as every result is.
+    /// As for [`call`](Self::call); a result that `classify` ignores is returned unchanged, as every result is.
     ///
     /// # Cancel safety
     ///
@@ -220,7 +220,7 @@ impl CircuitBreaker {
         self.shared.state()
     }
 
-    /// What it counted in its whole life. Reading takes the lock for a moment and sums up to 65 stripes.
+    /// Its cumulative counts. Reading takes the lock for a moment and sums up to 65 stripes.
     #[must_use]
     pub fn metrics(&self) -> CircuitMetrics {
         self.shared.metrics()
@@ -232,7 +232,7 @@ impl CircuitBreaker {
         Arc::strong_count(&self.shared) > 1
     }
 
-    /// Everything there is to know of it now.
+    /// Its state and its counts now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot()
@@ -254,7 +254,7 @@ impl CircuitBreaker {
         self.shared.outbox().name()
     }
 
-    /// The settings it goes by.
+    /// Its settings.
     #[must_use]
     pub fn config(&self) -> CircuitBreakerConfig {
         self.shared.config()
@@ -273,9 +273,9 @@ impl CircuitBreaker {
         Ok(())
     }
 
-    /// Calls `listener` with every event of this breaker from now on, in order, for as long as the breaker lives. It is
-    /// called by the thread that caused the event, or by one that is telling of earlier ones, and under no lock: it may
-    /// use the breaker. While it runs, others wait for nothing, but their events for it. A panic in it ends there.
+    /// Calls `listener` with every event of this breaker from now on, in order, for as long as the breaker lives. It is called
+    /// by the thread that caused the event, or by one that is delivering earlier events, and under no lock, so it may use the
+    /// breaker. While it runs no caller waits for it, but later events do. A panic in it ends there.
     pub fn listen(&self, listener: impl Fn(&CircuitEvent) + Send + Sync + 'static) {
         self.shared.outbox().listen(Arc::new(listener));
     }
@@ -286,13 +286,13 @@ impl CircuitBreaker {
         self.shared.outbox().subscribe()
     }
 
-    /// Probes the dependency while the circuit is open, and lets the circuit half-open as soon as a probe finds it well,
-    /// however long the open time still is. The probe's calls do not go through the breaker.
+    /// Probes the dependency while the circuit is open, and makes the circuit half-open as soon as a probe finds the dependency
+    /// well, however long the open time still is. The probe's calls do not go through the breaker.
     ///
     /// The future is to be spawned on whatever runtime the caller has; it ends when the breaker is gone (it does not
     /// keep it alive), and dropping it ends the probing. It sleeps on the breaker's clock, and only while the circuit
     /// is open. A circuit that was opened by hand, or by an error that said for how long, is not probed. Each time the
-    /// circuit fails again after it was let through early, the next wait doubles, at most 6 times over.
+    /// circuit opens again after a probe made it half-open early, the next wait doubles, at most 6 times in a row.
     ///
     /// A probe that panics or takes too long has found the dependency unwell.
     ///
@@ -341,20 +341,20 @@ impl CircuitBreaker {
         self.shared.force(Forced::Open);
     }
 
-    /// Lets all calls run, whatever comes of them, until [`reset`](Self::reset), [`force_open`](Self::force_open) or
-    /// [`metrics_only`](Self::metrics_only). Calls are counted, but the rules do not hear of them.
+    /// Lets all calls run, whatever their results, until [`reset`](Self::reset), [`force_open`](Self::force_open) or
+    /// [`metrics_only`](Self::metrics_only). Calls are counted, but the rules ignore them.
     pub fn force_closed(&self) {
         self.shared.force(Forced::Closed);
     }
 
-    /// Lets all calls run and watches them, but never opens; until [`reset`](Self::reset),
+    /// Lets all calls run and evaluates the rules, but never opens; until [`reset`](Self::reset),
     /// [`force_open`](Self::force_open) or [`force_closed`](Self::force_closed). For trying a setting out.
     pub fn metrics_only(&self) {
         self.shared.force(Forced::MetricsOnly);
     }
 
-    /// Closes the circuit and forgets what its rules remember, trips included. Lifetime counts stay. Calls that are
-    /// running change nothing any more.
+    /// Closes the circuit and forgets what its rules remember, trips included. Cumulative counts stay. Calls that are running
+    /// change nothing any more.
     pub fn reset(&self) {
         self.shared.force(Forced::Reset);
     }

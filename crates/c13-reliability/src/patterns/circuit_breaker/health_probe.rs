@@ -1,4 +1,4 @@
-//! Recovery that does not wait for the open time: somebody's own probe of the dependency, run while the circuit is open.
+//! Recovery before the open time is over: a user's own probe of the dependency, which runs while the circuit is open.
 
 use super::events::CircuitEvents;
 use super::shared::Shared;
@@ -28,7 +28,7 @@ pub struct HealthProbe {
     pub successes: u32,
 }
 
-/// Each time that the circuit, let through early, has failed again, the next wait doubles; up to so many times.
+/// How often in a row the wait doubles, once for each time that the circuit opened again after an early recovery.
 const MOST_DOUBLINGS: u32 = 6;
 
 impl HealthProbe {
@@ -137,7 +137,7 @@ pub(super) async fn run<P, F>(
     }
 }
 
-/// The answer of a probe; one that panics says no.
+/// The answer of a probe; a panic is a no.
 async fn isolated<P: FnMut() -> F, F: Future<Output = bool>>(probe: &mut P) -> bool {
     let Ok(answer) = catch_unwind(AssertUnwindSafe(probe)) else {
         return false;
@@ -150,16 +150,16 @@ async fn isolated<P: FnMut() -> F, F: Future<Output = bool>>(probe: &mut P) -> b
     .await
 }
 
-/// What the prober sees of the circuit.
+/// The circuit, as the prober follows it.
 struct Watch {
     events: CircuitEvents,
-    /// How often in a row the circuit was let through early and opened again.
+    /// How often in a row the circuit became half-open early and opened again.
     misled: u32,
     let_through: bool,
 }
 
 impl Watch {
-    /// Waits until the circuit is open of its own accord, and brings a random number; `None` if the breaker is gone.
+    /// Waits until the rules have opened the circuit, and returns a random number; `None` if the breaker is gone.
     async fn until_open(&mut self, breaker: &Weak<Shared>) -> Option<f64> {
         loop {
             {

@@ -29,8 +29,8 @@
 //! |---|---|---|
 //! | `Closed` | run | a rule is met by a failure or a slow call: `Open` |
 //! | `Open` | are refused | the open time is over and a call comes: `HalfOpen` |
-//! | `HalfOpen` | a few run as probes, all others are refused | enough succeed: `Closed`; one fails, or none comes back in time: `Open` |
-//! | `ForcedOpen`, `ForcedClosed`, `MetricsOnly` | are refused; run; run and are watched | somebody says so |
+//! | `HalfOpen` | a few run as probes, all others are refused | enough succeed: `Closed`; one fails, or none ends in time: `Open` |
+//! | `ForcedOpen`, `ForcedClosed`, `MetricsOnly` | are refused; run; run, and the rules are evaluated | it is set by hand |
 //!
 //! # Defaults
 //!
@@ -47,10 +47,10 @@
 //! # What surprises
 //!
 //! - A success never opens a circuit, not even one that brings a window to its minimum of calls.
-//! - A call belongs to the state that admitted it. What comes of it later, after any transition, is counted for life
-//!   and changes nothing else.
+//! - A call belongs to the state that admitted it. Its result, if it comes after any transition, is only counted in the
+//!   cumulative counts.
 //! - Nothing runs in the background: an open circuit becomes half-open when a call comes after its time.
-//! - A call whose future is dropped says nothing by default. Where callers give up on slow calls by dropping them, put
+//! - A call whose future is dropped counts neither as a success nor as a failure by default. Where callers give up on slow calls by dropping them, put
 //!   their time limit inside the breaker, or set [`Abandoned::Failure`].
 //!
 //! # Metrics
@@ -68,7 +68,7 @@
 //!
 //! # How it compares
 //!
-//! Knowingly different from most others: a success never opens it; reaching a threshold is enough (`>=`); it is half-open
+//! Different from most others on purpose: a success never opens it; reaching a threshold is enough (`>=`); it is half-open
 //! at exactly the end of the open time; the first failed probe opens it again. `docs/circuit-breaker-compared.md` has the
 //! reasons, and what resilience4j, Polly, Sentinel, Hystrix, gobreaker and failsafe-go do, row by row, each with a test.
 

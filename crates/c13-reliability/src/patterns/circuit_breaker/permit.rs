@@ -1,4 +1,4 @@
-//! The right to run one call, and the one place where its end is reported.
+//! The right to run one call, and the one place where its outcome is recorded.
 
 use super::shared::{Shared, Ticket};
 use crate::gate;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 /// The right to run one call through a breaker.
 ///
-/// Say what came of the call with [`success`](Self::success), [`failure`](Self::failure) or [`ignore`](Self::ignore).
-/// Dropped without a word it counts as abandoned, or, while the thread is panicking, as a failure; a probe's place is
-/// given back either way.
+/// Record the outcome of the call with [`success`](Self::success), [`failure`](Self::failure) or [`ignore`](Self::ignore). A
+/// permit that is dropped without a record counts the call as abandoned, or, while the thread is panicking, as a failure. A
+/// probe's permit is released either way.
 #[must_use = "dropping a permit reports the call as abandoned"]
 pub struct Permit<'a> {
-    /// None once the call's end is told.
+    /// None once the outcome is recorded.
     shared: Option<&'a Shared>,
     ticket: Ticket,
 }
@@ -24,7 +24,7 @@ pub struct Permit<'a> {
 /// costs two updates of a shared reference count.
 #[must_use = "dropping a permit reports the call as abandoned"]
 pub struct OwnedPermit {
-    /// None once the call's end is reported.
+    /// None once the outcome is recorded.
     shared: Option<Arc<Shared>>,
     ticket: Ticket,
 }
@@ -40,7 +40,7 @@ impl<'a> Permit<'a> {
 
     #[inline]
     fn end(self, outcome: Outcome) {
-        // There is nothing in it to be freed, and a permit that is never dropped can stay in registers.
+        // It owns nothing, and a permit that is never dropped can stay in registers.
         ManuallyDrop::new(self).tell(outcome);
     }
 }
@@ -49,13 +49,13 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(shared) = self.shared {
-            end_untold(shared, self.ticket);
+            end_unrecorded(shared, self.ticket);
         }
     }
 }
 
 impl Permit<'_> {
-    /// Says what came of the call, once; a permit that was told has nothing to say when it is dropped.
+    /// Records the outcome of the call, once; dropping the permit afterwards records nothing.
     #[inline]
     pub(crate) fn tell(&mut self, outcome: Outcome) {
         if let Some(shared) = self.shared.take() {
@@ -63,7 +63,7 @@ impl Permit<'_> {
         }
     }
 
-    /// What is left of it without its breaker; nothing is reported.
+    /// The ticket without its breaker; nothing is recorded.
     #[inline]
     pub(super) fn suspend(self) -> Ticket {
         ManuallyDrop::new(self).ticket
@@ -88,13 +88,13 @@ impl OwnedPermit {
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            end_untold(&shared, self.ticket);
+            end_unrecorded(&shared, self.ticket);
         }
     }
 }
 
 #[cold]
-fn end_untold(shared: &Shared, ticket: Ticket) {
+fn end_unrecorded(shared: &Shared, ticket: Ticket) {
     let outcome = if std::thread::panicking() {
         Outcome::FAILURE
     } else {
@@ -103,7 +103,7 @@ fn end_untold(shared: &Shared, ticket: Ticket) {
     shared.record(ticket, outcome);
 }
 
-/// The words that both permits know.
+/// The methods that both permits have.
 macro_rules! ends {
     ($permit:ty) => {
         impl $permit {

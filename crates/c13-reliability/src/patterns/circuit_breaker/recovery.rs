@@ -1,4 +1,4 @@
-//! The way back from half-open: the probes, the stages after them, and what each result decides. A pure value.
+//! Recovery: the probes of a half-open circuit, the stages after them, and what each result decides. A pure value.
 
 use super::config::{CircuitBreakerConfig, StagedRecovery};
 use super::rules::Moment;
@@ -7,19 +7,19 @@ use crate::gate::Outcome;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// A circuit on its way back: probes first, then stages where the settings ask for them.
+/// The recovery of a circuit: probes first, then stages, if the settings ask for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Recovery {
     /// Calls that are running.
     running: u64,
     /// Probes that succeeded.
     successes: u64,
-    /// Since when calls have been running and none has come back.
+    /// Since when calls have been running without a result.
     waiting_since: Option<Tick>,
     stage: Option<Stage>,
 }
 
-/// A stage, and what came of its calls.
+/// A stage, and the results of its calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stage {
     number: usize,
@@ -29,7 +29,7 @@ struct Stage {
     failures: u64,
 }
 
-/// What a result decides.
+/// The decision that follows from a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
     /// Nothing yet.
@@ -65,7 +65,7 @@ impl Recovery {
         self.running < places && self.running.saturating_add(self.successes) < places.max(config.success_threshold)
     }
 
-    /// Until when every call is refused, whoever asks; nothing if the next one may get in.
+    /// The tick until which every call is refused; `None` if the next one may be admitted.
     pub(super) fn refuses_until(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
         if self.stage.is_some() || self.has_place(config) {
             return None;
@@ -73,12 +73,12 @@ impl Recovery {
         self.deadline(config)
     }
 
-    /// When the circuit opens again if none of the running calls comes back.
+    /// When the circuit opens again if none of the running calls ends.
     pub(super) fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
         Some(self.waiting_since? + config.half_open_timeout)
     }
 
-    /// Takes the result of a call.
+    /// Records the result of a call.
     pub(super) fn record(&mut self, config: &CircuitBreakerConfig, outcome: Outcome, slow: bool, now: Tick) -> Verdict {
         self.running = self.running.saturating_sub(1);
         let verdict = match outcome {
@@ -87,7 +87,7 @@ impl Recovery {
             Outcome::Success => self.judge(config, slow, now),
             Outcome::Ignored | Outcome::Abandoned => Verdict::Wait,
         };
-        // A call that was given up has brought no answer: the others have been waiting for as long as before.
+        // An abandoned call has brought no answer: the others have been running for as long as before.
         if outcome != Outcome::Abandoned {
             self.waiting_since = Some(now);
         }
@@ -119,7 +119,7 @@ impl Recovery {
         }
     }
 
-    /// Goes on under other settings: what they no longer know, or count as done already, is asked for again.
+    /// Goes on under other settings. A stage that they do not have, or that they count as done, is repeated.
     pub(super) fn change(&mut self, config: &CircuitBreakerConfig) {
         if let Some(stage) = self.stage
             && config

@@ -1,4 +1,4 @@
-//! Whether what happened lately is reason to open: the windows of all rules, looked at when a call fails or was slow.
+//! The rules that open a circuit, and their windows. They are evaluated when a call fails or was slow.
 
 use super::config::{CircuitBreakerConfig, FailuresWithin, Window};
 use super::snapshot::TransitionReason;
@@ -12,7 +12,7 @@ pub(super) const BUCKETS: usize = 10;
 /// How many windows over time can be needed at once: one for each rule that has one.
 pub(super) const TIMED: usize = 3;
 
-/// What the counters that lie outside the machine show: the successes nobody told it of.
+/// A reading of the counters outside the machine: the successes that were no input of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     /// All successes ever counted, by the generation they were counted in, modulo 4.
@@ -21,7 +21,7 @@ pub(super) struct Reading {
     pub(super) rolling: [[u64; BUCKETS]; TIMED],
 }
 
-/// When something happened, on both clocks.
+/// The time of an event, by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Tick,
@@ -39,8 +39,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether it can be the one that trips this rule: only a failure trips the rules for failures, and only a slow call
-    /// that for slow calls.
+    /// Whether it can trip this rule: only a failure trips the rules for failures, and only a slow call the rule for slow
+    /// calls.
     fn can_trip(self, rule: TransitionReason) -> bool {
         if rule == TransitionReason::SlowCalls {
             self.slow
@@ -50,7 +50,7 @@ impl Call {
     }
 }
 
-/// The rules by which a circuit opens, the first one that is met giving the reason.
+/// The rules by which a circuit opens. The first one that is met is the reason.
 const RULES: [TransitionReason; 4] = [
     TransitionReason::ConsecutiveFailures,
     TransitionReason::FailuresWithin,
@@ -58,7 +58,7 @@ const RULES: [TransitionReason; 4] = [
     TransitionReason::SlowCalls,
 ];
 
-/// The rules that a breaker which only watches has reported as met, in the order of [`RULES`].
+/// The rules that a breaker in `MetricsOnly` has reported as met, in the order of [`RULES`].
 #[derive(Debug, Default)]
 pub(super) struct Reported([bool; RULES.len()]);
 
@@ -70,7 +70,7 @@ pub(super) struct Rules {
     within: Option<Within>,
     failures: Option<Rated>,
     slow: Option<Rated>,
-    /// How many of the successes outside are in the windows over calls already.
+    /// How many of the successes that were counted outside the windows over calls have taken in.
     seen: u64,
     /// The bucket length of each window over time that is kept outside.
     timed: Vec<Duration>,
@@ -97,7 +97,7 @@ impl Rules {
         &self.timed
     }
 
-    /// Whether the next success ends a run of failures that a rule counts.
+    /// Whether the next success would end a run of failures that a rule counts.
     pub(super) fn in_a_run(&self) -> bool {
         self.run > 0
     }
@@ -106,7 +106,7 @@ impl Rules {
         self.run = 0;
     }
 
-    /// Goes over to other settings with everything it remembers, as far as their windows reach.
+    /// Applies other settings, and keeps what it remembers as far as the new windows reach.
     pub(super) fn change(
         &mut self,
         config: &CircuitBreakerConfig,
@@ -127,12 +127,12 @@ impl Rules {
         }
     }
 
-    /// The windows over calls have heard of this many successes outside.
+    /// Sets how many of the successes that were counted outside the windows over calls have taken in.
     pub(super) fn seen(&mut self, successes: u64) {
         self.seen = successes;
     }
 
-    /// Forgets everything; `seen` is what the counter outside shows now.
+    /// Forgets everything; `seen` is the present value of the counter outside.
     pub(super) fn clear(&mut self, seen: u64) {
         self.run = 0;
         self.seen = seen;
@@ -161,9 +161,9 @@ impl Rules {
         }
     }
 
-    /// Takes in a call that failed or was slow, and says which rule it meets, if any.
+    /// Takes in a call that failed or was slow, and returns the rule that it meets, if any.
     ///
-    /// `successes` and `rolling` are the successes counted outside: all of them, and those in the windows over time.
+    /// `successes` and `rolling` are the successes that were counted outside: all of them, and those in the windows over time.
     pub(super) fn record(
         &mut self,
         config: &CircuitBreakerConfig,
@@ -178,8 +178,8 @@ impl Rules {
         RULES.into_iter().find(is_tripped)
     }
 
-    /// Takes in a call like [`record`](Self::record), for a breaker that only watches: gives the rules that it newly meets.
-    /// A rule that was `reported` is not given again until it has not been met for a moment.
+    /// As [`record`](Self::record), for a breaker in `MetricsOnly`: returns the rules that are newly met. A rule that was
+    /// `reported` is not returned again until it has not been met for a moment.
     pub(super) fn watch(
         &mut self,
         config: &CircuitBreakerConfig,
@@ -190,7 +190,7 @@ impl Rules {
     ) -> Vec<TransitionReason> {
         let (successes, rolling) = reading;
         self.catch_up(successes);
-        // What went by since the last call, successes and time, may have ended what was reported.
+        // The successes and the time since the last call may have ended what was reported.
         for (rule, reported) in RULES.into_iter().zip(&mut reported.0) {
             *reported = *reported && self.is_met(rule, config, at, rolling);
         }
@@ -266,7 +266,7 @@ impl Rules {
     }
 }
 
-/// So many of so many calls.
+/// A number of calls among a number of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) marked: u64,
@@ -274,7 +274,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The rate, if there are as many calls. Divides: a quotient is the very number that a setting was written as.
+    /// The rate, if there are as many calls. It divides, because the quotient is the number that was written as the setting.
     pub(super) fn rate(self, min_calls: u64) -> Option<f64> {
         (self.calls >= min_calls.max(1)).then(|| self.marked as f64 / self.calls as f64)
     }
@@ -284,7 +284,7 @@ impl Share {
     }
 }
 
-/// A window that a rate is taken of. Kept here: calls that failed or were slow; and over calls, all others too.
+/// A window for a rate. It holds calls that failed or were slow; a window over calls holds all others too.
 #[derive(Debug)]
 enum Rated {
     Calls(CountWindow),
@@ -333,12 +333,12 @@ impl Rated {
     }
 }
 
-/// A window over time: what the machine was told of is kept here, plain successes outside.
+/// A window over time. It holds the inputs of the machine; plain successes are counted outside.
 #[derive(Debug)]
 struct Timed {
-    /// Marked calls, and others that were told of.
+    /// Calls that failed or were slow, and the other inputs.
     here: RollingWindow<2>,
-    /// Which of the windows outside.
+    /// The index of its window outside.
     outside: usize,
 }
 
@@ -357,7 +357,7 @@ impl Timed {
         self.here.add(coarse, usize::from(!marked), 1);
     }
 
-    /// Takes over what an older window holds, here and outside; all of it is kept here from then on.
+    /// Takes over what an older window holds, here and outside; from then on all of it is held here.
     fn inherit(&mut self, old: &mut Self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) {
         let mut buckets: Vec<_> = old.here.buckets(coarse).collect();
         for ((_, counts), successes) in buckets.iter_mut().rev().zip(&rolling[old.outside]) {
@@ -378,8 +378,8 @@ impl Timed {
     }
 }
 
-/// A number of failures within a time, exact: the times of the last so many failures. And for the share, the last 20
-/// calls and how many calls the time holds.
+/// The number of failures within a time, exact: it keeps the times of the last failures. For the share it also keeps the last
+/// 20 calls and the number of calls in that time.
 #[derive(Debug)]
 struct Within {
     times: VecDeque<Tick>,
@@ -388,14 +388,14 @@ struct Within {
     calls: Option<Timed>,
 }
 
-/// Places for so many times of failures are there from the start.
+/// Room for so many times of failures is allocated at the start.
 const TIMES_AT_FIRST: usize = 64;
 
 impl Within {
     fn new(rule: &FailuresWithin, timed: &mut Vec<Duration>) -> Self {
         let failures = rule.failures as usize;
         Self {
-            // Most breakers never see as many failures, and there may be one for each key.
+            // Most breakers never see more failures, and there may be a breaker for each key.
             times: VecDeque::with_capacity(failures.min(TIMES_AT_FIRST)),
             failures,
             recent: Recent::default(),
@@ -414,7 +414,7 @@ impl Within {
         if self.times.len() == self.failures {
             self.times.pop_front();
         }
-        // Two threads may bring their failures in another order than they read the clock.
+        // Two threads may record their failures in another order than they read the clock.
         let latest = self.times.back().copied().unwrap_or_default();
         self.times.push_back(at.now.max(latest));
     }
@@ -428,7 +428,7 @@ impl Within {
         }
         match (rule.share, &mut self.calls) {
             (Some(share), Some(calls)) => {
-                // At least the failures just counted are within the window, even where a bucket has dropped one.
+                // At least the failures just counted are within the window, even if a bucket has dropped one.
                 let calls = calls.share(at.coarse, rolling).calls.max(rule.failures);
                 self.recent.of_last(calls).reaches(share, 1)
             }

@@ -1,4 +1,4 @@
-//! What all handles of one breaker share: the machine behind its lock, and the words and counters in front of it.
+//! The state that handles of one breaker share: the machine behind its lock, and the atomics in front of it.
 
 use super::config::CircuitBreakerConfig;
 use super::events::Outbox;
@@ -16,14 +16,14 @@ use std::time::Duration;
 
 /// One breaker.
 ///
-/// A closed and healthy circuit is one word to read and one striped counter to write: no lock, and no clock unless a
-/// rule asks for one. Everything else goes to the machine, under the lock, and is then shown in front of it again. The
-/// lock is never held while anybody else's code runs.
+/// A call through a closed and healthy circuit reads one word and adds to one striped counter: no lock, and no clock unless a
+/// rule needs it. Everything else goes to the machine, under the lock, which then publishes its state to the atomics again.
+/// User code never runs under the lock.
 #[derive(Debug)]
 pub(super) struct Shared {
     front: Front,
     counts: StripedCounter<COUNTERS>,
-    /// Successes in the windows over time, for as many as the rules need.
+    /// The successes in the windows over time, one for each window that the rules need.
     rolling: [OnceLock<StripedRolling>; TIMED],
     machine: Mutex<Machine>,
     clock: Clock,
@@ -32,19 +32,19 @@ pub(super) struct Shared {
     compact: bool,
 }
 
-/// What callers read without the lock, on lines of its own: it changes only when the machine does.
+/// What callers read without the lock, on cache lines of its own, because it changes only when the machine does.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Front {
     word: AtomicU64,
-    /// Until when every call is refused.
+    /// The tick until which every call is refused.
     refuses_until: AtomicU64,
-    /// How many nanoseconds make a call slow.
+    /// From how many nanoseconds on a call is slow.
     slow_nanos: AtomicU64,
 }
 
-// The counters. A success that the windows should hear of is counted by its generation modulo 4, so that one which is
-// late by a transition or two cannot be taken for a later generation's.
+// The counters. A success that belongs into the windows is counted by its generation modulo 4, so that one that is late by a
+// transition or two cannot be taken for one of a later generation.
 const SUCCESS: usize = 0;
 const SUCCESS_FOR_LIFE: usize = 4;
 const FAILURE: usize = 5;
@@ -53,25 +53,25 @@ const ABANDONED: usize = 7;
 const REJECTED: usize = 8;
 const COUNTERS: usize = 9;
 
-/// What an admitted call keeps of its admission.
+/// The ticket of an admitted call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ticket {
     word: Word,
-    /// When it was admitted, where calls are timed.
+    /// When it was admitted, if calls are timed.
     started: Tick,
 }
 
 /// A refusal in one word: for how many nanoseconds, if that is known.
 ///
-/// A whole [`Rejected`] is made of it where the caller wants it. Handed on as it is, it would be read in larger pieces
-/// than it was just written in, for which a processor has to wait.
+/// It becomes a whole [`Rejected`] only where the caller needs one. A `Rejected` that is passed on would be read in larger
+/// pieces than it was just written in, which stalls the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal(u64);
 
 impl Refusal {
     const UNKNOWN: Self = Self(u64::MAX);
 
-    /// That of a circuit in `state` at `now`, which refuses every call until `until`.
+    /// The refusal of a circuit in `state` at `now` that refuses every call until `until`.
     #[inline]
     fn of(state: CircuitState, until: Tick, now: Tick) -> Self {
         match state {
@@ -89,7 +89,7 @@ impl From<Refusal> for Rejected {
     }
 }
 
-/// No call starts here: it was admitted while calls were not timed.
+/// The start of a call that was admitted while calls were not timed.
 const UNTIMED: Tick = Tick::MAX;
 
 impl Shared {
@@ -126,7 +126,7 @@ impl Shared {
     }
 
     fn word(&self) -> Word {
-        // Acquire: who sees a word also sees what was shown together with it.
+        // Acquire: a thread that sees a word also sees what was published with it.
         Word(self.front.word.load(Ordering::Acquire))
     }
 
@@ -146,10 +146,10 @@ impl Shared {
         self.random.unit()
     }
 
-    /// Admits a call or refuses it; asks for the time only where it needs it, and only if it was not given.
+    /// Admits a call or refuses it; reads the clock only if it needs the time and was not given it.
     ///
-    /// What is not the common case is out of line, here and in `record`: the common case is then a few instructions in
-    /// the caller's own code, with its ticket in registers.
+    /// The slow path is out of line, here and in `record`, so that the fast path is a few instructions in the caller's own
+    /// code, with the ticket in registers.
     #[inline]
     pub(super) fn admit(&self, now: Option<Tick>) -> Result<Ticket, Refusal> {
         let word = self.word();
@@ -181,13 +181,13 @@ impl Shared {
         refusal
     }
 
-    /// Whether every call is refused now, whoever asks.
+    /// Whether every call is refused now.
     pub(super) fn refuses(&self) -> bool {
         // Relaxed: as in `admit_in_full`.
         !self.word().admits() && self.clock.now().as_nanos() < self.front.refuses_until.load(Ordering::Relaxed)
     }
 
-    /// Refuses a call that was told before that it would be.
+    /// Refuses a call without asking the machine, after [`refuses`](Self::refuses) has said so.
     pub(super) fn refuse_unasked(&self) -> Rejected {
         let state = self.word().state();
         // Relaxed: as in `admit_in_full`.
@@ -202,7 +202,7 @@ impl Shared {
         let admitted = machine.admit(at);
         self.show(&machine);
         let word = machine.word();
-        self.tell(machine);
+        self.deliver(machine);
         match admitted {
             Ok(()) => Ok(Ticket {
                 word,
@@ -215,7 +215,7 @@ impl Shared {
         }
     }
 
-    /// Takes the result of a call.
+    /// Records the result of a call.
     #[inline]
     pub(super) fn record(&self, ticket: Ticket, outcome: Outcome) {
         let word = ticket.word;
@@ -233,14 +233,14 @@ impl Shared {
         let word = self.word();
         let unchanged = ticket.word == word;
         let end = (word.measured() && ticket.started != UNTIMED).then(|| self.clock.now());
-        // Relaxed: shown before the word that says that calls are timed.
+        // Relaxed: published before the word that says that calls are timed.
         let slow = end.is_some_and(|end| nanos(end - ticket.started) >= self.front.slow_nanos.load(Ordering::Relaxed));
         match outcome {
             Outcome::Success if unchanged && word.plain() && !slow => {
                 self.count_in_windows(word);
                 return;
             }
-            // What says nothing about the dependency matters only to the place of a probe.
+            // A result that says nothing about the dependency only frees the permit of a probe.
             Outcome::Ignored if unchanged && word.admits() => {
                 self.counts.add(IGNORED, 1);
                 return;
@@ -253,7 +253,7 @@ impl Shared {
             Outcome::Ignored => Some(IGNORED),
             Outcome::Abandoned => Some(ABANDONED),
         };
-        let (counted, word) = self.tell_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
+        let (counted, word) = self.record_in_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
         match (counter, counted) {
             (Some(counter), _) => self.counts.add(counter, 1),
             (None, Counted::ForLife) => self.counts.add(SUCCESS_FOR_LIFE, 1),
@@ -261,20 +261,20 @@ impl Shared {
         }
     }
 
-    /// Tells the machine of a result; returns how to count a success, and the word that it was told at.
+    /// Records a result in the machine; returns how to count a success, and the word at that moment.
     #[cold]
-    fn tell_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> (Counted, Word) {
+    fn record_in_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> (Counted, Word) {
         let at = self.moment(now);
         let mut machine = self.machine.lock();
         let reading = self.read(&machine, at.coarse);
         let counted = machine.record(ticket.word.generation(), outcome, slow, at, &reading);
         self.show(&machine);
         let word = machine.word();
-        self.tell(machine);
+        self.deliver(machine);
         (counted, word)
     }
 
-    /// Counts a success where the rules will find it.
+    /// Counts a success in the windows of the rules.
     #[inline(never)]
     fn count_in_windows(&self, word: Word) {
         let (stripe, _) = self.counts.add_and_read(success(word.generation()), 1);
@@ -286,7 +286,7 @@ impl Shared {
         }
     }
 
-    /// The time and the luck of an event; taken before the lock.
+    /// The time and the random sample of an event; taken before the lock.
     fn moment(&self, now: Tick) -> Moment {
         Moment {
             now,
@@ -295,7 +295,8 @@ impl Shared {
         }
     }
 
-    /// The successes counted outside. Under the lock, so that one reading never shows less than the one before it.
+    /// Reads the successes that were counted outside the machine. Under the lock, so that no reading shows less than the one
+    /// before it.
     fn read(&self, machine: &Machine, coarse: Tick) -> Reading {
         let mut rolling = [[0; BUCKETS]; TIMED];
         for (counts, window) in rolling.iter_mut().zip(&self.rolling[..machine.timed().len()]) {
@@ -309,7 +310,7 @@ impl Shared {
         }
     }
 
-    /// Shows what callers read without the lock; called under it.
+    /// Publishes what callers read without the lock; called under it.
     fn show(&self, machine: &Machine) {
         for (window, bucket) in self.rolling.iter().zip(machine.timed()) {
             window.get_or_init(|| {
@@ -325,20 +326,20 @@ impl Shared {
             .slow_calls
             .map_or(u64::MAX, |rule| nanos(rule.threshold));
         let refuses_until = machine.refuses_until().as_nanos();
-        // Relaxed: published by the word below; and only whoever holds the lock writes these three.
+        // Relaxed: published by the word below; only the thread that holds the lock writes these three.
         self.front.slow_nanos.store(slow, Ordering::Relaxed);
         self.front.refuses_until.store(refuses_until, Ordering::Relaxed);
         let word = machine.word();
-        // Relaxed: as above. An unchanged word is not written, so that a run of failures leaves the line with its
-        // readers.
+        // Relaxed: as above. An unchanged word is not written, so that during a run of failures the cache line stays with
+        // its readers.
         if word.0 != self.front.word.load(Ordering::Relaxed) {
-            // Release: publishes the two above to who sees this word.
+            // Release: publishes the two above to threads that see this word.
             self.front.word.store(word.0, Ordering::Release);
         }
     }
 
-    /// Lets go of the lock and tells of what happened.
-    fn tell(&self, mut machine: MutexGuard<'_, Machine>) {
+    /// Releases the lock and delivers the events.
+    fn deliver(&self, mut machine: MutexGuard<'_, Machine>) {
         let news = machine.take_news();
         if news.is_empty() {
             return;
@@ -354,7 +355,7 @@ impl Shared {
         let reading = self.read(&machine, at.coarse);
         machine.force(to, at, &reading);
         self.show(&machine);
-        self.tell(machine);
+        self.deliver(machine);
     }
 
     /// Changes the settings, which must have been checked.
@@ -369,23 +370,23 @@ impl Shared {
             }
         }
         self.show(&machine);
-        self.tell(machine);
+        self.deliver(machine);
     }
 
     pub(super) fn config(&self) -> CircuitBreakerConfig {
         *self.machine.lock().config()
     }
 
-    /// Lets an open circuit half-open before its time, for a health probe that found the dependency well.
+    /// Makes an open circuit half-open before its time, because a health probe has found the dependency well.
     pub(super) fn recovered(&self) {
         let at = self.moment(self.clock.now());
         let mut machine = self.machine.lock();
         machine.recovered(at);
         self.show(&machine);
-        self.tell(machine);
+        self.deliver(machine);
     }
 
-    /// Whether a health probe could let it half-open now.
+    /// Whether a health probe could make it half-open now.
     pub(super) fn is_probed(&self) -> bool {
         self.machine.lock().is_probed()
     }
@@ -427,7 +428,7 @@ impl Shared {
     }
 }
 
-/// The counter of a success that the windows should hear of.
+/// The counter of a success that belongs into the windows.
 #[inline]
 fn success(generation: u64) -> usize {
     SUCCESS + (generation % 4) as usize

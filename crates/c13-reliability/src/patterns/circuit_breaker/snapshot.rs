@@ -1,4 +1,4 @@
-//! What a breaker reports: its state, what it counted, and every change with its reason.
+//! The snapshot of a breaker, its events and its metrics.
 
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::time::Tick;
@@ -9,17 +9,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum CircuitState {
-    /// Calls run, and their results are watched.
+    /// Calls run, and the rules are evaluated.
     Closed = 0,
     /// Calls are refused.
     Open = 1,
     /// A few calls run as probes; they decide whether the circuit closes.
     HalfOpen = 2,
-    /// Calls are refused until somebody says otherwise.
+    /// Calls are refused until it is set by hand to another state.
     ForcedOpen = 3,
-    /// Calls run, whatever comes of them, until somebody says otherwise.
+    /// Calls run, whatever their results, until it is set by hand to another state.
     ForcedClosed = 4,
-    /// Calls run and their results are watched, but the circuit never opens.
+    /// Calls run and the rules are evaluated, but the circuit never opens.
     MetricsOnly = 5,
 }
 
@@ -64,13 +64,13 @@ pub enum TransitionReason {
     ProbesSucceeded,
     /// A probe failed, or was slow where slow calls count.
     ProbeFailed,
-    /// Probes did not come back in time.
+    /// Probes did not end in time.
     ProbesTimedOut,
     /// Too many calls of a recovery's stage failed.
     RecoveryFailed,
     /// A health probe found the dependency well before the open time was over.
     HealthProbe,
-    /// Somebody asked for it: forced, or reset.
+    /// It was set by hand: forced, or reset.
     Manual,
 }
 
@@ -132,7 +132,7 @@ pub enum CircuitEvent {
         /// When, by the breaker's clock.
         at: Tick,
     },
-    /// It only watches, and a rule is met. Told of once, until the rule is no longer met.
+    /// It is in `MetricsOnly`, and a rule is met. Reported once, until the rule is no longer met.
     WouldOpen {
         /// Which rule.
         reason: TransitionReason,
@@ -141,8 +141,8 @@ pub enum CircuitEvent {
     },
 }
 
-/// What a breaker counted in its whole life. At rest, `total_requests` is the sum of all others but
-/// `state_transitions`; a call that still runs is not counted yet.
+/// The cumulative counts of a breaker. At rest, `total_requests` is the sum of all others but `state_transitions`; a call that
+/// still runs is not counted yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitMetrics {
@@ -192,7 +192,7 @@ pub struct Snapshot {
     /// How many calls the window of the failure rate holds, or else that of the slow rule; nothing where neither is
     /// set, or the circuit is not watching.
     pub window_calls: Option<u64>,
-    /// What it counted in its whole life.
+    /// Its cumulative counts.
     pub metrics: CircuitMetrics,
 }
 

@@ -1,4 +1,4 @@
-//! What the circuit decides: which call may run, and what its result changes. A pure value; see [`Machine`].
+//! The state machine of the circuit: which call may run, and what its result changes. A pure value; see [`Machine`].
 
 use super::config::{Abandoned, CircuitBreakerConfig};
 use super::recovery::{Recovery, Verdict};
@@ -9,14 +9,13 @@ use crate::gate::Outcome;
 use crate::time::Tick;
 use std::time::Duration;
 
-/// A circuit as a value: it is told of calls and their results, and of the time with each of them.
+/// A circuit as a value. Its inputs are calls and their results, each with the time.
 ///
 /// Every transition starts a new generation; a call belongs to the generation that admitted it, and its result changes
-/// nothing after the next transition. Time passes only in what it is told: what should have happened by then happens
-/// first.
+/// nothing after the next transition. Time passes only with the inputs: transitions that were due by then happen first.
 ///
-/// While it is closed it is not told of plain successes: those are counted outside, and a [`Reading`] of the counters
-/// comes with everything that it is told.
+/// While it is closed, plain successes are no inputs: they are counted outside, and each input comes with a [`Reading`] of
+/// those counters.
 #[derive(Debug)]
 pub(super) struct Machine {
     config: CircuitBreakerConfig,
@@ -24,16 +23,16 @@ pub(super) struct Machine {
     /// When the phase began.
     since: Tick,
     generation: u64,
-    /// Results of calls that were admitted before this generation change nothing. Older than `generation` only where
-    /// the settings changed meanwhile.
+    /// The results of calls that were admitted before this generation change nothing. It differs from `generation` only if the
+    /// settings changed meanwhile.
     oldest: u64,
     rules: Rules,
     /// How often it opened since it last closed.
     trips: u32,
     transitions: u64,
-    /// While it only watches: the rules that were reported as met.
+    /// In `MetricsOnly`: the rules that were reported as met.
     reported: Reported,
-    /// What nobody was told of yet.
+    /// The events that are not yet delivered.
     news: Vec<CircuitEvent>,
 }
 
@@ -42,7 +41,7 @@ enum Phase {
     Closed,
     Open {
         until: Tick,
-        /// The time was asked for: by an error, or by hand. A health probe does not cut it short.
+        /// The open time was given by an error, or by hand. A health probe does not cut it short.
         asked: bool,
     },
     HalfOpen(Recovery),
@@ -51,16 +50,16 @@ enum Phase {
     MetricsOnly,
 }
 
-/// How the counters outside should count a success.
+/// How a success is to be counted outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Counted {
-    /// As one that the windows have not heard of, and take in with the next reading.
+    /// As one that the windows take in with the next reading.
     InWindows,
-    /// For life only.
+    /// In the cumulative count only.
     ForLife,
 }
 
-/// What somebody wants of the circuit, whatever its calls do.
+/// What a user sets by hand, whatever the calls do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Forced {
     Open,
@@ -95,7 +94,7 @@ impl Machine {
         }
     }
 
-    /// Admits a call, or says how long to wait where that is known.
+    /// Admits a call, or returns how long to wait, if that is known.
     pub(super) fn admit(&mut self, at: Moment) -> Result<(), Option<Duration>> {
         self.settle(at);
         if let Phase::Open { until, .. } = self.phase
@@ -111,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// Takes the result of a call that was admitted in `generation`.
+    /// Records the result of a call that was admitted in `generation`.
     pub(super) fn record(
         &mut self,
         generation: u64,
@@ -126,7 +125,7 @@ impl Machine {
         }
         let outcome = match (outcome, self.config.abandoned) {
             (Outcome::Abandoned, Abandoned::Failure) => Outcome::FAILURE,
-            // A dependency that asks for no time does not ask to be left alone.
+            // Zero is no request to be left alone.
             (Outcome::Failure { open_for: Some(time) }, _) if time.is_zero() => Outcome::FAILURE,
             _ => outcome,
         };
@@ -145,7 +144,7 @@ impl Machine {
         Counted::ForLife
     }
 
-    /// A result while all calls run.
+    /// Records a result while all calls run.
     fn watch(&mut self, outcome: Outcome, slow: bool, at: Moment, reading: &Reading) -> Counted {
         let (failed, open_for) = match outcome {
             Outcome::Failure { open_for } => (true, open_for),
@@ -174,7 +173,7 @@ impl Machine {
         Counted::ForLife
     }
 
-    /// Lets happen what should have happened by now without anybody calling.
+    /// Makes the transitions that were due by now and needed no call.
     fn settle(&mut self, at: Moment) {
         if let Phase::HalfOpen(recovery) = self.phase
             && let Some(deadline) = recovery.deadline(&self.config)
@@ -184,7 +183,7 @@ impl Machine {
         }
     }
 
-    /// A health probe says that the dependency is well: an open circuit becomes half-open before its time.
+    /// Makes an open circuit half-open before its time, because a health probe has found the dependency well.
     pub(super) fn recovered(&mut self, at: Moment) {
         self.settle(at);
         if self.is_probed() {
@@ -192,12 +191,12 @@ impl Machine {
         }
     }
 
-    /// Whether a health probe could let it half-open now.
+    /// Whether a health probe could make it half-open now.
     pub(super) fn is_probed(&self) -> bool {
         matches!(self.phase, Phase::Open { asked: false, .. })
     }
 
-    /// Opens for as long as the settings and the trips so far say.
+    /// Opens for the time that follows from the settings and from the trips so far.
     fn trip(&mut self, at: Tick, reason: TransitionReason, draw: f64) {
         let time = open_time(&self.config, self.trips, draw);
         self.open(at, time, false, reason);
@@ -262,7 +261,7 @@ impl Machine {
         reading.successes[(self.generation % 4) as usize]
     }
 
-    /// Starts afresh: nothing that happened before counts any more.
+    /// Starts anew: nothing that happened before counts any more.
     fn forget(&mut self, reading: &Reading) {
         self.trips = 0;
         self.reported = Reported::default();
@@ -305,7 +304,7 @@ impl Machine {
         }
     }
 
-    /// What callers may know without a lock.
+    /// The word that callers read without a lock.
     pub(super) fn word(&self) -> Word {
         let watched = matches!(self.phase, Phase::Closed | Phase::MetricsOnly);
         let running = self.config.consecutive_failures.is_some() && self.rules.in_a_run();
@@ -316,7 +315,7 @@ impl Machine {
             .with_timed(if watched { self.rules.timed().len() } else { 0 })
     }
 
-    /// Until when every call is refused, whoever asks.
+    /// The tick until which every call is refused.
     pub(super) fn refuses_until(&self) -> Tick {
         match self.phase {
             Phase::Open { until, .. } => until,
@@ -339,12 +338,12 @@ impl Machine {
         self.transitions
     }
 
-    /// What nobody was told of yet.
+    /// The events that are not yet delivered.
     pub(super) fn take_news(&mut self) -> Vec<CircuitEvent> {
         std::mem::take(&mut self.news)
     }
 
-    /// The circuit at this moment, with what was counted for life put in.
+    /// The circuit at this moment, with the cumulative counts.
     pub(super) fn snapshot(&mut self, now: Tick, coarse: Tick, reading: &Reading, metrics: CircuitMetrics) -> Snapshot {
         let (failures, slow) = match self.phase {
             Phase::Closed | Phase::MetricsOnly => self.rules.shares(coarse, self.outside(reading), &reading.rolling),

@@ -1,11 +1,11 @@
-//! What a call needs to know of the machine, in one word: enough to admit it and to count its success.
+//! The packed state of the machine: one word, which is enough to admit a call and to count its success.
 
 use super::snapshot::CircuitState;
 
-/// The machine's state as it is shown to callers that take no lock.
+/// The machine's state as callers see it without the lock.
 ///
-/// Two equal words mean that nothing happened in between which a result would have to be told: every transition has a
-/// generation of its own.
+/// If two readings are equal, nothing happened in between that matters to a result: every transition has a generation of its
+/// own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word(pub(super) u64);
 
