@@ -1,6 +1,6 @@
-//! An entry, and the forms in which it lies in the map: as small as the settings of its cache allow.
+//! An entry, and the forms in which the map keeps it: as small as the settings of its cache allow.
 //!
-//! A hit waits for an entry to come from memory, and what lies beside the value is most of what it costs.
+//! A hit waits for an entry to come from memory, so every byte beside the value costs time.
 
 use super::state::Stamps;
 use crate::sync::primitive::{AtomicU64, Ordering};
@@ -11,27 +11,27 @@ use std::time::Duration;
 /// An entry, whole. A read clones it, so its value is cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<V> {
-    /// `None` says that there is nothing under the key.
+    /// `None` for a negative entry: there is nothing under the key.
     pub(super) value: Option<V>,
     pub(super) stamps: Stamps,
     aside: Option<Arc<Aside>>,
 }
 
-/// What not every entry has, kept beside it so that those without stay small. All clones share it.
+/// The parts that not every entry has, kept apart so that entries without them stay small. All clones share it.
 #[derive(Debug)]
 struct Aside {
     weight: u64,
     used: Option<LastUse>,
 }
 
-/// What is to know of an entry without its value.
+/// An entry without its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub(super) stamps: Stamps,
-    /// Whether it says that there is nothing under the key.
+    /// Whether it is a negative entry: there is nothing under the key.
     pub(super) absent: bool,
     pub(super) weight: u64,
-    /// When it was last read, where that matters.
+    /// When it was last read, if that matters.
     pub(super) used: Option<&'a LastUse>,
 }
 
@@ -44,8 +44,8 @@ impl View<'_> {
 }
 
 impl<V> Entry<V> {
-    /// An entry of this weight, at least 1: the map never evicts what weighs nothing. `used` where it matters when it was
-    /// last read.
+    /// An entry of this weight, at least 1, because the map never evicts an entry of weight 0. `used` if it matters when it
+    /// was last read.
     pub(super) fn new(value: Option<V>, stamps: Stamps, weight: u64, used: Option<LastUse>) -> Self {
         let weight = weight.max(1);
         let aside = (weight > 1 || used.is_some()).then(|| Arc::new(Aside { weight, used }));
@@ -53,15 +53,16 @@ impl<V> Entry<V> {
     }
 }
 
-/// How an entry lies in the map. Every form can hold every entry; what it is not made for it holds behind a pointer.
+/// The form in which the map keeps an entry. Every form can hold every entry; one that it is not made for lies behind a
+/// pointer.
 pub(super) trait Form: Clone {
     type Value;
 
     fn of(entry: Entry<Self::Value>) -> Self;
     fn entry(self) -> Entry<Self::Value>;
 
-    /// The value, if it is fresh `now` and a read has nothing more to ask; the entry otherwise. It costs a clock reading
-    /// only where time matters.
+    /// The value, if it is fresh `now` and a read need not know more; the entry otherwise. It reads the clock only if time
+    /// matters.
     fn fresh(self, now: impl FnOnce() -> Tick) -> Result<Self::Value, Entry<Self::Value>>;
 
     fn view(&self) -> View<'_>;
@@ -170,8 +171,8 @@ impl<V: Clone> Form for Dated<V> {
     }
 }
 
-/// A value, or a whole entry elsewhere. Where the type of the value leaves a bit pattern unused, as `Bytes` and `Arc` do,
-/// it takes no more room than the value.
+/// A value, or a pointer to a whole entry. If the type of the value leaves a bit pattern unused, as `Bytes` and `Arc` do, it
+/// takes no more room than the value.
 #[derive(Clone, Debug)]
 pub(super) enum Slot<V> {
     Value(V),
@@ -179,7 +180,7 @@ pub(super) enum Slot<V> {
 }
 
 impl<V: Clone> Slot<V> {
-    /// The value alone, if there is one and nothing to say beside it but stamps that are told by other means.
+    /// The value alone, if there is one and the entry has nothing else but stamps that the form keeps elsewhere.
     fn of(entry: Entry<V>, told: impl FnOnce(Stamps) -> bool) -> Self {
         match entry {
             Entry {
@@ -217,7 +218,7 @@ impl<V: Clone> Slot<V> {
     }
 }
 
-/// An entry that lay elsewhere. Not inlined, to keep the way of a plain hit short.
+/// An entry behind a pointer. Not inlined, to keep the fast path of a plain hit short.
 #[inline(never)]
 pub(super) fn whole<V: Clone>(entry: Arc<Entry<V>>) -> Entry<V> {
     Arc::unwrap_or_clone(entry)
@@ -240,20 +241,20 @@ impl LastUse {
 
     /// Whether the last read was too long ago.
     pub(super) fn is_left(&self, now: Tick) -> bool {
-        // Relaxed: the time stands for nothing but itself.
+        // Relaxed: the time publishes nothing but itself.
         now - Tick::from_nanos(self.at.load(Ordering::Relaxed)) >= self.limit
     }
 
-    /// Notes a read, unless the last one was too long ago; says whether it was not.
+    /// Records a read, unless the last one was too long ago. Returns whether it was recorded.
     pub(super) fn touch(&self, now: Tick) -> bool {
-        // Relaxed: the time stands for nothing but itself.
+        // Relaxed: the time publishes nothing but itself.
         let last = Tick::from_nanos(self.at.load(Ordering::Relaxed));
         if now - last >= self.limit {
             return false;
         }
-        // The coarse clock stands still for milliseconds, and a write would fight for the line with other readers.
+        // The coarse clock stands still for milliseconds, and a write would contend for the cache line with other readers.
         if now > last {
-            // Relaxed: as above. The greatest, because a read that was held up must not undo a later one.
+            // Relaxed: as above. The maximum, because a delayed read must not undo a later one.
             self.at.fetch_max(now.as_nanos(), Ordering::Relaxed);
         }
         true

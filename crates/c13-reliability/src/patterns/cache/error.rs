@@ -1,10 +1,10 @@
-//! Why a value could not be had.
+//! Why a read through the cache gave no value.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a value could not be had through the cache. The loader's own error is shared by all who waited for it.
+/// Why a read through the cache gave no value. All reads that waited for a load share the loader's own error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError<E> {
@@ -14,7 +14,7 @@ pub enum LoadError<E> {
     Panicked(Arc<str>),
     /// There is nothing under the key, as another read had found.
     Absent,
-    /// The loader read the very key that it was loading. The read would have waited for itself, so it ends at once.
+    /// The loader read the key that it was loading. The read would have waited for itself, so it ends at once.
     Recursive,
     /// The caller's deadline had passed before the load began, and there was nothing stale to serve in its place.
     DeadlinePassed,
@@ -47,7 +47,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
 impl<E: Error + 'static> Error for LoadError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // It speaks for itself already.
+            // The error's own message says enough.
             Self::Failed(error) => error.source(),
             Self::Panicked(_) | Self::Absent | Self::Recursive | Self::DeadlinePassed => None,
         }

@@ -1,4 +1,4 @@
-//! The cache that users hold: reading, writing, removing.
+//! The cache's handle: reading, writing, removing.
 
 use super::config::CacheConfig;
 use super::entry::{Bare, Entry, Form, LastUse, Slot, View, whole};
@@ -27,7 +27,7 @@ pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A bounded cache. Cheap to clone; clones share the entries.
 ///
-/// A read clones the value, so values are best of a kind whose clones share, such as `Bytes` or an `Arc`.
+/// A read clones the value, so use values whose clones are cheap, such as `Bytes` or an `Arc`.
 ///
 /// ```
 /// use c13_reliability::patterns::cache::{Cache, CacheConfig};
@@ -162,10 +162,10 @@ where
     #[inline]
     pub fn get(&self, key: &K) -> Option<V> {
         let shared = &*self.shared;
-        // Hits wait for memory, and meanwhile the processor goes on to the next ones as far as its window of instructions and
-        // stores reaches: a value that is moved about shortens it. So a plain hit's value stays in registers from where the map
-        // has cloned it. What is rarer comes with its counter beside it: an `Option<V>` alone would be written where the result
-        // goes, which would keep the result in memory for a hit as well.
+        // A hit waits for memory. Meanwhile the processor goes on to the next reads, as far as its window of instructions and
+        // stores reaches, and moving a value about fills that window. So the value of a plain hit stays in registers from where
+        // the map cloned it. The other cases return their counter with the value, because a bare `Option<V>` would be written
+        // to the place of the result, which would keep the result in memory for a hit as well.
         let (value, counter) = match &shared.store {
             Store::Bare(map) => match map.get(&Sought(key)) {
                 Some(Bare(Slot::Value(value))) => {
@@ -182,18 +182,18 @@ where
         value
     }
 
-    /// The value under `key`, fresh or not, as long as it is still there; for a fallback. Counts as no read.
+    /// The value under `key`, fresh or not, as long as the entry is kept; for a fallback. It is not counted as a read.
     #[must_use]
     pub fn last_known(&self, key: &K) -> Option<V> {
         self.shared.store.read(key)?.value
     }
 
-    /// Puts a value in. What is being loaded for the key is served to those who wait for it and not kept.
+    /// Inserts a value. A load of the key that is under way serves the reads that wait for it, and is not kept.
     pub fn insert(&self, key: K, value: V) {
         self.put(key, value, Keep::AsSet);
     }
 
-    /// Puts a value in that is fresh for exactly this long.
+    /// Inserts a value that is fresh for exactly this long.
     pub fn insert_for(&self, key: K, value: V, ttl: Duration) {
         self.put(key, value, Keep::For(ttl));
     }
@@ -206,8 +206,8 @@ where
         }
     }
 
-    /// Removes the entry and gives its value, fresh or not. What is being loaded for the key is served to those who wait for
-    /// it and not kept, so that no read that begins from now on sees what was there before.
+    /// Removes the entry and returns its value, fresh or not. A load of the key that is under way serves the reads that wait for
+    /// it, and is not kept, so that no read from now on sees the old value.
     pub fn invalidate(&self, key: &K) -> Option<V> {
         self.shared.flights.detach(key);
         let value = self.shared.store.remove(key)?;
@@ -222,8 +222,8 @@ where
         self.shared.counters.add(count::INVALIDATED, gone);
     }
 
-    /// Removes all entries that are of no use any more, which otherwise go when they are come upon or make room for others.
-    /// Complexity: O(entries).
+    /// Removes all expired entries at once. Otherwise they go when a read finds them, or to make room for others. Complexity:
+    /// O(entries).
     pub fn purge_expired(&self) {
         let (shared, now) = (&self.shared, self.shared.clock.coarse());
         let idle = Cell::new(0);
@@ -239,7 +239,7 @@ where
         shared.counters.add(count::IDLE, idle.get());
     }
 
-    /// What it did and what it holds. Complexity: O(threads that ever used it).
+    /// Its counters, and what it holds. Complexity: O(threads that ever used it).
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         let shared = &self.shared;
@@ -271,7 +271,7 @@ where
         self.shared.flights.len()
     }
 
-    /// Runs a load in the background; gives it back where there is nowhere to run it.
+    /// Runs a load in the background; returns it if there is no runtime to run it.
     pub(super) fn spawn(&self, load: Background) -> Option<Background> {
         if let Some(spawn) = &self.shared.spawn {
             spawn(load);
@@ -291,7 +291,7 @@ where
     K: Eq + Hash + Clone,
     V: Clone,
 {
-    /// The value under `key` if it is fresh and that is all there is to know of it, counted as a hit.
+    /// The fast path: the value under `key` if it is fresh and a read need not know more, counted as a hit.
     ///
     /// # Errors
     ///
@@ -303,12 +303,12 @@ where
         Ok(value)
     }
 
-    /// The entry under `key` and what a read makes of it; an entry that is of no use any more goes.
+    /// The entry under `key` and its freshness; an expired entry is removed.
     pub(super) fn read(&self, key: &K) -> Option<(Entry<V>, Freshness)> {
         self.judge(key, self.store.read(key))
     }
 
-    /// What a read of entries in this form gives, and what it counts as.
+    /// The result of a read of entries in this form, and how it is counted.
     #[inline(never)]
     fn get_in<F: Form<Value = V>>(&self, map: &Map<K, F>, key: &K) -> (Option<V>, usize) {
         let Some(found) = map.get(&Sought(key)) else {
@@ -320,7 +320,7 @@ where
         }
     }
 
-    /// What a read that is no plain hit makes of the entry it found, and what it counts as.
+    /// The result of a read that is no plain hit, and how it is counted.
     #[inline(never)]
     fn get_anyway(&self, key: &K, entry: Entry<V>) -> (Option<V>, usize) {
         match self.judge(key, Some(entry)) {
@@ -343,7 +343,7 @@ where
         Some((entry, freshness))
     }
 
-    /// What a read now makes of an entry that time changes.
+    /// The freshness now of an entry that time matters to.
     fn use_of(&self, key: &K, entry: View<'_>) -> Option<Freshness> {
         let now = self.clock.coarse();
         let freshness = self.judged(&entry, now);
@@ -377,7 +377,7 @@ where
         Some(Entry::new(value, stamps, weight, used))
     }
 
-    /// The entry under `key` if nobody has to load it; for a look under a lock, so it changes nothing.
+    /// The entry under `key` if it need not be loaded. It is called under a lock, so it changes nothing.
     pub(super) fn fresh(&self, key: &K) -> Option<Entry<V>> {
         let is_fresh = |entry: &Entry<V>| self.judged(&entry.view(), self.clock.coarse()) == Freshness::Fresh;
         self.store.read(key).filter(is_fresh)
@@ -398,7 +398,7 @@ where
         entry.stamps.judge(&self.config, entry.absent, now)
     }
 
-    /// Keeps what was loaded in place of what was there; without an entry, what was there goes.
+    /// Keeps a loaded entry in place of the old one; `None` removes the old one.
     pub(super) fn keep(&self, key: K, entry: Option<Entry<V>>) -> (Evicted<K, V>, Option<V>) {
         match entry {
             Some(entry) => (self.counted(self.store.put(key, entry)), None),
@@ -406,13 +406,13 @@ where
         }
     }
 
-    /// Notes at an entry that loading it has just failed.
+    /// Records at an entry that loading it has just failed.
     pub(super) fn pause(&self, key: K, mut entry: Entry<V>) -> Evicted<K, V> {
         entry.stamps = entry.stamps.paused(&self.config, self.clock.coarse());
         self.counted(self.store.replace(key, entry))
     }
 
-    /// What was evicted, counted.
+    /// Counts what was evicted.
     fn counted(&self, evicted: Evicted<K, V>) -> Evicted<K, V> {
         self.counters.add(count::EVICTED, evicted.count());
         evicted
@@ -423,7 +423,7 @@ where
     }
 }
 
-/// What a read counts as that is served from this entry.
+/// How a read that is served from this entry is counted.
 fn hit_counter<V>(entry: &Entry<V>, stale: bool) -> usize {
     match (entry.value.is_none(), stale) {
         (true, _) => count::NEGATIVE,

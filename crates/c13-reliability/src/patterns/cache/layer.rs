@@ -15,11 +15,11 @@ use tower_service::Service;
 /// Puts a cache before a service. `F` gives a request's key, or `None` for one that must reach the service, such as an HTTP
 /// request that is no GET.
 ///
-/// All services that it makes share the one cache it was given. They are always ready: an answer from the cache does not
+/// All services that it makes share the one cache that it was given. They are always ready: an answer from the cache does not
 /// wait for the service, and stale answers are served while it is down. A request that does reach the service waits until
 /// it is ready.
 ///
-/// A response is cloned for each who gets it, so its body must be whole and cheap to clone: `http::Response<Bytes>`, not a
+/// A response is cloned for each caller, so its body must be whole and cheap to clone: `http::Response<Bytes>`, not a
 /// stream.
 ///
 /// ```
@@ -54,7 +54,7 @@ impl<K, V: 'static, F> CacheLayer<K, V, F> {
         Self::keeping(cache, key, Loaded::found)
     }
 
-    /// `keep` says of each response how long to keep it: by its `Cache-Control`, or not at all if it is no success.
+    /// `keep` says how long to keep each response: by its `Cache-Control`, or not at all if it is no success.
     #[must_use]
     pub fn keeping(cache: Cache<K, V>, key: F, keep: impl Fn(V) -> Loaded<V> + Send + Sync + 'static) -> Self {
         Self {
@@ -126,7 +126,7 @@ where
     }
 }
 
-/// Calls the very service that became ready.
+/// Calls the same service that became ready.
 async fn call<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
     poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(request).await

@@ -23,10 +23,10 @@ where
     K: Eq + Hash + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// The value under `key`, loaded by `load` if need be.
+    /// The value under `key`, loaded by `load` if it is missing or expired.
     ///
-    /// However many reads of one key there are at a time, one of them loads and the others wait for it. An entry that is
-    /// due to be loaded again but may still be served is served at once and loaded in the background.
+    /// Of concurrent reads of one key, one loads and the others wait for it. An entry that is due to be loaded again but may
+    /// still be served is served at once and loaded in the background.
     ///
     /// ```
     /// use c13_reliability::patterns::cache::{Cache, CacheConfig};
@@ -48,7 +48,7 @@ where
     ///
     /// # Panics
     ///
-    /// A panic in `load` goes on through the read that loads.
+    /// A panic in `load` goes on unwinding through the read that loads.
     ///
     /// # Cancel safety
     ///
@@ -70,9 +70,8 @@ where
         }
     }
 
-    /// As [`get_or_load`](Cache::get_or_load), for what may not be there: `load` says so with [`Loaded::absent`], which is
-    /// remembered for [`CacheConfig::negative_ttl`](super::CacheConfig::negative_ttl), and may say how long to keep what it
-    /// brought.
+    /// As [`get_or_load`](Cache::get_or_load), for a value that may not exist: `load` says so with [`Loaded::absent`], which is
+    /// remembered for [`CacheConfig::negative_ttl`](super::CacheConfig::negative_ttl). It may also say how long to keep a value.
     ///
     /// # Errors
     ///
@@ -80,7 +79,7 @@ where
     ///
     /// # Panics
     ///
-    /// A panic in `load` goes on through the read that loads.
+    /// A panic in `load` goes on unwinding through the read that loads.
     ///
     /// # Cancel safety
     ///
@@ -97,8 +96,8 @@ where
         }
     }
 
-    /// As [`find_or_load`](Cache::find_or_load), where `accepts` says of another read's error whether it is this one's too:
-    /// if not, this read loads itself, or waits for the next that does.
+    /// As [`find_or_load`](Cache::find_or_load); `accepts` decides whether this read takes another read's error. If not, this
+    /// read loads itself, or waits for the next one that does.
     pub(crate) async fn find_or_load_if<F, Fut, E, A>(
         &self,
         key: &K,
@@ -117,7 +116,7 @@ where
         }
     }
 
-    /// Reads through `entry`, which is what there is under `key`, and is no plain hit.
+    /// Reads through `entry`, the entry under `key`, which is no plain hit.
     async fn read_through<F, Fut, E, A>(
         &self,
         key: &K,
@@ -160,7 +159,7 @@ where
         }
     }
 
-    /// Has an entry loaded again, unless that is under way; gives the load back where there is nowhere else to run it.
+    /// Loads an entry again in the background, unless a load is under way; returns the load if there is no runtime to run it.
     fn reload<F, Fut, E>(&self, key: &K, load: F) -> Option<Background>
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -179,7 +178,7 @@ where
     }
 }
 
-/// What a load gave, or the panic it ended in.
+/// The result of a load, or its panic.
 type Caught<T> = Result<T, Box<dyn Any + Send>>;
 
 impl<K, V> Shared<K, V>
@@ -205,7 +204,7 @@ where
             let mut ticket = match self.flights.join(key, self.clock.now(), || self.fresh(key)) {
                 Ok(ticket) => ticket,
                 Err(entry) => {
-                    // Loaded since this read looked.
+                    // It was loaded since this read looked.
                     self.count_hit(&entry, false);
                     return Ok(entry.value);
                 }
@@ -239,7 +238,7 @@ where
                 Landing::Found(_) => None,
                 Landing::Failed(ref error) => match error.clone().downcast::<E>() {
                     Ok(error) if accepts(&error) => Some(LoadError::Failed(error)),
-                    // Somebody else's error, or kind of error: this read has to see its own.
+                    // The error of another read, or of another type: this read has to get its own.
                     _ => continue,
                 },
                 Landing::Panicked(ref words) => Some(LoadError::Panicked(words.clone())),
@@ -307,8 +306,7 @@ where
     }
 }
 
-/// Runs a load, and catches its panic: those who wait for it must hear of it from here, not from whoever drops the future
-/// later.
+/// Runs a load, and catches its panic, so that the reads that wait for it learn of it now and not when the future is dropped.
 async fn caught<K, V, F, Fut>(ticket: &Ticket<K, Landing<V>>, load: F) -> Caught<Fut::Output>
 where
     K: Hash + Eq + Clone,
@@ -335,7 +333,7 @@ where
     .await
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn words(panic: &(dyn Any + Send)) -> Arc<str> {
     if let Some(text) = panic.downcast_ref::<&'static str>() {
         Arc::from(*text)

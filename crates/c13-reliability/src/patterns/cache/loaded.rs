@@ -1,9 +1,9 @@
-//! What a load brought, and how long it is worth keeping.
+//! The result of a load, and for how long to keep it.
 
 use super::state::Keep;
 use std::time::Duration;
 
-/// What a load brought: a value or the word that there is none, and for how long to keep it.
+/// The result of a load: a value, or that there is none, and for how long to keep it.
 ///
 /// ```
 /// use c13_reliability::patterns::cache::Loaded;
@@ -33,7 +33,7 @@ impl<V> Loaded<V> {
         }
     }
 
-    /// The word that there is nothing, kept as the settings say.
+    /// That there is nothing, remembered as the settings say.
     #[must_use]
     pub const fn absent() -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<V> Loaded<V> {
         self
     }
 
-    /// Serves it to those who wait for it now and does not keep it.
+    /// Serves it to the reads that wait for it now, and does not keep it.
     #[must_use]
     pub fn not_kept(mut self) -> Self {
         self.keep = Keep::Not;

@@ -1,4 +1,4 @@
-//! Interleavings of reads that note their time at one entry.
+//! Interleavings of reads that record their time at one entry.
 
 use super::entry::LastUse;
 use crate::time::Tick;

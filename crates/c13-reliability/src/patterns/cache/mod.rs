@@ -1,7 +1,7 @@
-//! Keeps answers at hand: a bounded cache that loads what is missing once, however many ask.
+//! Cache: keeps answers in bounded memory, and loads a missing one once for all concurrent reads.
 //!
-//! Use it where reads outnumber changes and an answer may be a little old. It also carries a service through an outage of
-//! what it reads from: what is no longer fresh can be served while the load fails.
+//! When to use it: where reads outnumber changes and an answer may be a little old. It also carries a service through an
+//! outage of its source: entries that are no longer fresh can be served while loads fail.
 //!
 //! # Quick start
 //!
@@ -34,28 +34,28 @@
 //! | older | waits for a load; is served the stale value if that fails, and for a moment without another try | `stale_if_error`, `pause_after_error` |
 //! | older still, or not read for long | waits for a load | `idle` |
 //!
-//! Where it says "loaded", one read loads and all others of that key wait for it, or are served what is stale. If the read
-//! that loads is dropped, one that waits takes over; if its loader panics, those that wait get an error and the next read
-//! begins anew. Removing or inserting while a load is under way keeps its outcome out of the cache.
+//! "Loaded" means that one read loads and all other reads of that key wait for it, or are served the stale value. If the read
+//! that loads is dropped, one that waits takes over; if its loader panics, the reads that wait get an error and the next read
+//! loads again. Removing or inserting while a load is under way keeps its result out of the cache.
 //!
 //! # Loads that do not end
 //!
 //! A load blocks its key for [`load_lease`](CacheConfig::load_lease) at most, 30 s by default: then one of the reads that
 //! wait loads again, whether the first load hangs, is starved, or belongs to a future that was polled once and is kept
-//! without being polled. The first one goes on; its own read gets what it brings, and that is kept as long as nothing newer
-//! was. So a loader that may hang still needs a time limit of its own, or its reads hang with it.
+//! without being polled. The first load goes on; its own read gets its result, which is kept unless a newer one was. So a
+//! loader that may hang still needs a time limit of its own, or its reads hang with it.
 //!
-//! A loader must not read its own key. It is found out, and that read ends with [`LoadError::Recursive`], where it is polled
-//! within the loader, directly or through the loaders of other keys. Where it is spawned as a task that the loader waits for,
-//! or two tasks load what the other one waits for, it ends with the lease.
+//! A loader must not read its own key. A read that is polled within the loader, directly or through the loaders of other keys,
+//! ends with [`LoadError::Recursive`]. A read in a task that the loader waits for, or two tasks that load what the other one
+//! waits for, end with the lease.
 //!
 //! With the feature `tower`, `CacheLayer` puts a cache before a service, for HTTP GETs for example.
 //!
 //! # Bounds
 //!
 //! At most `capacity` entries are kept, or entries of that weight; which ones make room is decided by `quick_cache`'s
-//! variant of CLOCK-Pro, which one scan over many keys does not wash out. What has expired goes when a read comes upon it or
-//! to make room ([`purge_expired`](Cache::purge_expired) sweeps at once). Keys count as one entry, however long they are: where
+//! variant of CLOCK-Pro, which one scan over many keys does not empty. An expired entry goes when a read finds it, or to make
+//! room ([`purge_expired`](Cache::purge_expired) sweeps at once). Keys count as one entry, however long they are: where
 //! strangers choose them, weigh entries by the bytes of key and value with [`weighted`](Cache::weighted), and look at the
 //! length of a key before it is loaded. Keys that are being loaded are kept as long as the load goes on.
 //!

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 /// A cache of encoded recommendations by number: a [`Cache`] from `u64` to [`Bytes`] of 100,000 entries.
 ///
-/// A read does not copy: what it gives shares the bytes that were put in.
+/// A read does not copy: the returned bytes share the memory of those that were inserted.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -49,18 +49,18 @@ impl RecommendationCache {
         self.cache.get(&key)
     }
 
-    /// Puts bytes in.
+    /// Inserts bytes.
     pub fn insert(&self, key: u64, value: Bytes) {
         self.cache.insert(key, value);
     }
 
-    /// The general cache, which also loads, invalidates and tells what there is nothing of.
+    /// The general cache, which also loads, invalidates and keeps negative entries.
     #[must_use]
     pub fn cache(&self) -> &Cache<u64, Bytes> {
         &self.cache
     }
 
-    /// What it did and what it holds.
+    /// Its counters, and what it holds.
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         self.cache.snapshot()

@@ -1,9 +1,9 @@
-//! What a cache reports.
+//! The snapshot of a cache, and its metrics.
 
 use crate::snapshot::{Metric, Reading, Reported, Row, SECONDS, readings};
 use crate::sync::HistogramSnapshot;
 
-/// What a cache did so far, and what it holds. Counts are exact; those made meanwhile may be missing.
+/// The counters of a cache, and what it holds. Counts are exact; concurrent ones may be missing.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheSnapshot {
@@ -11,9 +11,9 @@ pub struct CacheSnapshot {
     pub hits: u64,
     /// Reads served from an entry that was no longer fresh.
     pub stale_hits: u64,
-    /// Reads that were told from memory that there is nothing.
+    /// Reads served from a negative entry: there is nothing under the key.
     pub negative_hits: u64,
-    /// Reads that had to wait for a load, or had none to wait for.
+    /// Reads that had to load, or to wait for a load.
     pub misses: u64,
     /// Of the misses, those that waited for a load that another read had begun.
     pub coalesced: u64,
@@ -37,9 +37,9 @@ pub struct CacheSnapshot {
     pub invalidated: u64,
     /// How long loads took, those that failed among them, in nanoseconds.
     pub load_time: HistogramSnapshot,
-    /// Entries that are held, expired ones that nobody has come upon among them.
+    /// Entries that are held, including expired ones that no read has found yet.
     pub entries: u64,
-    /// What they weigh; where nothing is weighed, each weighs 1.
+    /// Their weight; if nothing is weighed, each has the weight 1.
     pub weight: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How fresh an entry is, and what follows from it: decisions as values.
+//! How fresh an entry is, and what a read does with it. Pure.
 
 use super::config::CacheConfig;
 use crate::time::Tick;
@@ -12,7 +12,7 @@ pub(super) struct Stamps {
     reload_at: Tick,
 }
 
-/// What a read makes of an entry.
+/// What a read does with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
     /// Serve it.
@@ -23,7 +23,7 @@ pub(super) enum Freshness {
     Fallback,
     /// Serve it although it is stale: loading it has just failed.
     Paused,
-    /// It is of no use any more.
+    /// It has expired.
     Expired,
 }
 
@@ -40,11 +40,11 @@ pub(super) enum Keep {
 }
 
 impl Stamps {
-    /// Those of an entry that is always fresh.
+    /// The stamps of an entry that is always fresh.
     pub(super) const FOREVER: Self = Self::until(Tick::MAX);
 
-    /// The times of an entry written `now`, or `None` if it is not to be kept. `absent` says that it only tells that there
-    /// is nothing; `random`, from 0 to 1, is what jitter is drawn with.
+    /// The stamps of an entry written `now`, or `None` if it is not to be kept. `absent` is for a negative entry; `random`, from
+    /// 0 to 1, is the random sample for the jitter.
     pub(super) fn new(config: &CacheConfig, keep: Keep, absent: bool, now: Tick, random: f64) -> Option<Self> {
         let ttl = match (keep, absent) {
             (Keep::Not, _) => return None,
@@ -64,7 +64,7 @@ impl Stamps {
         })
     }
 
-    /// Those of an entry that is fresh until then and not to be loaded again before.
+    /// The stamps of an entry that is fresh until then and not to be loaded again before.
     #[inline]
     pub(super) const fn until(fresh_until: Tick) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Stamps {
         }
     }
 
-    /// Whether a read at `now` serves it and does no more.
+    /// Whether a read at `now` only serves it.
     #[inline]
     pub(super) fn is_fresh(&self, now: Tick) -> bool {
         now < self.fresh_until.min(self.reload_at)
@@ -84,7 +84,7 @@ impl Stamps {
         self.fresh_until
     }
 
-    /// What a read at `now` makes of it.
+    /// What a read at `now` does with it.
     pub(super) fn judge(&self, config: &CacheConfig, absent: bool, now: Tick) -> Freshness {
         let early = now < self.reload_at;
         if now < self.fresh_until {
@@ -115,7 +115,7 @@ impl Stamps {
     }
 }
 
-/// After how long without a read an entry is gone; `random`, from 0 to 1, is what jitter is drawn with.
+/// After how long without a read an entry expires; `random`, from 0 to 1, is the random sample for the jitter.
 pub(super) fn idle_limit(config: &CacheConfig, random: f64) -> Option<Duration> {
     config.idle.map(|idle| shortened(idle, config.jitter * random))
 }

@@ -1,4 +1,4 @@
-//! Where entries lie: a concurrent map with an eviction policy, by the crate `quick_cache`.
+//! The store of entries: a concurrent map with an eviction policy, from the crate `quick_cache`.
 
 use super::config::CacheConfig;
 use super::entry::{Bare, Dated, Entry, Form, View};
@@ -39,11 +39,11 @@ impl<K, F: Form> Weighter<K, F> for ByWeight {
     }
 }
 
-/// Hands over what is evicted, so that it is counted and dropped after the map's lock.
+/// Collects evicted entries, so that they are counted and dropped after the map's lock is released.
 #[derive(Clone, Debug)]
 pub(super) struct HandOver;
 
-/// What was evicted: counted and dropped by whoever evicted it.
+/// Evicted entries; the caller that evicted them counts and drops them.
 pub(super) struct Evicted<K, V> {
     first: Option<(K, Entry<V>)>,
     rest: Vec<(K, Entry<V>)>,
@@ -78,8 +78,8 @@ impl<K, F: Form> Lifecycle<K, F> for HandOver {
     }
 }
 
-/// A key that [`Cache::get`](super::Cache::get) looks for. Its own type, so that the map's lookup is compiled for this one
-/// caller and into it; what other reads share with each other is called, and hands over by way of memory.
+/// A key that [`Cache::get`](super::Cache::get) looks for. A type of its own, so that the map's lookup is compiled for this one
+/// caller and inlined into it; the lookup that the other reads share is a call, which passes its result through memory.
 pub(super) struct Sought<'a, K>(pub(super) &'a K);
 
 impl<K: Hash> Hash for Sought<'_, K> {
@@ -105,7 +105,7 @@ pub(super) enum Store<K, V> {
     Whole(Map<K, Entry<V>>),
 }
 
-/// Does the same with the map, whatever form its entries have.
+/// The same for the map of each form of entries.
 macro_rules! with {
     ($store:expr, $map:ident => $what:expr) => {
         match $store {
@@ -129,7 +129,7 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
         }
     }
 
-    /// The value under `key` if it is fresh `now` and that is all there is to know of it.
+    /// The value under `key` if it is fresh `now` and a read need not know more.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
         with!(self, map => map.get(key).map(Form::entry))
     }
 
-    /// Puts an entry in; what it pushed out is to be dropped outside of any lock.
+    /// Inserts an entry; the entries that it evicted are to be dropped outside of any lock.
     #[must_use]
     pub(super) fn put(&self, key: K, entry: Entry<V>) -> Evicted<K, V> {
         let mut evicted = Evicted::default();
@@ -151,15 +151,15 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
         evicted
     }
 
-    /// Changes an entry that is still there, without making it count as read.
+    /// Changes an entry that is still there, without counting that as a read.
     pub(super) fn replace(&self, key: K, entry: Entry<V>) -> Evicted<K, V> {
         let mut evicted = Evicted::default();
-        // It is no longer there otherwise, and then there is nothing to change.
+        // Otherwise the entry is gone, and there is nothing to change.
         with!(self, map => drop(map.replace_with_lifecycle(key, Form::of(entry), true, &mut evicted)));
         evicted
     }
 
-    /// Removes the entry if it is still the one with these stamps; says whether it was.
+    /// Removes the entry if it still has these stamps; returns whether it had.
     pub(super) fn remove_expired(&self, key: &K, stamps: Stamps) -> bool {
         with!(self, map => map.remove_if(key, |entry| entry.view().stamps == stamps).is_some())
     }
@@ -168,7 +168,7 @@ impl<K: Eq + Hash, V: Clone> Store<K, V> {
         with!(self, map => map.remove(key)?.1.entry().value)
     }
 
-    /// Keeps only the entries for which `keep` holds; gives how many went.
+    /// Keeps only the entries for which `keep` holds; returns how many were removed.
     pub(super) fn retain(&self, keep: impl Fn(View<'_>) -> bool) -> u64 {
         let gone = Cell::new(0);
         let keep = |view: View<'_>| {
