@@ -1,4 +1,4 @@
-//! The task behind one acquisition: it contends for the lock, keeps it, and gives it back, whoever has gone meanwhile.
+//! The task behind one acquisition: it contends for the lock, renews it, and releases it, even if the caller is gone.
 
 use super::backend::{Attempted, Claim, Released, Status};
 use super::error::{AcquireError, BackendError, BackendErrorKind};
@@ -26,10 +26,10 @@ pub(super) struct Patience {
     pub(super) left: Option<Duration>,
 }
 
-/// Contends for the lock for as long as `patience` says, answers, and keeps what it got until it is given back or lost.
+/// Contends for the lock for as long as `patience` says, answers, and then keeps the lock until it is released or lost.
 ///
-/// One task for all of it, so that nothing is left behind wherever the asker stops listening: an attempt that nobody
-/// waits for any more is abandoned, a guard that nobody took is dropped and so released.
+/// One task does all of it, so that nothing is left behind wherever the caller stops waiting: an attempt without a caller is
+/// abandoned, and a guard that no caller received is dropped and so released.
 pub(super) async fn run(
     lock: Arc<Shared>,
     patience: Patience,
@@ -60,7 +60,7 @@ pub(super) async fn run(
                 AcquireError::NotAcquired { .. } => Count::NotAcquired,
                 AcquireError::Backend(_) => Count::Failed,
             });
-            // An error means that nobody listens any more.
+            // An error means that the caller is gone.
             drop(answer.send(Err(error)));
             return attempt.abandon().await;
         }
@@ -80,7 +80,7 @@ pub(super) async fn run(
         phase: watch::Sender::new(Phase::Offered),
     });
     let guard = LockGuard::new(held.clone(), release);
-    // Where nobody listens any more the guard comes back, is dropped here, and so released below.
+    // If the caller is gone, the guard comes back, is dropped here, and so the lock is released below.
     drop(answer.send(Ok(guard)));
     attempt.keep(granted.lease, &held, released).await;
 }
@@ -116,7 +116,7 @@ impl Drop for Attempt {
     }
 }
 
-/// Tells the holder, when dropped, that nobody keeps the lock any more.
+/// Notifies the holder, when dropped, that no task renews the lock any more.
 struct Kept<'a>(&'a Held);
 
 impl Drop for Kept<'_> {
@@ -138,21 +138,21 @@ impl Attempt {
         let begun = lock.clock.now();
         let wait = patience.left.map_or(patience.wait, |left| left.min(patience.wait));
         let deadline = begun + wait;
-        // Whoever does not wait asks once, and gives the request the time that a request has.
+        // A caller that does not wait asks once, with the usual time limit of a request.
         let ask_by = begun
             + match patience.left {
                 Some(left) => left,
                 None if wait.is_zero() => lock.config.request_limit(),
                 None => wait,
             };
-        // Fair locks queue at the backend, and whoever does not wait asks at once.
+        // Fair locks queue at the backend, and a caller that does not wait asks at once.
         let _turn = if wait.is_zero() || lock.config.fair {
             None
         } else {
             lock.turn(deadline, &mut reports).await?
         };
         if wait.is_zero() {
-            // Nobody waits, so nobody queues.
+            // A caller that does not wait does not queue.
             self.claim.queue = None;
         }
         let mut watch = None;
@@ -166,7 +166,7 @@ impl Attempt {
                 Ok(Asked::Held { lapses_in }) => Ok(lapses_in),
                 Err(error) if error.kind == BackendErrorKind::Refused => return Err(error.into()),
                 Err(error) => match known {
-                    // The wait ended before the request's own limit: that says nothing against what was known.
+                    // The wait ended before the request's own limit, so what was known before still counts.
                     Some((lapses_in, asked)) if sent + lock.config.request_limit() > ask_by => {
                         return Err(not_acquired(lapses_in, lock.clock.now() - asked));
                     }
@@ -207,7 +207,7 @@ impl Attempt {
                 match lock.clock.timeout_at(until, subscribed).await {
                     Ok(Ok(subscribed)) => {
                         watch = Some(subscribed);
-                        // What was released before the watch began is found by asking again.
+                        // A release before the watch began is found by asking again.
                         continue;
                     }
                     Ok(Err(cause)) => lock.report_deafness(&cause),
@@ -238,7 +238,7 @@ impl Attempt {
         }
     }
 
-    /// Tells whoever observes this acquisition what it waits for, where that is due.
+    /// Reports to the observer of this acquisition what it waits for, if a report is due.
     async fn report(&self, held: &Result<Option<Duration>, BackendError>, deadline: Tick, reports: &mut Reports) {
         let lock = &self.lock;
         let waiting = match held {
@@ -258,7 +258,7 @@ impl Attempt {
             Waiting::ForHolder { status } => {
                 let until = deadline.min(now + lock.config.request_limit());
                 let asked = lock.clock.timeout_at(until, lock.backend.status(&lock.names[0])).await;
-                // Who it is cannot be told; that it is somebody is known all the same.
+                // The holder cannot be named, but it is known that there is one.
                 let status = asked.ok().and_then(Result::ok).unwrap_or(status);
                 Waiting::ForHolder { status }
             }
@@ -267,7 +267,7 @@ impl Attempt {
         reports.report(waiting, now);
     }
 
-    /// Asks once, until `ask_by` at the latest, and says what the answer is worth now.
+    /// Asks once, until `ask_by` at the latest, and returns what the answer means now.
     async fn ask(&mut self, ask_by: Tick) -> Result<Asked, BackendError> {
         let whole = self.lock.clock.now() + self.lock.config.request_limit() <= ask_by;
         let asked = self.ask_now(ask_by).await;
@@ -319,7 +319,7 @@ impl Attempt {
         }
     }
 
-    /// Leaves what was not answered to a task of its own, and goes on under another name.
+    /// Leaves the unanswered request to a task of its own, and goes on under another owner's name.
     fn abandon_and_rename(&mut self) {
         let renamed = self.claim.renamed();
         let left = Self {
@@ -331,7 +331,7 @@ impl Attempt {
         tokio::spawn(left.abandon());
     }
 
-    /// Takes back what the attempt may have left, and buries it where a request of it may still be under way.
+    /// Releases what the attempt may have left at the backend, and buries it if one of its requests may still be under way.
     async fn abandon(self) {
         let lock = &self.lock;
         let (bury, until) = match self.pending {
@@ -342,7 +342,7 @@ impl Attempt {
         self.give_back(bury, until).await.unwrap_or(Released::NotHeld);
     }
 
-    /// Releases until it is confirmed, or `until` has come and it does not matter any more.
+    /// Repeats the release until it is confirmed, or until `until`, from which on it does not matter any more.
     async fn give_back(&self, bury: bool, until: Tick) -> Result<Released, BackendError> {
         let lock = &self.lock;
         let limit = lock.config.request_limit();
@@ -359,7 +359,7 @@ impl Attempt {
         }
     }
 
-    /// Renews the lock until it is given back or lost.
+    /// Renews the lock until it is released or lost.
     async fn keep(mut self, mut lease: Lease, held: &Held, mut release: oneshot::Receiver<ReleaseCall>) {
         let _kept = Kept(held);
         let (clock, tally) = (&self.lock.clock, &self.lock.tally);
@@ -399,7 +399,7 @@ impl Attempt {
                             failed = None;
                             let confirmed = lease.renewed(sent, clock.now()).is_ok();
                             if confirmed && !held.validity.extend(from, lease.valid_until()) {
-                                // Somebody was told that the lease is over: that stands.
+                                // A check has reported that the lease is over, and that stands.
                                 break Err(Loss::Expired);
                             }
                         }
@@ -416,7 +416,7 @@ impl Attempt {
                 }
             }
         };
-        // Where there is no lease nothing lapses by itself; a lease is given to the holder all the same.
+        // A lock without a lease does not lapse by itself, but its holder gets a lease all the same.
         let lapses_at = lease.lapses_at().min(clock.now() + self.lock.config.lease);
         let until = lapses_at + self.lock.config.lease;
         self.claim.keep = self.hold_until - clock.now();
@@ -430,11 +430,11 @@ impl Attempt {
                 held.phase.send_replace(Phase::Lost(loss));
                 held.validity.revoke();
                 if loss == Loss::HeldTooLong {
-                    // The holder is told now, and has the rest of the lease to stop.
+                    // The holder is notified now, and has the rest of the lease to stop.
                     answer_lost(&mut release);
                     clock.sleep_until(lapses_at).await;
                 }
-                // Whoever waits need not wait for the rest of the backend's lease, if some of it is left.
+                // Waiters need not wait for the rest of the backend's lease, if some of it is left.
                 let first = self.release_once().await;
                 answer_lost(&mut release);
                 self.insist(&first, until).await;
@@ -445,7 +445,7 @@ impl Attempt {
                 held.validity.revoke();
                 let first = self.release_once().await;
                 if let Some(call) = call {
-                    // An error means that nobody listens any more.
+                    // An error means that the caller is gone.
                     drop(call.send(first.clone()));
                 }
                 self.insist(&first, until).await;
@@ -453,7 +453,7 @@ impl Attempt {
         }
     }
 
-    /// Gives the lock back, within the time of one request.
+    /// Releases the lock, within the time of one request.
     async fn release_once(&self) -> Result<Released, BackendError> {
         let lock = &self.lock;
         let limit = lock.config.request_limit();
@@ -461,7 +461,7 @@ impl Attempt {
         released.await.unwrap_or_else(|_| Err(BackendError::unanswered(limit)))
     }
 
-    /// Goes on giving the lock back where the first try was not confirmed.
+    /// Repeats the release if the first one was not confirmed.
     async fn insist(&self, first: &Result<Released, BackendError>, until: Tick) {
         if matches!(first, Err(error) if error.kind != BackendErrorKind::Refused) {
             drop(self.give_back(false, until).await);
@@ -469,16 +469,16 @@ impl Attempt {
     }
 }
 
-/// Tells a holder that gives back a lost lock, now or later, that there is nothing to give back.
+/// Answers a holder that releases a lost lock, now or later, that there is nothing to release.
 fn answer_lost(release: &mut oneshot::Receiver<ReleaseCall>) {
     release.close();
     if let Ok(call) = release.try_recv() {
-        // An error means that nobody listens any more.
+        // An error means that the caller is gone.
         drop(call.send(Ok(Released::NotHeld)));
     }
 }
 
-/// Somebody has the lock, whose lease had so much left when that was asked so long ago.
+/// The error for a lock that another holder has, whose lease had so much left when the backend was `asked` so long ago.
 fn not_acquired(lapses_in: Option<Duration>, asked: Duration) -> AcquireError {
     AcquireError::NotAcquired {
         retry_after: lapses_in.map(|lapses_in| lapses_in.saturating_sub(asked)),

@@ -1,4 +1,4 @@
-//! What keeps locks: the trait that every backend implements, and the words it is asked and answers with.
+//! The backend of locks: the trait that every backend implements, and its requests and answers.
 
 use super::config::LockConfig;
 use super::error::BackendError;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
-/// A backend's answer, in a while.
+/// A backend's answer, as a future.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
 
-/// Where locks are kept: a Redis, a majority of several, this process, a folder of this machine.
+/// The store of locks: a Redis, a majority of several, this process, a folder of this machine.
 ///
-/// Every request names its [`Claim`], that is one attempt to have a lock, and carrying a request out twice is the same as
+/// Every request names its [`Claim`], that is one attempt to acquire a lock, and carrying a request out twice is the same as
 /// once. Dropping an answer does not take the request back.
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Whether this backend can keep a lock of this name.
@@ -34,34 +34,34 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Whether this backend keeps a queue, which fair locks need.
     fn has_queue(&self) -> bool;
 
-    /// How often a waiter has to look by itself, where releases by other processes are not heard of.
+    /// How often a waiter has to poll, if it is not notified of releases by other processes.
     fn poll_interval(&self) -> Option<Duration>;
 
-    /// How often a holder has to look whether it still has its lock, where a lock lasts as long as its process and has no
-    /// lease; `None` where it has one.
+    /// How often a holder has to check that it still has its lock, if locks last as long as their process and have no lease;
+    /// `None` if they have one.
     fn look_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// Gives the claim its lock if it can be had now. Never waits for another holder.
+    /// Gives the claim its lock if that is available now. Never waits for another holder.
     fn acquire<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Attempted>;
 
-    /// Begins the claim's lease anew, if the lock is still its own; says whether it is. Never acquires.
+    /// Renews the claim's lease if it still has the lock; returns whether it has. Never acquires.
     fn renew<'a>(&'a self, claim: &'a Claim) -> Answer<'a, bool>;
 
-    /// Gives the lock back if it is the claim's, and the claim's place in the queue.
+    /// Releases the lock if the claim has it, and the claim's place in the queue.
     ///
     /// With `bury`, the claim is refused from now on, however late a copy of its request arrives.
     fn release<'a>(&'a self, claim: &'a Claim, bury: bool) -> Answer<'a, Released>;
 
-    /// Gives the claim's lock back at once, without waiting, where no request is needed for that. The task that kept it was
-    /// dropped, with its runtime; elsewhere the lock lapses with its lease.
+    /// Releases the claim's lock at once, without waiting, if that takes no request. It is called when the task that kept the
+    /// lock is dropped with its runtime; with other backends the lock lapses with its lease.
     fn release_unattended(&self, _claim: &Claim) {}
 
-    /// Raises the fence of a held lock above `floor` and gives the new one, or `None` if the lock is not the claim's.
+    /// Raises the fence of a held lock above `floor` and returns the new one, or `None` if the claim does not have the lock.
     fn raise_fence<'a>(&'a self, claim: &'a Claim, floor: Fence) -> Answer<'a, Option<Fence>>;
 
-    /// Watches for releases. When the answer is there, no release after it is missed.
+    /// Watches for releases. After the answer no release is missed.
     fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch>;
 
     /// Who has the lock of this name now.
@@ -73,20 +73,20 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 pub enum Mode {
     /// By one holder at a time.
     Exclusive,
-    /// Together with other holders of this mode, at most so many where a number is given; never beside an exclusive one.
+    /// Together with other holders of this mode, at most so many if a number is given, but never with an exclusive one.
     Shared {
         /// The most holders at a time.
         slots: Option<NonZeroU32>,
     },
 }
 
-/// One attempt to have a lock, and the terms it asks for.
+/// One attempt to acquire a lock, and the terms that it asks for.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Claim {
-    /// The names of the lock: several are had together or not at all.
+    /// The names of the lock: several are acquired together or not at all.
     pub names: Arc<[String]>,
-    /// What tells this attempt from all others, anywhere.
+    /// The owner's name, which no other attempt has anywhere.
     pub owner: Arc<str>,
     /// How it is held.
     pub mode: Mode,
@@ -94,14 +94,14 @@ pub struct Claim {
     pub lease: Duration,
     /// How long the attempt is refused once it is buried.
     pub tombstone: Duration,
-    /// How long the record beside an idle lock is kept.
+    /// How long the record of an idle lock is kept.
     pub record: Duration,
-    /// How long a place in the queue lasts without a sign of life; `None` where nobody queues.
+    /// How long a place in the queue lasts without a renewal; `None` for a claim that does not queue.
     pub queue: Option<Duration>,
-    /// The greatest fence the asker has seen.
+    /// The greatest fence that the caller has seen.
     pub floor: Fence,
-    /// How long a grant or a renewal keeps the lock taken at least, whatever becomes of the holder; zero for no longer than
-    /// the lease.
+    /// How long a grant or a renewal keeps the lock taken at least, whatever happens to the holder; zero for no longer than the
+    /// lease.
     pub hold: Duration,
     /// How long a release leaves the lock taken; zero to free it at once. A release that buries frees it in any case.
     pub keep: Duration,
@@ -120,7 +120,7 @@ impl Claim {
             lease: config.lease,
             tombstone: config.tombstone(),
             record: config.record(),
-            // Four looks: a waiter that missed three is taken for dead.
+            // Four polls: a waiter that missed three is taken for dead.
             queue: config.fair.then_some(config.fallback_poll.saturating_mul(4)),
             floor: Fence::from_number(0),
             hold: config.min_hold,
@@ -151,16 +151,16 @@ fn owner() -> Arc<str> {
     format!("{:016x}{:016x}", high.next_u64() ^ time, low.next_u64()).into()
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attempted {
-    /// The lock is the claim's, now or already.
+    /// The claim has the lock, from now on or already.
     Granted {
         /// The fencing token of the grant.
         fence: Fence,
     },
-    /// Others have it, or come first.
+    /// Others have it, or are before it in the queue.
     Held {
         /// When it lapses if nobody renews it, as far as the backend knows.
         lapses_in: Option<Duration>,
@@ -171,19 +171,19 @@ pub enum Attempted {
     Buried,
 }
 
-/// What a release found.
+/// The outcome of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Released {
-    /// The lock was the claim's and is free now.
+    /// The claim had the lock, which is free now.
     Released,
-    /// Nobody had the lock.
+    /// The lock was free.
     NotHeld,
-    /// Somebody else has the lock, and keeps it.
+    /// Another holder has the lock, and keeps it.
     HeldByOther,
 }
 
-/// Who has a lock.
+/// The holders of a lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -194,13 +194,13 @@ pub struct Status {
     pub lapses_in: Option<Duration>,
     /// The fencing token of the most recent grant that is still remembered.
     pub fence: Option<Fence>,
-    /// How many wait in the queue.
+    /// How many waiters are in the queue.
     pub queued: usize,
-    /// What is known of the owners, of those that have told; in no order.
+    /// The descriptions of those owners that have given one, in no order.
     pub holders: Vec<Holder>,
 }
 
-/// Hears of releases, from the moment it was made.
+/// A watch that is notified of releases, from the moment it was made.
 pub struct Watch {
     wakes: broadcast::Receiver<Arc<str>>,
     _kept: Box<dyn Any + Send>,
@@ -209,13 +209,13 @@ pub struct Watch {
 impl Watch {
     /// A watch over what is sent to `wakes`; `kept` is dropped with it.
     ///
-    /// A message is the owner whose turn it is, or empty where whoever is first has it.
+    /// A message is the owner whose turn it is, or empty if the first to ask gets the lock.
     #[must_use]
     pub fn new(wakes: broadcast::Receiver<Arc<str>>, kept: Box<dyn Any + Send>) -> Self {
         Self { wakes, _kept: kept }
     }
 
-    /// Waits for a release that `owner` should look at. Never ends where the backend has gone: look by yourself too.
+    /// Waits for a release that concerns `owner`. It never ends if the backend is gone, so poll as well.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,5 @@
-//! Leader election: whoever has the lock leads, its fence is the term, and who loses it stops leading at that moment.
+//! Leader election: the holder of the lock leads, its fence is the term, and a holder that loses the lock stops leading at
+//! that moment.
 
 use super::error::{AcquireError, LockError};
 use super::guard::LockContext;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 /// Whether this process leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Somebody else leads, or nobody.
+    /// Another process leads, or none.
     Follower,
     /// This process leads.
     Leader {
@@ -24,8 +25,8 @@ pub enum Role {
 
 /// An election by a lock. Clones are one candidate.
 ///
-/// A leader is told to stop, by its work being dropped, before another can be elected: the margin of the lock's lease
-/// lies between the two.
+/// A leader stops, because its work is dropped, before another can be elected: the margin of the lock's lease lies between the
+/// two.
 #[derive(Clone)]
 pub struct Election {
     lock: Lock,
@@ -33,7 +34,7 @@ pub struct Election {
 }
 
 impl Election {
-    /// An election of whoever has `lock`.
+    /// An election by `lock`.
     #[must_use]
     pub fn new(lock: Lock) -> Self {
         Self {
@@ -48,7 +49,7 @@ impl Election {
         *self.role.borrow()
     }
 
-    /// Hears of each change of role.
+    /// A receiver that is notified of each change of role.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Role> {
         self.role.subscribe()
@@ -82,7 +83,7 @@ impl Election {
     }
 }
 
-/// While it is there, this process leads.
+/// While it exists, this process leads.
 struct Leading<'a> {
     role: &'a watch::Sender<Role>,
 }

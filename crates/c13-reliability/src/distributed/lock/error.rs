@@ -1,4 +1,4 @@
-//! What can go wrong with a lock: it was not had, it was lost, the backend could not be asked.
+//! The errors of a lock: it was not acquired, it was lost, or the backend could not be asked.
 
 use super::state::Loss;
 use crate::distributed::fence::Fence;
@@ -28,7 +28,7 @@ impl fmt::Display for Lost {
 
 impl Error for Lost {}
 
-/// What a backend says when it cannot answer.
+/// The failure of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackendError {
@@ -81,17 +81,17 @@ impl fmt::Display for BackendError {
 
 impl Error for BackendError {}
 
-/// Why a lock was not had.
+/// Why a lock was not acquired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// Somebody else has it, and the time to wait is over.
+    /// Another holder has it, and the time to wait is over.
     NotAcquired {
         /// How long the holder's lease lasts unless it is renewed, where that is known.
         retry_after: Option<Duration>,
     },
-    /// The backend could not be asked, and this is what it failed with last. Whatever the attempt left behind is taken
-    /// back, or lapses with its lease.
+    /// The backend could not be asked; this is its last failure. Whatever the attempt left at the backend is released, or lapses
+    /// with its lease.
     Backend(BackendError),
 }
 
@@ -111,7 +111,7 @@ impl Error for AcquireError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::NotAcquired { .. } => None,
-            // It is shown already.
+            // The display includes it.
             Self::Backend(error) => error.source(),
         }
     }
@@ -123,17 +123,17 @@ impl From<BackendError> for AcquireError {
     }
 }
 
-/// What came of work under a lock that did not end well.
+/// Why work under a lock did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockError<E> {
     /// The backend could not be asked for the lock; the work did not run.
     AcquireFailed(String),
-    /// Somebody else has the lock; the work did not run.
+    /// Another holder has the lock; the work did not run.
     LockNotAcquired,
     /// The work ran under the lock and failed with its own error.
     OperationFailed(E),
-    /// The work succeeded under the lock, but giving the lock back was not confirmed: it lapses with its lease.
+    /// The work succeeded under the lock, but the release was not confirmed: the lock lapses with its lease.
     ReleaseFailed(String),
     /// The lock was lost before the work was done, and the work was dropped at that moment, or its result came too late.
     Lost,
@@ -151,7 +151,8 @@ impl<E: fmt::Display> fmt::Display for LockError<E> {
     }
 }
 
-// Without a source: an `E` that is itself no `Error`, such as `Box<dyn Error>`, must do; its words are in the display.
+// Without a source, so that an `E` that is no `Error` itself, such as `Box<dyn Error>`, is possible; its message is in the
+// display.
 impl<E: fmt::Debug + fmt::Display> Error for LockError<E> {}
 
 impl<E> From<AcquireError> for LockError<E> {

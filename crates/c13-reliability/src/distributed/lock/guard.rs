@@ -1,4 +1,4 @@
-//! What the holder has: a guard that is checked, that tells of its loss, and that gives the lock back.
+//! The guard of a held lock: it can be checked, it notifies its holder of a loss, and it releases the lock.
 
 use super::backend::Released;
 use super::error::{BackendError, BackendErrorKind, Lost};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// What became of the holding, as far as the background task knows.
+/// The state of the holding, as the background task knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Granted, and not taken yet by whoever asked for it.
@@ -21,15 +21,15 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// How long a lock is kept for a future that asked for it and is not polled any more: far longer than a task takes from
-/// being woken to being polled. Then others get it.
+/// For how long a lock is kept for a future that asked for it and is not polled any more: far longer than a task takes from
+/// being woken to being polled. Then it is released for others.
 const OFFER: Duration = Duration::from_secs(1);
 const OFFER_STEPS: u32 = 4;
 
-/// Where the task that keeps the lock hears that it is to be given back; dropped, it is to be given back as well.
+/// The request to the background task to release the lock; dropping it requests the same.
 pub(super) type ReleaseCall = oneshot::Sender<Result<Released, BackendError>>;
 
-/// What guard, contexts and the background task share.
+/// The state that the guard, contexts and the background task share.
 pub(super) struct Held {
     pub(super) validity: Validity,
     pub(super) clock: Clock,
@@ -81,8 +81,8 @@ impl Held {
         })
     }
 
-    /// Waits until the lock is lost, by the background task's word or by the end of the lease; `None` if it was given
-    /// back instead.
+    /// Waits until the lock is lost, by a report of the background task or by the end of the lease; `None` if it was released
+    /// instead.
     async fn ended(&self) -> Option<Lost> {
         let mut phase = self.phase.subscribe();
         loop {
@@ -95,7 +95,7 @@ impl Held {
                 Err(lost) => return Some(lost),
                 Ok(until) => until,
             };
-            // A renewal that came meanwhile, a loss or a release: the next round says which.
+            // A renewal, a loss or a release: the next round tells which.
             let _: Result<_, Elapsed> = self.clock.timeout_at(until, phase.changed()).await;
         }
     }
@@ -103,12 +103,12 @@ impl Held {
 
 /// A lock that is held. A task in the background renews it until the guard is released or dropped.
 ///
-/// Loss is for good: once [`check`](Self::check) has said that the lock is lost it says so for ever, whatever a late
-/// renewal brings.
+/// A loss is final: once [`check`](Self::check) has reported that the lock is lost, it always does, even if a late renewal
+/// succeeds.
 ///
 /// # Cancel safety
 ///
-/// Dropping it gives the lock back in the background; so does a panic. If the runtime shuts down first, the lock lapses
+/// Dropping it releases the lock in the background; so does a panic. If the runtime shuts down first, the lock lapses
 /// with its lease.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct LockGuard {
@@ -137,7 +137,7 @@ impl LockGuard {
 
     /// Whether the lock is still safe, by one atomic read and one of the clock (about 30 ns); needs no timer and no I/O.
     ///
-    /// To be asked before each step that must not run without the lock.
+    /// Call it before each step that must not run without the lock.
     ///
     /// # Errors
     ///
@@ -168,11 +168,11 @@ impl LockGuard {
     ///
     /// Dropping it changes nothing.
     pub async fn lost(&self) -> Lost {
-        // A lock that was given back has no guard any more to ask.
+        // A released lock has no guard any more.
         self.held.ended().await.unwrap_or(Lost::new(Loss::Expired))
     }
 
-    /// What the work under the lock needs to know of it, to be cloned and carried along.
+    /// The context for the work under the lock, which can be cloned and passed along.
     #[must_use]
     pub fn context(&self) -> LockContext {
         LockContext {
@@ -180,7 +180,7 @@ impl LockGuard {
         }
     }
 
-    /// Gives the lock back and says what was found.
+    /// Releases the lock and returns what was found.
     ///
     /// # Errors
     ///
@@ -188,14 +188,14 @@ impl LockGuard {
     ///
     /// # Cancel safety
     ///
-    /// The lock is given back even if the future is dropped.
+    /// The lock is released even if the future is dropped.
     pub async fn release(mut self) -> Result<Released, BackendError> {
         let gone = || BackendError::new(BackendErrorKind::Unanswered, "the runtime is shutting down");
         let (answer, receiver) = oneshot::channel();
         match self.release.take() {
             Some(release) => match release.send(answer) {
                 Ok(()) => receiver.await.unwrap_or_else(|_| Err(gone())),
-                // The task that kept the lock has ended already: it was lost, and given back then.
+                // The task that kept the lock has ended already: the lock was lost, and released then.
                 Err(_) => Ok(Released::NotHeld),
             },
             None => Err(gone()),
@@ -209,9 +209,9 @@ impl fmt::Debug for LockGuard {
     }
 }
 
-/// What the work under a lock knows of it: the fencing token, and whether the lock is still safe.
+/// The context of the work under a lock: the fencing token, and whether the lock is still safe.
 ///
-/// It holds nothing: the lock goes with its guard.
+/// It does not hold the lock, which is released with its guard.
 #[derive(Clone)]
 pub struct LockContext {
     held: Arc<Held>,
@@ -234,12 +234,12 @@ impl LockContext {
     ///
     /// # Errors
     ///
-    /// [`Lost`], now and ever after; also when the lock was given back.
+    /// [`Lost`], now and ever after; also when the lock was released.
     pub fn check(&self) -> Result<(), Lost> {
         self.held.check().map(drop)
     }
 
-    /// Waits until the lock is lost; `None` if it was given back instead.
+    /// Waits until the lock is lost; `None` if it was released instead.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! What users hold: a lock that can be acquired, with its settings and its backend.
+//! The handles of locks: a lock, a read/write lock and a semaphore, with their settings and their backend.
 
 use super::attempt::{self, Patience};
 use super::backend::{Backend, Mode, Status};
@@ -21,17 +21,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// A lock of one name, or of several that are had together.
+/// A lock of one name, or of several that are acquired together.
 ///
-/// Clones share their place: of all clones in a process only the first waiter contends for the lock, the others wait for
-/// it in line. (Fair locks queue each waiter at the backend instead.)
+/// Clones share one queue: of all clones in a process only the first waiter contends for the lock, and the others wait for
+/// that waiter. (Fair locks queue each waiter at the backend instead.)
 #[derive(Clone)]
 pub struct Lock {
     pub(super) shared: Arc<Shared>,
 }
 
 impl Lock {
-    /// A lock of this name. It is not asked for yet.
+    /// A lock of this name. The backend is not asked yet.
     ///
     /// # Panics
     ///
@@ -41,7 +41,7 @@ impl Lock {
         Self::try_new(backend, name, config).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A lock of this name. It is not asked for yet.
+    /// A lock of this name. The backend is not asked yet.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Lock {
         Self::assemble(backend, vec![name.into()], Mode::Exclusive, config)
     }
 
-    /// A lock of several names, which are had together or not at all. On a Redis cluster all must be of one hash slot.
+    /// A lock of several names, which are acquired together or not at all. On a Redis cluster all must be of one hash slot.
     ///
     /// # Errors
     ///
@@ -123,8 +123,8 @@ impl Lock {
         })
     }
 
-    /// The same lock, held in the name of this program, which [`Status::holders`] tells; the program of this process
-    /// otherwise. A name only, without arguments, which may hold passwords: anybody who can look at the lock can read it.
+    /// The same lock, held in the name of this program, which [`Status::holders`] shows; by default it is the program of this
+    /// process. A name only, without arguments, which may hold passwords: everybody who can read the lock can read the name.
     #[must_use]
     pub fn held_for(self, program: &str) -> Self {
         let shared = &self.shared;
@@ -136,7 +136,7 @@ impl Lock {
         }
     }
 
-    /// The same lock by another clock, for tests in virtual time.
+    /// The same lock on another clock, for tests in virtual time.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self {
@@ -156,56 +156,55 @@ impl Lock {
         &self.shared.names
     }
 
-    /// What became of this process's acquisitions so far, by this handle and its clones.
+    /// The counts of this process's acquisitions, by this handle and its clones.
     #[must_use]
     pub fn snapshot(&self) -> LockSnapshot {
         self.shared.tally.snapshot()
     }
 
-    /// Has the lock if it can be had at once.
+    /// Acquires the lock if it is available at once.
     ///
     /// Must be called within a tokio runtime, whose task then renews the lock until the guard is released or dropped.
     ///
     /// # Errors
     ///
-    /// [`AcquireError`]: somebody else has it, or the backend could not be asked.
+    /// [`AcquireError`]: another holder has it, or the backend could not be asked.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives back whatever the attempt gets, in the background.
+    /// Dropping the future releases whatever the attempt gets, in the background.
     pub async fn try_acquire(&self) -> Result<LockGuard, AcquireError> {
         self.acquire(Duration::ZERO).await
     }
 
-    /// Has the lock, waiting for it at most for `wait` (`Duration::MAX`: for ever), and no longer than the caller's
+    /// Acquires the lock, waiting for it at most for `wait` (`Duration::MAX`: for ever), and no longer than the caller's
     /// [`Deadline`].
     ///
-    /// The time of a request is part of the wait. An error of the backend that waiting cannot mend (a permission that is
-    /// missing, a wrong address) ends the wait at once; one that may pass is waited for, at most for
-    /// [`backend_wait`](LockConfig::backend_wait) where that is set.
+    /// The time of a request is part of the wait. An error of the backend that will not pass by waiting (a missing permission, a
+    /// wrong address) ends the wait at once; one that may pass is waited for, at most for
+    /// [`backend_wait`](LockConfig::backend_wait) if that is set.
     ///
     /// Must be called within a tokio runtime, whose task then renews the lock until the guard is released or dropped.
     ///
     /// # Errors
     ///
-    /// [`AcquireError`]: somebody else has it, or the backend could not be asked. Which of the two is what the last
-    /// request found.
+    /// [`AcquireError`]: another holder has it, or the backend could not be asked, whichever the last request found.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives back whatever the attempt gets, in the background, and its place in the queue. A future that
-    /// is kept without being polled goes on waiting, in the background; if it gets the lock and is not polled within a second,
-    /// the lock is given back, and the future ends with [`NotAcquired`](AcquireError::NotAcquired) when it is polled.
+    /// Dropping the future leaves the queue and releases whatever the attempt gets, in the background. A future that is kept
+    /// without being polled goes on waiting, in the background; if it gets the lock and is not polled within a second, the lock
+    /// is released, and the future ends with [`NotAcquired`](AcquireError::NotAcquired) when it is polled.
     pub async fn acquire(&self, wait: Duration) -> Result<LockGuard, AcquireError> {
         let answer = self.contend(wait, None);
         received(answer.await)
     }
 
-    /// Has the lock as [`acquire`](Self::acquire) does, and tells `observe` what it waits for meanwhile: a holder, with
-    /// its status, or a backend that does not answer, with the cause.
+    /// Acquires the lock as [`acquire`](Self::acquire) does, and reports to `observe` what it waits for: a holder, with its
+    /// status, or a backend that does not answer, with the cause.
     ///
     /// `observe` is called by the caller's own task while it waits: when the wait begins, when the reason changes, and
-    /// again about every [`fallback_poll`](LockConfig::fallback_poll). It is not called where the lock is had, or
+    /// again about every [`fallback_poll`](LockConfig::fallback_poll). It is not called if the lock is acquired, or
     /// refused, without a wait. Being observed costs the backend one request for the status per report of a holder.
     ///
     /// ```
@@ -296,13 +295,13 @@ impl Lock {
         let guard = self.acquire(wait).await?;
         let context = guard.context();
         let result = guarded(&guard, work(context)).await;
-        // Whatever came of the work, and for the time of one request at most, so that whoever tries again at once is not
-        // kept out by its own leftover. Unconfirmed, it goes on in the background.
+        // Whatever the result of the work, and for the time of one request at most, so that a caller that tries again at once
+        // is not blocked by its own old lock. An unconfirmed release goes on in the background.
         drop(guard.release().await);
         result?.map_err(LockError::OperationFailed)
     }
 
-    /// Who has the lock now; of several names, the first one's.
+    /// The holders of the lock now; of several names, of the first one.
     ///
     /// # Errors
     ///
@@ -316,7 +315,7 @@ impl Lock {
     }
 }
 
-/// What an acquisition came to, for whoever is polled for it now.
+/// The result of an acquisition, for the caller that polls now.
 fn received(
     answer: Result<Result<LockGuard, AcquireError>, oneshot::error::RecvError>,
 ) -> Result<LockGuard, AcquireError> {
@@ -338,7 +337,7 @@ fn left_of_deadline(clock: &Clock) -> Option<Duration> {
         .find_map(|clock| Some(Deadline::current(clock)?.remaining(clock)))
 }
 
-/// Runs `work` until it is done or the lock is lost, whichever comes first; a result that comes too late is lost too.
+/// Runs `work` until it is done or the lock is lost, whichever comes first; a result that comes too late counts as lost.
 pub(super) async fn guarded<T, E>(guard: &LockGuard, work: impl Future<Output = T>) -> Result<T, LockError<E>> {
     let mut work = pin!(work);
     let result = tokio::select! {
@@ -402,7 +401,7 @@ impl RwLock {
         &self.read
     }
 
-    /// The side that one may hold, and no reader beside it.
+    /// The side that one may hold, without any reader.
     #[must_use]
     pub fn write(&self) -> &Lock {
         &self.write

@@ -1,14 +1,15 @@
-//! Who holds a lock, in its own words: host, process, program, since when.
+//! The description of a lock's holder, by itself: host, process, program, since when.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Who holds a lock, as the holder told when it took it. Nobody checks it: it is for people, not for decisions.
+/// A holder of a lock, as it described itself when it took the lock. The description is not verified: it is for people, not for
+/// decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// What tells this holding from all others, as in [`Status::owners`](super::Status::owners).
+    /// The owner's name, as in [`Status::owners`](super::Status::owners).
     pub owner: String,
     /// The name of its machine.
     pub host: String,
@@ -41,7 +42,7 @@ impl Holder {
         text.clone()
     }
 
-    /// Reads a description; what is longer or stranger than we write is cut and replaced.
+    /// Reads a description; what is longer than ours is cut, and characters that ours never have are replaced.
     pub(crate) fn parse(owner: &str, text: &str, since: Option<Duration>) -> Option<Self> {
         let mut words = text.splitn(3, ' ');
         let process = words.next()?.parse().ok()?;

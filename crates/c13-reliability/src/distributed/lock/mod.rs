@@ -1,10 +1,10 @@
-//! A lock that tells its holder the moment it is no longer safe.
+//! A lock that notifies its holder at the moment it is no longer safe.
 //!
 //! # Purpose
 //!
 //! One holder at a time (or one writer, or N), across processes and machines, for work that should not run twice: a cron
 //! job, a migration, a consumer of an account. A holder has a lease that is renewed in the background; when the lease can
-//! no longer be trusted, because the backend, the network or the process itself stood still, the holder is told at that
+//! no longer be trusted, because the backend, the network or the process itself stood still, the holder is notified at that
 //! moment, and [`Lock::run`] drops the work.
 //!
 //! # What is promised, and what is not
@@ -41,12 +41,12 @@
 //! | want | use |
 //! |---|---|
 //! | a lock, held until a guard is dropped | [`Lock::acquire`] → [`LockGuard`] |
-//! | to know meanwhile what it waits for | [`Lock::acquire_observed`] → [`Waiting`] |
+//! | to know what it waits for | [`Lock::acquire_observed`] → [`Waiting`] |
 //! | work that is dropped when the lock is lost | [`Lock::run`] |
 //! | many readers or one writer | [`RwLock`] |
 //! | at most N at a time | [`Semaphore`] |
 //! | several locks together | [`Lock::try_of_all`] |
-//! | to be told who leads | [`Election`] |
+//! | to know whether this process leads | [`Election`] |
 //! | locks of this process | [`MemoryBackend`] |
 //! | locks of this machine, without a server | [`FileBackend`] (Linux) |
 //! | locks of a fleet | `RedisBackend` (feature `redis`): one Redis, Sentinel or Cluster |
@@ -60,16 +60,16 @@
 //! | renewal | every third of the lease |
 //! | one request | a sixth of the lease, at most 1 s |
 //! | margin | 1 % of the lease and 2 ms |
-//! | a waiter looks by itself | every 1 to 1.25 s, and when the holder's lease is over |
+//! | a waiter polls | every 1 to 1.25 s, and when the holder's lease is over |
 //! | the longest that a lock is held | for as long as it is renewed |
 //! | a backend that does not answer is asked again | for as long as the waiter waits |
-//! | order of waiters | whoever asks first after a release |
+//! | order of waiters | the first to ask after a release |
 //!
 //! # States
 //!
 //! `asked → granted → (renewed …) → released | lost`. A lost lock never comes back: its attempt is over, and acquiring
-//! again is another attempt with a greater fence. An attempt whose caller has gone is taken back, and *buried* where its
-//! request may still be under way, so that it cannot take the lock later with nobody to hold it.
+//! again is another attempt with a greater fence. An attempt whose caller has gone is released, and *buried* if one of its
+//! requests may still be under way, so that it cannot take the lock later without a holder.
 //!
 //! # Metrics
 //!

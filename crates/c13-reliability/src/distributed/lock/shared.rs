@@ -1,4 +1,4 @@
-//! What the handles of one lock share, and each acquisition under way with them.
+//! The state that the handles of one lock share, also with each acquisition that is under way.
 
 use super::backend::{Backend, Claim, Mode};
 use super::config::LockConfig;
@@ -23,7 +23,7 @@ pub(super) struct Shared {
     pub(super) holder: Arc<str>,
     pub(super) clock: Clock,
     pub(super) random: Random,
-    /// Whose turn it is, among the waiters of this process, to contend.
+    /// The turn to contend: one waiter of this process has it.
     pub(super) turns: Arc<Turns>,
     /// What the last request for the lock failed with; `None` once one was answered.
     pub(super) failing: Mutex<Option<BackendError>>,

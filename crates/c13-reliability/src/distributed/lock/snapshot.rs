@@ -1,30 +1,30 @@
-//! What a lock reports of this process's part in it.
+//! The snapshot of a lock, for this process's acquisitions.
 
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
 
-/// What became of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`,
-/// `failed` and `abandoned`.
+/// The counts of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`, `failed` and
+/// `abandoned`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LockSnapshot {
     /// Acquisitions that got the lock.
     pub acquired: u64,
-    /// Acquisitions that did not, because somebody else had it all the time.
+    /// Acquisitions that did not, because other holders had it all the time.
     pub not_acquired: u64,
     /// Acquisitions that did not, because the backend could not be asked or refused.
     pub failed: u64,
     /// Acquisitions that were dropped before they were decided.
     pub abandoned: u64,
-    /// Holdings that were lost before they were given back.
+    /// Holdings that were lost before they were released.
     pub losses: u64,
-    /// Holdings that were given back.
+    /// Holdings that were released.
     pub released: u64,
     /// Renewals that the backend confirmed in time.
     pub renewals: u64,
     /// Renewals that were refused, not answered, or answered too late.
     pub failed_renewals: u64,
-    /// How long those waited who got the lock, in nanoseconds.
+    /// How long the acquisitions that got the lock waited, in nanoseconds.
     pub waited: HistogramSnapshot,
 }
 

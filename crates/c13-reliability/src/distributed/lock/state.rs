@@ -1,4 +1,4 @@
-//! A lease as its holder sees it: valid until when, renewed when, and lost for good. Pure: the time comes in.
+//! A lease as its holder sees it: until when it is valid, when it is renewed, and whether it is lost. Pure.
 
 use super::config::LockConfig;
 use crate::time::Tick;
@@ -52,7 +52,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// By these settings; where there is no lease, the holder looks every `look` whether it still has the lock.
+    /// The terms that follow from these settings. Without a lease, the holder checks every `look` that it still has the lock.
     pub(crate) fn of(config: &LockConfig, look: Option<Duration>) -> Self {
         let renew_every = config.renew_interval();
         Self {
@@ -66,15 +66,15 @@ impl Terms {
         }
     }
 
-    /// Until when a grant is trusted whose request was about to be sent at `sent`.
+    /// Until when a grant is trusted, if its request was about to be sent at `sent`.
     ///
-    /// From before the sending, never from the reply: the server's lease began at some moment between the two.
+    /// Counted from before the sending, never from the reply: the server's lease began at some moment between the two.
     pub(crate) fn valid_until(&self, sent: Tick) -> Tick {
         sent + self.trusted
     }
 }
 
-/// One grant, from its reply to its loss. What is lost never comes back.
+/// One grant, from its reply to its loss. A lost grant never becomes valid again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     terms: Terms,
@@ -87,8 +87,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A grant whose request was about to be sent at `sent` and whose reply came at `now`; `None` if it came too late to
-    /// be worth anything.
+    /// A grant whose request was about to be sent at `sent` and whose reply came at `now`; `None` if it came too late.
     pub(crate) fn granted(terms: Terms, sent: Tick, now: Tick) -> Option<Self> {
         let lapses_at = terms.valid_until(sent);
         (now < lapses_at).then_some(Self {
@@ -128,11 +127,11 @@ impl Lease {
         Step::WaitUntil(self.renew_at.min(self.valid_until()))
     }
 
-    /// A renewal that was about to be sent at `sent` was confirmed at `now`.
+    /// Records that a renewal that was about to be sent at `sent` was confirmed at `now`.
     ///
     /// # Errors
     ///
-    /// The loss, if the confirmation came when the lease was over already: somebody may have had the lock in between.
+    /// The loss, if the lease was over when the confirmation came: another holder may have had the lock in between.
     pub(crate) fn renewed(&mut self, sent: Tick, now: Tick) -> Result<(), Loss> {
         if let Some(loss) = self.lost_at(now) {
             return Err(loss);
@@ -142,12 +141,12 @@ impl Lease {
         Ok(())
     }
 
-    /// The backend said that the lock is not this holder's.
+    /// Records that the backend said that the lock is not this holder's.
     pub(crate) fn refused(&mut self) {
         self.lost.get_or_insert(Loss::Refused);
     }
 
-    /// A renewal was not answered by `now`, or failed on the way. That extends nothing; another try follows soon.
+    /// Records that a renewal was not answered by `now`, or failed. That extends nothing, and the next renewal is due soon.
     pub(crate) fn unanswered(&mut self, now: Tick) {
         self.renew_at = now + self.terms.request_limit / 4;
     }

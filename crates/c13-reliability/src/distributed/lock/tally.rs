@@ -1,4 +1,4 @@
-//! What is counted of a lock's acquisitions and holdings.
+//! The counters of a lock's acquisitions and holdings.
 
 use super::snapshot::LockSnapshot;
 use crate::sync::{Histogram, StripedCounter};
@@ -11,7 +11,7 @@ pub(super) struct Tally {
     waited: Histogram,
 }
 
-/// What can be counted.
+/// The counters.
 #[derive(Clone, Copy)]
 pub(super) enum Count {
     Acquired,

@@ -1,12 +1,12 @@
-//! Until when a lock is safe, in one word that any thread may read: it moves on by renewal, and stays lost once lost.
+//! Until when a lock is safe, in one word that any thread may read: a renewal moves it on, and a loss is final.
 
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::time::Tick;
 
-/// The end of a lease in nanoseconds; [`LOST`] once anybody saw it pass or was told of the loss.
+/// The end of a lease in nanoseconds; [`LOST`] once a thread has seen it pass, or the loss was reported.
 ///
-/// Whoever sees the end pass writes that down before saying so. So a renewal that is confirmed at the same moment cannot
-/// bring a lock back that somebody was told is lost.
+/// A thread that sees the end pass stores [`LOST`] before it reports the loss. So a renewal that is confirmed at the same moment
+/// cannot bring back a lock that was reported as lost.
 #[derive(Debug)]
 pub(crate) struct Validity {
     until: AtomicU64,
@@ -23,7 +23,7 @@ impl Validity {
 
     /// The end of the lease, if it is safe at `now`.
     pub(crate) fn check(&self, now: Tick) -> Option<Tick> {
-        // Acquire: pairs with the Release below, so that a check after a renewal sees what the renewal was told.
+        // Acquire: pairs with the Release below, so that a check after a renewal sees what came with the renewal.
         let mut until = self.until.load(Ordering::Acquire);
         loop {
             if until == LOST {
@@ -43,18 +43,18 @@ impl Validity {
         }
     }
 
-    /// Moves the end from `from` to `to`, unless the lock was lost meanwhile. Says whether it moved.
+    /// Moves the end from `from` to `to`, unless the lock was lost meanwhile. Returns whether it moved.
     pub(crate) fn extend(&self, from: Tick, to: Tick) -> bool {
-        // AcqRel: publishes the renewal to whoever checks. Acquire on failure: somebody saw the lock lost.
+        // AcqRel: publishes the renewal to threads that check. Acquire on failure: another thread saw the lock lost.
         let moved = self
             .until
             .compare_exchange(from.as_nanos(), to.as_nanos(), Ordering::AcqRel, Ordering::Acquire);
         moved.is_ok()
     }
 
-    /// The lock is lost, for good.
+    /// Marks the lock as lost, for ever.
     pub(crate) fn revoke(&self) {
-        // Release: what is known of the loss is seen by whoever sees it.
+        // Release: a thread that sees the loss sees its cause.
         self.until.store(LOST, Ordering::Release);
     }
 }

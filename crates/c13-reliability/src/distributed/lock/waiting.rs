@@ -15,9 +15,9 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Waiting {
-    /// Somebody else holds the lock, or is before this waiter in the queue.
+    /// Another holder has the lock, or another waiter is before this one in the queue.
     ForHolder {
-        /// Who holds it, as far as the backend tells; empty where the backend could not be asked for it.
+        /// The holders, as the backend reports them; empty if the backend could not be asked for them.
         status: Status,
     },
     /// The backend cannot serve, or does not answer. It is asked again until the wait is over.
@@ -39,9 +39,9 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Passes on to the caller of an acquisition what its task waits for.
+/// Reports to the caller of an acquisition what its task waits for.
 pub(super) struct Reports {
-    /// The latest report; `None` where nobody observes.
+    /// The latest report; `None` without an observer.
     sender: Option<watch::Sender<Option<Waiting>>>,
     every: Duration,
     last: Option<(Discriminant<Waiting>, Tick)>,
@@ -56,7 +56,8 @@ impl Reports {
         }
     }
 
-    /// Whether `waiting`, whose details may be left out, is to be reported at `now`: it is news, or the last report is old.
+    /// Whether `waiting`, whose details may be left out, is to be reported at `now`: the reason is new, or the last report is
+    /// old.
     pub(super) fn is_due(&self, waiting: &Waiting, now: Tick) -> bool {
         self.sender.is_some()
             && self

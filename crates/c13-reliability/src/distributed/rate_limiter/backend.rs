@@ -1,4 +1,4 @@
-//! What keeps shared limits: the trait, and the backend inside the process.
+//! The backend of shared limits: the trait, and the backend inside the process.
 
 use super::config::Limit;
 use super::state::{Cell, Rate, take_all};
@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::ready;
 use std::time::Duration;
 
-/// Where shared limits are kept.
+/// The store of shared limits.
 pub trait QuotaBackend: fmt::Debug + Send + Sync + 'static {
     /// Whether this backend can keep a limit of this key.
     ///
@@ -22,24 +22,24 @@ pub trait QuotaBackend: fmt::Debug + Send + Sync + 'static {
     fn check_key(&self, key: &str) -> Result<(), ConfigError>;
 
     /// Takes up to `want` tokens of every one of `limits`, but not fewer than `least`; then it takes none of any.
-    /// `process` names who asks.
+    /// `process` names the process that asks.
     fn take<'a>(&'a self, limits: &'a [Limit], want: u64, least: u64, process: &'a str) -> Answer<'a, Taken>;
 }
 
-/// What a backend gave. Made by [`granted`](Self::granted) or [`refused`](Self::refused).
+/// The answer of a backend. Made by [`granted`](Self::granted) or [`refused`](Self::refused).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Taken {
-    /// How many tokens; zero if the least that was asked for could not be had.
+    /// How many tokens were granted; zero if fewer were available than the least that was asked for.
     pub granted: u64,
-    /// When the least can be had; `None` if it was had, or never can be.
+    /// After how long the least will be available; `None` if it was granted, or never will be.
     pub retry_after: Option<Duration>,
     /// How many processes asked lately.
     pub active: u32,
 }
 
 impl Taken {
-    /// So many tokens, by the only process that asks.
+    /// So many tokens, from a backend that only one process asks.
     #[must_use]
     pub const fn granted(tokens: u64) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Taken {
         }
     }
 
-    /// No tokens. The least can be had after `retry_after`; `None` if it is more than a limit ever has at once.
+    /// No tokens. The least will be available after `retry_after`; `None` if it is more than a limit ever has at once.
     #[must_use]
     pub const fn refused(retry_after: Option<Duration>) -> Self {
         Self {
@@ -69,9 +69,8 @@ impl Taken {
 
 /// Keeps limits in this process, for one machine without a server and for tests.
 ///
-/// It keeps the keys that are not full at the moment, and forgets a key once its limit is full again, which loses nothing.
-/// A key that would be one too many is refused with an error of the backend rather than that another, which is still
-/// limited, is forgotten.
+/// It keeps the keys whose limit is not full, and forgets a key once its limit is full again, which loses nothing. If there is
+/// no room for one more key, it refuses that key with an error of the backend, and forgets no key that is still limited.
 pub struct MemoryQuota {
     clock: Clock,
     most: usize,
@@ -81,14 +80,13 @@ pub struct MemoryQuota {
 struct Kept {
     cells: HashMap<String, Cell>,
     sweep: Sweep,
-    /// When the map was last looked through, in microseconds.
+    /// When the map was last swept, in microseconds.
     looked: f64,
 }
 
 /// How many keys are kept at most, unless set.
 const MOST_KEYS: usize = 100_000;
-/// How often a map without room is looked through for keys that are full again, in microseconds: a look costs as much as
-/// there are keys.
+/// How often a map without room is swept for keys that are full again, in microseconds. A sweep costs O(keys).
 const LOOK_EVERY: f64 = 1e5;
 
 impl MemoryQuota {
@@ -133,7 +131,7 @@ impl MemoryQuota {
         let mut cells: Vec<(Rate, Cell)> = rates.zip(known.into_iter().map(Option::unwrap_or_default)).collect();
         let decision = take_all(&mut cells, now, want, least);
         for (limit, (_, cell)) in limits.iter().zip(cells) {
-            // A refusal leaves what is full as it is.
+            // A refusal changes nothing at a limit that is full.
             match kept.cells.get_mut(&limit.key) {
                 Some(known) => *known = cell,
                 None if !cell.is_full(now) => drop(kept.cells.insert(limit.key.clone(), cell)),
@@ -149,7 +147,7 @@ impl MemoryQuota {
 }
 
 impl Kept {
-    /// Forgets keys that are full again, where there are many of them or no room for `wanted` more.
+    /// Forgets keys that are full again, if there are many keys or no room for `wanted` more.
     fn make_room(&mut self, wanted: usize, most: usize, now: f64) {
         let crowded = self.cells.len() + wanted > most && now >= self.looked + LOOK_EVERY;
         if crowded || self.sweep.is_due(self.cells.len()) {

@@ -10,7 +10,7 @@ pub(super) const TOKEN_BITS: u32 = 24;
 /// The most tokens that a batch holds.
 pub(super) const MOST_TOKENS: u64 = (1 << TOKEN_BITS) - 1;
 
-/// One limit: of all calls that count against `key`, in all processes, so many a second.
+/// One limit: so many calls a second against `key`, in all processes together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limit {
     /// What the calls have in common; at most 1,000 bytes.
@@ -39,8 +39,8 @@ impl Limit {
 pub enum Sharing {
     /// The backend is asked for each call: exact, a round trip a call.
     Exact,
-    /// The backend is asked for what is used within `horizon`, in advance; a call is then one subtraction in memory. What
-    /// is not used lapses after twice the horizon, so no window sees more than the limit and `rate × 2 × horizon`.
+    /// The backend is asked in advance for the tokens of one `horizon`; a call is then one subtraction in memory. Unused tokens
+    /// lapse after twice the horizon, so no window sees more than the limit and `rate × 2 × horizon`.
     Leased {
         /// How long a batch should last at the full rate. 1 ms to 10 s.
         horizon: Duration,
@@ -83,7 +83,7 @@ pub struct SharedLimitConfig {
     pub request_timeout: Duration,
     /// How long a backend that failed is left alone; 200 ms by default, up to half more at random.
     pub retry_backend: Duration,
-    /// How many processes share the limit, until the backend has told; 4 by default.
+    /// How many processes share the limit, until the backend has reported the number; 4 by default.
     pub processes: NonZeroU32,
 }
 
@@ -120,7 +120,7 @@ impl SharedLimitConfig {
         self
     }
 
-    /// Sets how many processes share the limit, until the backend has told.
+    /// Sets how many processes share the limit, until the backend has reported the number.
     #[must_use]
     pub const fn processes(mut self, processes: NonZeroU32) -> Self {
         self.processes = processes;

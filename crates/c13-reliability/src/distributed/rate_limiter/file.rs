@@ -10,15 +10,15 @@ use crate::error::ConfigError;
 use crate::time::wall_micros;
 use std::path::PathBuf;
 
-/// Keeps shared limits in files of one folder: two files a limit, which a request has for itself for some microseconds.
+/// Keeps shared limits in files of one folder: two files a limit, which a request locks for some microseconds.
 ///
 /// The files stay when a limit is full again. Keys that strangers choose, such as addresses, would fill the disk: keep these
 /// limits in [`MemoryQuota`](super::MemoryQuota) or on a Redis, which forget a key that is full.
 ///
-/// By the calendar's clock, so that a limit goes on over a restart of the machine; a clock that steps back starves nobody
-/// for longer than one full burst.
+/// It uses wall-clock time, so that a limit survives a restart of the machine. A clock that steps back blocks calls for no
+/// longer than one full burst takes to refill.
 ///
-/// Whoever can write to the folder can change the limits in it, so it has to be a folder of this user alone: see
+/// A user who can write to the folder can change the limits in it, so it has to be a folder of this user alone: see
 /// [`StateFolder`] for the rules, and for folders that several users share on purpose.
 #[derive(Clone, Debug)]
 pub struct FileQuota {
@@ -30,7 +30,7 @@ impl FileQuota {
     ///
     /// # Errors
     ///
-    /// The folder cannot be made, or is not to be trusted, as [`StateFolder::private`] has it.
+    /// The folder cannot be made, or cannot be trusted; see [`StateFolder::private`].
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
         StateFolder::private(folder).map(Self::within)
     }
@@ -42,7 +42,7 @@ impl FileQuota {
     }
 
     async fn take_at(&self, limits: &[Limit], want: u64, least: u64) -> Result<Taken, BackendError> {
-        // In one order, so that two who take several never wait for each other.
+        // In one order, so that two requests for several limits never deadlock.
         let mut order: Vec<&Limit> = limits.iter().collect();
         order.sort_by(|a, b| a.key.cmp(&b.key));
         let mut turns = Vec::new();

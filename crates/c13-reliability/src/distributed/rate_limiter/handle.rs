@@ -1,4 +1,4 @@
-//! What users hold: a limit that is decided in memory where it is leased, and by the backend where it is not.
+//! The shared limiter's handle: decides in memory if tokens are leased, and by the backend if not.
 
 use super::backend::QuotaBackend;
 use super::config::{Limit, OnFailure, SharedLimitConfig};
@@ -34,16 +34,17 @@ struct Shared {
     process: String,
     /// The [`Batch`] that calls take from.
     batch: AtomicU64,
-    /// Until when nothing is to be had, in nanoseconds of the coarse clock: who asks before is refused without asking.
+    /// Until when the backend has nothing, in nanoseconds of the coarse clock: calls before then are refused without asking
+    /// it.
     empty_until: AtomicU64,
-    /// Who refills, one at a time.
+    /// Taken by the call that refills; one at a time.
     refill: tokio::sync::Mutex<()>,
     rest: Mutex<Rest>,
-    /// Calls by how they were decided.
+    /// Calls, by how they were decided.
     decided: StripedCounter<8>,
 }
 
-/// Where a call is counted.
+/// The counter of a call.
 const fn count_of(decided: &Result<DecidedBy, SharedLimitError>) -> usize {
     match decided {
         Ok(DecidedBy::Lease) => 0,
@@ -64,17 +65,17 @@ struct Rest {
     local: Vec<Cell>,
 }
 
-/// Which way a call was decided, so that an outage is not mistaken for a limit that has room.
+/// How a call was decided, so that an outage is not mistaken for a limit with room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecidedBy {
-    /// The backend, for this call alone.
+    /// By the backend, for this call alone.
     Exact,
-    /// Tokens that the backend gave in advance.
+    /// By tokens that the backend gave in advance.
     Lease,
-    /// This process's share, while the backend does not answer.
+    /// By this process's share, while the backend does not answer.
     Local,
-    /// Nobody: the backend does not answer, and the setting is to allow.
+    /// Without a decision: the backend does not answer, and the setting is to allow.
     Nobody,
 }
 
@@ -84,9 +85,9 @@ pub enum DecidedBy {
 pub enum SharedLimitError {
     /// The limit is used up.
     Exceeded {
-        /// How long until so much can be had, unless others are quicker.
+        /// How long until as much is available, unless others take it first.
         retry_after: Duration,
-        /// Which way that was decided.
+        /// How that was decided.
         by: DecidedBy,
     },
     /// More than the limit ever has at once.
@@ -124,7 +125,7 @@ impl fmt::Display for SharedLimitError {
 impl std::error::Error for SharedLimitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // It is shown already.
+            // The display includes it.
             Self::Unavailable { cause, .. } => cause.source(),
             Self::Exceeded { .. } | Self::NeverPossible | Self::NotAsked => None,
         }
@@ -147,7 +148,7 @@ impl From<SharedLimitError> for Rejected {
 
 #[cfg(feature = "tracing")]
 const TARGET: &str = "c13::shared_rate_limit";
-/// Taken off each batch's time: the coarse clock lags by up to 10 ms.
+/// Subtracted from each batch's time, because the coarse clock lags by up to 10 ms.
 const COARSE: Duration = Duration::from_millis(10);
 /// How long a refusal by the backend is remembered at most.
 const LONGEST_MEMORY: Duration = Duration::from_millis(100);
@@ -172,7 +173,7 @@ impl SharedRateLimiter {
         })
     }
 
-    /// The same limiter by another clock, for tests in virtual time; it begins anew.
+    /// The same limiter on another clock, for tests in virtual time; it starts anew.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         let shared = &self.shared;
@@ -186,7 +187,7 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Decides about a call of this cost by what is in memory: one reading of the coarse clock and one subtraction.
+    /// Decides about a call of this cost in memory: one reading of the coarse clock and one subtraction.
     ///
     /// # Errors
     ///
@@ -199,7 +200,7 @@ impl SharedRateLimiter {
         decided
     }
 
-    /// Decides about a call of this cost, by the backend where nothing in memory can.
+    /// Decides about a call of this cost, by the backend if memory does not suffice.
     ///
     /// # Errors
     ///
@@ -209,8 +210,8 @@ impl SharedRateLimiter {
     ///
     /// Dropping the future may lose the tokens that were asked for; they lapse.
     ///
-    /// The backend is waited for no longer than the caller's [`Deadline`] says. A request that the deadline cuts short says
-    /// nothing about the backend: the call is decided as if it had failed, and the next call asks again.
+    /// It waits for the backend no longer than until the caller's [`Deadline`]. A request that the deadline cuts short says nothing
+    /// about the backend: the call is decided as if the backend had failed, and the next call asks again.
     pub async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.acquire(cost).await;
         self.shared.decided.add(count_of(&decided), 1);
@@ -223,14 +224,14 @@ impl SharedRateLimiter {
         self.shared.snapshot()
     }
 
-    /// How many processes share the limit, as far as the backend has told.
+    /// How many processes share the limit, as last reported by the backend.
     #[must_use]
     pub fn active_processes(&self) -> u32 {
         self.shared.rest.lock().active
     }
 }
 
-/// Why the backend gave nothing.
+/// Why the backend granted nothing.
 enum Unasked {
     Refused(SharedLimitError),
     /// It could not be asked, or is left alone for so long.
@@ -263,12 +264,12 @@ impl Shared {
         }
     }
 
-    /// Decides by what is in memory.
+    /// Decides in memory.
     #[inline]
     fn decide(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let now = self.clock.coarse().as_nanos();
         let now_ms = now / 1_000_000;
-        // Relaxed: the word is the whole of the state; nothing else is published by it.
+        // Relaxed: the word is the whole state and publishes nothing else.
         let mut word = self.batch.load(Ordering::Relaxed);
         while let Some(left) = Batch(word).take(now_ms, cost) {
             let batch = &self.batch;
@@ -294,7 +295,7 @@ impl Shared {
                 .or_else(|error| self.failed(cost, error));
         };
         let _refilling = self.refill.lock().await;
-        // Somebody may have refilled meanwhile.
+        // Another call may have refilled meanwhile.
         match self.decide(cost) {
             Err(SharedLimitError::NotAsked) => {}
             decided => return decided,
@@ -304,7 +305,7 @@ impl Shared {
             Ok(granted) => {
                 let lapses = sent + plan.lasts.saturating_sub(COARSE.min(plan.lasts / 4));
                 let batch = Batch::new(granted - cost, lapses.as_nanos() / 1_000_000);
-                // Relaxed: as in `try_acquire`. What is left of the batch before is given up: it was taken there already.
+                // Relaxed: as in `try_acquire`. The rest of the previous batch is dropped: the backend has counted it.
                 self.batch.store(batch.0, Ordering::Relaxed);
                 Ok(DecidedBy::Lease)
             }
@@ -332,7 +333,7 @@ impl Shared {
     }
 
     fn remembered(&self, now: u64) -> Result<DecidedBy, SharedLimitError> {
-        // Relaxed: a hint; who reads it late asks once more.
+        // Relaxed: a hint; a call that reads it late asks the backend once more.
         let until = self.empty_until.load(Ordering::Relaxed);
         if now < until {
             let by = if self.plan.is_some() {
@@ -376,7 +377,7 @@ impl Shared {
             return Err(Unasked::Refused(SharedLimitError::NeverPossible));
         };
         if least == 1 {
-            // Whoever asks for one is refused until then, without asking; who asks for more has a later time anyway.
+            // Until then calls for one token are refused without asking; calls for more could be met only later anyway.
             let until = self.clock.coarse() + retry_after.min(LONGEST_MEMORY);
             // Relaxed: a hint, as in `remembered`.
             self.empty_until.store(until.as_nanos(), Ordering::Relaxed);
@@ -450,13 +451,13 @@ impl Shared {
     }
 }
 
-/// A call that was allowed. There is nothing to give back: what was taken stays taken.
+/// A call that was allowed. It gives nothing back: its tokens stay used.
 #[derive(Debug)]
 #[must_use = "the call was counted"]
 pub struct Pass(DecidedBy);
 
 impl Pass {
-    /// Which way the call was decided.
+    /// How the call was decided.
     #[must_use]
     pub fn decided_by(&self) -> DecidedBy {
         self.0

@@ -11,21 +11,21 @@
 //! | [`Sharing::Exact`] | burst + rate × W | a round trip; refusals are remembered |
 //! | [`Sharing::Leased`] | burst + rate × (W + 2 × horizon) | one subtraction; a round trip a batch |
 //!
-//! A backend that stops answering and comes back with nothing, as a restarted Redis does, is a second limit beside the
-//! first, and the local shares of all processes together are a third, each with its own burst. Let K be when it dies and
-//! K' when it answers again. What the first one gave before K is used until K + 2 × horizon at the latest; shares are used
-//! between K and K' + request timeout + 1.5 × `retry_backend`, when the last process has found the backend again; the
-//! second one gives from K' on. Each of the three allows its burst and the rate for its own time, and the times overlap
-//! by no more than that, so with [`OnFailure::LocalShare`] any time W sees at most
+//! A backend that stops answering and comes back with nothing, as a restarted Redis does, acts as a second limit, and the local
+//! shares of all processes together as a third, each with its own burst. Let K be the time when the backend dies and K' when
+//! it answers again. Tokens that it gave before K are used until K + 2 × horizon at the latest; local shares are used between K
+//! and K' + request timeout + 1.5 × `retry_backend`, when the last process has found the backend again; the backend gives
+//! tokens again from K' on. Each of the three allows its burst and the rate for its own time, and these times overlap by no
+//! more than that, so with [`OnFailure::LocalShare`] any time W sees at most
 //! 3 × burst + rate × (W + 2 × horizon + request timeout + 1.5 × `retry_backend`), without the horizon where sharing is
-//! exact, plus one call a process for the rounding up of small shares. For that the processes must know how many they
-//! are, which they do ten seconds after the last has come.
+//! exact, plus one call a process for the rounding up of small shares. For that the processes must know how many they are,
+//! which they do ten seconds after the last one started.
 //!
 //! While the backend does not answer, calls are refused, allowed, or limited to the process's share
-//! ([`OnFailure`]), and the answer says which way it was decided ([`DecidedBy`]). The cause is the source of the error that
-//! denies, and is kept in the [snapshot](SharedLimitSnapshot) together with a count; the beginning of an outage, and every
-//! half minute of it, is an event of the target `c13::shared_rate_limit`. A process that is stopped keeps no
-//! tokens: they lapse by the machine's clock.
+//! ([`OnFailure`]), and the result says how each was decided ([`DecidedBy`]). The cause is the source of the error of a refused
+//! call, and the [snapshot](SharedLimitSnapshot) has it together with a count. An event of the target
+//! `c13::shared_rate_limit` reports the beginning of an outage, and again every half minute of it. A process that is stopped
+//! keeps no tokens: they lapse by the machine's clock.
 //!
 //! ```
 //! use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimitConfig, SharedRateLimiter};

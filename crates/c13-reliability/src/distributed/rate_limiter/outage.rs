@@ -1,4 +1,4 @@
-//! Since when the backend of a shared limit cannot be asked, why, and when that was last reported.
+//! The outages of a shared limit's backend: since when, why, and when they were last reported. Pure.
 
 use crate::distributed::lock::BackendError;
 use crate::time::Tick;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How often an outage that goes on is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
-/// What is known of a backend's failures. Pure: the time comes in.
+/// A backend's failures. Pure: each method is given the time.
 #[derive(Clone, Debug)]
 pub(super) struct Outage {
     failures: u64,
@@ -29,8 +29,8 @@ impl Outage {
         reported: Tick::ZERO,
     };
 
-    /// The backend failed at `now` and is left alone until `until`. Says whether that is to be reported: it answered
-    /// before, or the last report is old.
+    /// Records that the backend failed at `now` and is left alone until `until`. Returns whether that is to be reported: the
+    /// backend answered before, or the last report is old.
     pub(super) fn failed(&mut self, cause: Arc<BackendError>, now: Tick, until: Tick) -> bool {
         let is_news = !self.standing || now >= self.reported + REPORT_EVERY;
         if is_news {
@@ -43,7 +43,7 @@ impl Outage {
         is_news
     }
 
-    /// The backend has answered. Says whether that ends an outage.
+    /// Records that the backend has answered. Returns whether that ends an outage.
     pub(super) fn answered(&mut self) -> bool {
         std::mem::replace(&mut self.standing, false)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Keeps shared limits on a Redis. Limits that are used together must be of one hash slot of a cluster.
 ///
-/// A limit is a number beside its key, `{KEY}:c13:limit`, that lapses once the limit is full again; no lock can be of that
+/// A limit is a number under the key `{KEY}:c13:limit`, which expires once the limit is full again; no lock can have that
 /// name. A restart or failover that forgets it allows one more burst, and so does a server that evicts
 /// ([`Redis::evicts`]).
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct RedisQuota {
 
 static TAKE: Script = Script::new(include_str!("take.lua"));
 
-/// How long a process counts as one of those who share a limit.
+/// For how long after a request a process counts as one that shares the limit.
 const ACTIVE: Duration = Duration::from_secs(10);
 
 impl RedisQuota {

@@ -1,4 +1,4 @@
-//! What a shared rate limit reports of this process's calls.
+//! The snapshot of a shared rate limit, for this process's calls.
 
 use crate::distributed::lock::BackendError;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
@@ -22,9 +22,9 @@ pub struct SharedLimitSnapshot {
     pub never_possible: u64,
     /// Calls refused because the backend did not answer, as the setting says.
     pub unavailable: u64,
-    /// Calls that would have had to ask the backend, and must not.
+    /// Calls that would have had to ask the backend, and were not allowed to wait for it.
     pub not_asked: u64,
-    /// How many processes share the limit, as far as the backend has told.
+    /// How many processes share the limit, as last reported by the backend.
     pub active_processes: u32,
     /// Requests that the backend failed, or did not answer in time. While it is left alone after a failure it is not asked.
     pub backend_failures: u64,

@@ -1,13 +1,13 @@
-//! The decisions of a shared limit as values: the rate algorithm, and a batch of tokens in one word.
+//! The decisions of a shared limit: the rate algorithm, and a batch of tokens in one word. Pure.
 
 use super::config::{Limit, MOST_TOKENS, Sharing, TOKEN_BITS};
 use std::time::Duration;
 
-/// What a limit says to a request for tokens.
+/// The decision about a request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Decision {
     pub(crate) granted: u64,
-    /// When the least that was asked for can be had; `None` if it was had, or never can be.
+    /// After how long the least that was asked for will be available; `None` if it was granted, or never will be.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -29,14 +29,14 @@ impl Cell {
         self.full_at
     }
 
-    /// Whether it is full at `now` microseconds, as one that nobody knows of is.
+    /// Whether it is full at `now` microseconds, as a new limit is.
     pub(crate) fn is_full(self, now: f64) -> bool {
         self.full_at <= now
     }
 
     /// Takes up to `want` tokens at `now` microseconds, but not fewer than `least`; then it takes none.
     ///
-    /// Either way it forgets excess debt: whoever keeps the cell must keep it after a refusal too.
+    /// Either way it forgets excess debt, so the cell must be stored after a refusal too.
     pub(crate) fn take(&mut self, rate: Rate, now: f64, want: u64, least: u64) -> Decision {
         self.forget_excess(rate, now);
         let horizon = now + rate.burst * rate.step();
@@ -58,19 +58,19 @@ impl Cell {
         }
     }
 
-    /// Forgets debt beyond one empty bucket, which a lower rate, a greater burst or a clock that was ahead has left.
+    /// Forgets debt beyond one empty bucket, which a lower rate, a larger burst or a clock that was ahead has left.
     fn forget_excess(&mut self, rate: Rate, now: f64) {
         self.full_at = self.full_at.min(now + rate.burst * rate.step());
     }
 }
 
 /// Takes up to `want` tokens of every one of `limits`, whose cells come with them, but not fewer than `least`; then it
-/// takes none of any. Cells that were changed must be kept either way.
+/// takes none of any. The cells must be stored either way.
 pub(crate) fn take_all(limits: &mut [(Rate, Cell)], now: f64, want: u64, least: u64) -> Decision {
     let mut granted = want;
     let mut wait = Some(Duration::ZERO);
     for (rate, cell) in limits.iter() {
-        // On a copy: all limits give, or none does.
+        // On a copy: all limits grant, or none does.
         let decision = { *cell }.take(*rate, now, want, least);
         granted = granted.min(decision.granted);
         if decision.granted == 0 {
@@ -158,8 +158,8 @@ pub(crate) struct BatchPlan {
 }
 
 impl BatchPlan {
-    /// What is used within the horizon at the full rate of the tightest limit, at most half of its burst; one where that
-    /// is less, that is where each call asks by itself.
+    /// The tokens of one horizon at the full rate of the tightest limit, at most half of its burst, and at least one; with one
+    /// each call asks by itself.
     pub(crate) fn of(limits: &[Limit], sharing: Sharing) -> Option<Self> {
         let Sharing::Leased { horizon } = sharing else {
             return None;
