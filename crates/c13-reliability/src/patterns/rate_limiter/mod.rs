@@ -95,6 +95,7 @@ mod snapshot;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod token_bucket;
+mod waitable;
 mod waiting;
 
 pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};

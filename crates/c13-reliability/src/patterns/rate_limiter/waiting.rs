@@ -3,6 +3,7 @@
 use super::counts::Counts;
 use super::error::{RateLimitError, Shortfall};
 use super::permit::RateLimitPermit;
+use super::snapshot::RateLimiterSnapshot;
 use crate::gate::Admittance;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Ahead, Kind, Owner, Place, Turn};
@@ -25,6 +26,9 @@ pub(super) trait Waitable: Owner {
 
     /// The largest request that can ever be met.
     fn capacity(&self) -> u64;
+
+    /// How much a request could take at `now`; 0 while others wait.
+    fn available(&self, now: Tick) -> u64;
 
     /// Takes `n` at `now`, if it is available and nobody waits. Counts nothing.
     fn take(&self, now: Tick, n: u64) -> Result<(), RateLimitError>;
@@ -179,6 +183,19 @@ where
             Err(short.refuse(n))
         }
     })
+}
+
+/// The counters of a limiter, and its state now.
+pub(super) fn snapshot<S: Waitable>(limiter: &S) -> RateLimiterSnapshot {
+    let counts = limiter.counts();
+    RateLimiterSnapshot {
+        allowed: counts.allowed(),
+        rejected: counts.rejected(),
+        shadowed: counts.shadowed(),
+        available: limiter.available(limiter.clock().now()),
+        capacity: limiter.capacity(),
+        waiting: limiter.queue().ahead().waiting as u64,
+    }
 }
 
 /// The last tick before the caller's deadline: what becomes available at the deadline comes too late. `Tick::MAX` if the

@@ -4,14 +4,11 @@ use super::super::config::SlidingWindowConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
-use super::super::waiting::{self, Admission, Waitable};
+use super::super::waitable::waitable_limiter;
+use super::super::waiting::{self, Waitable};
 use super::shared::SharedWindow;
 use crate::error::ConfigError;
-use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal};
-use crate::snapshot::{Observed, Source};
-use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +32,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct SlidingWindowRateLimiter {
-    window: Arc<SharedWindow>,
+    shared: Arc<SharedWindow>,
 }
 
 impl SlidingWindowRateLimiter {
@@ -73,7 +70,7 @@ impl SlidingWindowRateLimiter {
     pub fn with_config(config: SlidingWindowConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            window: Arc::new(SharedWindow::new(&config, clock)),
+            shared: Arc::new(SharedWindow::new(&config, clock)),
         })
     }
 
@@ -84,13 +81,13 @@ impl SlidingWindowRateLimiter {
     /// [`RateLimitExceeded`](RateLimitError::RateLimitExceeded) if the window is full or others wait.
     #[inline]
     pub fn try_acquire(&self) -> Result<(), RateLimitError> {
-        self.try_acquire_at(self.window.clock().now())
+        self.try_acquire_at(self.shared.clock().now())
     }
 
     /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Tick) -> Result<(), RateLimitError> {
-        self.window.try_take(now)
+        self.shared.try_take(now)
     }
 
     /// Admits a request, and waits for room as long as the limiter's `max_wait` allows: zero unless set, so that it
@@ -106,13 +103,13 @@ impl SlidingWindowRateLimiter {
     ///
     /// Dropping the future leaves the queue at once, and takes no room in the window.
     pub async fn acquire(&self) -> Result<(), RateLimitError> {
-        waiting::acquire(&*self.window, 1).await
+        waiting::acquire(&*self.shared, 1).await
     }
 
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> SlidingWindowConfig {
-        self.window.config()
+        self.shared.config()
     }
 
     /// Applies other settings from now on. The window keeps what it holds, and waiters keep their places and the `max_wait` that
@@ -124,93 +121,38 @@ impl SlidingWindowRateLimiter {
     /// The setting that makes no sense; nothing has changed then.
     pub fn reconfigure(&self, config: SlidingWindowConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        self.window.reconfigure(self.window.clock().now(), &config);
+        self.shared.reconfigure(self.shared.clock().now(), &config);
         Ok(())
     }
 
     /// How many requests could be admitted now; none while others wait. Complexity: O(log `max_requests`).
     #[must_use]
     pub fn available_requests(&self) -> u64 {
-        self.window.available(self.window.clock().now())
+        self.shared.available(self.shared.clock().now())
     }
 
     /// How many requests any window may hold.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.window.capacity()
+        self.shared.capacity()
     }
 
     /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        self.window.clock()
+        self.shared.clock()
     }
 
     /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
-        RateLimiterSnapshot {
-            allowed: self.window.counts().allowed(),
-            rejected: self.window.counts().rejected(),
-            shadowed: self.window.counts().shadowed(),
-            available: self.available_requests(),
-            capacity: self.capacity(),
-            waiting: self.window.queue().ahead().waiting as u64,
-        }
+        waiting::snapshot(&*self.shared)
+    }
+
+    #[inline]
+    fn try_one(&self) -> Result<(), RateLimitError> {
+        self.try_acquire()
     }
 }
 
-impl Gate for SlidingWindowRateLimiter {
-    type Permit<'a> = RateLimitPermit;
-    type Rejection = RateLimitError;
-
-    fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
-        self.try_acquire().map(|()| RateLimitPermit::new())
-    }
-
-    fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
-        waiting::take_uncounted(&*self.window, self.clock().now(), 1).then(RateLimitPermit::new)
-    }
-
-    async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
-        self.acquire().await.map(|()| RateLimitPermit::new())
-    }
-}
-
-impl OwnedGate for SlidingWindowRateLimiter {
-    type OwnedPermit = RateLimitPermit;
-    type Admission = Admission;
-    type Waiting = MayWait;
-    type Error<E> = Refusal<RateLimitError, E>;
-
-    fn admit_owned(&self) -> Admission {
-        waiting::admit_owned(&self.window)
-    }
-
-    fn ask(&self) -> Admittance<RateLimitPermit, RateLimitError, Admission> {
-        waiting::ask(&self.window)
-    }
-}
-
-impl fmt::Debug for SlidingWindowRateLimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let snapshot = self.snapshot();
-        f.debug_struct("SlidingWindowRateLimiter")
-            .field("available", &snapshot.available)
-            .field("capacity", &snapshot.capacity)
-            .field("waiting", &snapshot.waiting)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Observed for SlidingWindowRateLimiter {
-    fn source(&self) -> Source {
-        let window = Arc::downgrade(&self.window);
-        Source::new(move || {
-            let limiter = Self {
-                window: window.upgrade()?,
-            };
-            Some(limiter.snapshot().readings())
-        })
-    }
-}
+waitable_limiter!(SlidingWindowRateLimiter);

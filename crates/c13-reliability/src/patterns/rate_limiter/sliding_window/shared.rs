@@ -61,12 +61,6 @@ impl SharedWindow {
         })
     }
 
-    /// How many requests could be admitted at `now`.
-    pub(super) fn available(&self, now: Tick) -> u64 {
-        let state = self.state.lock();
-        if state.waiting { 0 } else { state.window.available(now) }
-    }
-
     pub(super) fn config(&self) -> SlidingWindowConfig {
         self.state.lock().config
     }
@@ -129,6 +123,11 @@ impl Waitable for SharedWindow {
 
     fn capacity(&self) -> u64 {
         self.state.lock().config.max_requests
+    }
+
+    fn available(&self, now: Tick) -> u64 {
+        let state = self.state.lock();
+        if state.waiting { 0 } else { state.window.available(now) }
     }
 
     fn take(&self, now: Tick, _n: u64) -> Result<(), RateLimitError> {

@@ -4,15 +4,12 @@ use super::super::config::RateLimiterConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
-use super::super::waiting::{self, Admission, Waitable};
+use super::super::waitable::waitable_limiter;
+use super::super::waiting::{self, Waitable};
 use super::reservation::Reservation;
 use super::shared::SharedBucket;
 use crate::error::ConfigError;
-use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal};
-use crate::snapshot::{Observed, Source};
-use crate::sync::wait_queue::Owner;
 use crate::time::{Clock, Tick};
-use std::fmt;
 use std::sync::Arc;
 
 /// A token bucket: it holds up to `capacity` tokens and refills by `rate` tokens a second. A request takes as many tokens as it
@@ -39,7 +36,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct TokenBucketRateLimiter {
-    bucket: Arc<SharedBucket>,
+    shared: Arc<SharedBucket>,
 }
 
 impl TokenBucketRateLimiter {
@@ -77,7 +74,7 @@ impl TokenBucketRateLimiter {
     pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            bucket: Arc::new(SharedBucket::new(&config, clock)),
+            shared: Arc::new(SharedBucket::new(&config, clock)),
         })
     }
 
@@ -89,7 +86,7 @@ impl TokenBucketRateLimiter {
     /// [`ExceedsCapacity`](RateLimitError::ExceedsCapacity) if there will never be as many.
     #[inline]
     pub fn try_acquire(&self, n: u64) -> Result<(), RateLimitError> {
-        let now = self.bucket.clock().now();
+        let now = self.shared.clock().now();
         // Functions of their own: apart from the clock's, a decision calls nothing but at its end, and so needs no frame.
         // Most requests are for one token, which is a constant there.
         if n == 1 {
@@ -101,24 +98,24 @@ impl TokenBucketRateLimiter {
 
     #[inline(never)]
     fn take_one(&self, now: Tick) -> Result<(), RateLimitError> {
-        self.bucket.try_take(now, 1)
+        self.shared.try_take(now, 1)
     }
 
     #[inline(never)]
     fn take_many(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        self.bucket.try_take(now, n)
+        self.shared.try_take(now, n)
     }
 
     /// As [`try_acquire`](Self::try_acquire), at a time that the caller has read already from the limiter's clock.
     #[inline]
     pub(crate) fn try_acquire_at(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
-        self.bucket.try_take(now, n)
+        self.shared.try_take(now, n)
     }
 
     /// As [`try_acquire_at`](Self::try_acquire_at) for a single token, for a caller that goes on to wait if there is none. Counts
     /// no refusal.
     pub(crate) fn take_or_wait_at(&self, now: Tick) -> bool {
-        waiting::take_uncounted(&*self.bucket, now, 1)
+        waiting::take_uncounted(&*self.shared, now, 1)
     }
 
     /// Takes `n` tokens, and waits for them as long as the limiter's `max_wait` allows: zero unless set, so that it refuses at
@@ -134,7 +131,7 @@ impl TokenBucketRateLimiter {
     ///
     /// Dropping the future leaves the queue at once, and takes nothing from the bucket.
     pub async fn acquire(&self, n: u64) -> Result<(), RateLimitError> {
-        waiting::acquire(&*self.bucket, n).await
+        waiting::acquire(&*self.shared, n).await
     }
 
     /// Reserves `n` tokens, for now or for when their time comes, which is before the limiter's `max_wait` is over. Nobody else
@@ -160,7 +157,7 @@ impl TokenBucketRateLimiter {
     ///
     /// As [`acquire`](Self::acquire).
     pub fn reserve(&self, n: u64) -> Result<Reservation, RateLimitError> {
-        Reservation::new(self.bucket.clone(), n)
+        Reservation::new(self.shared.clone(), n)
     }
 
     /// What [`try_acquire`](Self::try_acquire) would return now. Takes nothing and counts nothing.
@@ -169,7 +166,7 @@ impl TokenBucketRateLimiter {
     ///
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, n: u64) -> Result<(), RateLimitError> {
-        self.bucket.peek(self.bucket.clock().now(), n)
+        self.shared.peek(self.shared.clock().now(), n)
     }
 
     /// Gives back `n` tokens that were taken and not used; waiters get them first. The bucket never holds more than its
@@ -177,20 +174,20 @@ impl TokenBucketRateLimiter {
     ///
     /// Tokens count from when they are given back, so giving them back late moves admissions from then to now.
     pub fn refund(&self, n: u64) {
-        self.bucket.refund(self.bucket.clock().now(), n);
+        self.shared.refund(self.shared.clock().now(), n);
     }
 
     /// Takes all whole tokens that are available, waiters or not, and returns how many: for a dependency that reports by itself
     /// that it gets too many requests.
     #[expect(clippy::must_use_candidate, reason = "most callers only want the bucket empty")]
     pub fn drain(&self) -> u64 {
-        self.bucket.drain(self.bucket.clock().now())
+        self.shared.drain(self.shared.clock().now())
     }
 
     /// Its settings.
     #[must_use]
     pub fn config(&self) -> RateLimiterConfig {
-        self.bucket.config()
+        self.shared.config()
     }
 
     /// Applies other settings from now on, and loses nothing: the bucket keeps its tokens as far as they fit, and waiters keep
@@ -201,7 +198,7 @@ impl TokenBucketRateLimiter {
     /// The setting that makes no sense; nothing has changed then.
     pub fn reconfigure(&self, config: RateLimiterConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        self.bucket.reconfigure(self.bucket.clock().now(), &config);
+        self.shared.reconfigure(self.shared.clock().now(), &config);
         Ok(())
     }
 
@@ -209,92 +206,37 @@ impl TokenBucketRateLimiter {
     /// limiter never has more than one.
     #[must_use]
     pub fn available_tokens(&self) -> u64 {
-        self.bucket.available(self.bucket.clock().now())
+        self.shared.available(self.shared.clock().now())
     }
 
     /// How many tokens the bucket holds: the largest request that can be met.
     #[must_use]
     pub fn capacity(&self) -> u64 {
-        self.bucket.capacity()
+        self.shared.capacity()
     }
 
     /// Its clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        self.bucket.clock()
+        self.shared.clock()
     }
 
     /// Whether anybody else holds a handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.bucket) > 1
+        Arc::strong_count(&self.shared) > 1
     }
 
     /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
-        RateLimiterSnapshot {
-            allowed: self.bucket.counts().allowed(),
-            rejected: self.bucket.counts().rejected(),
-            shadowed: self.bucket.counts().shadowed(),
-            available: self.available_tokens(),
-            capacity: self.capacity(),
-            waiting: self.bucket.queue().ahead().waiting as u64,
-        }
+        waiting::snapshot(&*self.shared)
+    }
+
+    #[inline]
+    fn try_one(&self) -> Result<(), RateLimitError> {
+        self.try_acquire(1)
     }
 }
 
-impl Gate for TokenBucketRateLimiter {
-    type Permit<'a> = RateLimitPermit;
-    type Rejection = RateLimitError;
-
-    fn try_admit(&self) -> Result<RateLimitPermit, RateLimitError> {
-        self.try_acquire(1).map(|()| RateLimitPermit::new())
-    }
-
-    fn try_admit_uncounted(&self) -> Option<RateLimitPermit> {
-        self.take_or_wait_at(self.clock().now()).then(RateLimitPermit::new)
-    }
-
-    async fn admit(&self) -> Result<RateLimitPermit, RateLimitError> {
-        self.acquire(1).await.map(|()| RateLimitPermit::new())
-    }
-}
-
-impl OwnedGate for TokenBucketRateLimiter {
-    type OwnedPermit = RateLimitPermit;
-    type Admission = Admission;
-    type Waiting = MayWait;
-    type Error<E> = Refusal<RateLimitError, E>;
-
-    fn admit_owned(&self) -> Admission {
-        waiting::admit_owned(&self.bucket)
-    }
-
-    fn ask(&self) -> Admittance<RateLimitPermit, RateLimitError, Admission> {
-        waiting::ask(&self.bucket)
-    }
-}
-
-impl fmt::Debug for TokenBucketRateLimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let snapshot = self.snapshot();
-        f.debug_struct("TokenBucketRateLimiter")
-            .field("available", &snapshot.available)
-            .field("capacity", &snapshot.capacity)
-            .field("waiting", &snapshot.waiting)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Observed for TokenBucketRateLimiter {
-    fn source(&self) -> Source {
-        let bucket = Arc::downgrade(&self.bucket);
-        Source::new(move || {
-            let limiter = Self {
-                bucket: bucket.upgrade()?,
-            };
-            Some(limiter.snapshot().readings())
-        })
-    }
-}
+waitable_limiter!(TokenBucketRateLimiter);

@@ -106,19 +106,6 @@ impl SharedBucket {
         }
     }
 
-    /// How many tokens a request could take at `now`.
-    pub(super) fn available(&self, now: Tick) -> u64 {
-        let mut view = self.packed.view(now);
-        if view.waiting {
-            self.queue.settle(self);
-            view = self.packed.view(now);
-        }
-        if view.waiting {
-            return 0;
-        }
-        view.plan.available(view.arrival, view.plan.units(now))
-    }
-
     /// The decision that a request for `n` would get at `now`.
     pub(super) fn peek(&self, now: Tick, n: u64) -> Result<(), RateLimitError> {
         let refusal = refusal(self, now, n);
@@ -206,6 +193,18 @@ impl Waitable for SharedBucket {
 
     fn capacity(&self) -> u64 {
         self.packed.view(self.clock.now()).plan.burst
+    }
+
+    fn available(&self, now: Tick) -> u64 {
+        let mut view = self.packed.view(now);
+        if view.waiting {
+            self.queue.settle(self);
+            view = self.packed.view(now);
+        }
+        if view.waiting {
+            return 0;
+        }
+        view.plan.available(view.arrival, view.plan.units(now))
     }
 
     #[inline]
