@@ -178,6 +178,7 @@ impl RetryExecutor {
 
     /// The settings by which this very handle makes attempts.
     #[inline]
+    #[cfg(feature = "tower")]
     pub(super) fn own_config(&self) -> &RetryConfig {
         &self.config
     }
