@@ -229,12 +229,6 @@ impl Noted {
         self.list.len() + self.more
     }
 
-    /// Forgets what was noted after the first so many.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        self.list.truncate(count);
-        self.more = count - self.list.len();
-    }
-
     /// Keeps those that fulfil a condition; those that were only counted stay counted.
     pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.list.retain(keep);

@@ -73,7 +73,7 @@ mod value;
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Noted};
 pub use duration::{duration_text, parse_duration};
 pub use quantity::{QuantityError, Rate, Ratio};
-pub use read::{FromValue, Refusal, Within};
+pub use read::{FromValue, Refusal, whole};
 pub use source::{Position, Source, Span};
 pub use suggest::nearest;
 pub use table::{Document, Table};

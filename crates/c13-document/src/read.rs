@@ -114,8 +114,17 @@ impl FromValue for bool {
     }
 }
 
-/// A whole number between two bounds.
-fn whole<T>(value: &Value<'_>, least: u64, most: u64, convert: impl FnOnce(u64) -> Option<T>) -> Result<T, Refusal> {
+/// Reads a whole number from `least` to `most`.
+///
+/// # Errors
+///
+/// The rule that the value breaks.
+pub fn whole(value: &Value<'_>, least: u64, most: u64) -> Result<u64, Refusal> {
+    whole_as(value, least, most, Some)
+}
+
+/// A whole number between two bounds, as a type that holds it.
+fn whole_as<T>(value: &Value<'_>, least: u64, most: u64, convert: impl FnOnce(u64) -> Option<T>) -> Result<T, Refusal> {
     let rule = match most {
         u64::MAX => format!("must be a whole number, {least} or more"),
         _ => format!("must be a whole number from {least} to {most}"),
@@ -148,7 +157,7 @@ impl FromValue for u64 {
     const EXAMPLE: &'static str = "10";
 
     fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
-        whole(value, 0, Self::MAX, Some)
+        whole_as(value, 0, Self::MAX, Some)
     }
 }
 
@@ -156,7 +165,7 @@ impl FromValue for u32 {
     const EXAMPLE: &'static str = "10";
 
     fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
-        whole(value, 0, Self::MAX.into(), |number| Self::try_from(number).ok())
+        whole_as(value, 0, Self::MAX.into(), |number| Self::try_from(number).ok())
     }
 }
 
@@ -164,7 +173,7 @@ impl FromValue for NonZeroU64 {
     const EXAMPLE: &'static str = "10";
 
     fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
-        whole(value, 1, u64::MAX, Self::new)
+        whole_as(value, 1, u64::MAX, Self::new)
     }
 }
 
@@ -172,30 +181,8 @@ impl FromValue for NonZeroU32 {
     const EXAMPLE: &'static str = "10";
 
     fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
-        whole(value, 1, u32::MAX.into(), |number| {
+        whole_as(value, 1, u32::MAX.into(), |number| {
             Self::new(u32::try_from(number).ok()?)
-        })
-    }
-}
-
-/// A whole number from `LEAST` to `MOST`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Within<const LEAST: u32, const MOST: u32>(u32);
-
-impl<const LEAST: u32, const MOST: u32> Within<LEAST, MOST> {
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl<const LEAST: u32, const MOST: u32> FromValue for Within<LEAST, MOST> {
-    const EXAMPLE: &'static str = "10";
-
-    fn from_value(value: &Value<'_>) -> Result<Self, Refusal> {
-        whole(value, LEAST.into(), MOST.into(), |number| {
-            u32::try_from(number).ok().map(Self)
         })
     }
 }

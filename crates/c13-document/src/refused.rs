@@ -1,7 +1,7 @@
 //! Values that were refused: that they were is remembered, and nothing is said of what follows from it.
 
 use super::{
-    Document, Span, Table, Value,
+    Span, Table, Value,
     node::{Content, Fields, Node},
 };
 
@@ -54,14 +54,4 @@ fn is_refused(node: &Node) -> bool {
 
 fn any_refused(fields: &Fields) -> bool {
     fields.entries.iter().any(|entry| is_refused(&entry.node))
-}
-
-impl Document {
-    /// Reads something again. What is wrong there was noted the first time.
-    pub fn again<T>(&self, read: impl FnOnce() -> T) -> T {
-        let noted = self.error_count();
-        let value = read();
-        self.errors.borrow_mut().truncate(noted);
-        value
-    }
 }

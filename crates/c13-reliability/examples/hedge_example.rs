@@ -27,7 +27,7 @@ async fn main() {
     let random = Random::new(7);
     let config = HedgeConfig::new(HedgeDelay::Percentile {
         quantile: 0.95,
-        min_samples: 100,
+        min_calls: 100,
         window: Duration::from_secs(30),
     });
     let hedge = Hedge::with_config(config, clock.clone()).expect("the settings are good");

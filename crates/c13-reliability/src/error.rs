@@ -30,6 +30,10 @@ pub struct ConfigError {
     pub value: ConfigValue,
     /// The rule it breaks, as the end of the sentence "it …".
     pub rule: &'static str,
+    /// The settings that have to do with it, and what to see at each: the other half of a contradiction, say.
+    pub notes: &'static [Note],
+    /// What to do about it.
+    pub fix: Fix,
 }
 
 impl ConfigError {
@@ -41,7 +45,174 @@ impl ConfigError {
             setting,
             value,
             rule,
+            notes: &[],
+            fix: Fix::None,
         }
+    }
+
+    /// Names the settings that have to do with it.
+    #[must_use]
+    pub const fn notes(mut self, notes: &'static [Note]) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub const fn fix(mut self, fix: Fix) -> Self {
+        self.fix = fix;
+        self
+    }
+
+    /// The setting that contradicts the refused one, if there is one.
+    #[must_use]
+    pub fn other(&self) -> Option<&'static str> {
+        self.notes
+            .iter()
+            .map(|note| note.setting)
+            .find(|name| *name != self.setting)
+    }
+}
+
+/// A setting that has to do with an error, and what to see there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Note {
+    /// The setting's name, of the same part.
+    pub setting: &'static str,
+    /// What to see there; `{}` stands for the refused value.
+    pub says: &'static str,
+    /// Whether the key is to be shown, and not its value.
+    pub at_key: bool,
+}
+
+impl Note {
+    /// What to see at a setting.
+    #[must_use]
+    pub const fn new(setting: &'static str, says: &'static str) -> Self {
+        let at_key = false;
+        Self { setting, says, at_key }
+    }
+
+    /// What to see at a setting's key.
+    #[must_use]
+    pub const fn at_key(setting: &'static str, says: &'static str) -> Self {
+        let at_key = true;
+        Self { setting, says, at_key }
+    }
+}
+
+/// What to do about a refused setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Fix {
+    /// The rule says it.
+    #[default]
+    None,
+    /// These words.
+    Do(&'static str),
+    /// Set it, for example to this value, in TOML.
+    Set(&'static str),
+    /// Lower it to this limit, which the other setting gives, or raise that one to the value.
+    AtMost(Duration),
+    /// Lower it below this limit, which the other setting gives, or raise that one above the value.
+    Below(Duration),
+    /// Raise it to this limit, or leave it out: the limit is its default here.
+    AtLeast(Duration),
+    /// Set one of the settings that the notes name: these are examples.
+    OneOf(&'static str),
+    /// Keep one of the two settings.
+    KeepOne,
+    /// Allow fewer retries, or more time for all of them.
+    FewerRetries,
+}
+
+/// The settings that rules have refused, in the order of the rules. `const fn` can fill it, so that a rule is written once
+/// for [`validate`](crate::policy::PolicyConfig::validate), which stops at the first, and for files, where all are told.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    part: &'static str,
+    list: [Option<ConfigError>; Self::MOST],
+    len: usize,
+}
+
+impl Findings {
+    /// No part has more rules that can be broken at once.
+    const MOST: usize = 40;
+
+    /// Nothing yet; `part` is the one whose settings are checked, such as `circuit breaker`.
+    pub(crate) const fn of(part: &'static str) -> Self {
+        Self {
+            part,
+            list: [None; Self::MOST],
+            len: 0,
+        }
+    }
+
+    /// Refuses a setting.
+    pub(crate) const fn refuse(&mut self, error: ConfigError) {
+        if self.len < Self::MOST {
+            self.list[self.len] = Some(error);
+            self.len += 1;
+        }
+    }
+
+    /// Refuses a value unless the rule holds.
+    pub(crate) const fn must(&mut self, holds: bool, setting: &'static str, value: ConfigValue, rule: &'static str) {
+        if !holds {
+            self.refuse(self.error(setting, value, rule));
+        }
+    }
+
+    /// The same of a number of things.
+    pub(crate) const fn count(&mut self, holds: bool, setting: &'static str, value: u64, rule: &'static str) {
+        self.must(holds, setting, ConfigValue::Count(value), rule);
+    }
+
+    /// The same of a ratio, a rate or a factor.
+    pub(crate) const fn number(&mut self, holds: bool, setting: &'static str, value: f64, rule: &'static str) {
+        self.must(holds, setting, ConfigValue::Number(value), rule);
+    }
+
+    /// The same of a length of time.
+    pub(crate) const fn time(&mut self, holds: bool, setting: &'static str, value: Duration, rule: &'static str) {
+        self.must(holds, setting, ConfigValue::Duration(value), rule);
+    }
+
+    /// Refuses a queue in which no call may wait, and a wait where there is no queue.
+    pub(crate) const fn queue(&mut self, max_queue: u32, max_wait: Duration) {
+        const QUEUE: &[Note] = &[Note::new("max_queue", "calls may queue")];
+        const WAIT: &[Note] = &[Note::new("max_wait", "a call may wait this long")];
+        const FIX: Fix = Fix::Do("set both `max_queue` and `max_wait`, or neither of the two");
+        if max_queue > 0 && max_wait.is_zero() {
+            let rule = "must be above zero where there is a queue";
+            let error = self.error("max_wait", ConfigValue::Duration(max_wait), rule);
+            self.refuse(error.notes(QUEUE).fix(FIX));
+        }
+        if max_queue == 0 && !max_wait.is_zero() {
+            let rule = "must be at least 1 where `max_wait` is set";
+            let error = self.error("max_queue", ConfigValue::Count(0), rule);
+            self.refuse(error.notes(WAIT).fix(FIX));
+        }
+    }
+
+    /// An error of the part that is checked.
+    pub(crate) const fn error(&self, setting: &'static str, value: ConfigValue, rule: &'static str) -> ConfigError {
+        ConfigError::new(self.part, setting, value, rule)
+    }
+
+    /// The first that was refused, as an error.
+    pub(crate) const fn first(self) -> Result<(), ConfigError> {
+        match self.list[0] {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// All that were refused.
+    #[cfg(feature = "toml")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.list.iter().flatten()
     }
 }
 
@@ -67,8 +238,10 @@ pub enum ConfigValue {
     Number(f64),
     /// A length of time.
     Duration(Duration),
-    /// A word, or "not set".
+    /// A word.
     Text(&'static str),
+    /// Nothing, where a value is needed.
+    NotSet,
 }
 
 impl fmt::Display for ConfigValue {
@@ -78,6 +251,7 @@ impl fmt::Display for ConfigValue {
             Self::Number(number) => write!(f, "{number}"),
             Self::Duration(duration) => write!(f, "{duration:?}"),
             Self::Text(text) => f.write_str(text),
+            Self::NotSet => f.write_str("not set"),
         }
     }
 }

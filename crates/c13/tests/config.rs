@@ -112,8 +112,13 @@ fn a_check_tells_programs_every_error_with_its_places() {
         object,
         json!({"schema": 1, "files": ["wrong.toml"], "policies": [], "errors": [
             {
-                "message": "in policy `a`, an attempt must not take longer than the whole call",
-                "help": ["lower `attempt` to 1s or less, or raise `total` to 2s or more"],
+                "message": "`policy.a.retry` must be a table, or false to switch it off",
+                "help": [],
+                "places": [{"file": "--set", "text": "3", "label": "this is a number"}],
+            },
+            {
+                "message": "`policy.a.timeout.attempt` must not be longer than `timeout.total`",
+                "help": ["lower `timeout.attempt` to 1s or less, or raise `timeout.total` to 2s or more"],
                 "places": [
                     {"file": "wrong.toml", "line": 2, "column": 37, "end_column": 41, "text": "\"2s\"",
                      "label": "each attempt may take 2s"},
@@ -126,11 +131,6 @@ fn a_check_tells_programs_every_error_with_its_places() {
                 "help": ["did you mean `bulkhead`?"],
                 "places": [{"file": "wrong.toml", "line": 3, "column": 1, "end_column": 8, "text": "bulkhed",
                             "label": "not a key of `policy.a`"}],
-            },
-            {
-                "message": "`policy.a.retry` must be a table, or false to switch it off",
-                "help": [],
-                "places": [{"file": "--set", "text": "3", "label": "this is a number"}],
             },
         ]})
     );

@@ -414,7 +414,7 @@ fn a_wrong_file_ends_with_2_and_tells_every_mistake() {
         assert_eq!(output.status.code(), Some(2), "{command:?}");
         let err = String::from_utf8_lossy(&output.stderr);
         for words in [
-            "an attempt must not take longer than the whole call",
+            "must not be longer than `timeout.total`",
             "write `max_retries = 2`",
             "did you mean `bulkhead`?",
             "3 errors",

@@ -1,6 +1,6 @@
 //! What can be set of a retry budget.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, Findings};
 use std::time::Duration;
 
 /// What can be set of a retry budget.
@@ -53,21 +53,21 @@ impl RetryBudgetConfig {
     ///
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        const PART: &str = "retry budget";
-        if !(self.ratio >= 0.0 && self.ratio <= 1.0) {
-            let value = ConfigValue::Number(self.ratio);
-            return Err(ConfigError::new(PART, "ratio", value, "must be from 0 to 1"));
-        }
-        if !(self.min_per_second >= 0.0 && self.min_per_second.is_finite()) {
-            let value = ConfigValue::Number(self.min_per_second);
-            let rule = "must be at least 0 and finite";
-            return Err(ConfigError::new(PART, "min_per_second", value, rule));
-        }
-        if self.window.is_zero() {
-            let value = ConfigValue::Duration(self.window);
-            return Err(ConfigError::new(PART, "window", value, "must be above zero"));
-        }
-        Ok(())
+        let mut found = Findings::of("retry budget");
+        self.check(&mut found);
+        found.first()
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        let Self {
+            ratio,
+            min_per_second,
+            window,
+        } = *self;
+        found.number(ratio >= 0.0 && ratio <= 1.0, "ratio", ratio, "must be from 0 to 1");
+        let fits = min_per_second >= 0.0 && min_per_second.is_finite();
+        found.number(fits, "min_per_second", min_per_second, "must be at least 0 and finite");
+        found.time(!window.is_zero(), "window", window, "must be above zero");
     }
 
     /// The extra attempts granted in one window whatever the number of calls.

@@ -1,15 +1,13 @@
 //! What a policy is made of: each part optional, checked as a whole.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, ConfigValue, Findings, Fix, Note};
 use crate::patterns::adaptive::AdaptiveConfig;
 use crate::patterns::bulkhead::BulkheadConfig;
-use crate::patterns::circuit_breaker::{CircuitBreakerConfig, circuit_config};
+use crate::patterns::circuit_breaker::CircuitBreakerConfig;
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::RetryConfig;
 use std::time::Duration;
-
-const PART: &str = "policy";
 
 /// What the rate limit of a policy counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +17,11 @@ pub enum RateLimitPer {
     Call,
     /// Each attempt, retries and hedges included: the quota that a dependency gives.
     Attempt,
+}
+
+impl RateLimitPer {
+    /// Each by its name in files.
+    pub const NAMES: &[(&str, Self)] = &[("call", Self::Call), ("attempt", Self::Attempt)];
 }
 
 /// The settings of a policy. What is `None` is not there.
@@ -148,102 +151,181 @@ impl PolicyConfig {
     /// a call that is slow only once it was cut off; a probe that is overdue before an attempt's end; a wait above the
     /// total; an adaptive limit beside a bulkhead.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        if let Some(limit) = self.total_timeout
-            && limit.is_zero()
-        {
-            return Err(refused("timeout.total", limit, "must be above zero"));
-        }
-        if let Some(limit) = self.attempt_timeout
-            && limit.is_zero()
-        {
-            return Err(refused("timeout.attempt", limit, "must be above zero"));
-        }
-        if let Some(config) = &self.rate_limit
-            && let Err(error) = config.validate()
-        {
-            return Err(error);
-        }
-        if let Some(config) = &self.bulkhead
-            && let Err(error) = config.validate()
-        {
-            return Err(error);
-        }
-        if let Some(config) = &self.adaptive {
-            if let Err(error) = config.validate() {
-                return Err(error);
+        let parts = [
+            match &self.rate_limit {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+            match &self.bulkhead {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+            match &self.adaptive {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+            match &self.retry {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+            match &self.hedge {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+            match &self.circuit_breaker {
+                Some(part) => part.validate(),
+                None => Ok(()),
+            },
+        ];
+        let mut at = 0;
+        while at < parts.len() {
+            if parts[at].is_err() {
+                return parts[at];
             }
-            if self.bulkhead.is_some() {
-                let rule = "must not stand beside `bulkhead`: either bounds the calls in flight";
-                return Err(ConfigError::new(PART, "adaptive", ConfigValue::Text("set"), rule));
-            }
+            at += 1;
         }
-        if let Some(config) = &self.retry
-            && let Err(error) = config.validate()
-        {
-            return Err(error);
-        }
-        if let Some(config) = &self.hedge
-            && let Err(error) = config.validate()
-        {
-            return Err(error);
-        }
-        if let Some(config) = &self.circuit_breaker
-            && let Err(error) = config.validate()
-        {
-            return Err(error);
-        }
-        self.validate_times()
+        let mut found = Findings::of("policy");
+        self.check(&mut found);
+        found.first()
     }
 
-    const fn validate_times(&self) -> Result<(), ConfigError> {
-        if let Some((limit, _)) = self.cut_off() {
-            if let Some(delay) = self.hedge_delay()
-                && delay.as_nanos() >= limit.as_nanos()
-            {
-                let rule = "must be shorter than the time limit of what it stands beside";
-                return Err(refused("hedge.delay", delay, rule));
-            }
-            if let Some(slow) = self.slow_call()
-                && slow.as_nanos() >= limit.as_nanos()
-            {
-                let rule = "must be shorter than the time limit that cuts the call off";
-                return Err(refused("circuit_breaker.slow_call", slow, rule));
-            }
+    /// The rules between the parts.
+    pub(super) const fn check(&self, found: &mut Findings) {
+        if self.bulkhead.is_some() && self.adaptive.is_some() {
+            const BULKHEAD: &[Note] = &[Note::new("bulkhead", "this bounds the calls in flight too")];
+            let rule = "must not stand beside `bulkhead`: either bounds the calls in flight";
+            let error = found.error("adaptive", ConfigValue::Text("set"), rule);
+            found.refuse(error.notes(BULKHEAD).fix(Fix::KeepOne));
         }
-        if let (Some(breaker), Some(probe)) = (&self.circuit_breaker, self.longest_probe()) {
-            let set = breaker.half_open_timeout;
-            if set.as_nanos() < probe.as_nanos() && set.as_nanos() != circuit_config::HALF_OPEN_TIMEOUT.as_nanos() {
-                let rule = "must not be shorter than `timeout.attempt`, which a probe may take";
-                return Err(refused("circuit_breaker.half_open_timeout", set, rule));
-            }
+        if let Some(limit) = self.total_timeout {
+            found.time(!limit.is_zero(), "timeout.total", limit, "must be above zero");
         }
-        if let Some(total) = self.total_timeout {
-            let (waits, mut part) = (self.waits(), 0);
-            while part < waits.len() {
-                let (setting, wait) = waits[part];
-                if wait.as_nanos() > total.as_nanos() {
-                    return Err(refused(setting, wait, "must not be longer than `timeout.total`"));
-                }
-                part += 1;
-            }
+        if let Some(limit) = self.attempt_timeout {
+            found.time(!limit.is_zero(), "timeout.attempt", limit, "must be above zero");
         }
+        self.check_attempts(found);
+        self.check_waits(found);
+        self.check_cut_off(found);
+    }
+
+    /// Attempts, and all of them together, end before the whole call does.
+    const fn check_attempts(&self, found: &mut Findings) {
+        const LIMITS: &[Note] = &[
+            Note::new("timeout.attempt", "each attempt may take {}"),
+            Note::new("timeout.total", "the whole call may take this long"),
+        ];
+        const RETRIES: &[Note] = &[
+            Note::new("timeout.attempt", "each attempt may take this long"),
+            Note::new("timeout.total", "the whole call ends here"),
+            Note::new("hedge.delay", "and each hedge beside it begins this much later"),
+        ];
         let (Some(total), Some(attempt)) = (self.total_timeout, self.attempt_timeout) else {
-            return Ok(());
+            return;
         };
-        if attempt.as_nanos() > total.as_nanos() {
-            return Err(refused(
-                "timeout.attempt",
-                attempt,
-                "must not be longer than `timeout.total`",
-            ));
+        if longer(attempt, total) {
+            let rule = "must not be longer than `timeout.total`";
+            let error = found.error("timeout.attempt", ConfigValue::Duration(attempt), rule);
+            found.refuse(error.notes(LIMITS).fix(Fix::AtMost(total)));
+            return;
         }
-        if let Some(longest) = self.longest_call()
-            && longest.as_nanos() > total.as_nanos()
+        match (self.longest_call(), &self.retry) {
+            (Some(longest), Some(retry)) if longer(longest, total) => {
+                let value = ConfigValue::Count(retry.max_retries as u64);
+                let rule = "must leave `timeout.total` time for all attempts, the delays of hedges, and the pauses between them";
+                let error = found.error("retry.max_retries", value, rule);
+                found.refuse(error.notes(RETRIES).fix(Fix::FewerRetries));
+            }
+            (Some(longest), None) if longer(longest, total) => {
+                let rule = "must leave time for the attempt and for the hedges beside it";
+                let error = found.error("timeout.total", ConfigValue::Duration(total), rule);
+                found.refuse(error.notes(RETRIES));
+            }
+            _ => {}
+        }
+    }
+
+    /// No call waits longer than it may take.
+    const fn check_waits(&self, found: &mut Findings) {
+        const TOTAL: Note = Note::new("timeout.total", "and has ended by then");
+        const WAITS: &str = "a call may wait for {}";
+        const RATE_LIMIT: &[Note] = &[Note::new("rate_limit.max_wait", WAITS), TOTAL];
+        const BULKHEAD: &[Note] = &[Note::new("bulkhead.max_wait", WAITS), TOTAL];
+        const ADAPTIVE: &[Note] = &[Note::new("adaptive.max_wait", WAITS), TOTAL];
+        if let Some(part) = self.rate_limit {
+            self.check_wait(part.max_wait, RATE_LIMIT, found);
+        }
+        if let Some(part) = self.bulkhead {
+            self.check_wait(part.max_wait, BULKHEAD, found);
+        }
+        if let Some(part) = self.adaptive {
+            self.check_wait(part.max_wait, ADAPTIVE, found);
+        }
+    }
+
+    const fn check_wait(&self, wait: Duration, notes: &'static [Note], found: &mut Findings) {
+        if let Some(total) = self.total_timeout
+            && longer(wait, total)
         {
-            let rule = "must hold all attempts (`max_retries` + 1 times `timeout.attempt` and the delays of hedges) and the pauses between them";
-            return Err(refused("timeout.total", total, rule));
+            let rule = "must not be longer than `timeout.total`";
+            let error = found.error(notes[0].setting, ConfigValue::Duration(wait), rule);
+            found.refuse(error.notes(notes).fix(Fix::AtMost(total)));
         }
-        Ok(())
+    }
+
+    /// A hedge begins, and a call is slow, before the attempt is cut off; a probe is not overdue before.
+    const fn check_cut_off(&self, found: &mut Findings) {
+        const SLOW: Note = Note::new("circuit_breaker.slow_call", "no call comes to an end after {}");
+        const HEDGE: Note = Note::new("hedge.delay", "another attempt would start after {}");
+        const CUT: &str = "it is cut off by then";
+        const ENDED: &str = "but this one has ended by then";
+        let (limit, rule, slow, hedge): (_, _, &'static [Note], &'static [Note]) = match *self {
+            Self {
+                attempt_timeout: Some(limit),
+                ..
+            } => (
+                limit,
+                "must be shorter than `timeout.attempt`",
+                const { &[SLOW, Note::new("timeout.attempt", CUT)] },
+                const { &[HEDGE, Note::new("timeout.attempt", ENDED)] },
+            ),
+            Self {
+                total_timeout: Some(limit),
+                ..
+            } => (
+                limit,
+                "must be shorter than `timeout.total`",
+                const { &[SLOW, Note::new("timeout.total", CUT)] },
+                const { &[HEDGE, Note::new("timeout.total", ENDED)] },
+            ),
+            _ => return,
+        };
+        if let Some(HedgeConfig {
+            delay: HedgeDelay::Fixed(delay),
+            ..
+        }) = self.hedge
+            && !longer(limit, delay)
+        {
+            let error = found.error("hedge.delay", ConfigValue::Duration(delay), rule);
+            found.refuse(error.notes(hedge).fix(Fix::Below(limit)));
+        }
+        let Some(breaker) = &self.circuit_breaker else { return };
+        if let Some(time) = breaker.slow_call
+            && !longer(limit, time)
+        {
+            let error = found.error("circuit_breaker.slow_call", ConfigValue::Duration(time), rule);
+            found.refuse(error.notes(slow).fix(Fix::Below(limit)));
+        }
+        if let (Some(set), Some(probe)) = (breaker.half_open_timeout, self.longest_probe())
+            && longer(probe, set)
+        {
+            const PROBE: &[Note] = &[
+                Note::new("circuit_breaker.half_open_timeout", "a probe is given up after {}"),
+                Note::new("timeout.attempt", "and may take this long"),
+            ];
+            let rule = "must not be shorter than `timeout.attempt`, which a probe may take";
+            let error = found.error("circuit_breaker.half_open_timeout", ConfigValue::Duration(set), rule);
+            found.refuse(error.notes(PROBE).fix(Fix::AtLeast(probe)));
+        }
     }
 
     /// The breaker's settings as they apply here: a probe may take as long as an attempt, so a half-open circuit waits at
@@ -252,69 +334,21 @@ impl PolicyConfig {
         let Some(mut breaker) = self.circuit_breaker else {
             return None;
         };
-        if let Some(probe) = self.longest_probe()
-            && breaker.half_open_timeout.as_nanos() < probe.as_nanos()
+        if let (None, Some(probe)) = (breaker.half_open_timeout, self.longest_probe())
+            && longer(probe, breaker.probe_timeout())
         {
-            breaker.half_open_timeout = probe;
+            breaker.half_open_timeout = Some(probe);
         }
         Some(breaker)
     }
 
     /// How long a probe may take: as long as an attempt, and no longer than a breaker can wait, which is a day.
-    pub(super) const fn longest_probe(&self) -> Option<Duration> {
+    const fn longest_probe(&self) -> Option<Duration> {
         const DAY: Duration = Duration::from_secs(86_400);
         match self.attempt_timeout {
             Some(attempt) if attempt.as_nanos() > DAY.as_nanos() => Some(DAY),
             attempt => attempt,
         }
-    }
-
-    /// When the dependency's call is cut off, and by which timeout.
-    pub(super) const fn cut_off(&self) -> Option<(Duration, &'static str)> {
-        match (self.attempt_timeout, self.total_timeout) {
-            (Some(limit), _) => Some((limit, "attempt")),
-            (None, Some(limit)) => Some((limit, "total")),
-            (None, None) => None,
-        }
-    }
-
-    /// The hedge's delay, where it is fixed.
-    pub(super) const fn hedge_delay(&self) -> Option<Duration> {
-        match self.hedge {
-            Some(HedgeConfig {
-                delay: HedgeDelay::Fixed(delay),
-                ..
-            }) => Some(delay),
-            _ => None,
-        }
-    }
-
-    /// The time at which a call counts as slow.
-    pub(super) const fn slow_call(&self) -> Option<Duration> {
-        match self.circuit_breaker {
-            Some(CircuitBreakerConfig {
-                slow_calls: Some(rule), ..
-            }) => Some(rule.threshold),
-            _ => None,
-        }
-    }
-
-    /// How long a call may wait before it begins, by the settings for it.
-    pub(super) const fn waits(&self) -> [(&'static str, Duration); 3] {
-        [
-            match self.rate_limit {
-                Some(limit) => ("rate_limit.max_wait", limit.max_wait),
-                None => ("rate_limit.max_wait", Duration::ZERO),
-            },
-            match self.bulkhead {
-                Some(bulkhead) => ("bulkhead.max_wait", bulkhead.max_wait),
-                None => ("bulkhead.max_wait", Duration::ZERO),
-            },
-            match self.adaptive {
-                Some(limit) => ("adaptive.max_wait", limit.max_wait),
-                None => ("adaptive.max_wait", Duration::ZERO),
-            },
-        ]
     }
 
     /// How long a call takes when every attempt runs into its limit and every pause is the longest; `None` without a
@@ -341,14 +375,14 @@ impl PolicyConfig {
         match self.hedge {
             Some(HedgeConfig {
                 delay: HedgeDelay::Fixed(delay),
-                max_hedges,
+                max_extra,
                 ..
-            }) => Some(attempt.saturating_add(delay.saturating_mul(max_hedges))),
+            }) => Some(attempt.saturating_add(delay.saturating_mul(max_extra))),
             _ => Some(attempt),
         }
     }
 }
 
-const fn refused(setting: &'static str, value: Duration, rule: &'static str) -> ConfigError {
-    ConfigError::new(PART, setting, ConfigValue::Duration(value), rule)
+const fn longer(one: Duration, other: Duration) -> bool {
+    one.as_nanos() > other.as_nanos()
 }

@@ -88,7 +88,7 @@ const fn profile(total: Duration, attempt: u64, retries: u32, rate: u64, failure
         .success_threshold(2)
         .open_for(Duration::from_secs(1))
         .open_for_growth(2.0, failures.window)
-        .open_for_jitter(0.2);
+        .jitter(0.2);
     PolicyConfig::NONE
         .total_timeout(total)
         .attempt_timeout(Duration::from_secs(attempt))

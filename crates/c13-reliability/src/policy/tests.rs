@@ -412,8 +412,8 @@ fn settings_that_contradict_each_other_are_refused() {
                 .attempt_timeout(SECOND)
                 .retry(retry(3, MS))
         ),
-        "policy: `timeout.total` is 4s, but it must hold all attempts (`max_retries` + 1 times `timeout.attempt` and \
-         the delays of hedges) and the pauses between them"
+        "policy: `retry.max_retries` is 3, but it must leave `timeout.total` time for all attempts, the delays of hedges, \
+         and the pauses between them"
     );
     let endless = RetryStrategy::ExponentialBackoff {
         initial: MS,
@@ -423,14 +423,14 @@ fn settings_that_contradict_each_other_are_refused() {
     let endless = PolicyConfig::NONE
         .attempt_timeout(SECOND)
         .retry(RetryConfig::new(u32::MAX, endless));
-    assert!(refused(endless.total_timeout(SECOND)).contains("must hold all attempts"));
+    assert!(refused(endless.total_timeout(SECOND)).contains("time for all attempts"));
     assert!(refused(PolicyConfig::NONE.total_timeout(Duration::ZERO)).contains("must be above zero"));
     let slow = CircuitBreakerConfig::new().slow_calls(SlowCalls::new(SECOND, 0.5, Window::Calls(10), 10));
     let slow = PolicyConfig::NONE.circuit_breaker(slow).total_timeout(3 * SECOND);
     assert!(slow.validate().is_ok());
     assert_eq!(
         refused(slow.attempt_timeout(SECOND)),
-        "policy: `circuit_breaker.slow_call` is 1s, but it must be shorter than the time limit that cuts the call off"
+        "policy: `circuit_breaker.slow_call` is 1s, but it must be shorter than `timeout.attempt`"
     );
     let probes = |time| {
         PolicyConfig::NONE
@@ -478,7 +478,7 @@ fn the_profiles_are_what_was_promised() {
         let config = profile.config();
         let failures = config
             .circuit_breaker
-            .and_then(|breaker| breaker.failures_within)
+            .and_then(|breaker| breaker.failures_rule())
             .expect("they count failures");
         let rate = config.rate_limit.expect("they limit the rate");
         (

@@ -98,7 +98,7 @@ fn retry_and_hedge_share_one_budget() {
     let retry = RetryExecutor::with_config(retry, clock.clone())
         .expect("good")
         .budget(budget.clone());
-    let hedge = HedgeConfig::new(HedgeDelay::AfterFailure).max_hedges(9);
+    let hedge = HedgeConfig::new(HedgeDelay::AfterFailure).max_extra(9);
     let hedge = Hedge::with_config(hedge, clock).expect("good").draws_on(budget.clone());
     let attempts = Cell::new(0);
     let result = executor.block_on(retry.execute(|| {

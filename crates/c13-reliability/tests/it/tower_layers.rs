@@ -331,7 +331,7 @@ fn a_full_bulkhead_never_calls_the_service_and_says_so() {
 fn a_hedge_goes_to_a_clone_that_was_polled_ready() {
     let executor = Executor::new();
     let clock = executor.clock();
-    let config = HedgeConfig::new(HedgeDelay::Fixed(Duration::ZERO)).max_hedges(3);
+    let config = HedgeConfig::new(HedgeDelay::Fixed(Duration::ZERO)).max_extra(3);
     let hedge = Hedge::with_config(config, clock.clone()).expect("good");
     let inner = Strict::new(clock);
     let counts = inner.counts.clone();

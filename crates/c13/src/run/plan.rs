@@ -210,7 +210,7 @@ fn breaker(
     let mut config = policy.circuit_breaker.unwrap_or_default();
     // A probe may take as long as a run; it is not overdue before.
     let longest = timeout.map_or(LONGEST_PROBE, |timeout| timeout.saturating_add(kill_after));
-    config.half_open_timeout = config.half_open_timeout.max(longest);
+    config.half_open_timeout = Some(config.probe_timeout().max(longest));
     if args.breaker.is_some() && policy.circuit_breaker.is_none() {
         // One probe at a time: what is probed is a whole command.
         config = config.half_open_calls(1);

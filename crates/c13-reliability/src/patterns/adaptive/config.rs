@@ -1,6 +1,6 @@
 //! What can be set of an adaptive limit.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use crate::gate::places::MAX_PLACES;
 use std::time::Duration;
 
@@ -43,6 +43,32 @@ impl Algorithm {
     /// Gradient with a buffer of a quarter.
     pub const GRADIENT: Self = Self::Gradient { buffer: 0.25 };
 
+    const fn check(&self, found: &mut Findings) {
+        match *self {
+            Self::Aimd { backoff } => {
+                let fits = backoff >= 0.5 && backoff < 1.0;
+                found.number(fits, "backoff", backoff, "must be from 0.5 and below 1");
+            }
+            Self::Vegas { alpha, beta } => {
+                const ALPHA: &[Note] = &[Note::new("alpha", "set here")];
+                let fits = alpha > 0.0 && alpha.is_finite();
+                found.number(fits, "alpha", alpha, "must be above 0 and finite");
+                if !(beta > alpha && beta.is_finite()) {
+                    let error = found.error("beta", ConfigValue::Number(beta), "must be above `alpha` and finite");
+                    found.refuse(error.notes(ALPHA));
+                }
+            }
+            Self::Gradient { buffer } => {
+                found.number(
+                    buffer >= 0.0 && buffer <= 10.0,
+                    "buffer",
+                    buffer,
+                    "must be from 0 to 10",
+                );
+            }
+        }
+    }
+
     /// Whether it compares latencies with a baseline, which has to be measured now and then.
     pub(super) const fn has_baseline(&self) -> bool {
         !matches!(self, Self::Aimd { .. })
@@ -64,16 +90,16 @@ pub struct AdaptiveConfig {
     /// The limit is looked at this often; above zero. Default: 100 ms.
     pub window: Duration,
     /// A window goes on until it has seen as many calls; at least 1. Default: 10.
-    pub min_samples: u32,
+    pub min_calls: u32,
     /// A call that takes longer counts as dropped, whatever comes of it; above zero. Default: 5 s.
     pub timeout: Duration,
     /// A window in which more than this share of calls was dropped makes the limit fall; from 0 and below 1. Default: 0.05.
     pub drop_ratio: f64,
     /// A baseline older than this, give or take 15 %, is measured anew; above zero. Default: 30 s.
     pub baseline_age: Duration,
-    /// Calls in line. Default: 0, so that what does not fit is refused at once.
+    /// Calls that may queue. Default: 0, so that what does not fit is refused at once.
     pub max_queue: u32,
-    /// How long a call may stay in line; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
+    /// How long a call may queue; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
     pub max_wait: Duration,
 }
 
@@ -87,7 +113,7 @@ impl AdaptiveConfig {
             min_limit: 1,
             max_limit: 1000,
             window: Duration::from_millis(100),
-            min_samples: 10,
+            min_calls: 10,
             timeout: Duration::from_secs(5),
             drop_ratio: 0.05,
             baseline_age: Duration::from_secs(30),
@@ -107,9 +133,9 @@ impl AdaptiveConfig {
 
     /// Sets how often the limit is looked at, and how many calls it takes at least.
     #[must_use]
-    pub const fn window(mut self, window: Duration, min_samples: u32) -> Self {
+    pub const fn window(mut self, window: Duration, min_calls: u32) -> Self {
         self.window = window;
-        self.min_samples = min_samples;
+        self.min_calls = min_calls;
         self
     }
 
@@ -128,7 +154,7 @@ impl AdaptiveConfig {
         self
     }
 
-    /// Lets up to `max_queue` calls stay in line for up to `max_wait` each; [`Duration::MAX`] is no limit.
+    /// Lets up to `max_queue` calls queue for up to `max_wait` each; [`Duration::MAX`] is no limit.
     #[must_use]
     pub const fn queue(mut self, max_queue: u32, max_wait: Duration) -> Self {
         self.max_queue = max_queue;
@@ -142,52 +168,64 @@ impl AdaptiveConfig {
     ///
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        use ConfigValue::{Count, Duration as Length, Number};
-        let (setting, value, rule) = match self.algorithm {
-            Algorithm::Aimd { backoff } if !(backoff >= 0.5 && backoff < 1.0) => {
-                ("backoff", Number(backoff), "must be from 0.5 and below 1")
-            }
-            Algorithm::Vegas { alpha, .. } if !(alpha > 0.0 && alpha.is_finite()) => {
-                ("alpha", Number(alpha), "must be above 0 and finite")
-            }
-            Algorithm::Vegas { alpha, beta } if !(beta > alpha && beta.is_finite()) => {
-                ("beta", Number(beta), "must be above `alpha` and finite")
-            }
-            Algorithm::Gradient { buffer } if !(buffer >= 0.0 && buffer <= 10.0) => {
-                ("buffer", Number(buffer), "must be from 0 to 10")
-            }
-            _ if self.min_limit == 0 => ("min_limit", Count(0), "must be at least 1"),
-            _ if self.max_limit > MAX_PLACES => {
-                ("max_limit", Count(self.max_limit as u64), "must be at most 2147483647")
-            }
-            _ if self.max_limit < self.min_limit => (
+        let mut found = Findings::of("adaptive limit");
+        self.check(&mut found);
+        found.first()
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        self.algorithm.check(found);
+        self.check_limits(found);
+        found.time(!self.window.is_zero(), "window", self.window, "must be above zero");
+        found.count(
+            self.min_calls > 0,
+            "min_calls",
+            self.min_calls as u64,
+            "must be at least 1",
+        );
+        found.time(!self.timeout.is_zero(), "timeout", self.timeout, "must be above zero");
+        let drops = self.drop_ratio;
+        found.number(
+            drops >= 0.0 && drops < 1.0,
+            "drop_ratio",
+            drops,
+            "must be from 0 and below 1",
+        );
+        found.time(
+            !self.baseline_age.is_zero(),
+            "baseline_age",
+            self.baseline_age,
+            "must be above zero",
+        );
+        found.queue(self.max_queue, self.max_wait);
+    }
+
+    const fn check_limits(&self, found: &mut Findings) {
+        const MIN: &[Note] = &[Note::new("min_limit", "set here")];
+        const BOTH: &[Note] = &[
+            Note::new("min_limit", "the limit is never below"),
+            Note::new("max_limit", "nor above"),
+        ];
+        let Self {
+            initial_limit: start,
+            min_limit: min,
+            max_limit: max,
+            ..
+        } = *self;
+        found.count(min > 0, "min_limit", min as u64, "must be at least 1");
+        found.count(max <= MAX_PLACES, "max_limit", max as u64, "must be at most 2147483647");
+        if max < min {
+            let error = found.error(
                 "max_limit",
-                Count(self.max_limit as u64),
+                ConfigValue::Count(max as u64),
                 "must be at least `min_limit`",
-            ),
-            _ if self.initial_limit < self.min_limit || self.initial_limit > self.max_limit => (
-                "initial_limit",
-                Count(self.initial_limit as u64),
-                "must be from `min_limit` to `max_limit`",
-            ),
-            _ if self.window.is_zero() => ("window", Length(self.window), "must be above zero"),
-            _ if self.min_samples == 0 => ("min_samples", Count(0), "must be at least 1"),
-            _ if self.timeout.is_zero() => ("timeout", Length(self.timeout), "must be above zero"),
-            _ if !(self.drop_ratio >= 0.0 && self.drop_ratio < 1.0) => {
-                ("drop_ratio", Number(self.drop_ratio), "must be from 0 and below 1")
-            }
-            _ if self.baseline_age.is_zero() => ("baseline_age", Length(self.baseline_age), "must be above zero"),
-            _ if self.max_queue > 0 && self.max_wait.is_zero() => (
-                "max_wait",
-                Length(self.max_wait),
-                "must be above zero where there is a queue",
-            ),
-            _ if self.max_queue == 0 && !self.max_wait.is_zero() => {
-                ("max_queue", Count(0), "must be at least 1 where `max_wait` is set")
-            }
-            _ => return Ok(()),
-        };
-        Err(ConfigError::new("adaptive limit", setting, value, rule))
+            );
+            found.refuse(error.notes(MIN));
+        } else if start < min || start > max {
+            let rule = "must be from `min_limit` to `max_limit`";
+            let error = found.error("initial_limit", ConfigValue::Count(start as u64), rule);
+            found.refuse(error.notes(BOTH));
+        }
     }
 }
 
@@ -219,7 +257,7 @@ mod tests {
             (good.limits(20, 21, 100), "initial_limit"),
             (good.limits(20, 1, 19), "initial_limit"),
             (good.window(Duration::ZERO, 1), "window"),
-            (good.window(second, 0), "min_samples"),
+            (good.window(second, 0), "min_calls"),
             (good.drops(Duration::ZERO, 0.1), "timeout"),
             (good.drops(second, 1.0), "drop_ratio"),
             (good.baseline_age(Duration::ZERO), "baseline_age"),

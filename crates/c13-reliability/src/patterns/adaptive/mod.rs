@@ -61,7 +61,7 @@
 //! |---|---|---|
 //! | `algorithm` | gradient, buffer 0.25 | how the limit follows what is measured |
 //! | `initial_limit`, `min_limit`, `max_limit` | 20, 1, 1000 | |
-//! | `window`, `min_samples` | 100 ms, 10 | how often the limit is looked at |
+//! | `window`, `min_calls` | 100 ms, 10 | how often the limit is looked at |
 //! | `timeout`, `drop_ratio` | 5 s, 0.05 | what counts as dropped, and how much of it is borne |
 //! | `baseline_age` | 30 s | how old a baseline may become |
 //! | `max_queue`, `max_wait` | 0, 0 | calls in line, and how long they may stay there |

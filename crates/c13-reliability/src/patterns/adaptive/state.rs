@@ -97,7 +97,7 @@ impl LimitState {
         }
         self.in_flight = self.in_flight.max(sample.in_flight);
         let factor = if self.baseline.is_measuring() { MEASURED } else { 1 };
-        let enough = config.min_samples.saturating_mul(factor);
+        let enough = config.min_calls.saturating_mul(factor);
         if now - since < config.window || self.succeeded + self.dropped < enough {
             return None;
         }

@@ -1,6 +1,6 @@
 //! What can be set of a bulkhead.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, Findings};
 use crate::gate::places::MAX_PLACES;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ use std::time::Duration;
 pub struct BulkheadConfig {
     /// Calls that run at a time, from 1 to [`MAX_CONCURRENT`](BulkheadConfig::MAX_CONCURRENT).
     pub max_concurrent: u32,
-    /// Calls in line. Default: 0, so that what does not fit is refused at once.
+    /// Calls that may queue. Default: 0, so that what does not fit is refused at once.
     pub max_queue: u32,
-    /// How long a call may stay in line; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
+    /// How long a call may queue; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
     pub max_wait: Duration,
 }
 
@@ -39,7 +39,7 @@ impl BulkheadConfig {
         }
     }
 
-    /// Lets up to `max_queue` calls stay in line for up to `max_wait` each; [`Duration::MAX`] is no limit.
+    /// Lets up to `max_queue` calls queue for up to `max_wait` each; [`Duration::MAX`] is no limit.
     #[must_use]
     pub const fn queue(mut self, max_queue: u32, max_wait: Duration) -> Self {
         self.max_queue = max_queue;
@@ -53,26 +53,21 @@ impl BulkheadConfig {
     ///
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        if self.max_concurrent == 0 || self.max_concurrent > Self::MAX_CONCURRENT {
-            let value = ConfigValue::Count(self.max_concurrent as u64);
-            return Err(ConfigError::new(
-                "bulkhead",
-                "max_concurrent",
-                value,
-                "must be from 1 to 2147483647",
-            ));
-        }
-        if self.max_queue > 0 && self.max_wait.is_zero() {
-            let value = ConfigValue::Duration(self.max_wait);
-            let rule = "must be above zero where there is a queue";
-            return Err(ConfigError::new("bulkhead", "max_wait", value, rule));
-        }
-        if self.max_queue == 0 && !self.max_wait.is_zero() {
-            let value = ConfigValue::Count(0);
-            let rule = "must be at least 1 where `max_wait` is set";
-            return Err(ConfigError::new("bulkhead", "max_queue", value, rule));
-        }
-        Ok(())
+        let mut found = Findings::of("bulkhead");
+        self.check(&mut found);
+        found.first()
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        let places = self.max_concurrent;
+        let rule = "must be from 1 to 2147483647";
+        found.count(
+            places >= 1 && places <= Self::MAX_CONCURRENT,
+            "max_concurrent",
+            places as u64,
+            rule,
+        );
+        found.queue(self.max_queue, self.max_wait);
     }
 }
 

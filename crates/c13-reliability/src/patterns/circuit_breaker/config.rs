@@ -26,19 +26,35 @@ use std::time::Duration;
 pub struct CircuitBreakerConfig {
     /// Opens after this many failures in a row; at least 1.
     pub consecutive_failures: Option<u64>,
-    /// Opens after a number of failures within a rolling time.
-    pub failures_within: Option<FailuresWithin>,
-    /// Opens when the share of failures among the last calls reaches a rate.
-    pub failure_rate: Option<FailureRate>,
-    /// Opens when the share of slow calls among the last calls reaches a rate.
-    pub slow_calls: Option<SlowCalls>,
+    /// Opens after this many failures within [`failures_window`](Self::failures_window); from 1 to 65,536.
+    pub failures: Option<u64>,
+    /// Asks [`failures`](Self::failures) as well that this share of the most recent 20 calls failed; above 0, at most 1.
+    pub failure_share: Option<f64>,
+    /// Opens when this share of the calls in [`window`](Self::window) failed; above 0, at most 1. Reaching it is enough.
+    pub failure_rate: Option<f64>,
+    /// A call that takes this long or longer is slow, and [`slow_rate`](Self::slow_rate) of them opens the circuit; above
+    /// zero, at most a day.
+    pub slow_call: Option<Duration>,
+    /// The share of slow calls that opens the circuit; above 0, at most 1. Default: 1.
+    pub slow_rate: f64,
+    /// Which calls the rules look at; a time where failures are counted.
+    pub window: Option<Window>,
+    /// The window of [`failures`](Self::failures); from 100 ms to 1 h. Default: [`window`](Self::window).
+    pub failures_window: Option<Duration>,
+    /// The window of slow calls. Default: [`window`](Self::window).
+    pub slow_window: Option<Window>,
+    /// How many calls the window must hold before a rate says anything; at least 1, at most the window's calls. Default:
+    /// the window's calls. It must be set where the window is a time.
+    pub min_calls: Option<u64>,
+    /// The same for the share of slow calls. Default: [`min_calls`](Self::min_calls).
+    pub slow_min_calls: Option<u64>,
     /// How many probes must succeed to close a half-open circuit; at least 1. Default: 2.
     pub success_threshold: u64,
     /// How many probes may run at one time in a half-open circuit; at least 1. Default: `success_threshold`.
     pub half_open_calls: Option<u64>,
     /// A half-open circuit whose probes do not come back for this long opens again; above zero, at most a day.
-    /// Default: 5 s.
-    pub half_open_timeout: Duration,
+    /// Default: 5 s; in a policy the attempt's time limit, where that is longer.
+    pub half_open_timeout: Option<Duration>,
     /// How long an open circuit refuses before it lets probes through; above zero, at most a day. Default: 30 s.
     pub open_for: Duration,
     /// What the open time is multiplied by for each further trip without a recovery in between; from 1 to 100.
@@ -49,7 +65,7 @@ pub struct CircuitBreakerConfig {
     pub open_for_max: Option<Duration>,
     /// The share of the open time that is random, from 0 to 1: 0.2 draws each open time from 80 % to 100 % of its
     /// length. Default: 0.
-    pub open_for_jitter: f64,
+    pub jitter: f64,
     /// After its probes have succeeded, let the traffic back in stages instead of all at once. Default: all at once.
     pub recovery: Option<StagedRecovery>,
     /// What a call counts as whose future was dropped before it was done. Default: ignored.
@@ -161,6 +177,23 @@ pub enum Window {
 impl Window {
     /// The most calls that a window can hold.
     pub(crate) const MOST_CALLS: u32 = 1 << 20;
+
+    /// A least number of calls; all of them unless it is set, where they are counted.
+    const fn or_all(self, least: Option<u64>) -> u64 {
+        match (least, self) {
+            (Some(least), _) => least,
+            (None, Self::Calls(calls)) => calls as u64,
+            (None, Self::Time(_)) => 1,
+        }
+    }
+
+    /// A least number of calls, unless it is all of them.
+    const fn unless_all(self, least: u64) -> Option<u64> {
+        match self {
+            Self::Calls(calls) if calls as u64 == least => None,
+            _ => Some(least),
+        }
+    }
 }
 
 /// The way back in stages: each lets a larger share of the calls run than the one before, chosen at random, and
@@ -265,11 +298,16 @@ impl Shares {
 /// What a call counts as whose future was dropped before it was done. Losers of a hedge are not meant: they say nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Abandoned {
-    /// It says nothing about the dependency; the place of a probe is given back.
+    /// It says nothing about the dependency; the permit of a probe is given back.
     #[default]
     Ignored,
     /// It counts as a failure: for callers that drop a call because it takes too long.
     Failure,
+}
+
+impl Abandoned {
+    /// Each by its name in files.
+    pub const NAMES: &[(&str, Self)] = &[("ignored", Self::Ignored), ("failure", Self::Failure)];
 }
 
 impl CircuitBreakerConfig {
@@ -281,10 +319,10 @@ impl CircuitBreakerConfig {
             Window::Time(_) => 0,
         };
         let times = self
-            .failures_within
-            .map_or(0, |rule| (rule.failures as usize).next_power_of_two() * 8);
-        let failures = self.failure_rate.map_or(0, |rule| bits(rule.window));
-        times + failures + self.slow_calls.map_or(0, |rule| bits(rule.window))
+            .failures
+            .map_or(0, |failures| (failures as usize).next_power_of_two() * 8);
+        let failures = self.failure_rate_rule().map_or(0, |rule| bits(rule.window));
+        times + failures + self.slow_rule().map_or(0, |rule| bits(rule.window))
     }
 
     /// The defaults of [`circuit_config`], but without any rule: at least one must be set.
@@ -292,16 +330,23 @@ impl CircuitBreakerConfig {
     pub const fn new() -> Self {
         Self {
             consecutive_failures: None,
-            failures_within: None,
+            failures: None,
+            failure_share: None,
             failure_rate: None,
-            slow_calls: None,
+            slow_call: None,
+            slow_rate: 1.0,
+            window: None,
+            failures_window: None,
+            slow_window: None,
+            min_calls: None,
+            slow_min_calls: None,
             success_threshold: circuit_config::SUCCESS_THRESHOLD,
             half_open_calls: None,
-            half_open_timeout: circuit_config::HALF_OPEN_TIMEOUT,
+            half_open_timeout: None,
             open_for: circuit_config::TIMEOUT,
             open_for_multiplier: 1.0,
             open_for_max: None,
-            open_for_jitter: 0.0,
+            jitter: 0.0,
             recovery: None,
             abandoned: Abandoned::Ignored,
         }
@@ -317,22 +362,113 @@ impl CircuitBreakerConfig {
     /// Opens after a number of failures within a rolling time.
     #[must_use]
     pub const fn failures_within(mut self, rule: FailuresWithin) -> Self {
-        self.failures_within = Some(rule);
+        (self.failures, self.failure_share) = (Some(rule.failures), rule.share);
+        (self.window, self.failures_window) = match self.window {
+            Some(Window::Time(shared)) if shared.as_nanos() == rule.window.as_nanos() => (self.window, None),
+            Some(_) if self.failure_rate.is_some() || self.slow_call.is_some() => (self.window, Some(rule.window)),
+            _ => (Some(Window::Time(rule.window)), None),
+        };
         self
     }
 
     /// Opens when the share of failures among the last calls reaches a rate.
     #[must_use]
     pub const fn failure_rate(mut self, rule: FailureRate) -> Self {
-        self.failure_rate = Some(rule);
+        self = self.with_own_windows();
+        self.failure_rate = Some(rule.rate);
+        self.window = Some(rule.window);
+        self.min_calls = rule.window.unless_all(rule.min_calls);
         self
     }
 
     /// Opens when the share of slow calls among the last calls reaches a rate.
     #[must_use]
     pub const fn slow_calls(mut self, rule: SlowCalls) -> Self {
-        self.slow_calls = Some(rule);
+        (self.slow_call, self.slow_rate) = (Some(rule.threshold), rule.rate);
+        if self.window.is_none() {
+            self.window = Some(rule.window);
+            self.min_calls = rule.window.unless_all(rule.min_calls);
+        } else {
+            self.slow_window = Some(rule.window);
+            self.slow_min_calls = Some(rule.min_calls);
+        }
         self
+    }
+
+    /// Gives the rules that share a window one each, so that the shared one can change.
+    const fn with_own_windows(mut self) -> Self {
+        if let (Some(_), None, Some(Window::Time(window))) = (self.failures, self.failures_window, self.window) {
+            self.failures_window = Some(window);
+        }
+        if let Some(slow) = self.slow_rule() {
+            (self.slow_window, self.slow_min_calls) = (Some(slow.window), Some(slow.min_calls));
+        }
+        self
+    }
+
+    /// The rule of failures within a time, if it is set and has a window.
+    #[must_use]
+    pub const fn failures_rule(&self) -> Option<FailuresWithin> {
+        let (failures, window) = match (self.failures, self.failures_window, self.window) {
+            (Some(failures), Some(window), _) | (Some(failures), None, Some(Window::Time(window))) => {
+                (failures, window)
+            }
+            _ => return None,
+        };
+        let share = self.failure_share;
+        Some(FailuresWithin {
+            failures,
+            window,
+            share,
+        })
+    }
+
+    /// The rule of a share of failures, if it is set and has a window.
+    #[must_use]
+    pub const fn failure_rate_rule(&self) -> Option<FailureRate> {
+        let (Some(rate), Some(window)) = (self.failure_rate, self.window) else {
+            return None;
+        };
+        Some(FailureRate::new(rate, window, window.or_all(self.min_calls)))
+    }
+
+    /// The rule of a share of slow calls, if it is set and has a window.
+    #[must_use]
+    pub const fn slow_rule(&self) -> Option<SlowCalls> {
+        let (Some(slow), Some(window)) = (self.slow_call, self.slow()) else {
+            return None;
+        };
+        Some(SlowCalls::new(
+            slow,
+            self.slow_rate,
+            window,
+            window.or_all(self.slow_least()),
+        ))
+    }
+
+    /// The window of slow calls.
+    pub(super) const fn slow(&self) -> Option<Window> {
+        match self.slow_window {
+            None => self.window,
+            own => own,
+        }
+    }
+
+    /// How many calls it must hold.
+    pub(super) const fn slow_least(&self) -> Option<u64> {
+        match self.slow_min_calls {
+            None => self.min_calls,
+            own => own,
+        }
+    }
+
+    /// How long a half-open circuit waits for its probes, the default put in.
+    #[must_use]
+    pub const fn probe_timeout(&self) -> Duration {
+        match self.half_open_timeout {
+            Some(timeout) => timeout,
+            None => circuit_config::HALF_OPEN_TIMEOUT,
+        }
     }
 
     /// How many probes must succeed to close a half-open circuit.
@@ -352,7 +488,7 @@ impl CircuitBreakerConfig {
     /// How long a half-open circuit waits for its probes before it opens again.
     #[must_use]
     pub const fn half_open_timeout(mut self, timeout: Duration) -> Self {
-        self.half_open_timeout = timeout;
+        self.half_open_timeout = Some(timeout);
         self
     }
 
@@ -373,8 +509,8 @@ impl CircuitBreakerConfig {
 
     /// Makes this share of the open time random.
     #[must_use]
-    pub const fn open_for_jitter(mut self, share: f64) -> Self {
-        self.open_for_jitter = share;
+    pub const fn jitter(mut self, share: f64) -> Self {
+        self.jitter = share;
         self
     }
 

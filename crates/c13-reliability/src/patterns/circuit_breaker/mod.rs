@@ -37,10 +37,12 @@
 //! | setting | default |
 //! |---|---|
 //! | `consecutive_failures` | 5 |
-//! | `failures_within`, `failure_rate`, `slow_calls` | not set |
+//! | `failures`, `failure_rate`, `slow_call` | not set |
+//! | `slow_rate` | 1 |
+//! | `min_calls` | all calls of the window, where it is a number of calls |
 //! | `success_threshold` | 2 |
 //! | `half_open_calls` | `success_threshold` |
-//! | `half_open_timeout` | 5 s |
+//! | `half_open_timeout` | 5 s; in a policy the attempt's time limit, where that is longer |
 //! | `open_for` | 30 s, not growing, without jitter |
 //! | `abandoned` | ignored |
 //!

@@ -75,7 +75,7 @@ impl Recovery {
 
     /// When the circuit opens again if none of the running calls ends.
     pub(super) fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
-        Some(self.waiting_since? + config.half_open_timeout)
+        Some(self.waiting_since? + config.probe_timeout())
     }
 
     /// Records the result of a call.

@@ -79,9 +79,11 @@ pub(super) struct Rules {
 impl Rules {
     pub(super) fn new(config: &CircuitBreakerConfig) -> Self {
         let mut timed = Vec::new();
-        let within = config.failures_within.map(|rule| Within::new(&rule, &mut timed));
-        let failures = config.failure_rate.map(|rule| Rated::new(rule.window, &mut timed));
-        let slow = config.slow_calls.map(|rule| Rated::new(rule.window, &mut timed));
+        let within = config.failures_rule().map(|rule| Within::new(&rule, &mut timed));
+        let failures = config
+            .failure_rate_rule()
+            .map(|rule| Rated::new(rule.window, &mut timed));
+        let slow = config.slow_rule().map(|rule| Rated::new(rule.window, &mut timed));
         Self {
             run: 0,
             within,
@@ -232,18 +234,18 @@ impl Rules {
             TransitionReason::ConsecutiveFailures => {
                 config.consecutive_failures.is_some_and(|failures| self.run >= failures)
             }
-            TransitionReason::FailuresWithin => match (&config.failures_within, &mut self.within) {
+            TransitionReason::FailuresWithin => match (&config.failures_rule(), &mut self.within) {
                 (Some(rule), Some(within)) => within.is_met(rule, at, rolling),
                 _ => false,
             },
-            TransitionReason::FailureRate => match (&config.failure_rate, &mut self.failures) {
+            TransitionReason::FailureRate => match (&config.failure_rate_rule(), &mut self.failures) {
                 (Some(rule), Some(failures)) => {
                     let share = failures.share(at.coarse, rolling);
                     share.reaches(rule.rate, rule.min_calls)
                 }
                 _ => false,
             },
-            TransitionReason::SlowCalls => match (&config.slow_calls, &mut self.slow) {
+            TransitionReason::SlowCalls => match (&config.slow_rule(), &mut self.slow) {
                 (Some(rule), Some(slow)) => slow.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls),
                 _ => false,
             },

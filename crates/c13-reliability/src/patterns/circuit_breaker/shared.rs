@@ -321,10 +321,7 @@ impl Shared {
                 }
             });
         }
-        let slow = machine
-            .config()
-            .slow_calls
-            .map_or(u64::MAX, |rule| nanos(rule.threshold));
+        let slow = machine.config().slow_call.map_or(u64::MAX, nanos);
         let refuses_until = machine.refuses_until().as_nanos();
         // Relaxed: published by the word below; only the thread that holds the lock writes these three.
         self.front.slow_nanos.store(slow, Ordering::Relaxed);

@@ -311,7 +311,7 @@ impl Machine {
         Word::new(self.state(), self.generation)
             .with_admits(watched || self.phase == Phase::ForcedClosed)
             .with_plain((watched && !running) || self.phase == Phase::ForcedClosed)
-            .with_measured(self.config.slow_calls.is_some() && self.phase != Phase::ForcedClosed)
+            .with_measured(self.config.slow_call.is_some() && self.phase != Phase::ForcedClosed)
             .with_timed(if watched { self.rules.timed().len() } else { 0 })
     }
 
@@ -367,8 +367,8 @@ impl Machine {
             probes_succeeded: recovery.successes(),
             recovery_stage: stage.map(|(stage, _)| stage + 1),
             recovery_share: stage.map(|(_, share)| share),
-            failure_rate: rate(failures, self.config.failure_rate.map(|rule| rule.min_calls)),
-            slow_rate: rate(slow, self.config.slow_calls.map(|rule| rule.min_calls)),
+            failure_rate: rate(failures, self.config.failure_rate_rule().map(|rule| rule.min_calls)),
+            slow_rate: rate(slow, self.config.slow_rule().map(|rule| rule.min_calls)),
             window_calls: failures.or(slow).map(|share| share.calls),
             metrics,
         }
@@ -383,5 +383,5 @@ fn open_time(config: &CircuitBreakerConfig, trips: u32, draw: f64) -> Duration {
     let longest = config.open_for_max.unwrap_or(config.open_for);
     let grown = (config.open_for.as_secs_f64() * growth).min(longest.as_secs_f64());
     // At most a day by the settings' check, so this cannot be out of a `Duration`'s range.
-    Duration::from_secs_f64(grown * (1.0 - config.open_for_jitter * draw))
+    Duration::from_secs_f64(grown * (1.0 - config.jitter * draw))
 }

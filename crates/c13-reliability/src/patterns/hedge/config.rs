@@ -1,7 +1,7 @@
 //! What can be set of a hedge.
 
 use crate::budget::RetryBudgetConfig;
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, Findings};
 use std::time::Duration;
 
 /// When the next attempt starts beside those that run.
@@ -12,14 +12,14 @@ pub enum HedgeDelay {
     Fixed(Duration),
     /// As long after it as the share `quantile` of recent calls took.
     ///
-    /// Measured over first attempts that succeeded, within the last one to two `window`s. Before `min_samples` of them
+    /// Measured over first attempts that succeeded, within the last one to two `window`s. Before `min_calls` of them
     /// were seen no attempt is started by time. A call that is slow for good reason is in the measure too, so that what
     /// is hedged stays about `1 − quantile` of the calls.
     Percentile {
         /// Above 0 and below 1; 0.95 hedges one call in twenty.
         quantile: f64,
         /// At least 1.
-        min_samples: u32,
+        min_calls: u32,
         /// How far back is measured; above zero.
         window: Duration,
     },
@@ -31,7 +31,7 @@ impl HedgeDelay {
     /// The 95th percentile of the last half to full minute, once 100 calls were seen.
     pub const P95: Self = Self::Percentile {
         quantile: 0.95,
-        min_samples: 100,
+        min_calls: 100,
         window: Duration::from_secs(30),
     };
 }
@@ -43,29 +43,29 @@ pub struct HedgeConfig {
     /// When the next attempt starts.
     pub delay: HedgeDelay,
     /// Attempts beside or after the first, from 1 to 10. Default: 1.
-    pub max_hedges: u32,
+    pub max_extra: u32,
     /// The budget that the hedge makes for itself, or none. Default: 20 % of the calls and 10 per second, over 10 s.
     pub budget: Option<RetryBudgetConfig>,
 }
 
 impl HedgeConfig {
     /// As many extra attempts may stand beside a late one.
-    pub(crate) const MOST_HEDGES: u32 = 10;
+    pub(crate) const MOST_EXTRA: u32 = 10;
 
     /// One hedge after `delay`.
     #[must_use]
     pub const fn new(delay: HedgeDelay) -> Self {
         Self {
             delay,
-            max_hedges: 1,
+            max_extra: 1,
             budget: Some(RetryBudgetConfig::new()),
         }
     }
 
     /// Sets how many attempts may be made beside or after the first, from 1 to 10.
     #[must_use]
-    pub const fn max_hedges(mut self, max_hedges: u32) -> Self {
-        self.max_hedges = max_hedges;
+    pub const fn max_extra(mut self, max_extra: u32) -> Self {
+        self.max_extra = max_extra;
         self
     }
 
@@ -76,7 +76,7 @@ impl HedgeConfig {
         self
     }
 
-    /// Leaves the budget out: nothing but `max_hedges` bounds the extra load.
+    /// Leaves the budget out: nothing but `max_extra` bounds the extra load.
     #[must_use]
     pub const fn without_budget(mut self) -> Self {
         self.budget = None;
@@ -89,33 +89,32 @@ impl HedgeConfig {
     ///
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        const PART: &str = "hedge";
-        if self.max_hedges == 0 || self.max_hedges > Self::MOST_HEDGES {
-            let value = ConfigValue::Count(self.max_hedges as u64);
-            return Err(ConfigError::new(PART, "max_hedges", value, "must be from 1 to 10"));
+        let mut found = Findings::of("hedge");
+        self.check(&mut found);
+        match (found.first(), &self.budget) {
+            (Ok(()), Some(budget)) => budget.validate(),
+            (result, _) => result,
         }
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        let most = self.max_extra;
+        found.count(
+            most >= 1 && most <= Self::MOST_EXTRA,
+            "max_extra",
+            most as u64,
+            "must be from 1 to 10",
+        );
         if let HedgeDelay::Percentile {
             quantile,
-            min_samples,
+            min_calls,
             window,
         } = self.delay
         {
-            if !(quantile > 0.0 && quantile < 1.0) {
-                let value = ConfigValue::Number(quantile);
-                return Err(ConfigError::new(PART, "quantile", value, "must be above 0 and below 1"));
-            }
-            if min_samples == 0 {
-                let value = ConfigValue::Count(0);
-                return Err(ConfigError::new(PART, "min_samples", value, "must be at least 1"));
-            }
-            if window.is_zero() {
-                let value = ConfigValue::Duration(window);
-                return Err(ConfigError::new(PART, "window", value, "must be above zero"));
-            }
-        }
-        match &self.budget {
-            Some(budget) => budget.validate(),
-            None => Ok(()),
+            let fits = quantile > 0.0 && quantile < 1.0;
+            found.number(fits, "delay.quantile", quantile, "must be above 0 and below 1");
+            found.count(min_calls > 0, "delay.min_calls", min_calls as u64, "must be at least 1");
+            found.time(!window.is_zero(), "delay.window", window, "must be above zero");
         }
     }
 }
@@ -129,22 +128,22 @@ mod tests {
         let good = HedgeConfig::new(HedgeDelay::P95);
         assert_eq!(good.validate(), Ok(()));
         assert_eq!(HedgeConfig::new(HedgeDelay::Fixed(Duration::ZERO)).validate(), Ok(()));
-        let percentile = |quantile, min_samples, window| {
+        let percentile = |quantile, min_calls, window| {
             HedgeConfig::new(HedgeDelay::Percentile {
                 quantile,
-                min_samples,
+                min_calls,
                 window,
             })
         };
         let second = Duration::from_secs(1);
         for (bad, setting) in [
-            (good.max_hedges(0), "max_hedges"),
-            (good.max_hedges(11), "max_hedges"),
-            (percentile(0.0, 1, second), "quantile"),
-            (percentile(1.0, 1, second), "quantile"),
-            (percentile(f64::NAN, 1, second), "quantile"),
-            (percentile(0.5, 0, second), "min_samples"),
-            (percentile(0.5, 1, Duration::ZERO), "window"),
+            (good.max_extra(0), "max_extra"),
+            (good.max_extra(11), "max_extra"),
+            (percentile(0.0, 1, second), "delay.quantile"),
+            (percentile(1.0, 1, second), "delay.quantile"),
+            (percentile(f64::NAN, 1, second), "delay.quantile"),
+            (percentile(0.5, 0, second), "delay.min_calls"),
+            (percentile(0.5, 1, Duration::ZERO), "delay.window"),
             (good.budget(RetryBudgetConfig::new().ratio(-1.0)), "ratio"),
         ] {
             assert_eq!(bad.validate().map_err(|error| error.setting), Err(setting), "{bad:?}");

@@ -71,10 +71,10 @@ struct Race<H: Borrow<Hedge>> {
 
 impl<H: Borrow<Hedge>> Race<H> {
     fn new(hedge: H) -> Self {
-        let max_hedges = hedge.borrow().own_config().max_hedges;
+        let max_extra = hedge.borrow().own_config().max_extra;
         Self {
             hedge,
-            state: HedgeState::new(max_hedges),
+            state: HedgeState::new(max_extra),
             began: None,
             is_new: true,
             primary_runs: false,

@@ -275,12 +275,11 @@ impl Shared {
             HedgeDelay::Fixed(delay) => (None, Some(delay)),
             HedgeDelay::Percentile {
                 quantile,
-                min_samples,
+                min_calls,
                 window,
             } => {
-                let fresh = || LatencyWindow::new(quantile, min_samples, window);
-                let goes_on =
-                    |before: &Mutex<LatencyWindow>| before.lock().with_settings(quantile, min_samples, window);
+                let fresh = || LatencyWindow::new(quantile, min_calls, window);
+                let goes_on = |before: &Mutex<LatencyWindow>| before.lock().with_settings(quantile, min_calls, window);
                 let latencies = before.map_or_else(fresh, goes_on);
                 let delay = latencies.delay();
                 (Some(Mutex::new(latencies)), delay)

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct LatencyWindow {
     quantile: f64,
-    min_samples: u64,
+    min_calls: u64,
     window: Duration,
     current: HistogramSnapshot<4>,
     previous: HistogramSnapshot<4>,
@@ -25,10 +25,10 @@ pub(super) struct LatencyWindow {
 const REFRESH_EVERY: u64 = 32;
 
 impl LatencyWindow {
-    pub(super) fn new(quantile: f64, min_samples: u32, window: Duration) -> Self {
+    pub(super) fn new(quantile: f64, min_calls: u32, window: Duration) -> Self {
         Self {
             quantile,
-            min_samples: min_samples.into(),
+            min_calls: min_calls.into(),
             window,
             current: HistogramSnapshot::new(),
             previous: HistogramSnapshot::new(),
@@ -39,8 +39,8 @@ impl LatencyWindow {
     }
 
     /// What was measured, to go on with under other settings.
-    pub(super) fn with_settings(&self, quantile: f64, min_samples: u32, window: Duration) -> Self {
-        let mut other = Self::new(quantile, min_samples, window);
+    pub(super) fn with_settings(&self, quantile: f64, min_calls: u32, window: Duration) -> Self {
+        let mut other = Self::new(quantile, min_calls, window);
         (other.current, other.previous, other.since) = (self.current.clone(), self.previous.clone(), self.since);
         other.delay = other.measure(other.current.count() + other.previous.count());
         other
@@ -66,7 +66,7 @@ impl LatencyWindow {
         self.unseen += 1;
         let warm = self.delay.is_some();
         let count = self.current.count() + self.previous.count();
-        if turned || self.unseen >= REFRESH_EVERY || (!warm && count >= self.min_samples) {
+        if turned || self.unseen >= REFRESH_EVERY || (!warm && count >= self.min_calls) {
             self.unseen = 0;
             self.delay = self.measure(count);
             return Some(self.delay);
@@ -75,7 +75,7 @@ impl LatencyWindow {
     }
 
     fn measure(&self, count: u64) -> Option<Duration> {
-        if count < self.min_samples {
+        if count < self.min_calls {
             return None;
         }
         let mut both = self.previous.clone();

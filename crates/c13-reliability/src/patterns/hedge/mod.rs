@@ -35,7 +35,7 @@
 //! | when | then |
 //! |---|---|
 //! | the first attempt gives a good result before the delay is over | that is the result, and no hedge was made |
-//! | the delay passes after an attempt was started | the next attempt starts beside it, up to `max_hedges` |
+//! | the delay passes after an attempt was started | the next attempt starts beside it, up to `max_extra` |
 //! | an attempt fails | the next one starts at once |
 //! | any attempt gives a good result | that is the result; the others are dropped |
 //! | all have failed and none may be started | the first attempt's result is the result |
@@ -49,7 +49,7 @@
 //!
 //! - An attempt that failed brings the next one forward, so a hedge retries too. Inside a retry it multiplies attempts;
 //!   let both draw on one budget.
-//! - With [`HedgeDelay::Percentile`] no hedge is made by time before `min_samples` calls were seen.
+//! - With [`HedgeDelay::Percentile`] no hedge is made by time before `min_calls` calls were seen.
 //!
 //! # How it compares
 //!
@@ -62,7 +62,7 @@
 //! | [`HedgeConfig`] | default | |
 //! |---|---|---|
 //! | `delay` | none: it must be given | fixed, an observed percentile, or only after failures |
-//! | `max_hedges` | 1 | attempts beside or after the first |
+//! | `max_extra` | 1 | attempts beside or after the first |
 //! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of a hedge |
 //!
 //! # Metrics

@@ -20,10 +20,10 @@ pub(super) enum Next {
 }
 
 impl HedgeState {
-    /// The first attempt runs, and up to `max_hedges` more may be started.
-    pub(super) const fn new(max_hedges: u32) -> Self {
+    /// The first attempt runs, and up to `max_extra` more may be started.
+    pub(super) const fn new(max_extra: u32) -> Self {
         Self {
-            left: max_hedges,
+            left: max_extra,
             running: 1,
         }
     }

@@ -18,9 +18,9 @@ fn on(executor: &Executor, config: HedgeConfig) -> Hedge {
     Hedge::with_config(config, executor.clock()).expect("the test's settings are good")
 }
 
-fn fixed(delay: Duration, max_hedges: u32) -> HedgeConfig {
+fn fixed(delay: Duration, max_extra: u32) -> HedgeConfig {
     HedgeConfig::new(HedgeDelay::Fixed(delay))
-        .max_hedges(max_hedges)
+        .max_extra(max_extra)
         .without_budget()
 }
 
@@ -89,7 +89,7 @@ fn the_delay_follows_what_first_attempts_take() {
     let executor = Executor::new();
     let delay = HedgeDelay::Percentile {
         quantile: 0.9,
-        min_samples: 20,
+        min_calls: 20,
         window: Duration::from_secs(60),
     };
     let hedge = on(&executor, HedgeConfig::new(delay).without_budget());
@@ -121,7 +121,7 @@ fn first_attempts_that_hedges_outrun_do_not_make_the_delay_sink() {
     let executor = Executor::new();
     let delay = HedgeDelay::Percentile {
         quantile: 0.9,
-        min_samples: 100,
+        min_calls: 100,
         window: Duration::from_secs(3_600),
     };
     let hedge = on(&executor, HedgeConfig::new(delay).without_budget());
@@ -141,9 +141,7 @@ fn first_attempts_that_hedges_outrun_do_not_make_the_delay_sink() {
 // HG-07.
 #[test]
 fn a_hedge_after_failure_never_runs_beside_another() {
-    let config = HedgeConfig::new(HedgeDelay::AfterFailure)
-        .max_hedges(2)
-        .without_budget();
+    let config = HedgeConfig::new(HedgeDelay::AfterFailure).max_extra(2).without_budget();
     let (slow, counts) = run(config, &[(SLOW, Ok(1))]);
     assert_eq!((slow, counts.hedges), ((Ok(1), 1, SLOW), 0));
     let (failing, _) = run(config, &[(SLOW, Err(1)), (FAST, Ok(2))]);
@@ -215,7 +213,7 @@ fn without_a_delay_all_start_at_once() {
 // HG-17: whatever is no failure ends the call where time starts no hedge.
 #[test]
 fn a_hedge_after_failure_lets_a_good_first_attempt_be() {
-    let config = HedgeConfig::new(HedgeDelay::AfterFailure).max_hedges(3);
+    let config = HedgeConfig::new(HedgeDelay::AfterFailure).max_extra(3);
     let (run, counts) = run(config, &[(SLOW, Ok(2))]);
     assert_eq!(run, (Ok(2), 1, SLOW));
     assert_eq!((counts.hedges, counts.delay), (0, None));
@@ -363,7 +361,7 @@ fn other_settings_go_on_with_the_counts_and_the_latencies() {
     let executor = Executor::new();
     let percentile = |quantile, window| HedgeDelay::Percentile {
         quantile,
-        min_samples: 20,
+        min_calls: 20,
         window,
     };
     let settings = |delay| HedgeConfig::new(delay).without_budget();
@@ -377,7 +375,7 @@ fn other_settings_go_on_with_the_counts_and_the_latencies() {
     let delay = hedge.delay().expect("thirty were seen");
     let counted = hedge.snapshot();
 
-    let same = settings(percentile(0.5, minute)).max_hedges(3);
+    let same = settings(percentile(0.5, minute)).max_extra(3);
     let other = hedge.with_settings(same).expect("the test's settings are good");
     assert_eq!((other.config(), other.delay()), (same, Some(delay)));
     assert_eq!(other.snapshot(), counted);

@@ -1,6 +1,6 @@
 //! What can be set: how much, how much at once, and how long a caller may wait for it.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use std::time::Duration;
 
 /// The longest time that any setting may come to: a hundred years.
@@ -147,35 +147,60 @@ impl RateLimiterConfig {
     ///
     /// The first setting that makes no sense, and the rule it breaks.
     pub const fn validate(&self) -> Result<(), ConfigError> {
+        let mut found = Findings::of(BUCKET);
+        self.check(&mut found);
+        found.first()
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        const COST: &[Note] = &[Note::new("warm_up.cold_factor", "what a token costs at first")];
+        const REFILL: &[Note] = &[Note::new("rate", "it refills this fast"), COST[0]];
         // Written so that a rate that is no number fails it.
-        if !(self.rate >= SLOWEST && self.rate <= Self::FASTEST) {
-            let rule = "must be from one a day to 1,000,000,000 a second";
-            return refuse(BUCKET, "rate", ConfigValue::Number(self.rate), rule);
-        }
-        if self.burst == 0 {
-            return refuse(BUCKET, "burst", ConfigValue::Count(0), "must be at least 1");
-        }
+        let fits = self.rate >= SLOWEST && self.rate <= Self::FASTEST;
+        found.number(
+            fits,
+            "rate",
+            self.rate,
+            "must be from one a day to 1,000,000,000 a second",
+        );
+        found.count(self.burst > 0, "burst", self.burst, "must be at least 1");
         let mut dearest = self.burst as f64;
         if let Some(WarmUp { period, cold_factor }) = self.warm_up {
-            if period.is_zero() || period.as_nanos() > LONGEST.as_nanos() {
-                let rule = "must be above zero and at most a hundred years";
-                return refuse(BUCKET, "warm_up.period", ConfigValue::Duration(period), rule);
-            }
-            if !(cold_factor > 1.0 && cold_factor <= COLDEST) {
-                let rule = "must be above 1 and at most 100";
-                return refuse(BUCKET, "warm_up.cold_factor", ConfigValue::Number(cold_factor), rule);
-            }
+            let fits = !period.is_zero() && period.as_nanos() <= LONGEST.as_nanos();
+            found.time(
+                fits,
+                "warm_up.period",
+                period,
+                "must be above zero and at most a hundred years",
+            );
+            let fits = cold_factor > 1.0 && cold_factor <= COLDEST;
+            found.number(
+                fits,
+                "warm_up.cold_factor",
+                cold_factor,
+                "must be above 1 and at most 100",
+            );
             dearest *= cold_factor;
         }
+        let burst = ConfigValue::Count(self.burst);
         if dearest > LARGEST_BURST as f64 {
             let rule = "must be at most 2^54, divided by the cold factor of a warm-up";
-            return refuse(BUCKET, "burst", ConfigValue::Count(self.burst), rule);
+            found.refuse(found.error("burst", burst, rule).notes(COST));
+        } else if dearest / self.rate > LONGEST.as_secs() as f64 {
+            found.refuse(
+                found
+                    .error("burst", burst, "must refill within a hundred years")
+                    .notes(REFILL),
+            );
         }
-        if dearest / self.rate > LONGEST.as_secs() as f64 {
-            let rule = "must refill within a hundred years";
-            return refuse(BUCKET, "burst", ConfigValue::Count(self.burst), rule);
-        }
-        check_waiting(BUCKET, self.max_wait, self.max_waiters)
+        check_waiting(found, self.max_wait, self.max_waiters);
+    }
+
+    /// The burst of a rate that says none: one second of it, rounded up.
+    #[cfg(feature = "toml")]
+    pub(crate) fn one_second(rate: f64) -> u64 {
+        // A float converts to the nearest whole number, saturating; a rate is finite and above zero.
+        (rate.ceil() as u64).max(1)
     }
 }
 
@@ -253,49 +278,29 @@ impl SlidingWindowConfig {
     ///
     /// The first setting that makes no sense, and the rule it breaks.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        if self.window.is_zero() || self.window.as_nanos() > LONGEST.as_nanos() {
-            let rule = "must be above zero and at most a hundred years";
-            return refuse(WINDOW, "window", ConfigValue::Duration(self.window), rule);
-        }
+        let mut found = Findings::of(WINDOW);
+        let fits = !self.window.is_zero() && self.window.as_nanos() <= LONGEST.as_nanos();
+        found.time(
+            fits,
+            "window",
+            self.window,
+            "must be above zero and at most a hundred years",
+        );
         let most = if self.approximate {
             LARGEST_BURST
         } else {
             LARGEST_WINDOW
         };
-        if self.max_requests == 0 || self.max_requests > most {
-            let rule = "must be from 1 to 2^24, or to 2^54 where the window is approximate";
-            return refuse(WINDOW, "max_requests", ConfigValue::Count(self.max_requests), rule);
-        }
-        check_waiting(WINDOW, self.max_wait, self.max_waiters)
+        let fits = self.max_requests > 0 && self.max_requests <= most;
+        let rule = "must be from 1 to 2^24, or to 2^54 where the window is approximate";
+        found.count(fits, "max_requests", self.max_requests, rule);
+        check_waiting(&mut found, self.max_wait, self.max_waiters);
+        found.first()
     }
 }
 
-const fn refuse(
-    part: &'static str,
-    setting: &'static str,
-    value: ConfigValue,
-    rule: &'static str,
-) -> Result<(), ConfigError> {
-    Err(ConfigError::new(part, setting, value, rule))
-}
-
-const fn check_waiting(part: &'static str, max_wait: Duration, max_waiters: usize) -> Result<(), ConfigError> {
-    if max_wait.as_nanos() > LONGEST.as_nanos() {
-        let rule = "must be at most a hundred years";
-        return Err(ConfigError::new(
-            part,
-            "max_wait",
-            ConfigValue::Duration(max_wait),
-            rule,
-        ));
-    }
-    if max_waiters == 0 {
-        return Err(ConfigError::new(
-            part,
-            "max_waiters",
-            ConfigValue::Count(0),
-            "must be at least 1",
-        ));
-    }
-    Ok(())
+const fn check_waiting(found: &mut Findings, max_wait: Duration, max_waiters: usize) {
+    let fits = max_wait.as_nanos() <= LONGEST.as_nanos();
+    found.time(fits, "max_wait", max_wait, "must be at most a hundred years");
+    found.count(max_waiters > 0, "max_waiters", max_waiters as u64, "must be at least 1");
 }

@@ -3,7 +3,7 @@
 use super::jitter::Jitter;
 use super::strategy::RetryStrategy;
 use crate::budget::RetryBudgetConfig;
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use std::time::Duration;
 
 /// The settings of [`retry_with_exponential_backoff`](super::retry_with_exponential_backoff), checked while compiling.
@@ -136,32 +136,32 @@ impl RetryConfig {
     ///
     /// The first setting that breaks its rule.
     pub const fn validate(&self) -> Result<(), ConfigError> {
-        if let Err(error) = self.strategy.validate() {
-            return Err(error);
+        let mut found = Findings::of("retry");
+        self.check(&mut found);
+        match (found.first(), &self.budget) {
+            (Ok(()), Some(budget)) => budget.validate(),
+            (result, _) => result,
         }
-        if matches!(self.jitter, Jitter::Decorrelated) {
-            let doubling = match self.strategy {
-                RetryStrategy::ExponentialBackoff { multiplier, .. } => multiplier == 2.0,
-                _ => false,
-            };
-            if !doubling {
-                let value = ConfigValue::Text("decorrelated");
-                let rule = "must go with exponential back-off whose `multiplier` is 2";
-                return Err(ConfigError::new("retry", "jitter", value, rule));
-            }
+    }
+
+    pub(crate) const fn check(&self, found: &mut Findings) {
+        const DOUBLES: &[Note] = &[
+            Note::new("backoff.strategy", "this is the strategy"),
+            Note::new("backoff.multiplier", "this is the multiplier"),
+        ];
+        self.strategy.check(found);
+        let doubles = match self.strategy {
+            RetryStrategy::ExponentialBackoff { multiplier, .. } => multiplier == 2.0,
+            _ => false,
+        };
+        if matches!(self.jitter, Jitter::Decorrelated) && !doubles {
+            let rule = "must go with an exponential back-off that doubles";
+            let error = found.error("backoff.jitter", ConfigValue::Text("decorrelated"), rule);
+            found.refuse(error.notes(DOUBLES));
         }
-        if let Some(budget) = &self.budget
-            && let Err(error) = budget.validate()
-        {
-            return Err(error);
+        if let Some(limit) = self.total_limit {
+            found.time(!limit.is_zero(), "total_limit", limit, "must be above zero");
         }
-        if let Some(limit) = self.total_limit
-            && limit.is_zero()
-        {
-            let value = ConfigValue::Duration(limit);
-            return Err(ConfigError::new("retry", "total_limit", value, "must be above zero"));
-        }
-        Ok(())
     }
 }
 
@@ -187,8 +187,8 @@ mod tests {
             multiplier: 1.5,
         };
         for (bad, setting) in [
-            (fixed.jitter(Jitter::Decorrelated), "jitter"),
-            (RetryConfig::new(1, slow).jitter(Jitter::Decorrelated), "jitter"),
+            (fixed.jitter(Jitter::Decorrelated), "backoff.jitter"),
+            (RetryConfig::new(1, slow).jitter(Jitter::Decorrelated), "backoff.jitter"),
             (good.budget(RetryBudgetConfig::new().ratio(2.0)), "ratio"),
             (good.total_limit(Duration::ZERO), "total_limit"),
         ] {

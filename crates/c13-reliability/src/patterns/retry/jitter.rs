@@ -25,6 +25,14 @@ pub enum Jitter {
 }
 
 impl Jitter {
+    /// Every kind by its name in files.
+    pub const NAMES: &[(&str, Self)] = &[
+        ("full", Self::Full),
+        ("equal", Self::Equal),
+        ("decorrelated", Self::Decorrelated),
+        ("none", Self::None),
+    ];
+
     /// Spreads `delay` by `unit`, a random number in `[0, 1)`; for all kinds but [`Decorrelated`](Jitter::Decorrelated),
     /// which needs more than that.
     pub(super) fn spread(self, delay: Duration, unit: f64) -> Duration {

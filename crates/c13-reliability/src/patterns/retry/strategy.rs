@@ -1,6 +1,6 @@
 //! How long to wait before each retry, before jitter.
 
-use crate::error::{ConfigError, ConfigValue};
+use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use std::time::Duration;
 
 /// How long to wait before each retry, before jitter.
@@ -111,27 +111,34 @@ impl RetryStrategy {
     ///
     /// A multiplier below 1 or not finite; a `max` below `initial`.
     pub const fn validate(&self) -> Result<(), ConfigError> {
+        let mut found = Findings::of("retry");
+        self.check(&mut found);
+        found.first()
+    }
+
+    pub(super) const fn check(&self, found: &mut Findings) {
+        const BASE: &[Note] = &[Note::new("backoff.base", "`base` is set here")];
         let (initial, max) = match *self {
-            Self::FixedDelay(_) => return Ok(()),
+            Self::FixedDelay(_) => return,
             Self::ExponentialBackoff {
                 initial,
                 max,
                 multiplier,
             } => {
-                if !(multiplier >= 1.0 && multiplier.is_finite()) {
-                    let value = ConfigValue::Number(multiplier);
-                    let rule = "must be at least 1 and finite";
-                    return Err(ConfigError::new("retry", "multiplier", value, rule));
-                }
+                let fits = multiplier >= 1.0 && multiplier.is_finite();
+                found.number(fits, "backoff.multiplier", multiplier, "must be at least 1 and finite");
                 (initial, max)
             }
             Self::LinearBackoff { initial, max, .. } | Self::Fibonacci { initial, max } => (initial, max),
         };
         if max.as_nanos() < initial.as_nanos() {
-            let value = ConfigValue::Duration(max);
-            return Err(ConfigError::new("retry", "max", value, "must be at least `initial`"));
+            let error = found.error(
+                "backoff.max",
+                ConfigValue::Duration(max),
+                "must not be shorter than `base`",
+            );
+            found.refuse(error.notes(BASE));
         }
-        Ok(())
     }
 }
 
@@ -489,12 +496,12 @@ mod tests {
     #[test]
     fn a_strategy_that_makes_no_sense_is_refused_by_name() {
         for (strategy, setting) in [
-            (exponential(MS, DAY, 0.999), "multiplier"),
-            (exponential(MS, DAY, f64::NAN), "multiplier"),
-            (exponential(MS, DAY, f64::INFINITY), "multiplier"),
-            (exponential(DAY, MS, 2.0), "max"),
-            (linear(DAY, MS, MS), "max"),
-            (RetryStrategy::Fibonacci { initial: DAY, max: MS }, "max"),
+            (exponential(MS, DAY, 0.999), "backoff.multiplier"),
+            (exponential(MS, DAY, f64::NAN), "backoff.multiplier"),
+            (exponential(MS, DAY, f64::INFINITY), "backoff.multiplier"),
+            (exponential(DAY, MS, 2.0), "backoff.max"),
+            (linear(DAY, MS, MS), "backoff.max"),
+            (RetryStrategy::Fibonacci { initial: DAY, max: MS }, "backoff.max"),
         ] {
             assert_eq!(
                 strategy.validate().map_err(|error| error.setting),

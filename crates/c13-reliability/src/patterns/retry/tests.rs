@@ -575,7 +575,7 @@ fn a_nonsensical_strategy_is_refused_by_try_new_and_panics_in_new() {
     let error = RetryExecutor::try_new(3, strategy).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "retry: `multiplier` is 0.5, but it must be at least 1 and finite"
+        "retry: `backoff.multiplier` is 0.5, but it must be at least 1 and finite"
     );
     assert!(catch_unwind(|| RetryExecutor::new(3, strategy)).is_err());
 }

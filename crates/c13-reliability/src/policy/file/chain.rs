@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::overlay::{ROOTS, SET};
+use super::rows::PARTS;
 use super::text::profile_document;
 use crate::policy::Profile;
 use crate::policy::document::{Diagnostic, Document, Noted, Shape, Span, Table, Value, nearest};
@@ -19,17 +20,6 @@ const OWN_WEIGHT: usize = 100;
 /// So many names are listed where one is not known, and so many compared with it.
 const MOST_LISTED: usize = 20;
 const MOST_COMPARED: usize = 200;
-
-/// The parts of a policy.
-pub(super) const PARTS: [&str; 7] = [
-    "timeout",
-    "rate_limit",
-    "bulkhead",
-    "adaptive",
-    "retry",
-    "hedge",
-    "circuit_breaker",
-];
 
 /// The tables of all documents, by what they are about.
 pub(super) struct Tables<'d> {

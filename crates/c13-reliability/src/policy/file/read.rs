@@ -1,22 +1,11 @@
-//! Reads a policy from its tables: each part, and whether the parts agree.
+//! Reads a policy from its tables, row by row, and tells every rule that it breaks.
 
-use std::num::{NonZeroU32, NonZeroU64};
-use std::time::Duration;
-
-use super::adaptive::{check_one_bound, read_adaptive};
-use super::breaker::read_circuit_breaker;
-use super::chain::{Layer, PARTS};
-use super::fit::{check_probes, check_retries_fit, check_slow_calls, check_waits};
-use super::hedge::{check_hedge, read_hedge};
-use super::retry::read_retry;
-use super::text::one_second;
-use crate::error::ConfigError;
-use crate::patterns::bulkhead::BulkheadConfig;
-use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
-use crate::policy::document::{
-    Diagnostic, Diagnostics, Document, FromValue, Rate, Table, Value, Within, duration_text,
-};
-use crate::policy::{PolicyConfig, RateLimitPer};
+use super::chain::Layer;
+use super::findings::check;
+use super::row::{Datum, Kind, Row};
+use super::rows::{PARTS, rows, switches};
+use crate::policy::PolicyConfig;
+use crate::policy::document::{Diagnostic, Diagnostics, Document, Table, Value};
 
 /// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
 ///
@@ -45,7 +34,7 @@ pub(super) fn read_named_policy(path: &str, layers: &[Layer<'_, '_>]) -> Result<
         let own = layers.iter().filter(|layer| !layer.is_defaults());
         own.map(Layer::root)
     };
-    for (part, _) in idle_parts(&document.root()) {
+    for part in idle_parts(&document.root()) {
         if !own().any(|layer| has_table(&layer, part)) {
             document.leave_out(part);
         }
@@ -55,33 +44,22 @@ pub(super) fn read_named_policy(path: &str, layers: &[Layer<'_, '_>]) -> Result<
     document.finish(config)
 }
 
-/// The parts that are there by one of these keys only: without any, `[defaults]` does not switch them on.
-pub(super) const SWITCHES: [(&str, &[&str]); 5] = [
-    ("rate_limit", &["rate"]),
-    ("bulkhead", &["max_concurrent"]),
-    ("retry", &["max_retries"]),
-    ("hedge", &["delay"]),
-    (
-        "circuit_breaker",
-        &["consecutive_failures", "failures", "failure_rate", "slow_call"],
-    ),
-];
-
 /// The parts of a table that have none of the keys that switch them on.
-fn idle_parts(table: &Table<'_>) -> Vec<(&'static str, &'static [&'static str])> {
-    let is_idle = |(part, keys): &(&'static str, &'static [&'static str])| {
-        let part = table.value_at(part);
-        part.and_then(|value| value.as_table()).is_some_and(|part| {
+fn idle_parts(table: &Table<'_>) -> Vec<&'static str> {
+    let is_idle = |part: &&str| {
+        let keys = switches(part);
+        let part = table.value_at(part).and_then(|value| value.as_table());
+        part.is_some_and(|part| {
             let switches = |(key, _, value): (&str, _, Value<'_>)| {
                 // Who writes `max_attempts` is told what to write instead.
-                let is_switch = keys.contains(&key) || key == "max_attempts";
+                let is_switch = keys.contains(&key) || key == MAX_ATTEMPTS;
                 // The delay of a hedge may be false; a rule of the breaker that is, is none.
                 is_switch && (value.as_boolean() != Some(false) || key == "delay")
             };
-            !part.all().any(switches)
+            !keys.is_empty() && !part.all().any(switches)
         })
     };
-    SWITCHES.into_iter().filter(is_idle).collect()
+    PARTS.into_iter().filter(is_idle).collect()
 }
 
 fn has_table(table: &Table<'_>, key: &str) -> bool {
@@ -94,7 +72,7 @@ pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic>
         return Vec::new();
     };
     let idle = idle_parts(&document.root());
-    for part in PARTS.iter().filter(|part| !idle.iter().any(|(idle, _)| idle == *part)) {
+    for part in PARTS.iter().filter(|part| !idle.contains(part)) {
         document.leave_out(part);
     }
     document.leave_out("extends");
@@ -123,227 +101,149 @@ fn faults(document: Document, is_asked: impl Fn(&Diagnostic) -> bool) -> Vec<Dia
     errors.filter(|error| is_asked(error)).cloned().collect()
 }
 
-fn read(table: &Table<'_>) -> Option<PolicyConfig> {
-    let timeout = read_part(table, "timeout", read_timeout);
-    let rate_limit = read_part(table, "rate_limit", read_rate_limit);
-    let bulkhead = read_part(table, "bulkhead", read_bulkhead);
-    let adaptive = read_part(table, "adaptive", read_adaptive);
-    let retry = read_part(table, "retry", read_retry);
-    let hedge = read_part(table, "hedge", read_hedge);
-    let circuit_breaker = read_part(table, "circuit_breaker", read_circuit_breaker);
-    // A part with an error is left out below, so that nothing is measured by what is not known of it.
-    let all_read = timeout.is_some()
-        && (rate_limit.is_some() && bulkhead.is_some() && adaptive.is_some())
-        && (retry.is_some() && hedge.is_some() && circuit_breaker.is_some());
-    let mut config = PolicyConfig::NONE;
-    (config.total_timeout, config.attempt_timeout) = timeout.flatten().unwrap_or_default();
-    config.retry = retry.flatten();
-    config.hedge = hedge.flatten();
-    if let Some((limit, per)) = rate_limit.flatten() {
-        (config.rate_limit, config.rate_limit_per) = (Some(limit), per);
-    }
-    config.bulkhead = bulkhead.flatten();
-    config.adaptive = adaptive.flatten();
-    config.circuit_breaker = circuit_breaker.flatten();
-    check_hedge(table, &config);
-    check_retries_fit(table, &config);
-    check_one_bound(table);
-    check_waits(table, &config);
-    check_slow_calls(table, &config);
-    check_probes(table, &config);
-    // What the parts and the checks above have not found.
-    if !table.document().has_errors()
-        && all_read
-        && let Err(error) = config.validate()
-    {
-        table.report(Diagnostic::new(table.span().clone(), error.to_string()));
-    }
-    all_read.then_some(config)
-}
-
-/// A part of the policy: not there if the table says nothing or `false`. The outer `None` is an error.
-pub(super) fn read_part<T>(
-    table: &Table<'_>,
-    key: &'static str,
-    read: impl FnOnce(&Table<'_>) -> Option<T>,
-) -> Option<Option<T>> {
-    let Some(value) = table.value(key) else {
-        return Some(None);
+fn read(root: &Table<'_>) -> Option<PolicyConfig> {
+    let errors = root.document().error_count();
+    let mut reader = Reader {
+        open: vec![("", root.clone())],
+        config: PolicyConfig::NONE,
+        unknown: Vec::new(),
     };
-    if value.as_boolean() == Some(false) {
-        return Some(None);
+    for row in rows() {
+        reader.read_row(row);
     }
-    if let Some(part) = value.as_table() {
-        return read(&part).map(Some);
+    check(&mut reader);
+    (root.document().error_count() == errors && !root.has_refused()).then_some(reader.config)
+}
+
+/// A policy while it is read.
+pub(super) struct Reader<'d> {
+    /// The tables that are there, by their paths; the first is the policy itself.
+    pub(super) open: Vec<(&'static str, Table<'d>)>,
+    pub(super) config: PolicyConfig,
+    /// The settings that are missing or cannot be read: a default stands in, and nothing is measured by that.
+    pub(super) unknown: Vec<&'static str>,
+}
+
+impl<'d> Reader<'d> {
+    /// The policy's own table.
+    pub(super) fn root(&self) -> &Table<'d> {
+        &self.open[0].1
     }
-    value.refuse_shape("must be a table, or false to switch it off");
-    None
-}
 
-/// A value that keeps a rule; `None` where it breaks the rule, which is noted.
-pub(super) fn optional_that<T: FromValue>(
-    table: &Table<'_>,
-    key: &'static str,
-    holds: impl Fn(&T) -> bool,
-    rule: &str,
-) -> Option<T> {
-    let value: Option<T> = table.optional(key);
-    table.must(key, value.as_ref().is_none_or(&holds), rule);
-    value.filter(holds)
-}
-
-/// A duration above zero.
-pub(super) fn above_zero(table: &Table<'_>, key: &'static str) -> Option<Duration> {
-    optional_that(
-        table,
-        key,
-        |duration: &Duration| !duration.is_zero(),
-        "must be longer than zero",
-    )
-}
-
-/// The paths at which a setting of a pattern may stand, seen from its part: the first that is there is its place. A
-/// setting without a line here stands at its own name.
-type Paths = [(&'static str, &'static [&'static str])];
-
-/// Reads a part, and notes everything that its pattern refuses of it, each at the key that is wrong.
-///
-/// A pattern says of its settings only what it refuses first. So the part is read again without that value, and again,
-/// until nothing is left that is refused; each time there is one value less. `read` puts a default in place of every
-/// value that is refused, or missing and noted.
-pub(super) fn read_checked<C>(
-    table: &Table<'_>,
-    paths: &Paths,
-    read: impl Fn() -> C,
-    validate: impl Fn(&C) -> Result<(), ConfigError>,
-) -> Option<C> {
-    let errors = table.document().error_count();
-    let mut config = read();
-    while let Err(error) = validate(&config)
-        && refuse(table, &error, paths)
-    {
-        config = table.document().again(&read);
+    /// A table, if it is there.
+    pub(super) fn table(&self, path: &str) -> Option<Table<'d>> {
+        let found = self.open.iter().find(|(open, _)| *open == path);
+        found.map(|(_, table)| table.clone())
     }
-    (table.document().error_count() == errors && !table.has_refused()).then_some(config)
+
+    fn read_row(&mut self, row: &'static Row) {
+        let (parent, key) = row.split();
+        let Some(table) = self.table(parent) else { return };
+        let strategy = self.strategy(parent);
+        if !row.belongs_to(strategy) {
+            refuse_foreign(&table, row, key);
+            return;
+        }
+        let Some(value) = table.value(key) else {
+            match row.needed_in(strategy) {
+                Some(example) => {
+                    if !table.contains(MAX_ATTEMPTS) {
+                        table.report_missing(key, Some(example));
+                    }
+                    self.unknown.push(row.path);
+                }
+                None => row.leave_out(&mut self.config),
+            }
+            return;
+        };
+        if row.can_be_off && value.as_boolean() == Some(false) {
+            row.set(&mut self.config, Datum::Off);
+            return;
+        }
+        let datum = match (&row.kind, value.as_table()) {
+            (Kind::Table | Kind::Delay, Some(table)) => {
+                refuse_empty_timeout(&table, row);
+                refuse_max_attempts(&table, row);
+                self.open.push((row.path, table));
+                Some(Datum::On)
+            }
+            (Kind::Table, None) => {
+                value.refuse_shape(if row.can_be_off {
+                    "must be a table, or false to switch it off"
+                } else {
+                    "must be a table"
+                });
+                None
+            }
+            (kind, _) => kind.read(&value),
+        };
+        match datum {
+            Some(datum) => row.set(&mut self.config, datum),
+            None => {
+                self.unknown.push(row.path);
+                if key == STRATEGY {
+                    // Which other keys belong here depends on the strategy.
+                    table.ignore_rest();
+                    self.open.retain(|(open, _)| *open != parent);
+                    self.unknown.push(parent);
+                }
+            }
+        }
+    }
+
+    /// The strategy that a table names, or has by default.
+    fn strategy(&self, table: &str) -> Option<Datum> {
+        let row = rows().find(|row| row.split() == (table, STRATEGY))?;
+        row.value(&self.config)
+    }
 }
 
-/// Notes what a pattern refuses, unless it measured by a default that stands in place of a refused value. Whether that
-/// leaves a value out which was there before.
-fn refuse(table: &Table<'_>, error: &ConfigError, paths: &Paths) -> bool {
-    let path_of = |setting: &'static str| {
-        let paths = paths.iter().find(|(name, _)| *name == setting);
-        let is_there = |path: &&&'static str| table.value_at(path).is_some();
-        let path = paths.and_then(|(_, paths)| paths.iter().find(is_there).or(paths.last()));
-        path.copied().unwrap_or(setting)
+/// The key by which a table says what kind it is.
+const STRATEGY: &str = "strategy";
+
+/// Refuses a key that belongs to another strategy.
+fn refuse_foreign(table: &Table<'_>, row: &Row, key: &'static str) {
+    if !table.contains(key) {
+        return;
+    }
+    if table.is_below(key, STRATEGY) {
+        // It belonged to the strategy that this one has taken the place of.
+        table.known(&[key]);
+        return;
+    }
+    let owners: Vec<String> = row.of.iter().map(|name| format!("\"{name}\"")).collect();
+    let owners = match &owners[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        owners => owners.concat(),
     };
-    let path = path_of(error.setting);
-    // The rule may speak of another setting: that one's place belongs to it.
-    let other = error.rule.split('`').nth(1).map(path_of);
-    if !table.is_refused(path) && !other.is_some_and(|other| table.is_refused(other)) {
-        let value = table.value_at(path);
-        let named = value
-            .as_ref()
-            .map_or_else(|| table.path_of(path), |value| value.path().to_owned());
-        let span = value.map_or_else(|| table.span().clone(), |value| value.span().clone());
-        let place = other.and_then(|other| table.place_of(other));
-        let at_key = Diagnostic::new(span, format!("`{named}` {}", error.rule));
-        let at_key = at_key.label(format!("this is {}", error.value));
-        table.report(at_key.also(place, "and this has to do with it"));
-    }
-    table.refuse(path) || other.is_some_and(|other| table.refuse(other))
+    let message = format!("`{}` belongs to the strategy {owners}", table.path_of(key));
+    let error = table.error(key, message);
+    table.report(error.also(table.value_span(STRATEGY), "this is another strategy"));
 }
 
-/// The limits of the whole call and of an attempt.
-type Timeouts = (Option<Duration>, Option<Duration>);
-
-fn read_timeout(table: &Table<'_>) -> Option<Timeouts> {
-    let limit = |key| match table.value(key).and_then(|value| value.as_boolean()) {
-        Some(false) => None,
-        _ => above_zero(table, key),
-    };
-    let (total, attempt) = (limit("total"), limit("attempt"));
-    if table.is_empty() {
+fn refuse_empty_timeout(table: &Table<'_>, row: &Row) {
+    if row.path == "timeout" && table.is_empty() {
         let error = Diagnostic::new(table.span().clone(), format!("`{}` sets nothing", table.path())).absence();
         table.report(error.help("set `total`, `attempt`, or both"));
     }
-    if let (Some(whole), Some(each)) = (total, attempt)
-        && each > whole
-    {
-        let (each, whole) = (duration_text(each), duration_text(whole));
-        let error = table
-            .error("attempt", "an attempt must not take longer than the whole call")
-            .label(format!("each attempt may take {each}"))
-            .also(table.value_span("total"), "the whole call may take this long");
-        table.report(error.help(format!(
-            "lower `attempt` to {whole} or less, or raise `total` to {each} or more"
-        )));
-    }
-    Some((total, attempt))
 }
 
-fn read_rate_limit(table: &Table<'_>) -> Option<(RateLimiterConfig, RateLimitPer)> {
-    let read = || {
-        let rate: Option<Rate> = table.required("rate");
-        // Nothing is measured by a rate that is not known: any burst goes with the fastest.
-        let rate = rate.map_or(RateLimiterConfig::FASTEST, Rate::per_second);
-        let burst: Option<NonZeroU64> = table.optional("burst");
-        let mut config = RateLimiterConfig::new(rate, burst.map_or_else(|| one_second(rate), NonZeroU64::get));
-        if let Some(max_wait) = table.optional("max_wait") {
-            config = config.max_wait(max_wait);
-        }
-        if let Some(waiters) = table.optional::<NonZeroU32>("max_waiters") {
-            config = config.max_waiters(waiters.get() as usize);
-        }
-        config.warm_up = read_part(table, "warm_up", read_warm_up).flatten();
-        let flag = |key| table.optional(key).unwrap_or(false);
-        (config.start_empty, config.paced, config.shadow) = (flag("start_empty"), flag("paced"), flag("shadow"));
-        let pers = [("call", RateLimitPer::Call), ("attempt", RateLimitPer::Attempt)];
-        (
-            config,
-            table.optional_choice("per", &pers).unwrap_or(RateLimitPer::Call),
-        )
-    };
-    read_checked(table, &[], read, |(config, _)| config.validate())
-}
+/// What others call the number of attempts.
+const MAX_ATTEMPTS: &str = "max_attempts";
 
-fn read_warm_up(table: &Table<'_>) -> Option<WarmUp> {
-    let period: Option<Duration> = table.required_like("period", "\"30s\"");
-    let cold_factor: Option<f64> = table.required_like("cold_factor", "3.0");
-    // What stands in for a value that is not known breaks no rule.
-    Some(WarmUp::new(
-        period.unwrap_or(Duration::from_secs(1)),
-        cold_factor.unwrap_or(2.0),
-    ))
-}
-
-fn read_bulkhead(table: &Table<'_>) -> Option<BulkheadConfig> {
-    let read = || {
-        let places: Option<Within<1, { BulkheadConfig::MAX_CONCURRENT }>> = table.required("max_concurrent");
-        let config = BulkheadConfig::new(places.map_or(1, Within::get));
-        let max_queue: u32 = table.optional("max_queue").unwrap_or(0);
-        let max_wait: Duration = table.optional("max_wait").unwrap_or(Duration::ZERO);
-        if (max_queue == 0) == max_wait.is_zero() {
-            return config.queue(max_queue, max_wait);
-        }
-        if !table.is_refused("max_queue") && !table.is_refused("max_wait") {
-            report_half_a_queue(table, max_queue);
-        }
-        config
+/// Tells who counts attempts how retries are counted.
+fn refuse_max_attempts(table: &Table<'_>, row: &Row) {
+    let Some(value) = table.value_at(MAX_ATTEMPTS).filter(|_| row.path == "retry") else {
+        return;
     };
-    read_checked(table, &[], read, BulkheadConfig::validate)
-}
-
-/// Notes that calls may queue and not wait, or the other way round.
-fn report_half_a_queue(table: &Table<'_>, max_queue: u32) {
-    let (given, lacking, rule) = if max_queue == 0 {
-        ("max_wait", "max_queue", "calls cannot wait where none may queue")
-    } else {
-        ("max_queue", "max_wait", "calls cannot queue where none may wait")
-    };
-    let help = match lacking {
-        "max_queue" => "set `max_queue` above 0 too, or neither of the two",
-        _ => "set `max_wait` above zero too, or neither of the two",
-    };
-    let error = table.error(given, rule).lacks(table.path_of(lacking));
-    table.report(error.also(table.value_span(lacking), format!("`{lacking}`")).help(help));
+    table.known(&[MAX_ATTEMPTS]);
+    let path = value.path();
+    let error = value.error(format!(
+        "`{path}` is no setting: retries are counted, without the first call"
+    ));
+    let retries = value
+        .as_integer()
+        .map_or(2, |attempts| attempts.saturating_sub(1).max(0));
+    let error = error.label("this would count the first call");
+    table.report(error.help(format!("write `max_retries = {retries}`")));
 }

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use super::idle::{idle_settings, leads_on};
 use super::overlay::{SET, is_ours};
-use super::read::SWITCHES;
-use super::text::{as_told, follows, leaves_as_said};
+use super::text::{as_told, follows, leaves};
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Document, Source, Span, Table};
 
@@ -26,7 +25,7 @@ impl NamedPolicy {
         let merged = document.as_ref().map(Document::root);
         let place = |path: &str| merged.as_ref().and_then(|table| table.place_with_key(path));
         let setting = |path: String, value: String| Setting::new(path, value, place, layers);
-        let settings: Vec<Setting> = leaves_as_said(&config, &|path| place(path).is_some())
+        let settings: Vec<Setting> = leaves(&config)
             .into_iter()
             .map(|leaf| setting(leaf.path, leaf.value))
             .collect();
@@ -237,14 +236,6 @@ impl Place {
         let value = as_told(written);
         Self { path, value, span }
     }
-}
-
-/// The keys one of which switches a part of a policy on, such as `max_retries` for `retry`; none for a part that is there
-/// as soon as its table is.
-#[must_use]
-pub fn switches(part: &str) -> &'static [&'static str] {
-    let found = SWITCHES.iter().find(|(switched, _)| *switched == part);
-    found.map_or(&[], |(_, keys)| keys)
 }
 
 /// Where a value stands, in words.

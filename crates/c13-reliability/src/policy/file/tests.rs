@@ -1,5 +1,6 @@
 //! What a file says is what a policy is set to, and what a policy is set to can be said in a file.
 
+mod golden;
 mod mistakes;
 mod parts;
 
@@ -76,7 +77,7 @@ fn every_setting_can_be_said_in_a_file() {
             .rate_limit(limit)
             .rate_limit_per(RateLimitPer::Attempt),
     );
-    let own = HedgeConfig::new(HedgeDelay::P95).max_hedges(3).budget(budget);
+    let own = HedgeConfig::new(HedgeDelay::P95).max_extra(3).budget(budget);
     for delay in [HedgeDelay::P95, HedgeDelay::Fixed(MS), HedgeDelay::AfterFailure] {
         round_trip(PolicyConfig::NONE.hedge(HedgeConfig::new(delay)));
         round_trip(PolicyConfig::NONE.hedge(HedgeConfig::new(delay)).retry(doubling));
@@ -113,7 +114,7 @@ fn every_setting_can_be_said_in_a_file() {
             .failure_rate(FailureRate::new(0.5, calls, 10))
             .slow_calls(SlowCalls::new(SECOND, 0.9, time, 20))
             .open_for_growth(3.0, 20 * SECOND)
-            .open_for_jitter(0.3),
+            .jitter(0.3),
     ] {
         round_trip(PolicyConfig::NONE.circuit_breaker(breaker));
     }
@@ -198,7 +199,7 @@ fn a_contradiction_between_layers_shows_both() {
     assert_eq!(
         errors,
         "\
-error: an attempt must not take longer than the whole call
+error: `policy.payments.timeout.attempt` must not be longer than `timeout.total`
  --> layer 1:1:19
   |
 1 | timeout.attempt = \"2s\"
@@ -208,7 +209,7 @@ error: an attempt must not take longer than the whole call
 1 | timeout.total = \"1s\"
   |                 ---- the whole call may take this long
   |
-  = help: lower `attempt` to 1s or less, or raise `total` to 2s or more
+  = help: lower `timeout.attempt` to 1s or less, or raise `timeout.total` to 2s or more
 "
     );
 }
@@ -333,7 +334,7 @@ fn values_of_variables_may_be_toml_or_bare() {
     let config = set.policy("pay-ments").expect("it is named").config();
     let breaker = config.circuit_breaker.expect("it has one");
     assert_eq!(config.retry.map(|retry| retry.max_retries), Some(1));
-    assert_eq!(breaker.failures_within.and_then(|rule| rule.share), Some(0.6));
+    assert_eq!(breaker.failure_share, Some(0.6));
     assert_eq!(breaker.abandoned, Abandoned::Failure);
     assert_eq!(
         (config.bulkhead, config.rate_limit),
@@ -527,7 +528,7 @@ fn a_hedge_that_never_comes_and_a_budget_that_nobody_draws_on_are_refused_togeth
         "[policy.a]\ntimeout.attempt = \"50ms\"\nretry.max_retries = 1\nhedge = { delay = \"80ms\", budget = false }\n\
         rate_limit = { rate = \"5/s\", per = \"attempts\" }\n",
         r#"
-        error: in policy `a`, the hedge comes after the end of what it stands beside
+        error: `policy.a.hedge.delay` must be shorter than `timeout.attempt`
          --> service.toml:4:19
           |
         2 | timeout.attempt = "50ms"

@@ -74,7 +74,7 @@ fn a_hedge_keeps_its_budget_its_counts_and_what_it_has_measured() {
         .ratio(0.0)
         .min_per_second(0.5)
         .window(60 * SECOND);
-    let config = |hedges, delay| PolicyConfig::NONE.hedge(HedgeConfig::new(delay).max_hedges(hedges).budget(five));
+    let config = |hedges, delay| PolicyConfig::NONE.hedge(HedgeConfig::new(delay).max_extra(hedges).budget(five));
     let fixed = HedgeDelay::Fixed(10 * MS);
     let one = policy(config(1, fixed), &clock);
     for round in 0..40 {
@@ -211,12 +211,12 @@ fn retry_and_hedge_that_were_taken_out_tell_the_settings_that_calls_go_by() {
     let executor = Executor::new();
     let settings = |n: u32| {
         let retry = RetryConfig::new(n, RetryStrategy::FixedDelay(MS));
-        let hedge = HedgeConfig::new(HedgeDelay::Fixed(MS * n)).max_hedges(n);
+        let hedge = HedgeConfig::new(HedgeDelay::Fixed(MS * n)).max_extra(n);
         PolicyConfig::NONE.retry(retry).hedge(hedge)
     };
     let policy = policy(settings(1), &executor.clock());
     let (retry, hedge) = (policy.retry().expect("it has one"), policy.hedge().expect("it has one"));
-    let told = || (retry.config().max_retries, hedge.config().max_hedges);
+    let told = || (retry.config().max_retries, hedge.config().max_extra);
     assert_eq!(told(), (1, 1));
     for n in [2, 3] {
         assert_eq!(policy.reconfigure(settings(n)), Ok(()));

@@ -51,9 +51,7 @@ fn a_loser_opens_no_circuit_whichever_attempt_wins() {
     for times in [&[SECOND, MS][..], &[20 * MS, SECOND], &[SECOND, SECOND, MS]] {
         let executor = Executor::new();
         let clock = executor.clock();
-        let config = PolicyConfig::NONE
-            .hedge(hedge().max_hedges(2))
-            .circuit_breaker(strict());
+        let config = PolicyConfig::NONE.hedge(hedge().max_extra(2)).circuit_breaker(strict());
         let policy = policy(config, &clock);
         let attempts = Attempts::taking(&clock, times);
         let won = executor.block_on(policy.call(|| attempts.next()));
@@ -122,7 +120,7 @@ fn a_call_that_its_caller_gives_up_does_not_move_the_measured_delay() {
     let clock = executor.clock();
     let delay = HedgeDelay::Percentile {
         quantile: 0.5,
-        min_samples: 1,
+        min_calls: 1,
         window: SECOND,
     };
     let hedge = Hedge::with_config(HedgeConfig::new(delay).without_budget(), clock.clone()).expect("good");

@@ -211,7 +211,7 @@ fn hedges_draw_on_the_budget_of_retry_and_each_attempt_of_a_retry_has_its_own() 
 fn an_open_circuit_is_not_hedged() {
     let executor = Executor::new();
     let config = PolicyConfig::NONE
-        .hedge(HedgeConfig::new(HedgeDelay::AfterFailure).max_hedges(5))
+        .hedge(HedgeConfig::new(HedgeDelay::AfterFailure).max_extra(5))
         .circuit_breaker(breaker(1));
     let policy = policy(config, &executor.clock());
     policy.circuit_breaker().expect("it has one").force_open();

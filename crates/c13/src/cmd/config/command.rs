@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use c13_reliability::policy::document::Diagnostics;
-use c13_reliability::policy::file::{NamedPolicy, PolicyFiles, PolicySet, SCHEMA, STARTER, Setting};
+use c13_reliability::policy::file::{NamedPolicy, PolicyFiles, PolicySet, STARTER, Setting, schema};
 
 use super::args::{ConfigArgs, ConfigCommand, DEFAULT_FILE, LayerArgs};
 use super::{explain, json};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<ConfigAnswer, Failure> {
             json: true,
             layers,
         } => json::answer(layers, read(layers), |set| json::shown(set, *effective)),
-        ConfigCommand::Schema => Ok(SCHEMA.to_owned().into()),
+        ConfigCommand::Schema => Ok(schema().into()),
         ConfigCommand::Init { file } => start(file).map(ConfigAnswer::from),
     }
 }

@@ -1,23 +1,24 @@
-//! Which paths a policy has a place for, by the schema of its file, and the nearest to one that it has none for.
+//! Which paths a policy has a place for, and the nearest to one that it has none for.
 
 use c13_reliability::policy::document::nearest;
-use c13_reliability::policy::file::SCHEMA;
-use serde_json::Value as Json;
+use c13_reliability::policy::file::keys;
 
 /// The keys of a policy and of its tables.
 pub(super) struct Known {
-    schema: Json,
+    /// Their paths, sorted.
+    paths: Vec<String>,
 }
 
 impl Known {
     pub(super) fn new() -> Self {
-        let schema = serde_json::from_str(SCHEMA).unwrap_or_default();
-        Self { schema }
+        let mut paths: Vec<String> = keys().chain(["extends".to_owned()]).collect();
+        paths.sort_unstable();
+        Self { paths }
     }
 
     /// Whether a policy has a place for a path of keys joined by points.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.at(path).is_some()
+        path.is_empty() || self.paths.iter().any(|known| known == path)
     }
 
     /// What to write in place of a path that a policy has no place for.
@@ -30,7 +31,7 @@ impl Known {
                 known = here;
                 continue;
             }
-            let names: Vec<&str> = self.below(&known).map(|(name, _)| name).collect();
+            let names: Vec<&str> = self.below(&known).collect();
             if names.is_empty() {
                 return format!("\"{known}\" has nothing below it");
             }
@@ -47,37 +48,15 @@ impl Known {
         String::new()
     }
 
-    /// Everything that may stand at a path.
-    fn at(&self, path: &str) -> Option<Vec<&Json>> {
-        let policy = vec![&self.schema["$defs"]["policy"]];
-        if path.is_empty() {
-            return Some(policy);
-        }
-        path.split('.').try_fold(policy, |schemas, key| {
-            let found = schemas.into_iter().flat_map(|schema| self.properties(schema));
-            let found: Vec<&Json> = found
-                .filter(|(name, _)| *name == key)
-                .map(|(_, schema)| schema)
-                .collect();
-            Some(found).filter(|found| !found.is_empty())
-        })
-    }
-
-    /// The keys below a path.
-    fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Json)> {
-        let schemas = self.at(path).into_iter().flatten();
-        schemas.flat_map(|schema| self.properties(schema))
-    }
-
-    fn properties<'s>(&'s self, schema: &'s Json) -> Vec<(&'s str, &'s Json)> {
-        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
-            return self.properties(&self.schema["$defs"][name]);
-        }
-        if let Some(kinds) = schema["anyOf"].as_array() {
-            return kinds.iter().flat_map(|kind| self.properties(kind)).collect();
-        }
-        let properties = schema["properties"].as_object().into_iter().flatten();
-        properties.map(|(name, schema)| (name.as_str(), schema)).collect()
+    /// The keys right below a path.
+    fn below<'k>(&'k self, path: &str) -> impl Iterator<Item = &'k str> {
+        let within = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}.")
+        };
+        let below = self.paths.iter().filter_map(move |known| known.strip_prefix(&within));
+        below.filter(|rest| !rest.contains('.'))
     }
 }
 

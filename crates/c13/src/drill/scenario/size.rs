@@ -77,7 +77,7 @@ pub(super) fn check(
 /// Attempts that a policy makes for one call, at the most.
 fn most_attempts(config: &PolicyConfig) -> f64 {
     let retries = config.retry.map_or(0.0, |retry| f64::from(retry.max_retries));
-    let hedges = config.hedge.map_or(0.0, |hedge| f64::from(hedge.max_hedges));
+    let hedges = config.hedge.map_or(0.0, |hedge| f64::from(hedge.max_extra));
     (1.0 + retries) * (1.0 + hedges)
 }
 

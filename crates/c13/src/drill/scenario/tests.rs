@@ -292,8 +292,7 @@ fn settings_inline_change_the_profile_leaf_by_leaf() {
         "retry = { max_retries = 1 }\ncircuit_breaker = { failures = 9 }\nrate_limit = { rate = \"20/s\" }",
     )]);
     let mut breaker = critical.circuit_breaker.expect("it is set");
-    let window = Duration::from_secs(30);
-    breaker.failures_within = Some(FailuresWithin::new(9, window).share(0.5));
+    breaker.failures = Some(9);
     assert_eq!(changed.circuit_breaker, Some(breaker));
     let limit = changed.rate_limit.expect("it is set");
     assert_eq!((limit.rate, limit.burst), (20.0, 20), "the burst follows the rate");
@@ -333,7 +332,7 @@ fn parts_without_a_profile_have_the_defaults_of_their_patterns() {
     assert_eq!(retry.budget, Some(RetryBudgetConfig::new()));
     let breaker = policy.circuit_breaker.expect("it is set");
     assert_eq!(
-        breaker.failure_rate,
+        breaker.failure_rate_rule(),
         Some(FailureRate::new(0.5, Window::Calls(100), 100))
     );
     assert_eq!(
@@ -359,19 +358,19 @@ fn the_rules_of_a_breaker_combine() {
         .expect("it is set");
     let calls = Window::Calls(100);
     assert_eq!(breaker.consecutive_failures, Some(5));
-    assert_eq!(breaker.failure_rate, Some(FailureRate::new(0.5, calls, 20)));
+    assert_eq!(breaker.failure_rate_rule(), Some(FailureRate::new(0.5, calls, 20)));
     assert_eq!(
-        breaker.slow_calls,
+        breaker.slow_rule(),
         Some(SlowCalls::new(Duration::from_millis(200), 0.8, calls, 20))
     );
     let within = FailuresWithin::new(3, Duration::from_secs(10)).share(0.5);
-    assert_eq!(breaker.failures_within, Some(within), "the profile's own rule stays");
+    assert_eq!(breaker.failures_rule(), Some(within), "the profile's own rule stays");
 
     let bare = "circuit_breaker = { failures = false, consecutive_failures = 3 }";
     let breaker = policy(&[("retry = { max_retries = 2 }", bare)])
         .circuit_breaker
         .expect("it is set");
-    assert_eq!((breaker.failures_within, breaker.consecutive_failures), (None, Some(3)));
+    assert_eq!((breaker.failures_rule(), breaker.consecutive_failures), (None, Some(3)));
 
     let idle = "circuit_breaker = { consecutive_failures = 3, failure_share = 0.5 }";
     let idle = read(&changed(&[
@@ -1184,7 +1183,7 @@ fn an_attempt_ends_before_the_whole_call() {
     refused(
         &[("attempt = \"500ms\"", "attempt = \"5s\"")],
         r#"
-        error: an attempt must not take longer than the whole call
+        error: `variant.policy.timeout.attempt` must not be longer than `timeout.total`
           --> drill.toml:26:37
            |
         26 | timeout = { total = "3s", attempt = "5s" }
@@ -1192,7 +1191,7 @@ fn an_attempt_ends_before_the_whole_call() {
            |                     |
            |                     the whole call may take this long
            |
-           = help: lower `attempt` to 3s or less, or raise `total` to 5s or more
+           = help: lower `timeout.attempt` to 3s or less, or raise `timeout.total` to 5s or more
         "#,
     );
 }
@@ -1202,7 +1201,7 @@ fn an_attempt_of_the_profile_ends_before_the_whole_call() {
     refused(
         &[("total = \"3s\", attempt = \"500ms\"", "total = \"3s\"")],
         r#"
-        error: an attempt must not take longer than the whole call
+        error: `variant.policy.timeout.attempt` must not be longer than `timeout.total`
           --> drill.toml:26:21
            |
         26 | timeout = { total = "3s" }
@@ -1212,7 +1211,7 @@ fn an_attempt_of_the_profile_ends_before_the_whole_call() {
            | timeout.attempt = "7s"
            |                   ---- each attempt may take 7s
            |
-           = help: lower `attempt` to 3s or less, or raise `total` to 7s or more
+           = help: lower `timeout.attempt` to 3s or less, or raise `timeout.total` to 7s or more
         "#,
     );
 }
@@ -1297,6 +1296,12 @@ fn a_linear_backoff_has_an_increment() {
            |                                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `increment` belongs in this table
            |
            = help: add it, for example `increment = "100ms"`
+
+        error: `variant.policy.retry.backoff.max` must not be shorter than `base`
+          --> drill.toml:27:67
+           |
+        27 | retry = { max_retries = 1, backoff = { strategy = "linear", max = "10ms" } }
+           |                                                                   ^^^^^^ this is 10ms
         "#,
     );
 }
@@ -1312,19 +1317,19 @@ fn a_backoff_is_not_above_its_own_maximum() {
             ("total = \"3s\"", "total = \"30s\""),
         ],
         r#"
-        error: `variant.policy.retry.backoff.base` must not be longer than `max`
+        error: `variant.policy.retry.backoff.max` must not be shorter than `base`
           --> drill.toml:27:60
            |
         27 | retry = { max_retries = 1, backoff = { base = "10s", max = "1s", multiplier = 0.5 } }
-           |                                               -----        ^^^^ `base` is 10s and `max` is 1s
+           |                                               -----        ^^^^ this is 1s
            |                                               |
            |                                               `base` is set here
 
-        error: `variant.policy.retry.backoff.multiplier` must be 1 or more
+        error: `variant.policy.retry.backoff.multiplier` must be at least 1 and finite
           --> drill.toml:27:79
            |
         27 | retry = { max_retries = 1, backoff = { base = "10s", max = "1s", multiplier = 0.5 } }
-           |                                                                               ^^^
+           |                                                                               ^^^ this is 0.5
         "#,
     );
 }
@@ -1360,13 +1365,13 @@ fn a_queue_of_a_bulkhead_needs_time_to_wait() {
             "bulkhead = { max_concurrent = 3, max_queue = 2 }\nrate_limit = { rate = 100 }\nshed = {}",
         )],
         r#"
-        error: calls cannot queue where none may wait
+        error: `variant.policy.bulkhead.max_wait` must be above zero where there is a queue
           --> drill.toml:27:46
            |
         27 | bulkhead = { max_concurrent = 3, max_queue = 2 }
-           |                                              ^
+           |                                              ^ calls may queue
            |
-           = help: set `max_wait` above zero too, or neither of the two
+           = help: set both `max_queue` and `max_wait`, or neither of the two
 
         error: `variant.policy.rate_limit.rate` must be a rate in quotes
           --> drill.toml:28:23
@@ -1399,9 +1404,9 @@ fn a_breaker_waits_for_no_more_calls_than_it_remembers() {
           --> drill.toml:27:96
            |
         27 | circuit_breaker = { failures = false, failure_rate = 0.5, window = { calls = 10 }, min_calls = 20 }
-           |                                                                    --------------              ^^
+           |                                                                    --------------              ^^ this is 20
            |                                                                    |
-           |                                                                    the last 10 calls
+           |                                                                    the calls that it looks at
         "#,
     );
 }
@@ -1446,7 +1451,7 @@ fn a_profile_s_rule_needs_its_window() {
            | circuit_breaker.failures = 3
            |                 -------- counted here
            |
-           = help: give them a window of their own, for example `failures_window = "30s"`, or `failures = false`
+           = help: give them a window of their own, for example `failures_window = "30s"`
         "#,
     );
 }
@@ -1465,7 +1470,7 @@ fn failures_are_counted_over_time() {
         27 | circuit_breaker = { failures = 5, window = { calls = 30 } }
            |                     -------- counted here  ^^^^^^^^^^^^^^ this is a number of calls
            |
-           = help: write, for example, `window = "30s"`
+           = help: give them a window of their own, for example `failures_window = "30s"`
         "#,
     );
 }
@@ -1481,13 +1486,11 @@ fn failures_in_a_row_have_no_window() {
             ("profile = \"critical\"\n", ""),
         ],
         r#"
-        error: `variant.policy.circuit_breaker.window` means nothing to failures in a row
+        error: `variant.policy.circuit_breaker.window` means nothing without `failures` or `failure_rate` or `slow_call`
           --> drill.toml:26:56
            |
         26 | circuit_breaker = { consecutive_failures = 5, window = "30s" }
-           |                     --------------------               ^^^^^
-           |                     |
-           |                     these have no window
+           |                                                        ^^^^^
            |
            = help: write `failures` in place of `consecutive_failures`, or remove the window
         "#,
@@ -1506,7 +1509,7 @@ fn a_breaker_s_longest_time_is_not_below_its_first() {
           --> drill.toml:27:54
            |
         27 | circuit_breaker = { open_for = "10s", open_for_max = "5s" }
-           |                                ----- set here        ^^^^ `open_for` is 10s
+           |                                ----- set here        ^^^^ this is 5s
         "#,
     );
 }
@@ -1522,7 +1525,7 @@ fn parts_without_a_profile_say_what_they_need() {
             ),
         ],
         r#"
-        error: `variant.policy.circuit_breaker` does not say when to open
+        error: `variant.policy.circuit_breaker` must say when to open, or it never does
           --> drill.toml:26:19
            |
         26 | circuit_breaker = { open_for = "10s" }

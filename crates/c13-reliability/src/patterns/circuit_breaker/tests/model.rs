@@ -65,7 +65,7 @@ impl Model {
 
     fn settle(&mut self, now: Tick) {
         if let (Phase::HalfOpen, Some(since)) = (self.phase, self.waiting_since) {
-            let deadline = since + self.config.half_open_timeout;
+            let deadline = since + self.config.probe_timeout();
             if now >= deadline {
                 self.trip(deadline);
             }
@@ -111,7 +111,7 @@ impl Model {
         }
         let slow = self
             .config
-            .slow_calls
+            .slow_rule()
             .is_some_and(|rule| now - started >= rule.threshold);
         let outcome = match outcome {
             Outcome::Abandoned if self.config.abandoned == Abandoned::Failure => Outcome::FAILURE,
@@ -183,7 +183,7 @@ impl Model {
         };
         let run = self.log.iter().rev().take_while(|call| call.failed).count() as u64;
         let consecutive = self.config.consecutive_failures.is_some_and(|most| run >= most);
-        let within = self.config.failures_within.is_some_and(|rule| {
+        let within = self.config.failures_rule().is_some_and(|rule| {
             let recent = |call: &&Logged| call.failed && now - call.at < rule.window;
             let enough = self.log.iter().filter(recent).count() as u64 >= rule.failures;
             enough
@@ -193,11 +193,11 @@ impl Model {
                     share(&self.log[self.log.len() - calls..], |call| call.failed) >= least
                 })
         });
-        let rate = self.config.failure_rate.is_some_and(|rule| {
+        let rate = self.config.failure_rate_rule().is_some_and(|rule| {
             let calls = self.in_window(rule.window, now);
             calls.len() as u64 >= rule.min_calls && share(&calls, |call| call.failed) >= rule.rate
         });
-        let slowness = self.config.slow_calls.is_some_and(|rule| {
+        let slowness = self.config.slow_rule().is_some_and(|rule| {
             let calls = self.in_window(rule.window, now);
             calls.len() as u64 >= rule.min_calls && share(&calls, |call| call.slow) >= rule.rate
         });
@@ -388,7 +388,7 @@ fn sequence(seed: u64) {
             "{told}"
         );
         assert_eq!(counts.state_transitions, model.transitions, "{told}");
-        if let (Phase::Closed | Phase::MetricsOnly, Some(rule)) = (model.phase, model.config.failure_rate) {
+        if let (Phase::Closed | Phase::MetricsOnly, Some(rule)) = (model.phase, model.config.failure_rate_rule()) {
             let calls = model.in_window(rule.window, time.now());
             assert_eq!(snapshot.window_calls, Some(calls.len() as u64), "{told}");
             let failed = calls.iter().filter(|call| call.failed).count();

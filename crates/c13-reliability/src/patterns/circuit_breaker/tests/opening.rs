@@ -204,7 +204,7 @@ fn jitter_shortens_the_open_time_by_at_most_its_share() {
     let config = CircuitBreakerConfig::new()
         .consecutive_failures(1)
         .open_for(secs(10.0))
-        .open_for_jitter(0.2);
+        .jitter(0.2);
     let bench = Bench::new(config);
     let mut drawn = Vec::new();
     for _ in 0..200 {

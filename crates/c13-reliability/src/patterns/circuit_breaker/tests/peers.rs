@@ -186,7 +186,7 @@ fn cb_13_and_74_we_differ_what_makes_no_sense_is_refused_and_not_bent() {
     let more_than_there_are = rate(0.5, Window::Calls(5), 6);
     assert_eq!(
         more_than_there_are.validate().expect_err("refused").setting,
-        "failure_rate.min_calls"
+        "min_calls"
     );
     let no_time = r().open_for(Duration::ZERO);
     assert_eq!(no_time.validate().expect_err("refused").setting, "open_for");

@@ -438,7 +438,7 @@ fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
     assert_text(
         &overlaid(text, &[], &[]),
         r#"
-        error: in policies `a`, `b`, `c` and 1 more, an attempt must not take longer than the whole call
+        error: in policies `a`, `b`, `c` and 1 more, `defaults.timeout.attempt` must not be longer than `timeout.total`
          --> service.toml:3:11
           |
         2 | total = "1s"
@@ -446,7 +446,7 @@ fn a_contradiction_of_the_defaults_is_told_once_with_its_policies() {
         3 | attempt = "2s"
           |           ^^^^ each attempt may take 2s
           |
-          = help: lower `attempt` to 1s or less, or raise `total` to 2s or more
+          = help: lower `timeout.attempt` to 1s or less, or raise `timeout.total` to 2s or more
     "#,
     );
 }
@@ -626,7 +626,7 @@ fn a_probe_may_take_as_long_as_an_attempt() {
     assert_text(
         &overlaid(text, &[], &["policy.a.timeout.attempt=6s"]),
         r#"
-        error: `policy.a.circuit_breaker.half_open_timeout` must not be below the attempt timeout
+        error: `policy.a.circuit_breaker.half_open_timeout` must not be shorter than `timeout.attempt`, which a probe may take
          --> service.toml:3:37
           |
         3 | circuit_breaker.half_open_timeout = "5s"
@@ -636,7 +636,7 @@ fn a_probe_may_take_as_long_as_an_attempt() {
         1 | policy.a.timeout.attempt = "6s"
           |                            ---- and may take this long
           |
-          = help: raise `half_open_timeout` to 6s or more, or leave it out: it is 6s then
+          = help: raise `circuit_breaker.half_open_timeout` to 6s or more, or leave it out: it is 6s then
     "#,
     );
     assert_eq!(overlaid(text, &[], &["policy.a.timeout.attempt=5s"]), "all right");
@@ -666,7 +666,7 @@ fn waits_and_slow_calls_end_before_the_call_does() {
     assert_text(
         &overlaid(text, &[], &[]),
         r#"
-        error: `policy.a.bulkhead.max_wait` must not be above the total timeout
+        error: `policy.a.bulkhead.max_wait` must not be longer than `timeout.total`
          --> service.toml:3:60
           |
         2 | timeout = { total = "2s", attempt = "1s" }
@@ -674,9 +674,9 @@ fn waits_and_slow_calls_end_before_the_call_does() {
         3 | bulkhead = { max_concurrent = 1, max_queue = 1, max_wait = "3s" }
           |                                                            ^^^^ a call may wait for 3s
           |
-          = help: lower `max_wait` to 2s or less, or raise `timeout.total` to 3s or more
+          = help: lower `bulkhead.max_wait` to 2s or less, or raise `timeout.total` to 3s or more
 
-        error: `policy.a.rate_limit.max_wait` must not be above the total timeout
+        error: `policy.a.rate_limit.max_wait` must not be longer than `timeout.total`
          --> service.toml:4:41
           |
         2 | timeout = { total = "2s", attempt = "1s" }
@@ -685,9 +685,9 @@ fn waits_and_slow_calls_end_before_the_call_does() {
         4 | rate_limit = { rate = "5/s", max_wait = "2001ms" }
           |                                         ^^^^^^^^ a call may wait for 2.001s
           |
-          = help: lower `max_wait` to 2s or less, or raise `timeout.total` to 2.001s or more
+          = help: lower `rate_limit.max_wait` to 2s or less, or raise `timeout.total` to 2.001s or more
 
-        error: `policy.a.circuit_breaker.slow_call` must be below the attempt timeout
+        error: `policy.a.circuit_breaker.slow_call` must be shorter than `timeout.attempt`
          --> service.toml:5:33
           |
         2 | timeout = { total = "2s", attempt = "1s" }
@@ -696,7 +696,7 @@ fn waits_and_slow_calls_end_before_the_call_does() {
         5 | circuit_breaker = { slow_call = "1s", window = { calls = 20 } }
           |                                 ^^^^ no call comes to an end after 1s
           |
-          = help: lower `slow_call` below 1s, or raise `timeout.attempt` above 1s
+          = help: lower `circuit_breaker.slow_call` below 1s, or raise `timeout.attempt` above 1s
     "#,
     );
     let right = "[policy.a]\ntimeout = { total = \"2s\", attempt = \"1s\" }\nadaptive = { max_queue = 1, max_wait = \"2s\" }\n\

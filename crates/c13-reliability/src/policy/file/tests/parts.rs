@@ -129,7 +129,7 @@ fn everything_that_a_pattern_refuses_is_told_at_once() {
         r#"adaptive = { strategy = "aimd", backoff = 1.5, timeout = "0s", initial_limit = 10000 }"#,
         &[
             ("1.5", "`adaptive.backoff` must be from 0.5 and below 1"),
-            ("\"0s\"", "`adaptive.timeout` must be longer than zero"),
+            ("\"0s\"", "`adaptive.timeout` must be above zero"),
             (
                 "10000",
                 "`adaptive.initial_limit` must be from `min_limit` to `max_limit`",
@@ -151,7 +151,10 @@ fn everything_that_a_pattern_refuses_is_told_at_once() {
                 "\"2000000000/s\"",
                 "`rate_limit.rate` must be from one a day to 1,000,000,000 a second",
             ),
-            ("0", "`rate_limit.burst` must be a whole number, 1 or more"),
+            (
+                "0",
+                "`rate_limit.burst` must be a whole number from 1 to 18014398509481984",
+            ),
             (
                 "0.5",
                 "`rate_limit.warm_up.cold_factor` must be above 1 and at most 100",
