@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`time`] | [`Tick`](time::Tick), the one [`Clock`](time::Clock), sleeping and time limits; with `test-util` the virtual clock and executor |
-//! | [`sync`] | striped counters, the log-linear histogram, a seedable source of random numbers |
+//! | [`sync`] | the log-linear histogram, a seedable source of random numbers |
 //! | [`window`] | the last N calls and the last T of time, both O(1) and truly sliding |
 //! | [`budget`] | how many extra attempts all calls together may make; shared by retry and hedge |
 //! | [`verdict`] | whether a result is worth another attempt, as errors and classifiers say it |

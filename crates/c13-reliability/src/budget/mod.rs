@@ -39,5 +39,5 @@ mod state;
 
 pub use config::RetryBudgetConfig;
 pub use handle::RetryBudget;
-pub(crate) use handle::{AT_ONCE, CallCounts, FREE, is_due};
+pub(crate) use handle::{CallCount, CallCounts, is_due};
 pub use snapshot::RetryBudgetSnapshot;

@@ -8,31 +8,50 @@ use crate::window::RollingWindow;
 const BUCKETS: usize = 10;
 const CALLS: usize = 0;
 const EXTRA: usize = 1;
+/// So many stripes need no allocation.
+const FEW: usize = 4;
 
 /// The calls and the extra attempts of the window, and how much of each stripe's count they hold.
 #[derive(Debug)]
 pub(super) struct BudgetState {
-    window: RollingWindow<2>,
-    settled: Box<[u64]>,
+    window: RollingWindow<2, BUCKETS>,
+    /// By the number of the stripe, for the first few, which are all that most processes ever use.
+    settled: [u64; FEW],
+    /// The same for the stripes after those; as long as the highest that was ever settled.
+    settled_more: Vec<u64>,
 }
 
 impl BudgetState {
-    /// An empty window for counters whose stripes show `settled` now.
-    pub(super) fn new(config: &RetryBudgetConfig, settled: impl Into<Box<[u64]>>) -> Self {
-        Self {
-            window: RollingWindow::new(config.window, BUCKETS),
-            settled: settled.into(),
-        }
+    /// An empty window for counters whose stripes, by their numbers, have these values now.
+    pub(super) fn new(config: &RetryBudgetConfig, values: impl Iterator<Item = (usize, u64)>) -> Self {
+        let mut state = Self {
+            window: RollingWindow::new(config.window),
+            settled: [0; FEW],
+            settled_more: Vec::new(),
+        };
+        values.for_each(|(stripe, value)| *state.settled(stripe) = value);
+        state
     }
 
     /// Takes what a stripe counted since it was last looked at for calls of `now`; an older reading than the last one
     /// changes nothing.
     pub(super) fn settle(&mut self, stripe: usize, value: u64, now: Tick) {
-        let settled = &mut self.settled[stripe];
-        if value > *settled {
-            self.window.add(now, CALLS, value - *settled);
+        let settled = self.settled(stripe);
+        let more = value.saturating_sub(*settled);
+        if more > 0 {
             *settled = value;
+            self.window.add(now, CALLS, more);
         }
+    }
+
+    fn settled(&mut self, stripe: usize) -> &mut u64 {
+        let Some(more) = stripe.checked_sub(FEW) else {
+            return &mut self.settled[stripe];
+        };
+        if more >= self.settled_more.len() {
+            self.settled_more.resize(more + 1, 0);
+        }
+        &mut self.settled_more[more]
     }
 
     /// Grants one more extra attempt and counts it, if it fits.
@@ -79,7 +98,7 @@ mod tests {
     #[test]
     fn calls_raise_the_budget_by_their_share_and_the_floor_is_always_there() {
         let config = RetryBudgetConfig::new().min_per_second(0.2);
-        let mut state = BudgetState::new(&config, [0]);
+        let mut state = BudgetState::new(&config, std::iter::empty());
         assert_eq!(granted(&mut state, &config, START), 2, "the floor alone");
         state.settle(0, 20, START);
         assert_eq!(granted(&mut state, &config, START), 4, "a fifth of twenty");
@@ -89,7 +108,7 @@ mod tests {
     #[test]
     fn a_budget_of_nothing_grants_nothing() {
         let config = RetryBudgetConfig::new().ratio(0.0).min_per_second(0.0);
-        let mut state = BudgetState::new(&config, [0]);
+        let mut state = BudgetState::new(&config, std::iter::empty());
         state.settle(0, 20, START);
         assert_eq!(granted(&mut state, &config, START), 0);
     }
@@ -98,7 +117,7 @@ mod tests {
     fn no_share_is_lost_to_rounding() {
         for calls in (5..=100_000).step_by(5) {
             let config = RetryBudgetConfig::new().min_per_second(0.0);
-            let mut state = BudgetState::new(&config, [0]);
+            let mut state = BudgetState::new(&config, std::iter::empty());
             state.settle(0, calls, START);
             let balance = state.balance(&config, START);
             assert_eq!(balance.floor() as u64, calls / 5, "{calls} calls");
@@ -108,7 +127,7 @@ mod tests {
     #[test]
     fn calls_and_attempts_leave_with_the_window() {
         let config = RetryBudgetConfig::new().min_per_second(0.0);
-        let mut state = BudgetState::new(&config, [0]);
+        let mut state = BudgetState::new(&config, std::iter::empty());
         state.settle(0, 100, START);
         assert_eq!(granted(&mut state, &config, START), 20);
         state.settle(0, 200, START + Duration::from_secs(9));
@@ -127,7 +146,7 @@ mod tests {
             let config = RetryBudgetConfig::new()
                 .ratio(random.unit())
                 .min_per_second(random.below(3) as f64);
-            let mut state = BudgetState::new(&config, [0; 3]);
+            let mut state = BudgetState::new(&config, std::iter::empty());
             let (mut now, mut counts) = (START, [0_u64; 3]);
             let mut log: Vec<(u64, u64, u64)> = Vec::new();
             for step in 0..500 {

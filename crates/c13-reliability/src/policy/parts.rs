@@ -5,12 +5,12 @@ use super::call::{ExtraLimit, Length};
 use crate::error::ConfigError;
 use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
-use crate::patterns::circuit_breaker::CircuitBreaker;
+use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder};
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
-use crate::sync::Random;
+use crate::sync::{Random, Stripes};
 use crate::time::{Clock, Deadline, Env, Tick};
 use arc_swap::Guard;
 use std::ops::Deref;
@@ -142,6 +142,7 @@ impl Parts {
         config.validate()?;
         let (clock, random) = (&self.clock, &making.random);
         let known = self.known();
+        let stripes = Stripes::new(words(&config));
         let rate_limit = match (config.rate_limit, &known.rate_limit) {
             (None, _) => None,
             (Some(settings), Some(limiter)) => {
@@ -150,7 +151,7 @@ impl Parts {
                 }
                 Some(limiter.clone())
             }
-            (Some(settings), None) => Some(TokenBucketRateLimiter::with_config(settings, clock.clone())?),
+            (Some(settings), None) => Some(TokenBucketRateLimiter::on(&stripes, settings, clock.clone())?),
         };
         let retry = match (config.retry, &known.retry) {
             (None, _) => None,
@@ -158,14 +159,14 @@ impl Parts {
             (Some(settings), Some(retry)) => Some(retry.succeeded(settings)?),
             (Some(settings), None) => {
                 let env = Env::new(clock.clone()).seed(random.next_u64());
-                Some(RetryExecutor::with_config(settings, env)?)
+                Some(RetryExecutor::on(&stripes, settings, env)?)
             }
         };
         let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
         let hedge = match (config.hedge, &known.hedge) {
             (None, _) => None,
             (Some(settings), Some(hedge)) => Some(hedge.succeeded(settings)?),
-            (Some(settings), None) => Some(Hedge::with_config(settings, clock.clone())?),
+            (Some(settings), None) => Some(Hedge::on(&stripes, settings, clock.clone().into())?),
         };
         // Retry counts the calls already.
         let hedge = match budget {
@@ -180,7 +181,7 @@ impl Parts {
                 }
                 Some(bulkhead.clone())
             }
-            (Some(settings), None) => Some(Bulkhead::with_config(settings, clock.clone())?),
+            (Some(settings), None) => Some(Bulkhead::on(&stripes, settings, clock.clone())?),
         };
         let adaptive = match (config.adaptive, &known.adaptive) {
             (None, _) => None,
@@ -212,6 +213,7 @@ impl Parts {
             (Some(settings), None) => {
                 let jitter = Random::new(random.next_u64());
                 let breaker = CircuitBreaker::builder(settings).clock(clock.clone()).random(jitter);
+                let breaker = breaker.stripes(&stripes);
                 let breaker = match &making.name {
                     Some(name) => breaker.name(name),
                     None => breaker,
@@ -309,4 +311,18 @@ impl Away {
             && self.hedge.is_none()
             && self.circuit_breaker.is_none()
     }
+}
+
+/// How many words of a stripe the parts of these settings take: they count on one set of stripes, so that a call touches few
+/// cache lines and a policy is small.
+fn words(config: &PolicyConfig) -> usize {
+    let part = |words: usize, is_set: bool| if is_set { words } else { 0 };
+    let breaker = config
+        .breaker()
+        .map_or(0, |settings| CircuitBreakerBuilder::words(&settings));
+    breaker
+        + part(TokenBucketRateLimiter::WORDS, config.rate_limit.is_some())
+        + part(RetryExecutor::WORDS, config.retry.is_some())
+        + part(Bulkhead::WORDS, config.bulkhead.is_some())
+        + part(Hedge::WORDS, config.hedge.is_some())
 }

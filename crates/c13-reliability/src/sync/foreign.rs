@@ -1,4 +1,4 @@
-//! Calls of other people's code, wakers and listeners, from where its panic must go no further.
+//! Calls of wakers and listeners that other code supplied, whose panics must go no further.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;

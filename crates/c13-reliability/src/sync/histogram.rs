@@ -1,16 +1,18 @@
 //! Log-linear histograms: every `u64` in a bucket no wider than a fixed share of its value.
 
 // Of std in loom models too: a thousand counts that order nothing would only make the models slow.
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A histogram that many threads record into; record is one atomic addition to a bucket and two to the totals.
+/// A histogram that many threads record into; to record is one atomic addition to a bucket and two to the totals.
 ///
 /// Each power of two is cut into `2^BITS` buckets of equal width, so a value is known to a relative error of at most
-/// `2^-BITS` (6.25 % by default) over the whole range of `u64`. Memory: `(65 - BITS) · 2^BITS · 8` bytes, 7.8 KB by
-/// default.
+/// `2^-BITS` (6.25 % by default) over the whole range of `u64`. Memory: 32 bytes, and from the first value on
+/// `(65 - BITS) · 2^BITS · 8` bytes more, 7.8 KB by default.
 #[derive(Debug)]
 pub struct Histogram<const BITS: u32 = 4> {
-    buckets: Box<[AtomicU64]>,
+    /// Allocated with the first value: many a histogram never gets one.
+    buckets: OnceLock<Box<[AtomicU64]>>,
     sum: AtomicU64,
     max: AtomicU64,
 }
@@ -20,7 +22,7 @@ impl<const BITS: u32> Histogram<BITS> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            buckets: (0..buckets::<BITS>()).map(|_| AtomicU64::new(0)).collect(),
+            buckets: OnceLock::new(),
             sum: AtomicU64::new(0),
             max: AtomicU64::new(0),
         }
@@ -29,7 +31,7 @@ impl<const BITS: u32> Histogram<BITS> {
     /// Records one value. Complexity: O(1).
     pub fn record(&self, value: u64) {
         // Relaxed: counts order nothing; a snapshot may see one of the three before the others.
-        self.buckets[bucket::<BITS>(value)].fetch_add(1, Ordering::Relaxed);
+        self.buckets()[bucket::<BITS>(value)].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(value, Ordering::Relaxed);
         self.max.fetch_max(value, Ordering::Relaxed);
     }
@@ -37,12 +39,11 @@ impl<const BITS: u32> Histogram<BITS> {
     /// What was recorded so far. Complexity: O(buckets).
     #[must_use]
     pub fn snapshot(&self) -> HistogramSnapshot<BITS> {
-        let counts: Box<[u64]> = self
-            .buckets
-            .iter()
-            // Relaxed: as in `record`.
-            .map(|bucket| bucket.load(Ordering::Relaxed))
-            .collect();
+        let Some(buckets) = self.buckets.get() else {
+            return HistogramSnapshot::new();
+        };
+        // Relaxed: as in `record`.
+        let counts: Box<[u64]> = buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
         HistogramSnapshot {
             count: counts.iter().sum(),
             counts,
@@ -50,6 +51,11 @@ impl<const BITS: u32> Histogram<BITS> {
             sum: self.sum.load(Ordering::Relaxed).into(),
             max: self.max.load(Ordering::Relaxed),
         }
+    }
+
+    fn buckets(&self) -> &[AtomicU64] {
+        self.buckets
+            .get_or_init(|| (0..buckets::<BITS>()).map(|_| AtomicU64::new(0)).collect())
     }
 }
 

@@ -1,27 +1,36 @@
 //! Interleavings of the thread slots, of the counters over them, and of the queue of waiters.
 
-use super::slot::{Pool, SHARED};
-use super::striped_counter::StripedCounter;
 use super::striped_rolling::StripedRolling;
 use super::striped_stock::StripedStock;
+use super::stripes::Stripes;
+use super::tally::{Tally, counts};
+use super::thread_slot::{Pool, SHARED};
 use super::wait_queue::semaphore::Semaphore;
-use super::wait_queue::{Place, Turn};
+use super::wait_queue::{Turn, Waiter};
 use loom::sync::Arc;
 use loom::thread;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Wake};
 
+counts! {
+    enum Count {
+        It,
+    }
+}
+
+use Count::It;
+
 #[test]
 fn a_slot_that_changes_hands_loses_no_count() {
     loom::model(|| {
-        let shared = Arc::new((Pool::new(), StripedCounter::<1>::new()));
+        let shared = Arc::new((Pool::new(), Tally::<Count>::new()));
         let handles: Vec<_> = (0..2)
             .map(|_| {
                 let shared = shared.clone();
                 thread::spawn(move || {
                     let slot = shared.0.claim().unwrap();
-                    shared.1.add_at(slot, 0, 1);
+                    shared.1.add_at(slot, It, 1);
                     shared.0.release(slot);
                 })
             })
@@ -29,19 +38,19 @@ fn a_slot_that_changes_hands_loses_no_count() {
         for handle in handles {
             handle.join().unwrap();
         }
-        assert_eq!(shared.1.sum(0), 2);
+        assert_eq!(shared.1.sum(It), 2);
     });
 }
 
 #[test]
 fn threads_on_the_shared_stripe_lose_no_count() {
     loom::model(|| {
-        let counter = Arc::new(StripedCounter::<1>::compact());
+        let counter = Arc::new(Tally::<Count>::compact());
         let other = counter.clone();
-        let handle = thread::spawn(move || other.add_at(SHARED, 0, 1));
-        counter.add_at(SHARED, 0, 1);
+        let handle = thread::spawn(move || other.add_at(SHARED, It, 1));
+        counter.add_at(SHARED, It, 1);
         handle.join().unwrap();
-        assert_eq!(counter.sum(0), 2);
+        assert_eq!(counter.sum(It), 2);
     });
 }
 
@@ -65,9 +74,9 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits for `place` on a loom thread.
-fn wait(mut place: Place<Arc<Semaphore>>) {
-    block_on(poll_fn(|cx| match place.poll(cx) {
+/// Waits for `waiter` on a loom thread.
+fn wait(mut waiter: Waiter<Arc<Semaphore>>) {
+    block_on(poll_fn(|cx| match waiter.poll(cx) {
         Turn::Granted => Poll::Ready(()),
         Turn::Front | Turn::Behind => Poll::Pending,
     }));
@@ -118,7 +127,10 @@ fn two_waiters_and_two_releases_meet() {
 #[test]
 fn a_bucket_that_changes_hands_or_is_shared_loses_no_count() {
     loom::model(|| {
-        let shared = Arc::new((Pool::new(), StripedRolling::new(1_000)));
+        let shared = Arc::new((
+            Pool::new(),
+            StripedRolling::on(&Stripes::new(StripedRolling::WORDS), 1_000),
+        ));
         let other = shared.clone();
         let handle = thread::spawn(move || {
             let slot = other.0.claim().unwrap();
@@ -138,7 +150,7 @@ fn a_bucket_that_changes_hands_or_is_shared_loses_no_count() {
 #[test]
 fn a_stock_that_changes_hands_is_the_same_stock() {
     loom::model(|| {
-        let shared = Arc::new((Pool::new(), StripedStock::new()));
+        let shared = Arc::new((Pool::new(), StripedStock::on(&Stripes::new(StripedStock::WORDS))));
         let handles: Vec<_> = (0..2)
             .map(|_| {
                 let shared = shared.clone();
@@ -160,7 +172,7 @@ fn a_stock_that_changes_hands_is_the_same_stock() {
 #[test]
 fn threads_on_the_shared_stock_take_no_more_than_it_holds() {
     loom::model(|| {
-        let stock = Arc::new(StripedStock::new());
+        let stock = Arc::new(StripedStock::on(&Stripes::new(StripedStock::WORDS)));
         stock.take_at(SHARED, 3, 0);
         let other = stock.clone();
         let handle = thread::spawn(move || other.take_at(SHARED, 0, 2));

@@ -1,40 +1,53 @@
-//! What the parts count with, and the source of their random numbers.
+//! What the parts share: counting without contention, waiting in order, random numbers.
 //!
-//! - [`StripedCounter`]: counters that threads do not fight over; a count is one load and one store on a line of the
-//!   thread's own.
+//! Counting, once for each thread, so that threads do not wait for each other's cache lines:
+//!
+//! - `Tally`: counters named by the variants of an enum. Most code needs nothing else of this list.
+//! - `StripedRolling`: counts of the last T of time.
+//! - `StripedStock`: tokens that a thread was lent in advance.
+//! - `StripedPool`: tokens that threads keep to themselves, and that others may take.
+//! - `Stripes`: the words for each thread that all of the above are made of. `thread_slot` numbers the threads.
 //! - [`Histogram`] and [`HistogramSnapshot`]: log-linear histograms of the whole `u64` range, shared and plain.
+//!
+//! Waiting:
+//!
+//! - `wait_queue`: a bounded queue of tasks that wait for permits or tokens, first come first served.
+//! - `foreign`: calls of wakers and listeners that other code supplied, whose panics must go no further.
+//!
+//! And:
+//!
 //! - [`Random`]: a small seedable source of random numbers, usable from many threads.
-//! - `foreign`: wakers and listeners of others, whose panics must go no further.
-//! - `wait_queue`: waiters in line, first come first served, for whatever a limiter or a bulkhead has to give.
-//! - `length_of`: how much text a key holds, for whoever keeps keys of strangers.
-//! - `Sweep`: when to look through a map for entries that say nothing any more.
+//! - `length_of`: how much text a key holds, where keys come from strangers.
+//! - `Sweep`: when to look through a map for entries that are out of date.
+//! - `CacheLine`: a word that shares its cache line with nothing.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
+mod cache_line;
 #[allow(dead_code, reason = "without the features that serve others it has no caller")]
 pub(crate) mod foreign;
 mod histogram;
-mod length;
-mod line;
+mod key_length;
 #[cfg(all(test, c13_loom))]
 pub(crate) mod loom;
 pub(crate) mod primitive;
 mod random;
-mod slot;
-mod striped_counter;
 mod striped_pool;
 mod striped_rolling;
 mod striped_stock;
+mod stripes;
 mod sweep;
-mod wait_line;
+mod tally;
+mod thread_slot;
 #[allow(dead_code, reason = "each pattern with waiters uses a part of it")]
 pub(crate) mod wait_queue;
 
+pub(crate) use cache_line::CacheLine;
 pub use histogram::{Histogram, HistogramSnapshot};
-pub(crate) use length::length_of;
-pub(crate) use line::Line;
+pub(crate) use key_length::length_of;
 pub use random::Random;
-pub use striped_counter::StripedCounter;
 pub(crate) use striped_pool::StripedPool;
 pub(crate) use striped_rolling::StripedRolling;
 pub(crate) use striped_stock::{STOCKS, StripedStock};
+pub(crate) use stripes::Stripes;
 pub(crate) use sweep::Sweep;
+pub(crate) use tally::{Count, Tally, counts};

@@ -1,9 +1,9 @@
 //! The atomics and the lock that every shared state is made of: std's, or loom's under `--cfg c13_loom`.
 
 #[cfg(c13_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(c13_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(c13_loom)]
 use loom::sync as imp;
@@ -19,7 +19,7 @@ use std::sync::{PoisonError, TryLockError};
 pub(crate) fn load_in_order(atomic: &AtomicU64) -> u64 {
     #[cfg(c13_loom)]
     // SeqCst: as said above.
-    loom::sync::atomic::fence(Ordering::SeqCst);
+    fence(Ordering::SeqCst);
     // SeqCst: as said above.
     atomic.load(Ordering::SeqCst)
 }

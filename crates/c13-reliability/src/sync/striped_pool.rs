@@ -1,113 +1,123 @@
-//! Tokens that threads keep at hand without fighting over them, and that any other thread may take where it finds none.
+//! Tokens that threads keep to themselves without waiting for each other, and that any other thread may take where it has none.
 
-use super::primitive::{AtomicU64, Ordering, load_in_order};
-use super::slot::{self, OWNED};
+use super::primitive::{AtomicU64, Ordering, fence, load_in_order};
+use super::stripes::{Own, Stripes, Words};
+use super::thread_slot::{self, OWNED};
 
-/// How many stripes there are: one for each thread slot and one for all further threads. Under loom two and one.
-const STRIPES: usize = if cfg!(c13_loom) { 3 } else { OWNED + 1 };
-
-/// Tokens on stripes, one stripe for each of 64 threads and one for all others.
+/// Tokens on stripes, one stripe for each thread, and one for all threads after the 64th.
 ///
-/// In contrast to a `StripedStock`, whoever has no token at hand may take those of all others, so that none is out of reach;
-/// in return, every change is a locked instruction, on a line that is nearly always the thread's own. Tokens are neither
-/// made nor lost here: what is put is what can be taken. When a thread ends, its tokens stay for the others.
-///
-/// Memory: 65 stripes of 128 bytes, 8.3 KB.
+/// In contrast to a [`StripedStock`](super::StripedStock), a thread that has no token may take those of all others, so that
+/// none is out of reach. In return, every change is a locked instruction, on a cache line that is nearly always the thread's
+/// own. Tokens are neither made nor lost here: what is put is what can be taken. When a thread ends, its tokens stay for the
+/// others.
 #[derive(Debug)]
 pub(crate) struct StripedPool {
-    stripes: Box<[Stripe]>,
+    words: Words,
 }
 
-/// Two cache lines, because processors fetch them in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Stripe(AtomicU64);
-
-impl Stripe {
-    /// Takes up to `most`, and says how many.
-    #[inline]
-    fn take(&self, most: u64) -> u64 {
-        // Relaxed: a first guess; the exchange below decides.
-        let mut tokens = self.0.load(Ordering::Relaxed);
-        loop {
-            let taken = tokens.min(most);
-            if taken == 0 {
-                return 0;
-            }
-            // Acquire: what was done with a token before it was put here is seen by who has it next. Relaxed on failure:
-            // only another guess.
-            match self
-                .0
-                .compare_exchange_weak(tokens, tokens - taken, Ordering::Acquire, Ordering::Relaxed)
-            {
-                Ok(_) => return taken,
-                Err(now) => tokens = now,
-            }
-        }
-    }
-}
+/// The only word: how many tokens lie on the stripe.
+const TOKENS: usize = 0;
 
 impl StripedPool {
-    /// Without any token.
-    pub(crate) fn new() -> Self {
+    /// How many words of a stripe a pool takes.
+    pub(crate) const WORDS: usize = 1;
+
+    /// Without any token, on these stripes.
+    pub(crate) fn on(stripes: &Stripes) -> Self {
         Self {
-            stripes: (0..STRIPES).map(|_| Stripe(AtomicU64::new(0))).collect(),
+            words: stripes.words(Self::WORDS),
         }
     }
 
-    /// The stripe of this thread, for the calls below.
+    /// The slot of this thread, for the calls below.
     #[inline]
     pub(crate) fn own() -> usize {
-        slot::current()
+        thread_slot::current()
     }
 
     /// How many threads have a stripe of their own, 64 at most, as far as they have counted anything yet.
     pub(crate) fn owners() -> u32 {
-        slot::owners()
+        thread_slot::owners()
     }
 
-    /// How many tokens lie on a stripe.
+    /// How many tokens lie on the stripe of this slot.
     #[inline]
-    pub(crate) fn at_hand(&self, stripe: usize) -> u64 {
+    pub(crate) fn at_hand(&self, slot: usize) -> u64 {
         // Relaxed: others take some at any time.
-        self.at(stripe).0.load(Ordering::Relaxed)
+        self.at(slot).load(Ordering::Relaxed)
     }
 
-    /// Takes a token from a stripe, if one lies there.
+    /// Takes a token from the stripe of this slot, if one lies there.
     #[inline]
-    pub(crate) fn take(&self, stripe: usize) -> bool {
-        self.at(stripe).take(1) > 0
+    pub(crate) fn take(&self, slot: usize) -> bool {
+        take(self.at(slot), 1) > 0
     }
 
-    /// Puts a token on a stripe.
+    /// Puts a token on the stripe of this slot.
     ///
     /// It comes before everything that this thread does next, in the order in which [`take_all`](Self::take_all) comes
     /// after everything that its thread did before.
     #[inline]
-    pub(crate) fn put(&self, stripe: usize) {
+    pub(crate) fn put(&self, slot: usize) {
         // SeqCst: as said above; and it publishes what was done with the token.
-        self.at(stripe).0.fetch_add(1, Ordering::SeqCst);
+        self.at(slot).fetch_add(1, Ordering::SeqCst);
+        if slot >= OWNED {
+            // SeqCst: another thread may have allocated the shared stripe, and not have come to its fence there.
+            fence(Ordering::SeqCst);
+        }
     }
 
-    /// Takes all tokens from all stripes, and says how many. Complexity: O(stripes).
+    /// Takes all tokens from all stripes, and returns how many. Complexity: O(stripes).
     pub(crate) fn take_all(&self) -> u64 {
-        let take = |stripe: &Stripe| match load_in_order(&stripe.0) {
+        // SeqCst: a stripe that is not found below belongs to a thread that will see what this thread did before this. See
+        // `Stripes`.
+        fence(Ordering::SeqCst);
+        let take = |(_, words): (usize, &[AtomicU64])| match load_in_order(&words[TOKENS]) {
             0 => 0,
-            _ => stripe.take(u64::MAX),
+            _ => take(&words[TOKENS], u64::MAX),
         };
-        self.stripes.iter().map(take).sum()
+        self.words.each().map(take).sum()
     }
 
     /// How many tokens lie on all stripes together. Complexity: O(stripes).
     pub(crate) fn total(&self) -> u64 {
-        // Acquire: who reads that tokens were put back also sees what was done with them.
-        let tokens = |stripe: &Stripe| stripe.0.load(Ordering::Acquire);
-        self.stripes.iter().map(tokens).sum()
+        // Acquire: a thread that reads that tokens were put back also sees what was done with them.
+        let tokens = |(_, words): (usize, &[AtomicU64])| words[TOKENS].load(Ordering::Acquire);
+        self.words.each().map(tokens).sum()
     }
 
     #[inline]
-    fn at(&self, stripe: usize) -> &Stripe {
-        &self.stripes[stripe.min(self.stripes.len() - 1)]
+    fn at(&self, slot: usize) -> &AtomicU64 {
+        match self.words.at_home(slot, TOKENS) {
+            Some(tokens) => tokens,
+            None => self.elsewhere(slot),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn elsewhere(&self, slot: usize) -> &AtomicU64 {
+        let (Own::Alone(words) | Own::Shared(words)) = self.words.own(slot);
+        &words[TOKENS]
+    }
+}
+
+/// Takes up to `most` tokens, and returns how many.
+#[inline]
+fn take(tokens: &AtomicU64, most: u64) -> u64 {
+    // Relaxed: a first guess; the exchange below decides.
+    let mut there = tokens.load(Ordering::Relaxed);
+    loop {
+        let taken = there.min(most);
+        if taken == 0 {
+            return 0;
+        }
+        // Acquire: what was done with a token before it was put here is seen by the thread that has it next. Relaxed on
+        // failure: only another guess.
+        match tokens.compare_exchange_weak(there, there - taken, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return taken,
+            Err(now) => there = now,
+        }
     }
 }
 
@@ -116,9 +126,13 @@ mod tests {
     use super::*;
     use crate::sync::Random;
 
+    fn pool() -> StripedPool {
+        StripedPool::on(&Stripes::new(StripedPool::WORDS))
+    }
+
     #[test]
     fn what_is_put_is_what_can_be_taken() {
-        let pool = StripedPool::new();
+        let pool = pool();
         for stripe in [3, 3, 3, 64, 1_000] {
             pool.put(stripe);
         }
@@ -129,14 +143,14 @@ mod tests {
 
     #[test]
     fn the_tokens_of_a_thread_that_ended_are_found() {
-        let pool = StripedPool::new();
+        let pool = pool();
         std::thread::scope(|scope| scope.spawn(|| pool.put(StripedPool::own())).join()).expect("it does not panic");
         assert_eq!((pool.take_all(), pool.take_all()), (1, 0));
     }
 
     #[test]
     fn threads_that_take_from_one_another_lose_nothing() {
-        let pool = StripedPool::new();
+        let pool = pool();
         (0..10).for_each(|_| pool.put(0));
         std::thread::scope(|scope| {
             for seed in 0..8 {

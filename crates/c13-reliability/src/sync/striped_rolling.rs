@@ -1,37 +1,31 @@
-//! What was counted in the last T of time, without threads fighting over it: a ring of buckets for each thread.
+//! How much was counted in the last T of time, without threads waiting for each other: a ring of buckets for each thread.
 
 use super::primitive::{AtomicU64, Ordering};
-use super::slot::{self, OWNED};
+use super::stripes::{Own, Stripes, Words};
 
 /// How many buckets the time is cut into.
 const BUCKETS: usize = 10;
 
-/// A count of the last `length` of time, to the precision of a bucket (a tenth of it), striped over threads.
+/// A count over the last `length` of time, to the precision of a bucket (a tenth of it), striped over threads.
 ///
 /// The window is the current bucket and the nine whole ones before it, as in
-/// [`RollingWindow`](crate::window::RollingWindow). Nobody ever resets a cell: it carries the number of the bucket that
-/// it counts, and one with another number is a thing of the past. A thread that has a stripe of its own counts with
-/// three loads and a store, and divides only when a bucket ends.
+/// [`RollingWindow`](crate::window::RollingWindow). A cell is never reset: it carries the number of the bucket that it counts,
+/// and a cell with another number counts for nothing. A thread that has a stripe of its own counts with three loads and a
+/// store, and divides only when a bucket ends.
 ///
 /// Each count belongs to an era, and reading sees one era only: a new era is an empty window, at no cost.
-///
-/// Memory: 65 stripes of 128 bytes, 8.3 KB; one stripe if [`compact`](StripedRolling::compact).
 #[derive(Debug)]
 pub(crate) struct StripedRolling {
     bucket_nanos: AtomicU64,
-    stripes: Box<[Stripe]>,
+    words: Words,
 }
 
-#[derive(Debug)]
-#[repr(align(128))]
-struct Stripe {
-    /// The end of the bucket that the owner counts in, and where that is: the era and the cell. Only the owner uses
-    /// them.
-    end: AtomicU64,
-    current: AtomicU64,
-    /// A tag and a count each.
-    cells: [AtomicU64; BUCKETS],
-}
+// The words of a stripe. Only its thread uses the first two: the end of the bucket that it counts in, and where that is, as
+// the era and the cell.
+const END: usize = 0;
+const CURRENT: usize = 1;
+/// The cells are the words from here on: a tag and a count each.
+const CELLS: usize = 2;
 
 /// The low half of a cell is its count, which stops at the end of its range.
 const COUNT: u64 = u32::MAX as u64;
@@ -56,26 +50,14 @@ fn one_more(cell: u64, tag: u64) -> u64 {
 }
 
 impl StripedRolling {
-    /// An empty window whose buckets are this long, at least 1 ns.
-    pub(crate) fn new(bucket_nanos: u64) -> Self {
-        Self::with_stripes(bucket_nanos, OWNED + 1)
-    }
+    /// How many words of a stripe a window takes.
+    pub(crate) const WORDS: usize = CELLS + BUCKETS;
 
-    /// The same in one stripe, with an atomic exchange a count.
-    pub(crate) fn compact(bucket_nanos: u64) -> Self {
-        Self::with_stripes(bucket_nanos, 1)
-    }
-
-    fn with_stripes(bucket_nanos: u64, stripes: usize) -> Self {
+    /// An empty window on these stripes, whose buckets are this long, at least 1 ns.
+    pub(crate) fn on(stripes: &Stripes, bucket_nanos: u64) -> Self {
         Self {
             bucket_nanos: AtomicU64::new(bucket_nanos.max(1)),
-            stripes: (0..stripes)
-                .map(|_| Stripe {
-                    end: AtomicU64::new(0),
-                    current: AtomicU64::new(0),
-                    cells: std::array::from_fn(|_| AtomicU64::new(0)),
-                })
-                .collect(),
+            words: stripes.words(Self::WORDS),
         }
     }
 
@@ -86,25 +68,37 @@ impl StripedRolling {
         self.bucket_nanos.store(bucket_nanos.max(1), Ordering::Relaxed);
     }
 
-    /// Counts one for `era` at `now`, in nanoseconds of whatever clock the window goes by, on a stripe that the caller
-    /// owns, or on the last one: on the one that a counter of the same form has just told.
+    /// Counts one for `era` at `now`, in nanoseconds of whatever clock the window goes by, for the thread with this slot, which
+    /// must be the caller's own or [`SHARED`](super::thread_slot::SHARED).
     #[inline]
     pub(crate) fn count_at(&self, slot: usize, era: u64, now: u64) {
-        let last = self.stripes.len() - 1;
-        if slot >= last {
-            self.count_shared(era, now);
-            return;
+        match self.words.first_at_home::<{ Self::WORDS }>(slot) {
+            Some(stripe) => self.count_alone(stripe, era, now),
+            None => self.count_elsewhere(slot, era, now),
         }
-        let stripe = &self.stripes[slot];
-        // Relaxed: this thread is the only one to write `end` and `current` and the only writer of its cells; a count
-        // orders nothing. The next owner of the slot sees them by the pool's release and acquire.
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_elsewhere(&self, slot: usize, era: u64, now: u64) {
+        match self.words.own(slot) {
+            Own::Alone(stripe) => self.count_alone(stripe, era, now),
+            Own::Shared(stripe) => self.count_shared(stripe, era, now),
+        }
+    }
+
+    /// Counts one on a stripe that only this thread writes to.
+    #[inline]
+    fn count_alone(&self, stripe: &[AtomicU64], era: u64, now: u64) {
+        // Relaxed: this thread is the stripe's only writer, and a count orders nothing. The next thread with this slot sees it
+        // by the release and acquire of the slot's pool.
         let (end, current) = (
-            stripe.end.load(Ordering::Relaxed),
-            stripe.current.load(Ordering::Relaxed),
+            stripe[END].load(Ordering::Relaxed),
+            stripe[CURRENT].load(Ordering::Relaxed),
         );
         if now < end
             && current >> 8 == era % ERAS
-            && let Some(cell) = stripe.cells.get((current & 0xFF) as usize)
+            && let Some(cell) = stripe.get(CELLS + (current & 0xFF) as usize)
         {
             // Relaxed: as above, and for the store below.
             let held = cell.load(Ordering::Relaxed);
@@ -112,35 +106,34 @@ impl StripedRolling {
                 cell.store(held + 1, Ordering::Relaxed);
             }
         } else {
-            self.turn(stripe, era, now);
+            self.begin_bucket(stripe, era, now);
         }
     }
 
-    /// Counts one in a bucket that the owner of the stripe has not counted in before.
+    /// Counts one in a bucket that the thread has not counted in before.
     #[cold]
-    fn turn(&self, stripe: &Stripe, era: u64, now: u64) {
+    fn begin_bucket(&self, stripe: &[AtomicU64], era: u64, now: u64) {
         // Relaxed: see `restart`.
         let length = self.bucket_nanos.load(Ordering::Relaxed);
         let bucket = now / length;
         let index = bucket % BUCKETS as u64;
-        let cell = &stripe.cells[index as usize];
-        // Relaxed: as in `count_at`.
-        cell.store(
-            one_more(cell.load(Ordering::Relaxed), tag(era, bucket)),
-            Ordering::Relaxed,
-        );
+        let cell = &stripe[CELLS + index as usize];
+        // Relaxed: as in `count_alone`.
+        let held = cell.load(Ordering::Relaxed);
+        // Relaxed: as in `count_alone`, and for the stores below.
+        cell.store(one_more(held, tag(era, bucket)), Ordering::Relaxed);
         let end = (bucket + 1).saturating_mul(length);
-        // Relaxed: as in `count_at`.
-        stripe.end.store(end, Ordering::Relaxed);
-        stripe.current.store(((era % ERAS) << 8) | index, Ordering::Relaxed);
+        stripe[END].store(end, Ordering::Relaxed);
+        // Relaxed: as above.
+        stripe[CURRENT].store(((era % ERAS) << 8) | index, Ordering::Relaxed);
     }
 
     #[cold]
-    fn count_shared(&self, era: u64, now: u64) {
+    fn count_shared(&self, stripe: &[AtomicU64], era: u64, now: u64) {
         // Relaxed: see `restart`.
         let bucket = now / self.bucket_nanos.load(Ordering::Relaxed);
         let tag = tag(era, bucket);
-        let cell = &self.stripes[self.stripes.len() - 1].cells[(bucket % BUCKETS as u64) as usize];
+        let cell = &stripe[CELLS + (bucket % BUCKETS as u64) as usize];
         // Relaxed: a count orders nothing.
         let mut held = cell.load(Ordering::Relaxed);
         // Relaxed: as above; a failed exchange only makes another try.
@@ -156,16 +149,14 @@ impl StripedRolling {
     pub(crate) fn counts(&self, era: u64, now: u64) -> [u64; BUCKETS] {
         // Relaxed: see `restart`; and a sum of counts orders nothing.
         let newest = now / self.bucket_nanos.load(Ordering::Relaxed);
-        let last = self.stripes.len() - 1;
-        let used = slot::used().min(last);
         let mut counts = [0; BUCKETS];
-        for stripe in self.stripes[..used].iter().chain(self.stripes.last()) {
+        for (_, stripe) in self.words.each() {
             for (age, count) in counts.iter_mut().enumerate() {
                 let Some(bucket) = newest.checked_sub(age as u64) else {
                     break;
                 };
                 // Relaxed: as above.
-                let held = stripe.cells[(bucket % BUCKETS as u64) as usize].load(Ordering::Relaxed);
+                let held = stripe[CELLS + (bucket % BUCKETS as u64) as usize].load(Ordering::Relaxed);
                 if held >> 32 == tag(era, bucket) {
                     *count += held & COUNT;
                 }
@@ -178,7 +169,7 @@ impl StripedRolling {
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
     use super::*;
-    use crate::sync::Random;
+    use crate::sync::{Random, thread_slot};
     use crate::time::Tick;
     use crate::window::RollingWindow;
     use std::sync::Arc;
@@ -188,11 +179,15 @@ mod tests {
         window.counts(era, now).iter().sum()
     }
 
+    fn window(bucket_nanos: u64) -> StripedRolling {
+        StripedRolling::on(&Stripes::new(StripedRolling::WORDS), bucket_nanos)
+    }
+
     fn agrees_with_the_plain_window(make: fn(u64) -> StripedRolling) {
         for seed in 0..100 {
             let random = Random::new(seed);
             let length = Duration::from_nanos(10 * (1 + random.below(100)));
-            let mut plain = RollingWindow::<1>::new(length, BUCKETS);
+            let mut plain = RollingWindow::<1, BUCKETS>::new(length);
             let window = make(plain.bucket_length().as_nanos() as u64);
             let (mut now, mut era) = (Tick::from_nanos(random.below(10_000)), 0);
             for step in 0..500 {
@@ -204,7 +199,7 @@ mod tests {
                     era += 1;
                     plain.clear();
                 }
-                window.count_at(slot::current(), era, now.as_nanos());
+                window.count_at(thread_slot::current(), era, now.as_nanos());
                 plain.add(now, 0, 1);
                 let later = now + Duration::from_nanos(random.below(200));
                 assert_eq!(
@@ -218,19 +213,19 @@ mod tests {
 
     #[test]
     fn it_agrees_with_the_plain_window_over_random_times_and_eras() {
-        agrees_with_the_plain_window(StripedRolling::new);
-        agrees_with_the_plain_window(StripedRolling::compact);
+        agrees_with_the_plain_window(window);
+        agrees_with_the_plain_window(|nanos| StripedRolling::on(&Stripes::compact(StripedRolling::WORDS), nanos));
     }
 
     #[test]
     fn counts_within_one_bucket_are_exact_from_hundreds_of_threads() {
-        let window = Arc::new(StripedRolling::new(1_000));
+        let window = Arc::new(window(1_000));
         let handles: Vec<_> = (0..200)
             .map(|_| {
                 let window = window.clone();
                 std::thread::spawn(move || {
                     for _ in 0..1_000 {
-                        window.count_at(slot::current(), 7, 5);
+                        window.count_at(thread_slot::current(), 7, 5);
                     }
                 })
             })
@@ -250,11 +245,11 @@ mod tests {
 
     #[test]
     fn buckets_of_another_length_start_with_a_new_era() {
-        let window = StripedRolling::new(1_000);
-        window.count_at(slot::current(), 0, 500);
+        let window = window(1_000);
+        window.count_at(thread_slot::current(), 0, 500);
         window.restart(2_000);
         let now = 1_000;
-        window.count_at(slot::current(), 1, now);
+        window.count_at(thread_slot::current(), 1, now);
         assert_eq!(total(&window, 1, now), 1, "the old era's count is not among these");
         assert_eq!(window.counts(1, now + 1_000), [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     }

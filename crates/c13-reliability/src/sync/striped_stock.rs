@@ -1,134 +1,127 @@
-//! Stocks that threads draw on without fighting over them: one for each of 64 threads and one for all others.
+//! Stocks that threads draw on without waiting for each other: one for each thread.
 
 use super::primitive::{AtomicU64, Ordering};
-use super::slot::{self, OWNED};
+use super::stripes::{Own, Stripes, Words};
+use super::thread_slot::{self, OWNED};
 
-/// How many stocks there are.
+/// How many stocks there are at most.
 pub(crate) const STOCKS: u64 = OWNED as u64 + 1;
 
 /// Something that threads were given in advance, each on a stripe of its own, and how many requests it has served.
 ///
-/// A thread that owns a stripe is its only writer, so that a request is a load and a store, without a locked instruction;
-/// from the 65th thread on they share a stripe. Whoever gives in advance must see to it that all stocks together are no
-/// more than it can spare: what lies in the stock of a thread that asks for nothing stays there. When a thread ends, the
-/// next one finds what it left.
+/// A thread that has a stripe of its own is its only writer, so that a request is a load and a store, without a locked
+/// instruction; from the 65th thread on, threads share a stripe. The giver must see to it that all stocks together are no more
+/// than it can spare: what lies in the stock of a thread that asks for nothing stays there. When a thread ends, the next thread
+/// with its slot finds what it left.
 #[derive(Debug)]
 pub(crate) struct StripedStock {
-    owned: Box<[Stripe]>,
-    shared: Stripe,
+    words: Words,
 }
 
-/// Two cache lines, because processors fetch them in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Stripe {
-    stock: AtomicU64,
-    served: AtomicU64,
-}
-
-impl Stripe {
-    fn new() -> Self {
-        Self {
-            stock: AtomicU64::new(0),
-            served: AtomicU64::new(0),
-        }
-    }
-
-    /// Takes `n` after adding `given`, on a stripe that nobody else writes.
-    #[inline]
-    fn take_owned(&self, given: u64, n: u64) -> bool {
-        // Relaxed: this thread is the only writer, and a stock orders nothing. The next owner of the slot sees it by the
-        // pool's release and acquire.
-        let stock = self.stock.load(Ordering::Relaxed).wrapping_add(given);
-        let left = stock.checked_sub(n);
-        if left.is_some() || given > 0 {
-            // Relaxed: as above.
-            self.stock.store(left.unwrap_or(stock), Ordering::Relaxed);
-        }
-        if left.is_some() {
-            // Relaxed: as above.
-            self.served
-                .store(self.served.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        }
-        left.is_some()
-    }
-
-    /// Takes `n` after adding `given`, on a stripe that others write as well.
-    fn take_shared(&self, given: u64, n: u64) -> bool {
-        let mut taken = false;
-        // Relaxed: a stock orders nothing.
-        let _ = self.stock.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stock| {
-            let stock = stock.wrapping_add(given);
-            taken = stock >= n;
-            Some(if taken { stock - n } else { stock })
-        });
-        if taken {
-            // Relaxed: a count orders nothing.
-            self.served.fetch_add(1, Ordering::Relaxed);
-        }
-        taken
-    }
-}
+/// The words of a stripe.
+const STOCK: usize = 0;
+const SERVED: usize = 1;
 
 impl StripedStock {
-    /// All stocks are empty.
-    pub(crate) fn new() -> Self {
+    /// How many words of a stripe a stock takes.
+    pub(crate) const WORDS: usize = 2;
+
+    /// Empty stocks on these stripes.
+    pub(crate) fn on(stripes: &Stripes) -> Self {
         Self {
-            owned: (0..OWNED).map(|_| Stripe::new()).collect(),
-            shared: Stripe::new(),
+            words: stripes.words(Self::WORDS),
         }
     }
 
     /// Takes `n` from this thread's stock, if it holds as much.
     #[inline]
     pub(crate) fn take(&self, n: u64) -> bool {
-        // A thread without a slot has a number beyond all stripes, so that one comparison tells all that is to know.
-        match self.owned.get(slot::peek()) {
-            Some(stripe) => stripe.take_owned(0, n),
+        // A thread without a slot yet has a number that no stripe belongs to, so that one comparison decides.
+        match self.words.first_at_home::<{ Self::WORDS }>(thread_slot::peek()) {
+            Some(stripe) => take_alone(stripe, 0, n),
             None => self.take_elsewhere(n),
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn take_elsewhere(&self, n: u64) -> bool {
-        self.take_at(slot::current(), 0, n)
+        self.take_at(thread_slot::current(), 0, n)
     }
 
     /// Puts `given` into this thread's stock, and then takes `n`, if it holds as much.
     pub(crate) fn put_and_take(&self, given: u64, n: u64) -> bool {
-        self.take_at(slot::current(), given, n)
+        self.take_at(thread_slot::current(), given, n)
     }
 
-    /// The same on a stripe that the caller owns, or on the shared one.
+    /// The same for the thread with this slot, which must be the caller's own or
+    /// [`SHARED`](super::thread_slot::SHARED).
     pub(crate) fn take_at(&self, slot: usize, given: u64, n: u64) -> bool {
-        match self.owned.get(slot) {
-            Some(stripe) => stripe.take_owned(given, n),
-            None => self.shared.take_shared(given, n),
+        match self.words.own(slot) {
+            Own::Alone(stripe) => take_alone(stripe, given, n),
+            Own::Shared(stripe) => take_shared(stripe, given, n),
         }
     }
 
     /// What this thread's stock holds.
     pub(crate) fn stock(&self) -> u64 {
-        let stripe = self.owned.get(slot::current()).unwrap_or(&self.shared);
+        let (Own::Alone(stripe) | Own::Shared(stripe)) = self.words.own(thread_slot::current());
         // Relaxed: a stock orders nothing.
-        stripe.stock.load(Ordering::Relaxed)
+        stripe[STOCK].load(Ordering::Relaxed)
     }
 
     /// What all stocks hold together. Complexity: O(stripes).
     pub(crate) fn total(&self) -> u64 {
-        // Relaxed: as above.
-        self.sum(|stripe| stripe.stock.load(Ordering::Relaxed))
+        self.sum(STOCK)
     }
 
     /// How many requests were served from stock. Complexity: O(stripes).
     pub(crate) fn served(&self) -> u64 {
-        // Relaxed: a count orders nothing.
-        self.sum(|stripe| stripe.served.load(Ordering::Relaxed))
+        self.sum(SERVED)
     }
 
-    fn sum(&self, read: impl Fn(&Stripe) -> u64) -> u64 {
-        self.owned.iter().chain([&self.shared]).map(read).sum()
+    fn sum(&self, word: usize) -> u64 {
+        // Relaxed: neither a stock nor a count orders anything.
+        self.words
+            .each()
+            .map(|(_, stripe)| stripe[word].load(Ordering::Relaxed))
+            .sum()
     }
+}
+
+/// Takes `n` after adding `given`, on a stripe that only this thread writes to.
+#[inline]
+fn take_alone(stripe: &[AtomicU64], given: u64, n: u64) -> bool {
+    let (stock, served) = (&stripe[STOCK], &stripe[SERVED]);
+    // Relaxed: this thread is the only writer, and a stock orders nothing. The next thread with this slot sees it by the
+    // release and acquire of the slot's pool.
+    let there = stock.load(Ordering::Relaxed).wrapping_add(given);
+    let left = there.checked_sub(n);
+    if left.is_some() || given > 0 {
+        // Relaxed: as above.
+        stock.store(left.unwrap_or(there), Ordering::Relaxed);
+    }
+    if left.is_some() {
+        // Relaxed: as above.
+        served.store(served.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+    left.is_some()
+}
+
+/// Takes `n` after adding `given`, on a stripe that other threads write to as well.
+fn take_shared(stripe: &[AtomicU64], given: u64, n: u64) -> bool {
+    let mut taken = false;
+    // Relaxed: a stock orders nothing.
+    let _ = stripe[STOCK].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stock| {
+        let stock = stock.wrapping_add(given);
+        taken = stock >= n;
+        Some(if taken { stock - n } else { stock })
+    });
+    if taken {
+        // Relaxed: a count orders nothing.
+        stripe[SERVED].fetch_add(1, Ordering::Relaxed);
+    }
+    taken
 }
 
 #[cfg(all(test, not(c13_loom)))]
@@ -136,9 +129,13 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    fn stock() -> StripedStock {
+        StripedStock::on(&Stripes::new(StripedStock::WORDS))
+    }
+
     #[test]
     fn what_is_given_is_what_is_taken_and_what_is_left() {
-        let stock = Arc::new(StripedStock::new());
+        let stock = Arc::new(stock());
         let threads: Vec<_> = (0..100)
             .map(|thread| {
                 let stock = stock.clone();
@@ -167,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_put_and_does_not_suffice_stays() {
-        let stock = StripedStock::new();
+        let stock = stock();
         assert!(!stock.put_and_take(3, 5));
         assert_eq!((stock.stock(), stock.total(), stock.served()), (3, 3, 0));
         assert!(stock.put_and_take(2, 5));

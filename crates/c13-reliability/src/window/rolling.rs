@@ -3,10 +3,10 @@
 use crate::time::{Tick, nanos};
 use std::time::Duration;
 
-/// Counts of `K` kinds over the last `length` of time, to the precision of one bucket.
+/// Counts of `K` kinds over the last `length` of time, cut into `B` buckets, to the precision of one bucket.
 ///
 /// It holds what was recorded in the current bucket and in the whole buckets before it, so it reaches back at least
-/// `length − length / buckets` and at most `length`. Recording and reading are O(1): each bucket is taken off the totals
+/// `length − length / B` and at most `length`. Recording and reading are O(1): each bucket is taken off the totals
 /// once when it leaves, and a pause of any length costs one pass over the ring. A tick earlier than the last one counts
 /// as the last one.
 ///
@@ -14,30 +14,30 @@ use std::time::Duration;
 /// use c13_reliability::{time::Tick, window::RollingWindow};
 /// use std::time::Duration;
 ///
-/// let mut calls = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+/// let mut calls = RollingWindow::<1, 10>::new(Duration::from_secs(10));
 /// let start = Tick::ZERO;
 /// calls.add(start, 0, 3);
 /// assert_eq!(calls.totals(start + Duration::from_secs(9)), [3]);
 /// assert_eq!(calls.totals(start + Duration::from_secs(10)), [0]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollingWindow<const K: usize> {
-    buckets: Box<[[u64; K]]>,
+pub struct RollingWindow<const K: usize, const B: usize> {
+    buckets: [[u64; K]; B],
     bucket_nanos: u64,
     /// The number of the current bucket, counted from the clock's origin.
     current: u64,
     totals: [u64; K],
 }
 
-impl<const K: usize> RollingWindow<K> {
-    /// An empty window of `length`, cut into `buckets` buckets; of at least one bucket, each at least 1 ns long.
+impl<const K: usize, const B: usize> RollingWindow<K, B> {
+    /// An empty window of `length`, whose buckets are at least 1 ns long. With no bucket at all it does not compile.
     #[must_use]
-    pub fn new(length: Duration, buckets: usize) -> Self {
-        let buckets = buckets.max(1);
-        let length = nanos(length);
+    pub const fn new(length: Duration) -> Self {
+        const { assert!(B > 0, "a window has at least one bucket") };
+        let nanos = nanos(length).div_ceil(B as u64);
         Self {
-            buckets: vec![[0; K]; buckets].into(),
-            bucket_nanos: length.div_ceil(buckets as u64).max(1),
+            buckets: [[0; K]; B],
+            bucket_nanos: if nanos == 0 { 1 } else { nanos },
             current: 0,
             totals: [0; K],
         }
@@ -70,7 +70,7 @@ impl<const K: usize> RollingWindow<K> {
     /// The counts of each bucket in the window that ends at `now`, with the bucket's beginning, oldest first.
     pub fn buckets(&mut self, now: Tick) -> impl DoubleEndedIterator<Item = (Tick, [u64; K])> {
         self.roll(now);
-        let first = (self.current + 1).saturating_sub(self.buckets.len() as u64);
+        let first = (self.current + 1).saturating_sub(B as u64);
         (first..=self.current).map(|bucket| {
             let beginning = Tick::from_nanos(bucket.saturating_mul(self.bucket_nanos));
             (beginning, self.buckets[self.index(bucket)])
@@ -79,12 +79,12 @@ impl<const K: usize> RollingWindow<K> {
 
     /// Forgets all counts.
     pub fn clear(&mut self) {
-        self.buckets.fill([0; K]);
+        self.buckets = [[0; K]; B];
         self.totals = [0; K];
     }
 
     fn index(&self, bucket: u64) -> usize {
-        (bucket % self.buckets.len() as u64) as usize
+        (bucket % B as u64) as usize
     }
 
     /// Subtracts the buckets that have left the window by `now`.
@@ -93,7 +93,7 @@ impl<const K: usize> RollingWindow<K> {
         if target <= self.current {
             return;
         }
-        if target - self.current >= self.buckets.len() as u64 {
+        if target - self.current >= B as u64 {
             self.clear();
         } else {
             for bucket in self.current + 1..=target {
@@ -115,10 +115,19 @@ mod tests {
 
     #[test]
     fn it_agrees_with_a_naive_log_over_random_times() {
-        for seed in 0..200 {
+        agrees_with_a_naive_log::<1>();
+        agrees_with_a_naive_log::<2>();
+        agrees_with_a_naive_log::<3>();
+        agrees_with_a_naive_log::<7>();
+        agrees_with_a_naive_log::<10>();
+        agrees_with_a_naive_log::<12>();
+    }
+
+    fn agrees_with_a_naive_log<const B: usize>() {
+        for seed in 0..50 {
             let random = Random::new(seed);
-            let (buckets, bucket) = (1 + random.below(12), 1 + random.below(50));
-            let mut window = RollingWindow::<2>::new(Duration::from_nanos(buckets * bucket), buckets as usize);
+            let (buckets, bucket) = (B as u64, 1 + random.below(50));
+            let mut window = RollingWindow::<2, B>::new(Duration::from_nanos(buckets * bucket));
             let mut log: Vec<(u64, usize, u64)> = Vec::new();
             let mut now = random.below(1_000);
             for step in 0..300 {
@@ -144,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_window_is_gone_and_what_is_younger_by_a_bucket_is_there() {
-        let mut window = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+        let mut window = RollingWindow::<1, 10>::new(Duration::from_secs(10));
         let at = |seconds: f64| Tick::ZERO + Duration::from_secs_f64(seconds);
         window.add(at(0.5), 0, 1);
         assert_eq!(window.totals(at(9.999)), [1]);
@@ -153,7 +162,7 @@ mod tests {
 
     #[test]
     fn time_that_seems_to_go_back_changes_nothing() {
-        let mut window = RollingWindow::<1>::new(Duration::from_secs(10), 10);
+        let mut window = RollingWindow::<1, 10>::new(Duration::from_secs(10));
         window.add(Tick::from_nanos(50_000_000_000), 0, 1);
         window.add(Tick::from_nanos(1), 0, 1);
         assert_eq!(window.totals(Tick::from_nanos(2)), [2]);
@@ -161,7 +170,7 @@ mod tests {
 
     #[test]
     fn its_buckets_are_its_counts_oldest_first() {
-        let mut window = RollingWindow::<1>::new(Duration::from_nanos(30), 3);
+        let mut window = RollingWindow::<1, 3>::new(Duration::from_nanos(30));
         for now in [5, 12, 13, 38, 49] {
             window.add(Tick::from_nanos(now), 0, 1);
         }
@@ -170,7 +179,7 @@ mod tests {
             buckets,
             [(20, [0]), (30, [1]), (40, [1])].map(|(at, counts)| (Tick::from_nanos(at), counts))
         );
-        let mut young = RollingWindow::<1>::new(Duration::from_nanos(30), 3);
+        let mut young = RollingWindow::<1, 3>::new(Duration::from_nanos(30));
         young.add(Tick::from_nanos(15), 0, 1);
         assert_eq!(
             young.buckets(Tick::from_nanos(15)).count(),
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_far_end_of_time_is_a_time_like_any_other() {
-        let mut window = RollingWindow::<1>::new(Duration::MAX, 3);
+        let mut window = RollingWindow::<1, 3>::new(Duration::MAX);
         window.add(Tick::MAX, 0, 1);
         assert_eq!(window.totals(Tick::MAX), [1]);
     }

@@ -5,7 +5,7 @@ use super::error::{AcquireError, BackendError, BackendErrorKind};
 use super::guard::{Held, LockGuard, Phase, ReleaseCall};
 use super::shared::Shared;
 use super::state::{Lease, Loss, Step};
-use super::tally::Count;
+use super::tally::LockCount;
 use super::validity::Validity;
 use super::waiting::{Reports, Waiting};
 use crate::distributed::fence::Fence;
@@ -57,15 +57,15 @@ pub(super) async fn run(
         }
         Some(Err(error)) => {
             tally.count(match error {
-                AcquireError::NotAcquired { .. } => Count::NotAcquired,
-                AcquireError::Backend(_) => Count::Failed,
+                AcquireError::NotAcquired { .. } => LockCount::NotAcquired,
+                AcquireError::Backend(_) => LockCount::Failed,
             });
             // An error means that the caller is gone.
             drop(answer.send(Err(error)));
             return attempt.abandon().await;
         }
         None => {
-            tally.count(Count::Abandoned);
+            tally.count(LockCount::Abandoned);
             return attempt.abandon().await;
         }
     };
@@ -391,8 +391,8 @@ impl Attempt {
                         renewed = renewed => renewed,
                     };
                     tally.count(match renewed {
-                        Ok(Ok(true)) => Count::Renewed,
-                        _ => Count::RenewalFailed,
+                        Ok(Ok(true)) => LockCount::Renewed,
+                        _ => LockCount::RenewalFailed,
                     });
                     match renewed {
                         Ok(Ok(true)) => {
@@ -422,7 +422,7 @@ impl Attempt {
         self.claim.keep = self.hold_until - clock.now();
         match loss {
             Err(loss) => {
-                tally.count(Count::Lost);
+                tally.count(LockCount::Lost);
                 #[cfg(feature = "tracing")]
                 tracing::warn!(target: "c13::lock", names = ?held.names, reason = %loss, cause = ?failed, "the lock is lost");
                 #[cfg(not(feature = "tracing"))]
@@ -440,7 +440,7 @@ impl Attempt {
                 self.insist(&first, until).await;
             }
             Ok(call) => {
-                tally.count(Count::Released);
+                tally.count(LockCount::Released);
                 held.phase.send_replace(Phase::Ended);
                 held.validity.revoke();
                 let first = self.release_once().await;

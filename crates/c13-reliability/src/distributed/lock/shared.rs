@@ -5,7 +5,7 @@ use super::config::LockConfig;
 use super::error::{AcquireError, BackendError};
 use super::holder::Holder;
 use super::state::Terms;
-use super::tally::Tally;
+use super::tally::LockTally;
 use super::waiting::{Reports, Waiting};
 use crate::sync::Random;
 use crate::sync::primitive::Mutex;
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) turns: Arc<Turns>,
     /// What the last request for the lock failed with; `None` once one was answered.
     pub(super) failing: Mutex<Option<BackendError>>,
-    pub(super) tally: Tally,
+    pub(super) tally: LockTally,
 }
 
 impl Shared {
@@ -43,7 +43,7 @@ impl Shared {
             random: Random::from_entropy(),
             turns: Arc::new(Turns::new(1)),
             failing: Mutex::new(None),
-            tally: Tally::new(),
+            tally: LockTally::new(),
         }
     }
 

@@ -1,59 +1,60 @@
 //! The counters of a lock's acquisitions and holdings.
 
 use super::snapshot::LockSnapshot;
-use crate::sync::{Histogram, StripedCounter};
+use crate::sync::{Histogram, Tally, counts};
 use crate::time::nanos;
 use std::time::Duration;
 
 /// The counts of one lock in this process.
-pub(super) struct Tally {
-    counters: StripedCounter<8>,
+pub(super) struct LockTally {
+    counts: Tally<LockCount>,
     waited: Histogram,
 }
 
-/// The counters.
-#[derive(Clone, Copy)]
-pub(super) enum Count {
-    Acquired,
-    NotAcquired,
-    Failed,
-    Abandoned,
-    Lost,
-    Released,
-    Renewed,
-    RenewalFailed,
+counts! {
+    /// What a lock counts.
+    pub(super) enum LockCount {
+        Acquired,
+        NotAcquired,
+        Failed,
+        Abandoned,
+        Lost,
+        Released,
+        Renewed,
+        RenewalFailed,
+    }
 }
 
-impl Tally {
+impl LockTally {
     pub(super) fn new() -> Self {
         Self {
-            counters: StripedCounter::compact(),
+            counts: Tally::compact(),
             waited: Histogram::new(),
         }
     }
 
-    pub(super) fn count(&self, what: Count) {
-        self.counters.add(what as usize, 1);
+    pub(super) fn count(&self, count: LockCount) {
+        self.counts.add_one(count);
     }
 
     /// Counts an acquisition that got the lock after so long.
     pub(super) fn acquired(&self, after: Duration) {
-        self.count(Count::Acquired);
+        self.count(LockCount::Acquired);
         self.waited.record(nanos(after));
     }
 
     pub(super) fn snapshot(&self) -> LockSnapshot {
-        let sum = |count| self.counters.sum(count as usize);
+        let sum = |count| self.counts.sum(count);
         LockSnapshot {
             // Ends before beginnings, so that a holding that ends meanwhile is not taken for one that never began.
-            losses: sum(Count::Lost),
-            released: sum(Count::Released),
-            acquired: sum(Count::Acquired),
-            not_acquired: sum(Count::NotAcquired),
-            failed: sum(Count::Failed),
-            abandoned: sum(Count::Abandoned),
-            renewals: sum(Count::Renewed),
-            failed_renewals: sum(Count::RenewalFailed),
+            losses: sum(LockCount::Lost),
+            released: sum(LockCount::Released),
+            acquired: sum(LockCount::Acquired),
+            not_acquired: sum(LockCount::NotAcquired),
+            failed: sum(LockCount::Failed),
+            abandoned: sum(LockCount::Abandoned),
+            renewals: sum(LockCount::Renewed),
+            failed_renewals: sum(LockCount::RenewalFailed),
             waited: self.waited.snapshot(),
         }
     }

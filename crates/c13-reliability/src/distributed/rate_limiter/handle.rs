@@ -10,7 +10,7 @@ use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::{Random, StripedCounter};
+use crate::sync::{Random, Tally, counts};
 use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::sync::Arc;
@@ -40,21 +40,35 @@ struct Shared {
     /// Taken by the call that refills; one at a time.
     refill: tokio::sync::Mutex<()>,
     rest: Mutex<Rest>,
-    /// Calls, by how they were decided.
-    decided: StripedCounter<8>,
+    /// Calls by how they were decided.
+    decided: Tally<DecisionCount>,
 }
 
-/// The counter of a call.
-const fn count_of(decided: &Result<DecidedBy, SharedLimitError>) -> usize {
+counts! {
+    /// How calls were decided.
+    enum DecisionCount {
+        Leased,
+        Exact,
+        Local,
+        Unchecked,
+        Exceeded,
+        NeverPossible,
+        Unavailable,
+        NotAsked,
+    }
+}
+
+/// Where a decision is counted.
+const fn count_of(decided: &Result<DecidedBy, SharedLimitError>) -> DecisionCount {
     match decided {
-        Ok(DecidedBy::Lease) => 0,
-        Ok(DecidedBy::Exact) => 1,
-        Ok(DecidedBy::Local) => 2,
-        Ok(DecidedBy::Nobody) => 3,
-        Err(SharedLimitError::Exceeded { .. }) => 4,
-        Err(SharedLimitError::NeverPossible) => 5,
-        Err(SharedLimitError::Unavailable { .. }) => 6,
-        Err(SharedLimitError::NotAsked) => 7,
+        Ok(DecidedBy::Lease) => DecisionCount::Leased,
+        Ok(DecidedBy::Exact) => DecisionCount::Exact,
+        Ok(DecidedBy::Local) => DecisionCount::Local,
+        Ok(DecidedBy::Nobody) => DecisionCount::Unchecked,
+        Err(SharedLimitError::Exceeded { .. }) => DecisionCount::Exceeded,
+        Err(SharedLimitError::NeverPossible) => DecisionCount::NeverPossible,
+        Err(SharedLimitError::Unavailable { .. }) => DecisionCount::Unavailable,
+        Err(SharedLimitError::NotAsked) => DecisionCount::NotAsked,
     }
 }
 
@@ -196,7 +210,7 @@ impl SharedRateLimiter {
     #[inline]
     pub fn try_acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.decide(cost);
-        self.shared.decided.add(count_of(&decided), 1);
+        self.shared.decided.add_one(count_of(&decided));
         decided
     }
 
@@ -214,7 +228,7 @@ impl SharedRateLimiter {
     /// about the backend: the call is decided as if the backend had failed, and the next call asks again.
     pub async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.acquire(cost).await;
-        self.shared.decided.add(count_of(&decided), 1);
+        self.shared.decided.add_one(count_of(&decided));
         decided
     }
 
@@ -260,7 +274,7 @@ impl Shared {
             config,
             clock,
             random,
-            decided: StripedCounter::new(),
+            decided: Tally::new(),
         }
     }
 
@@ -314,17 +328,17 @@ impl Shared {
     }
 
     fn snapshot(&self) -> SharedLimitSnapshot {
-        let sum = |counter| self.decided.sum(counter);
+        let sum = |count| self.decided.sum(count);
         let rest = self.rest.lock();
         SharedLimitSnapshot {
-            leased: sum(0),
-            exact: sum(1),
-            local: sum(2),
-            unchecked: sum(3),
-            exceeded: sum(4),
-            never_possible: sum(5),
-            unavailable: sum(6),
-            not_asked: sum(7),
+            leased: sum(DecisionCount::Leased),
+            exact: sum(DecisionCount::Exact),
+            local: sum(DecisionCount::Local),
+            unchecked: sum(DecisionCount::Unchecked),
+            exceeded: sum(DecisionCount::Exceeded),
+            never_possible: sum(DecisionCount::NeverPossible),
+            unavailable: sum(DecisionCount::Unavailable),
+            not_asked: sum(DecisionCount::NotAsked),
             active_processes: rest.active,
             backend_failures: rest.outage.failures(),
             backend_failing: rest.outage.is_standing(),
@@ -478,7 +492,7 @@ impl Gate for SharedRateLimiter {
 
     fn try_admit_uncounted(&self) -> Option<Pass> {
         let decided = self.shared.decide(1).ok()?;
-        self.shared.decided.add(count_of(&Ok(decided)), 1);
+        self.shared.decided.add_one(count_of(&Ok(decided)));
         Some(Pass(decided))
     }
 

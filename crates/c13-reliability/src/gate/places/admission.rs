@@ -53,7 +53,7 @@ pin_project! {
         P: Deref<Target = Places>,
     {
         New,
-        InLine { place: wait_queue::Place<P>, since: Tick, deadline: Tick, #[pin] sleep: Option<Sleep> },
+        InLine { place: wait_queue::Waiter<P>, since: Tick, deadline: Tick, #[pin] sleep: Option<Sleep> },
         Done,
     }
 }
@@ -136,7 +136,7 @@ where
     /// Joins the line, if it is not too long.
     fn in_line(places: P) -> Result<Self, NoPlace> {
         let max_queue = places.max_queue() as usize;
-        let place = wait_queue::Place::join(places.clone(), 1, wait_queue::Kind::Present, |ahead| {
+        let place = wait_queue::Waiter::join(places.clone(), 1, wait_queue::Kind::Present, |ahead| {
             if ahead.waiting < max_queue { Ok(()) } else { Err(()) }
         });
         let place = place.map_err(|()| places.refused())?;

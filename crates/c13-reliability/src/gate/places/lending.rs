@@ -19,9 +19,8 @@
 
 use super::shared::Places;
 use super::word::{ONE, Word};
-use crate::sync::StripedPool;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, load_in_order};
-use std::sync::OnceLock;
+use crate::sync::{StripedPool, Stripes};
 
 /// So many lie free on a stripe, and a few more where threads share one. Under loom few, so that models get there.
 pub(super) const MOST_FREE: u32 = if cfg!(c13_loom) { 1 } else { 8 };
@@ -32,8 +31,8 @@ pub(super) struct Lending {
     allowed: bool,
     /// An [`Era`].
     era: AtomicU64,
-    /// The places that lie free; there since places were first lent.
-    free: OnceLock<StripedPool>,
+    /// The places that lie free.
+    free: StripedPool,
     /// Held by who begins or ends lending, or counts what lies free.
     switch: Mutex<()>,
 }
@@ -60,25 +59,28 @@ impl Era {
 }
 
 impl Lending {
-    pub(super) fn new() -> Self {
+    /// How many words of a stripe it takes.
+    pub(super) const WORDS: usize = StripedPool::WORDS;
+
+    pub(super) fn on(stripes: &Stripes) -> Self {
         Self {
             allowed: false,
             era: AtomicU64::new(0),
-            free: OnceLock::new(),
+            free: StripedPool::on(stripes),
             switch: Mutex::new(()),
         }
     }
 
     #[inline]
     pub(super) fn era(&self) -> Era {
-        // Acquire: who sees that places are lent sees the stripes, and who sees that it has ended sees them in the word.
+        // Acquire: a thread that sees that lending has ended sees the places in the word.
         Era(self.era.load(Ordering::Acquire))
     }
 
-    /// How many places lie free on stripes. Complexity: O(1) if none ever was lent, else O(stripes), which are 65.
+    /// How many places lie free on stripes. Complexity: O(stripes), which are 65 at most.
     pub(super) fn free(&self) -> u32 {
         // There are no more than places, which fit.
-        self.free.get().map_or(0, |free| free.total() as u32)
+        self.free.total() as u32
     }
 
     /// Takes back everything that lies free: how many places.
@@ -87,7 +89,7 @@ impl Lending {
         if load_in_order(&self.era) == 0 {
             return 0;
         }
-        self.free.get().map_or(0, StripedPool::take_all)
+        self.free.take_all()
     }
 }
 
@@ -121,9 +123,8 @@ impl Places {
         let Some(_switch) = self.lending.switch.try_lock() else {
             return;
         };
-        self.lending.free.get_or_init(StripedPool::new);
         if self.lending.era().is_idle() {
-            // Release: who sees it sees the stripes too.
+            // Release: as where lending ends.
             self.lending.era.fetch_add(1, Ordering::Release);
         }
     }
@@ -176,9 +177,7 @@ impl Places {
     /// Takes a place from this thread's stripe, from the word, or from any other stripe, in this order.
     #[inline]
     pub(super) fn enter_lent(&self, stripe: usize) -> bool {
-        if let Some(free) = self.lending.free.get()
-            && free.take(stripe)
-        {
+        if self.lending.free.take(stripe) {
             if self.word().may_lend() {
                 return true;
             }
@@ -204,22 +203,22 @@ impl Places {
     /// Gives a place back to this thread's stripe, if it may lie there, else to the word.
     #[inline]
     pub(super) fn leave_lent(&self, stripe: usize) {
-        match self.lending.free.get() {
-            Some(free) if free.at_hand(stripe) < MOST_FREE.into() => {
-                free.put(stripe);
-                let lending = Era(load_in_order(&self.lending.era)).is_lending();
-                if !(lending && Word::from_bits(load_in_order(&self.word)).may_lend()) {
-                    self.take_back_one(free, stripe);
-                }
-            }
-            _ => self.return_place(),
+        let free = &self.lending.free;
+        if free.at_hand(stripe) >= MOST_FREE.into() {
+            self.return_place();
+            return;
+        }
+        free.put(stripe);
+        let lending = Era(load_in_order(&self.lending.era)).is_lending();
+        if !(lending && Word::from_bits(load_in_order(&self.word)).may_lend()) {
+            self.take_back_one(stripe);
         }
     }
 
     /// Gives a place on a stripe back to the word, unless somebody else has.
     #[cold]
-    fn take_back_one(&self, free: &StripedPool, stripe: usize) {
-        if free.take(stripe) {
+    fn take_back_one(&self, stripe: usize) {
+        if self.lending.free.take(stripe) {
             self.return_place();
         }
     }

@@ -7,7 +7,7 @@ use super::word::{ONE, WAITING, Word};
 use crate::gate::cut_short;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
-use crate::sync::{Histogram, HistogramSnapshot, Line, StripedCounter};
+use crate::sync::{CacheLine, Count as _, Histogram, HistogramSnapshot, Stripes, Tally, counts};
 use crate::time::{Clock, Deadline, Tick, nanos};
 use std::ops::Deref;
 use std::time::Duration;
@@ -17,22 +17,27 @@ pub(crate) const MAX_PLACES: u32 = (1 << 31) - 1;
 
 /// So many calls at a time, and so many in line, first come first served.
 pub(crate) struct Places {
-    pub(super) word: Line,
+    pub(super) word: CacheLine,
     pub(super) lending: Lending,
     queue: WaitQueue,
     max_queue: AtomicU64,
     /// In nanoseconds; `u64::MAX` is no limit.
     max_wait: AtomicU64,
     clock: Clock,
-    counters: StripedCounter<4>,
+    counts: Tally<PlaceCount>,
     /// How long those in line waited who got in, in nanoseconds.
     waited: Histogram,
 }
 
-const REJECTED: usize = 0;
-const WAIT_ELAPSED: usize = 1;
-const ENTERED: usize = 2;
-const LEFT_LINE: usize = 3;
+counts! {
+    /// What is counted of calls that ask for a permit.
+    enum PlaceCount {
+        Entered,
+        Rejected,
+        WaitElapsed,
+        LeftLine,
+    }
+}
 
 /// What was counted.
 #[derive(Debug)]
@@ -50,14 +55,22 @@ pub(crate) struct Counts {
 impl Places {
     /// `limit` places, up to [`MAX_PLACES`], and room for `max_queue` in line for `max_wait` each.
     pub(crate) fn new(limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
+        Self::on(&Stripes::new(Self::WORDS), limit, max_queue, max_wait, clock)
+    }
+
+    /// How many words of a stripe they take.
+    pub(crate) const WORDS: usize = PlaceCount::ALL.len() + Lending::WORDS;
+
+    /// The same on stripes that others use too.
+    pub(crate) fn on(stripes: &Stripes, limit: u32, max_queue: u32, max_wait: Duration, clock: Clock) -> Self {
         Self {
-            word: Line::new(Word::new(limit).bits()),
-            lending: Lending::new(),
+            word: CacheLine::new(Word::new(limit).bits()),
+            lending: Lending::on(stripes),
             queue: WaitQueue::new(),
             max_queue: AtomicU64::new(max_queue.into()),
             max_wait: AtomicU64::new(nanos(max_wait)),
             clock,
-            counters: StripedCounter::new(),
+            counts: Tally::on(stripes),
             waited: Histogram::new(),
         }
     }
@@ -74,7 +87,7 @@ impl Places {
         let era = this.lending.era();
         let entered = era.is_idle() && this.enter_unless_met() || this.enter_in_full(era);
         entered.then(|| {
-            this.counters.add(ENTERED, 1);
+            this.counts.add_one(PlaceCount::Entered);
             Place::new(this)
         })
     }
@@ -83,7 +96,7 @@ impl Places {
     pub(crate) fn enter_beyond(&self) -> Place<&Self> {
         // AcqRel: as in `return_place`.
         self.word.fetch_add(ONE, Ordering::AcqRel);
-        self.counters.add(ENTERED, 1);
+        self.counts.add_one(PlaceCount::Entered);
         Place::new(self)
     }
 
@@ -152,10 +165,10 @@ impl Places {
             in_flight: self.in_flight(),
             queued: self.queue.ahead().waiting,
             limit: self.limit(),
-            entered: self.counters.sum(ENTERED),
-            rejected: self.counters.sum(REJECTED),
-            wait_elapsed: self.counters.sum(WAIT_ELAPSED),
-            left_line: self.counters.sum(LEFT_LINE),
+            entered: self.counts.sum(PlaceCount::Entered),
+            rejected: self.counts.sum(PlaceCount::Rejected),
+            wait_elapsed: self.counts.sum(PlaceCount::WaitElapsed),
+            left_line: self.counts.sum(PlaceCount::LeftLine),
             waited: self.waited.snapshot(),
         }
     }
@@ -199,13 +212,13 @@ impl Places {
     /// Counts a refusal, and says so.
     #[cold]
     pub(super) fn refused(&self) -> NoPlace {
-        self.counters.add(REJECTED, 1);
+        self.counts.add_one(PlaceCount::Rejected);
         NoPlace::Full { limit: self.limit() }
     }
 
     /// Counts a wait that was too long, and says so.
     pub(super) fn wait_elapsed(&self, since: Tick) -> NoPlace {
-        self.counters.add(WAIT_ELAPSED, 1);
+        self.counts.add_one(PlaceCount::WaitElapsed);
         NoPlace::WaitElapsed {
             waited: self.clock.now() - since,
         }
@@ -225,17 +238,17 @@ impl Places {
     #[inline(never)]
     fn count_late(&self) {
         cut_short::report();
-        self.counters.add(WAIT_ELAPSED, 1);
+        self.counts.add_one(PlaceCount::WaitElapsed);
     }
 
     /// Counts a call that was dropped while it was in line.
     pub(super) fn left_line(&self) {
-        self.counters.add(LEFT_LINE, 1);
+        self.counts.add_one(PlaceCount::LeftLine);
     }
 
     /// Counts and measures a wait that ended with a place.
     pub(super) fn got_in(&self, since: Tick) {
-        self.counters.add(ENTERED, 1);
+        self.counts.add_one(PlaceCount::Entered);
         self.waited.record(nanos(self.clock.now() - since));
     }
 

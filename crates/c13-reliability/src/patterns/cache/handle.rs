@@ -5,11 +5,11 @@ use super::entry::{Bare, Entry, Form, LastUse, Slot, View, whole};
 use super::landing::Landing;
 use super::snapshot::CacheSnapshot;
 use super::state::{Freshness, Keep, Stamps, idle_limit};
-use super::store::{Counters, Evicted, Map, Sought, Store, count};
+use super::store::{CacheCount, Evicted, Map, Sought, Store};
 use crate::error::{ConfigError, ConfigValue};
 use crate::single_flight::Flights;
 use crate::snapshot::{Observed, Source};
-use crate::sync::{Histogram, Random};
+use crate::sync::{Histogram, Random, Tally};
 use crate::time::{Clock, Tick};
 use std::cell::Cell;
 use std::fmt;
@@ -50,7 +50,7 @@ pub(super) struct Shared<K, V> {
     pub(super) clock: Clock,
     store: Store<K, V>,
     pub(super) flights: Arc<Flights<K, Landing<V>>>,
-    pub(super) counters: Counters,
+    pub(super) counts: Tally<CacheCount>,
     pub(super) load_time: Histogram,
     random: Random,
     weigh: Option<Weigh<K, V>>,
@@ -111,7 +111,7 @@ where
                 clock: Clock::system(),
                 store: Store::new(&config, weigh.is_some(), expected),
                 flights: Arc::new(Flights::new(FLIGHT_SHARDS, config.load_lease)),
-                counters: Counters::new(),
+                counts: Tally::new(),
                 load_time: Histogram::new(),
                 random: Random::from_entropy(),
                 weigh,
@@ -164,21 +164,21 @@ where
         let shared = &*self.shared;
         // A hit waits for memory. Meanwhile the processor goes on to the next reads, as far as its window of instructions and
         // stores reaches, and moving a value about fills that window. So the value of a plain hit stays in registers from where
-        // the map cloned it. The other cases return their counter with the value, because a bare `Option<V>` would be written
+        // the map cloned it. The other cases return their count with the value, because a bare `Option<V>` would be written
         // to the place of the result, which would keep the result in memory for a hit as well.
-        let (value, counter) = match &shared.store {
+        let (value, count) = match &shared.store {
             Store::Bare(map) => match map.get(&Sought(key)) {
                 Some(Bare(Slot::Value(value))) => {
-                    shared.counters.add(count::HIT, 1);
+                    shared.counts.add_one(CacheCount::Hit);
                     return Some(value);
                 }
                 Some(Bare(Slot::Whole(entry))) => shared.get_anyway(key, whole(entry)),
-                None => (None, count::MISS),
+                None => (None, CacheCount::Miss),
             },
             Store::Dated(map) => shared.get_in(map, key),
             Store::Whole(map) => shared.get_in(map, key),
         };
-        shared.counters.add(counter, 1);
+        shared.counts.add_one(count);
         value
     }
 
@@ -211,7 +211,7 @@ where
     pub fn invalidate(&self, key: &K) -> Option<V> {
         self.shared.flights.detach(key);
         let value = self.shared.store.remove(key)?;
-        self.shared.counters.add(count::INVALIDATED, 1);
+        self.shared.counts.add_one(CacheCount::Invalidated);
         Some(value)
     }
 
@@ -219,7 +219,7 @@ where
     pub fn invalidate_all(&self) {
         self.shared.flights.detach_all();
         let gone = self.shared.store.retain(|_| false);
-        self.shared.counters.add(count::INVALIDATED, gone);
+        self.shared.counts.add(CacheCount::Invalidated, gone);
     }
 
     /// Removes all expired entries at once. Otherwise they go when a read finds them, or to make room for others. Complexity:
@@ -235,30 +235,30 @@ where
             idle.set(idle.get() + u64::from(left));
             !left
         });
-        shared.counters.add(count::EXPIRED, gone - idle.get());
-        shared.counters.add(count::IDLE, idle.get());
+        shared.counts.add(CacheCount::Expired, gone - idle.get());
+        shared.counts.add(CacheCount::Idle, idle.get());
     }
 
     /// Its counters, and what it holds. Complexity: O(threads that ever used it).
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         let shared = &self.shared;
-        let sum = |counter| shared.counters.sum(counter);
+        let sum = |count| shared.counts.sum(count);
         CacheSnapshot {
-            hits: sum(count::HIT),
-            stale_hits: sum(count::STALE),
-            negative_hits: sum(count::NEGATIVE),
-            misses: sum(count::MISS),
-            coalesced: sum(count::COALESCED),
-            rescued: sum(count::RESCUED),
-            loads: sum(count::LOAD),
-            load_failures: sum(count::FAILED),
-            load_panics: sum(count::PANICKED),
-            refreshes: sum(count::REFRESH),
-            evicted: sum(count::EVICTED),
-            expired: sum(count::EXPIRED),
-            idle: sum(count::IDLE),
-            invalidated: sum(count::INVALIDATED),
+            hits: sum(CacheCount::Hit),
+            stale_hits: sum(CacheCount::StaleHit),
+            negative_hits: sum(CacheCount::NegativeHit),
+            misses: sum(CacheCount::Miss),
+            coalesced: sum(CacheCount::Coalesced),
+            rescued: sum(CacheCount::Rescued),
+            loads: sum(CacheCount::Load),
+            load_failures: sum(CacheCount::LoadFailure),
+            load_panics: sum(CacheCount::LoadPanic),
+            refreshes: sum(CacheCount::Refresh),
+            evicted: sum(CacheCount::Evicted),
+            expired: sum(CacheCount::Expired),
+            idle: sum(CacheCount::Idle),
+            invalidated: sum(CacheCount::Invalidated),
             load_time: shared.load_time.snapshot(),
             entries: shared.store.len(),
             weight: shared.store.weight(),
@@ -299,7 +299,7 @@ where
     #[inline]
     pub(super) fn hit(&self, key: &K) -> Result<V, Option<Entry<V>>> {
         let value = self.store.fresh(key, || self.clock.coarse())?;
-        self.counters.add(count::HIT, 1);
+        self.counts.add_one(CacheCount::Hit);
         Ok(value)
     }
 
@@ -310,25 +310,25 @@ where
 
     /// The result of a read of entries in this form, and how it is counted.
     #[inline(never)]
-    fn get_in<F: Form<Value = V>>(&self, map: &Map<K, F>, key: &K) -> (Option<V>, usize) {
+    fn get_in<F: Form<Value = V>>(&self, map: &Map<K, F>, key: &K) -> (Option<V>, CacheCount) {
         let Some(found) = map.get(&Sought(key)) else {
-            return (None, count::MISS);
+            return (None, CacheCount::Miss);
         };
         match found.fresh(|| self.clock.coarse()) {
-            Ok(value) => (Some(value), count::HIT),
+            Ok(value) => (Some(value), CacheCount::Hit),
             Err(entry) => self.get_anyway(key, entry),
         }
     }
 
     /// The result of a read that is no plain hit, and how it is counted.
     #[inline(never)]
-    fn get_anyway(&self, key: &K, entry: Entry<V>) -> (Option<V>, usize) {
+    fn get_anyway(&self, key: &K, entry: Entry<V>) -> (Option<V>, CacheCount) {
         match self.judge(key, Some(entry)) {
             Some((entry, Freshness::Fresh | Freshness::Reload { stale: false })) => {
-                let counter = hit_counter(&entry, false);
-                (entry.value, counter)
+                let count = hit_count(&entry, false);
+                (entry.value, count)
             }
-            _ => (None, count::MISS),
+            _ => (None, CacheCount::Miss),
         }
     }
 
@@ -348,14 +348,14 @@ where
         let now = self.clock.coarse();
         let freshness = self.judged(&entry, now);
         let gone = if freshness == Freshness::Expired {
-            count::EXPIRED
+            CacheCount::Expired
         } else if entry.used.is_some_and(|used| !used.touch(now)) {
-            count::IDLE
+            CacheCount::Idle
         } else {
             return Some(freshness);
         };
         if self.store.remove_expired(key, entry.stamps) {
-            self.counters.add(gone, 1);
+            self.counts.add_one(gone);
         }
         None
     }
@@ -414,21 +414,21 @@ where
 
     /// Counts what was evicted.
     fn counted(&self, evicted: Evicted<K, V>) -> Evicted<K, V> {
-        self.counters.add(count::EVICTED, evicted.count());
+        self.counts.add(CacheCount::Evicted, evicted.count());
         evicted
     }
 
     pub(super) fn count_hit(&self, entry: &Entry<V>, stale: bool) {
-        self.counters.add(hit_counter(entry, stale), 1);
+        self.counts.add_one(hit_count(entry, stale));
     }
 }
 
 /// How a read that is served from this entry is counted.
-fn hit_counter<V>(entry: &Entry<V>, stale: bool) -> usize {
+fn hit_count<V>(entry: &Entry<V>, stale: bool) -> CacheCount {
     match (entry.value.is_none(), stale) {
-        (true, _) => count::NEGATIVE,
-        (false, true) => count::STALE,
-        (false, false) => count::HIT,
+        (true, _) => CacheCount::NegativeHit,
+        (false, true) => CacheCount::StaleHit,
+        (false, false) => CacheCount::Hit,
     }
 }
 

@@ -6,7 +6,7 @@ use super::handle::{Background, Cache, Shared};
 use super::landing::Landing;
 use super::loaded::Loaded;
 use super::state::Freshness;
-use super::store::count;
+use super::store::CacheCount;
 use crate::gate::cut_short;
 use crate::single_flight::{Ticket, Turn};
 use crate::time::Deadline;
@@ -168,7 +168,7 @@ where
     {
         let now = self.shared.clock.now();
         let ticket = self.shared.flights.lead(key, now, || self.shared.is_due(key))?;
-        self.shared.counters.add(count::REFRESH, 1);
+        self.shared.counts.add_one(CacheCount::Refresh);
         let (cache, key) = (self.clone(), key.clone());
         self.spawn(Box::pin(async move {
             let stale = cache.shared.read(&key).map(|(entry, _)| entry);
@@ -214,11 +214,11 @@ where
                 Turn::Wait(_) => continue,
                 Turn::Landed(landing) => landing,
                 Turn::Recursive => {
-                    self.counters.add(count::MISS, 1);
+                    self.counts.add_one(CacheCount::Miss);
                     return self.rescue(stale, LoadError::Recursive);
                 }
                 Turn::Lead => {
-                    self.counters.add(count::MISS, 1);
+                    self.counts.add_one(CacheCount::Miss);
                     if Deadline::is_over(&self.clock) {
                         // Dropped, the ticket hands the load over to a read that waits for it.
                         drop(ticket);
@@ -243,8 +243,8 @@ where
                 },
                 Landing::Panicked(ref words) => Some(LoadError::Panicked(words.clone())),
             };
-            self.counters.add(count::MISS, 1);
-            self.counters.add(count::COALESCED, 1);
+            self.counts.add_one(CacheCount::Miss);
+            self.counts.add_one(CacheCount::Coalesced);
             return match (landing, error) {
                 (Landing::Found(value), _) => Ok(value),
                 (_, Some(error)) => self.rescue(stale, error),
@@ -266,7 +266,7 @@ where
         Fut: Future<Output = Result<Loaded<V>, E>>,
         E: Send + Sync + 'static,
     {
-        self.counters.add(count::LOAD, 1);
+        self.counts.add_one(CacheCount::Load);
         let start = self.clock.now();
         let end = caught(&ticket, load).await;
         self.load_time.record((self.clock.now() - start).as_nanos() as u64);
@@ -281,14 +281,14 @@ where
                 Ok(Ok(value))
             }
             Ok(Err(error)) => {
-                self.counters.add(count::FAILED, 1);
+                self.counts.add_one(CacheCount::LoadFailure);
                 let error = Arc::new(error);
                 let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
                 ticket.land(Landing::Failed(error.clone()), false, pause);
                 Ok(Err(error))
             }
             Err(panic) => {
-                self.counters.add(count::PANICKED, 1);
+                self.counts.add_one(CacheCount::LoadPanic);
                 let pause = || changed = stale.map(|stale| self.pause(key.clone(), stale));
                 ticket.land(Landing::Panicked(words(&*panic)), false, pause);
                 Err(panic)
@@ -301,7 +301,7 @@ where
         let Some(stale) = stale else {
             return Err(error);
         };
-        self.counters.add(count::RESCUED, 1);
+        self.counts.add_one(CacheCount::Rescued);
         Ok(stale.value)
     }
 }

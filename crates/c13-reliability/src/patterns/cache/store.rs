@@ -3,32 +3,31 @@
 use super::config::CacheConfig;
 use super::entry::{Bare, Dated, Entry, Form, View};
 use super::state::Stamps;
-use crate::sync::StripedCounter;
+use crate::sync::counts;
 use crate::time::Tick;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 
-/// The numbers of the cache's counters.
-pub(super) mod count {
-    pub(crate) const HIT: usize = 0;
-    pub(crate) const STALE: usize = 1;
-    pub(crate) const NEGATIVE: usize = 2;
-    pub(crate) const MISS: usize = 3;
-    pub(crate) const COALESCED: usize = 4;
-    pub(crate) const LOAD: usize = 5;
-    pub(crate) const FAILED: usize = 6;
-    pub(crate) const PANICKED: usize = 7;
-    pub(crate) const REFRESH: usize = 8;
-    pub(crate) const EVICTED: usize = 9;
-    pub(crate) const EXPIRED: usize = 10;
-    pub(crate) const IDLE: usize = 11;
-    pub(crate) const INVALIDATED: usize = 12;
-    pub(crate) const RESCUED: usize = 13;
-    pub(crate) const ALL: usize = 14;
+counts! {
+    /// What a cache counts.
+    pub(super) enum CacheCount {
+        Hit,
+        StaleHit,
+        NegativeHit,
+        Miss,
+        Coalesced,
+        Load,
+        LoadFailure,
+        LoadPanic,
+        Refresh,
+        Evicted,
+        Expired,
+        Idle,
+        Invalidated,
+        Rescued,
+    }
 }
-
-pub(super) type Counters = StripedCounter<{ count::ALL }>;
 
 #[derive(Clone, Debug)]
 pub(super) struct ByWeight;

@@ -25,9 +25,14 @@ pub(super) type Listener = Arc<dyn Fn(&CircuitEvent) + Send + Sync>;
 /// after it has released the lock. One thread delivers at a time: other threads leave their events to it, and so does a
 /// listener that causes more events.
 pub(super) struct Outbox {
-    name: Box<str>,
-    post: Mutex<Post>,
+    /// The name of the breaker, if it has one of its own.
+    name: Option<Box<str>>,
+    /// Allocated with the first event, listener or stream: most circuits never see one.
+    post: Mutex<Option<Box<Post>>>,
 }
+
+/// The name of a breaker without one of its own.
+const NO_NAME: &str = "circuit_breaker";
 
 #[derive(Default)]
 struct Post {
@@ -38,24 +43,25 @@ struct Post {
 }
 
 impl Outbox {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: Option<&str>) -> Self {
         Self {
-            name: name.into(),
-            post: Mutex::new(Post::default()),
+            name: name.map(Box::from),
+            post: Mutex::new(None),
         }
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or(NO_NAME)
     }
 
     pub(super) fn listen(&self, listener: Listener) {
-        self.post.lock().listeners.push(listener);
+        self.post.lock().get_or_insert_default().listeners.push(listener);
     }
 
     pub(super) fn subscribe(&self) -> CircuitEvents {
         let mailbox = Arc::new(Mailbox::default());
         let mut post = self.post.lock();
+        let post = post.get_or_insert_default();
         // Streams that have been dropped are removed.
         post.streams.retain(|stream| Arc::strong_count(stream) > 1);
         post.streams.push(mailbox.clone());
@@ -65,6 +71,7 @@ impl Outbox {
     /// Adds events; called under the breaker's lock.
     pub(super) fn put(&self, news: Vec<CircuitEvent>) {
         let mut post = self.post.lock();
+        let post = post.get_or_insert_default();
         post.waiting.extend(news);
         let surplus = post.waiting.len().saturating_sub(BACKLOG);
         post.waiting.drain(..surplus);
@@ -75,6 +82,7 @@ impl Outbox {
         loop {
             let (event, listeners, streams) = {
                 let mut post = self.post.lock();
+                let post = post.get_or_insert_default();
                 if post.delivering {
                     return;
                 }
@@ -85,14 +93,14 @@ impl Outbox {
                 (event, post.listeners.clone(), post.streams.clone())
             };
             self.send(event, &listeners, &streams);
-            self.post.lock().delivering = false;
+            self.post.lock().get_or_insert_default().delivering = false;
         }
     }
 
     /// A panic in one listener does not affect the others.
     fn send(&self, event: CircuitEvent, listeners: &[Listener], streams: &[Arc<Mailbox>]) {
         #[cfg(feature = "tracing")]
-        isolated(|| log(&self.name, &event));
+        isolated(|| log(self.name(), &event));
         for listener in listeners {
             isolated(|| listener(&event));
         }
@@ -104,8 +112,8 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        let streams = std::mem::take(&mut self.post.lock().streams);
-        for stream in streams {
+        let post = self.post.lock().take();
+        for stream in post.map(|post| post.streams).unwrap_or_default() {
             isolated(|| stream.close());
         }
     }
@@ -114,7 +122,7 @@ impl Drop for Outbox {
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox")
-            .field("name", &self.name)
+            .field("name", &self.name())
             .finish_non_exhaustive()
     }
 }

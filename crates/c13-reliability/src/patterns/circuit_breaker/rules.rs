@@ -67,36 +67,67 @@ pub(super) struct Reported([bool; RULES.len()]);
 pub(super) struct Rules {
     /// Failures since the last success.
     run: u64,
+    /// How many of the successes outside are in the windows over calls already.
+    seen: u64,
+    /// Those of rules that are set; in a box, because most breakers have none.
+    windows: Option<Box<Windows>>,
+}
+
+#[derive(Debug)]
+struct Windows {
     within: Option<Within>,
     failures: Option<Rated>,
     slow: Option<Rated>,
-    /// How many of the successes that were counted outside the windows over calls have taken in.
-    seen: u64,
-    /// The bucket length of each window over time that is kept outside.
-    timed: Vec<Duration>,
+    outside: Outside,
+}
+
+/// The windows over time that are kept outside: the bucket length of each. Rules with the same length share one.
+#[derive(Debug, Default)]
+struct Outside {
+    buckets: [Duration; TIMED],
+    count: usize,
+}
+
+impl Outside {
+    /// The number of the window whose buckets are this long, which is added if there is none yet.
+    fn window(&mut self, bucket: Duration) -> usize {
+        let known = self.buckets[..self.count].iter().position(|other| *other == bucket);
+        known.unwrap_or_else(|| {
+            self.buckets[self.count] = bucket;
+            self.count += 1;
+            self.count - 1
+        })
+    }
 }
 
 impl Rules {
     pub(super) fn new(config: &CircuitBreakerConfig) -> Self {
-        let mut timed = Vec::new();
-        let within = config.failures_rule().map(|rule| Within::new(&rule, &mut timed));
+        let mut outside = Outside::default();
+        let within = config.failures_rule().map(|rule| Within::new(&rule, &mut outside));
         let failures = config
             .failure_rate_rule()
-            .map(|rule| Rated::new(rule.window, &mut timed));
-        let slow = config.slow_rule().map(|rule| Rated::new(rule.window, &mut timed));
+            .map(|rule| Rated::new(rule.window, &mut outside));
+        let slow = config.slow_rule().map(|rule| Rated::new(rule.window, &mut outside));
+        let windows = (within.is_some() || failures.is_some() || slow.is_some()).then(|| {
+            Box::new(Windows {
+                within,
+                failures,
+                slow,
+                outside,
+            })
+        });
         Self {
             run: 0,
-            within,
-            failures,
-            slow,
             seen: 0,
-            timed,
+            windows,
         }
     }
 
     /// The bucket length of each window over time whose successes are counted outside.
     pub(super) fn timed(&self) -> &[Duration] {
-        &self.timed
+        self.windows
+            .as_ref()
+            .map_or(&[], |windows| &windows.outside.buckets[..windows.outside.count])
     }
 
     /// Whether the next success would end a run of failures that a rule counts.
@@ -119,10 +150,16 @@ impl Rules {
         self.catch_up(successes);
         let mut old = std::mem::replace(self, Self::new(config));
         self.run = old.run;
-        if let (Some(new), Some(old)) = (&mut self.within, &mut old.within) {
+        let (Some(windows), Some(old)) = (&mut self.windows, &mut old.windows) else {
+            return;
+        };
+        if let (Some(new), Some(old)) = (&mut windows.within, &mut old.within) {
             new.inherit(old, at.coarse, rolling);
         }
-        for (new, old) in [(&mut self.failures, &mut old.failures), (&mut self.slow, &mut old.slow)] {
+        for (new, old) in [
+            (&mut windows.failures, &mut old.failures),
+            (&mut windows.slow, &mut old.slow),
+        ] {
             if let (Some(new), Some(old)) = (new, old) {
                 new.inherit(old, at.coarse, rolling);
             }
@@ -138,25 +175,26 @@ impl Rules {
     pub(super) fn clear(&mut self, seen: u64) {
         self.run = 0;
         self.seen = seen;
-        if let Some(within) = &mut self.within {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        if let Some(within) = &mut windows.within {
             within.clear();
         }
-        for rated in [&mut self.failures, &mut self.slow].into_iter().flatten() {
-            rated.clear();
-        }
+        windows.rated().for_each(Rated::clear);
     }
 
     /// Takes in the successes that were counted outside since the last call of this.
     fn catch_up(&mut self, successes: u64) {
         let more = successes.wrapping_sub(self.seen);
         self.seen = successes;
-        if more == 0 {
+        let Some(windows) = self.windows.as_mut().filter(|_| more > 0) else {
             return;
-        }
-        if let Some(within) = &mut self.within {
+        };
+        if let Some(within) = &mut windows.within {
             within.recent.record_successes(more);
         }
-        for rated in [&mut self.failures, &mut self.slow].into_iter().flatten() {
+        for rated in windows.rated() {
             if let Rated::Calls(window) = rated {
                 window.record_successes(more);
             }
@@ -211,13 +249,16 @@ impl Rules {
 
     fn take_in(&mut self, call: Call, at: Moment) {
         self.run = if call.failed { self.run.saturating_add(1) } else { 0 };
-        if let Some(within) = &mut self.within {
+        let Some(windows) = &mut self.windows else {
+            return;
+        };
+        if let Some(within) = &mut windows.within {
             within.record(call.failed, at);
         }
-        if let Some(failures) = &mut self.failures {
+        if let Some(failures) = &mut windows.failures {
             failures.record(call.failed, at.coarse);
         }
-        if let Some(slow) = &mut self.slow {
+        if let Some(slow) = &mut windows.slow {
             slow.record(call.slow, at.coarse);
         }
     }
@@ -230,22 +271,25 @@ impl Rules {
         at: Moment,
         rolling: &[[u64; BUCKETS]; TIMED],
     ) -> bool {
+        if rule == TransitionReason::ConsecutiveFailures {
+            return config.consecutive_failures.is_some_and(|failures| self.run >= failures);
+        }
+        let Some(windows) = &mut self.windows else {
+            return false;
+        };
         match rule {
-            TransitionReason::ConsecutiveFailures => {
-                config.consecutive_failures.is_some_and(|failures| self.run >= failures)
-            }
-            TransitionReason::FailuresWithin => match (&config.failures_rule(), &mut self.within) {
+            TransitionReason::FailuresWithin => match (&config.failures_rule(), &mut windows.within) {
                 (Some(rule), Some(within)) => within.is_met(rule, at, rolling),
                 _ => false,
             },
-            TransitionReason::FailureRate => match (&config.failure_rate_rule(), &mut self.failures) {
+            TransitionReason::FailureRate => match (&config.failure_rate_rule(), &mut windows.failures) {
                 (Some(rule), Some(failures)) => {
                     let share = failures.share(at.coarse, rolling);
                     share.reaches(rule.rate, rule.min_calls)
                 }
                 _ => false,
             },
-            TransitionReason::SlowCalls => match (&config.slow_rule(), &mut self.slow) {
+            TransitionReason::SlowCalls => match (&config.slow_rule(), &mut windows.slow) {
                 (Some(rule), Some(slow)) => slow.share(at.coarse, rolling).reaches(rule.rate, rule.min_calls),
                 _ => false,
             },
@@ -261,10 +305,16 @@ impl Rules {
         rolling: &[[u64; BUCKETS]; TIMED],
     ) -> (Option<Share>, Option<Share>) {
         self.catch_up(successes);
-        (
-            self.failures.as_mut().map(|rated| rated.share(coarse, rolling)),
-            self.slow.as_mut().map(|rated| rated.share(coarse, rolling)),
-        )
+        let share = |rated: Option<&mut Rated>| rated.map(|rated| rated.share(coarse, rolling));
+        self.windows.as_mut().map_or((None, None), |windows| {
+            (share(windows.failures.as_mut()), share(windows.slow.as_mut()))
+        })
+    }
+}
+
+impl Windows {
+    fn rated(&mut self) -> impl Iterator<Item = &mut Rated> {
+        [&mut self.failures, &mut self.slow].into_iter().flatten()
     }
 }
 
@@ -294,10 +344,10 @@ enum Rated {
 }
 
 impl Rated {
-    fn new(window: Window, timed: &mut Vec<Duration>) -> Self {
+    fn new(window: Window, outside: &mut Outside) -> Self {
         match window {
             Window::Calls(calls) => Self::Calls(CountWindow::new(calls as usize)),
-            Window::Time(length) => Self::Time(Timed::new(length, timed)),
+            Window::Time(length) => Self::Time(Timed::new(length, outside)),
         }
     }
 
@@ -330,7 +380,7 @@ impl Rated {
     fn clear(&mut self) {
         match self {
             Self::Calls(window) => window.clear(),
-            Self::Time(window) => window.here.clear(),
+            Self::Time(window) => window.here = None,
         }
     }
 }
@@ -338,41 +388,47 @@ impl Rated {
 /// A window over time. It holds the inputs of the machine; plain successes are counted outside.
 #[derive(Debug)]
 struct Timed {
-    /// Calls that failed or were slow, and the other inputs.
-    here: RollingWindow<2>,
-    /// The index of its window outside.
+    length: Duration,
+    /// Marked calls, and others that were told of. Allocated with the first: a healthy dependency has none.
+    here: Option<Box<Told>>,
+    /// Which of the windows outside.
     outside: usize,
 }
 
+type Told = RollingWindow<2, BUCKETS>;
+
 impl Timed {
-    fn new(length: Duration, timed: &mut Vec<Duration>) -> Self {
-        let here = RollingWindow::new(length, BUCKETS);
-        let bucket = here.bucket_length();
-        let outside = timed.iter().position(|other| *other == bucket).unwrap_or_else(|| {
-            timed.push(bucket);
-            timed.len() - 1
-        });
-        Self { here, outside }
+    fn new(length: Duration, outside: &mut Outside) -> Self {
+        let bucket = Told::new(length).bucket_length();
+        Self {
+            length,
+            here: None,
+            outside: outside.window(bucket),
+        }
+    }
+
+    fn here(&mut self) -> &mut Told {
+        self.here.get_or_insert_with(|| Box::new(Told::new(self.length)))
     }
 
     fn record(&mut self, marked: bool, coarse: Tick) {
-        self.here.add(coarse, usize::from(!marked), 1);
+        self.here().add(coarse, usize::from(!marked), 1);
     }
 
     /// Takes over what an older window holds, here and outside; from then on all of it is held here.
     fn inherit(&mut self, old: &mut Self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) {
-        let mut buckets: Vec<_> = old.here.buckets(coarse).collect();
+        let mut buckets: Vec<_> = old.here().buckets(coarse).collect();
         for ((_, counts), successes) in buckets.iter_mut().rev().zip(&rolling[old.outside]) {
             counts[1] += successes;
         }
         for (beginning, [marked, others]) in buckets {
-            self.here.add(beginning, 0, marked);
-            self.here.add(beginning, 1, others);
+            self.here().add(beginning, 0, marked);
+            self.here().add(beginning, 1, others);
         }
     }
 
     fn share(&mut self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) -> Share {
-        let [marked, others] = self.here.totals(coarse);
+        let [marked, others] = self.here.as_mut().map_or([0; 2], |here| here.totals(coarse));
         Share {
             marked,
             calls: marked + others + rolling[self.outside].iter().sum::<u64>(),
@@ -390,18 +446,18 @@ struct Within {
     calls: Option<Timed>,
 }
 
-/// Room for so many times of failures is allocated at the start.
+/// There is room for so many times of failures from the first failure on.
 const TIMES_AT_FIRST: usize = 64;
 
 impl Within {
-    fn new(rule: &FailuresWithin, timed: &mut Vec<Duration>) -> Self {
+    fn new(rule: &FailuresWithin, outside: &mut Outside) -> Self {
         let failures = rule.failures as usize;
         Self {
-            // Most breakers never see more failures, and there may be a breaker for each key.
-            times: VecDeque::with_capacity(failures.min(TIMES_AT_FIRST)),
+            // Allocated with the first failure: many a breaker never sees one.
+            times: VecDeque::new(),
             failures,
             recent: Recent::default(),
-            calls: rule.share.map(|_| Timed::new(rule.window, timed)),
+            calls: rule.share.map(|_| Timed::new(rule.window, outside)),
         }
     }
 
@@ -415,6 +471,9 @@ impl Within {
         }
         if self.times.len() == self.failures {
             self.times.pop_front();
+        }
+        if self.times.capacity() == 0 {
+            self.times.reserve(self.failures.min(TIMES_AT_FIRST));
         }
         // Two threads may record their failures in another order than they read the clock.
         let latest = self.times.back().copied().unwrap_or_default();
@@ -452,7 +511,7 @@ impl Within {
         self.times.clear();
         self.recent = Recent::default();
         if let Some(calls) = &mut self.calls {
-            calls.here.clear();
+            calls.here = None;
         }
     }
 }

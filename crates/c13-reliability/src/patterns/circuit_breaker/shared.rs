@@ -1,6 +1,6 @@
 //! The state that handles of one breaker share: the machine behind its lock, and the atomics in front of it.
 
-use super::config::CircuitBreakerConfig;
+use super::config::{CircuitBreakerConfig, Window};
 use super::events::Outbox;
 use super::rules::{BUCKETS, Moment, Reading, TIMED};
 use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
@@ -9,7 +9,7 @@ use super::word::Word;
 use crate::error::{Layer, Rejected};
 use crate::gate::Outcome;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::sync::{Random, StripedCounter, StripedRolling};
+use crate::sync::{Count as _, Random, StripedRolling, Stripes, Tally, counts};
 use crate::time::{Clock, Tick, nanos};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,36 +22,47 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Shared {
     front: Front,
-    counts: StripedCounter<COUNTERS>,
     /// The successes in the windows over time, one for each window that the rules need.
     rolling: [OnceLock<StripedRolling>; TIMED],
     machine: Mutex<Machine>,
     clock: Clock,
     random: Random,
     outbox: Outbox,
-    compact: bool,
 }
 
-/// What callers read without the lock, on cache lines of its own, because it changes only when the machine does.
+/// What every call reads without the lock, on a cache line of its own: it changes only when the machine does.
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(align(64))]
 struct Front {
     word: AtomicU64,
     /// The tick until which every call is refused.
     refuses_until: AtomicU64,
     /// From how many nanoseconds on a call is slow.
     slow_nanos: AtomicU64,
+    counts: Tally<CircuitCount>,
 }
 
-// The counters. A success that belongs into the windows is counted by its generation modulo 4, so that one that is late by a
-// transition or two cannot be taken for one of a later generation.
-const SUCCESS: usize = 0;
-const SUCCESS_FOR_LIFE: usize = 4;
-const FAILURE: usize = 5;
-const IGNORED: usize = 6;
-const ABANDONED: usize = 7;
-const REJECTED: usize = 8;
-const COUNTERS: usize = 9;
+counts! {
+    /// What a breaker counts. A success that belongs into the windows is counted by its generation modulo 4, so that one which
+    /// is late by a transition or two is not taken for a success of a later generation.
+    enum CircuitCount {
+        Success0,
+        Success1,
+        Success2,
+        Success3,
+        SuccessForLife,
+        Failure,
+        Ignored,
+        Abandoned,
+        Rejected,
+    }
+}
+
+use CircuitCount::{
+    Abandoned, Failure, Ignored, Rejected as Refused, Success0, Success1, Success2, Success3, SuccessForLife,
+};
+
+const SUCCESSES: [CircuitCount; 4] = [Success0, Success1, Success2, Success3];
 
 /// The ticket of an admitted call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,33 +104,47 @@ impl From<Refusal> for Rejected {
 const UNTIMED: Tick = Tick::MAX;
 
 impl Shared {
+    /// How many words of a stripe a circuit with these settings takes at most.
+    pub(super) fn words(config: &CircuitBreakerConfig) -> usize {
+        let is_timed = |window: Window| matches!(window, Window::Time(_));
+        let timed = [
+            config.failures_rule().is_some_and(|rule| rule.share.is_some()),
+            config.failure_rate_rule().is_some_and(|rule| is_timed(rule.window)),
+            config.slow_rule().is_some_and(|rule| is_timed(rule.window)),
+        ];
+        CircuitCount::ALL.len() + timed.into_iter().filter(|timed| *timed).count() * StripedRolling::WORDS
+    }
+
     /// A circuit that starts in `state`. The settings must have been checked.
     pub(super) fn new(
         config: CircuitBreakerConfig,
         clock: Clock,
         random: Random,
-        name: &str,
+        name: Option<&str>,
         state: CircuitState,
-        compact: bool,
+        stripes: &Stripes,
     ) -> Self {
         let machine = Machine::new(config, state, clock.now());
+        let counts = Tally::on(stripes);
+        let rolling = std::array::from_fn(|at| {
+            let window = machine
+                .timed()
+                .get(at)
+                .map(|bucket| StripedRolling::on(stripes, nanos(*bucket)));
+            window.map_or_else(OnceLock::new, OnceLock::from)
+        });
         let shared = Self {
             front: Front {
                 word: AtomicU64::new(0),
                 refuses_until: AtomicU64::new(0),
                 slow_nanos: AtomicU64::new(u64::MAX),
+                counts,
             },
-            counts: if compact {
-                StripedCounter::compact()
-            } else {
-                StripedCounter::new()
-            },
-            rolling: std::array::from_fn(|_| OnceLock::new()),
+            rolling,
             machine: Mutex::new(machine),
             clock,
             random,
             outbox: Outbox::new(name),
-            compact,
         };
         shared.show(&shared.machine.lock());
         shared
@@ -177,7 +202,7 @@ impl Shared {
     /// Counts a refusal.
     #[inline]
     fn refuse(&self, refusal: Refusal) -> Refusal {
-        self.counts.add(REJECTED, 1);
+        self.front.counts.add_one(Refused);
         refusal
     }
 
@@ -222,7 +247,7 @@ impl Shared {
         if outcome != Outcome::Success || !word.plain_untimed() || word != self.word() {
             self.record_in_full(ticket, outcome);
         } else if word.timed() == 0 {
-            self.counts.add(success(word.generation()), 1);
+            self.front.counts.add_one(success(word.generation()));
         } else {
             self.count_in_windows(word);
         }
@@ -242,21 +267,21 @@ impl Shared {
             }
             // A result that says nothing about the dependency only frees the permit of a probe.
             Outcome::Ignored if unchanged && word.admits() => {
-                self.counts.add(IGNORED, 1);
+                self.front.counts.add_one(Ignored);
                 return;
             }
             _ => {}
         }
-        let counter = match outcome {
+        let count = match outcome {
             Outcome::Success => None,
-            Outcome::Failure { .. } => Some(FAILURE),
-            Outcome::Ignored => Some(IGNORED),
-            Outcome::Abandoned => Some(ABANDONED),
+            Outcome::Failure { .. } => Some(Failure),
+            Outcome::Ignored => Some(Ignored),
+            Outcome::Abandoned => Some(Abandoned),
         };
         let (counted, word) = self.record_in_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
-        match (counter, counted) {
-            (Some(counter), _) => self.counts.add(counter, 1),
-            (None, Counted::ForLife) => self.counts.add(SUCCESS_FOR_LIFE, 1),
+        match (count, counted) {
+            (Some(count), _) => self.front.counts.add_one(count),
+            (None, Counted::ForLife) => self.front.counts.add_one(SuccessForLife),
             (None, Counted::InWindows) => self.count_in_windows(word),
         }
     }
@@ -277,7 +302,7 @@ impl Shared {
     /// Counts a success in the windows of the rules.
     #[inline(never)]
     fn count_in_windows(&self, word: Word) {
-        let (stripe, _) = self.counts.add_and_read(success(word.generation()), 1);
+        let (stripe, _) = self.front.counts.add_and_read(success(word.generation()), 1);
         if word.timed() > 0 {
             let coarse = self.clock.coarse();
             for window in self.rolling[..word.timed()].iter().filter_map(OnceLock::get) {
@@ -305,7 +330,7 @@ impl Shared {
             }
         }
         Reading {
-            successes: std::array::from_fn(|era| self.counts.sum(SUCCESS + era)),
+            successes: SUCCESSES.map(|count| self.front.counts.sum(count)),
             rolling,
         }
     }
@@ -314,11 +339,8 @@ impl Shared {
     fn show(&self, machine: &Machine) {
         for (window, bucket) in self.rolling.iter().zip(machine.timed()) {
             window.get_or_init(|| {
-                if self.compact {
-                    StripedRolling::compact(nanos(*bucket))
-                } else {
-                    StripedRolling::new(nanos(*bucket))
-                }
+                let stripes = self.front.counts.stripes_alike(StripedRolling::WORDS);
+                StripedRolling::on(&stripes, nanos(*bucket))
             });
         }
         let slow = machine.config().slow_call.map_or(u64::MAX, nanos);
@@ -397,13 +419,12 @@ impl Shared {
             abandoned_count,
             rejection_count,
         ] = [
-            (SUCCESS..=SUCCESS_FOR_LIFE)
-                .map(|counter| self.counts.sum(counter))
-                .sum(),
-            self.counts.sum(FAILURE),
-            self.counts.sum(IGNORED),
-            self.counts.sum(ABANDONED),
-            self.counts.sum(REJECTED),
+            SUCCESSES.map(|count| self.front.counts.sum(count)).iter().sum::<u64>()
+                + self.front.counts.sum(SuccessForLife),
+            self.front.counts.sum(Failure),
+            self.front.counts.sum(Ignored),
+            self.front.counts.sum(Abandoned),
+            self.front.counts.sum(Refused),
         ];
         CircuitMetrics {
             total_requests: success_count + failure_count + ignored_count + abandoned_count + rejection_count,
@@ -427,6 +448,11 @@ impl Shared {
 
 /// The counter of a success that belongs into the windows.
 #[inline]
-fn success(generation: u64) -> usize {
-    SUCCESS + (generation % 4) as usize
+fn success(generation: u64) -> CircuitCount {
+    match generation % 4 {
+        0 => Success0,
+        1 => Success1,
+        2 => Success2,
+        _ => Success3,
+    }
 }

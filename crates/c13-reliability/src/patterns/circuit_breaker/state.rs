@@ -36,7 +36,7 @@ pub(super) struct Machine {
     news: Vec<CircuitEvent>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Phase {
     Closed,
     Open {
@@ -44,7 +44,8 @@ enum Phase {
         /// The open time was given by an error, or by hand. A health probe does not cut it short.
         asked: bool,
     },
-    HalfOpen(Recovery),
+    /// In a box, because it is rare and larger than all others.
+    HalfOpen(Box<Recovery>),
     ForcedOpen,
     ForcedClosed,
     MetricsOnly,
@@ -79,7 +80,7 @@ impl Machine {
             phase: match state {
                 CircuitState::Closed => Phase::Closed,
                 CircuitState::Open => Phase::Open { until, asked: false },
-                CircuitState::HalfOpen => Phase::HalfOpen(Recovery::default()),
+                CircuitState::HalfOpen => Phase::HalfOpen(Box::default()),
                 CircuitState::ForcedOpen => Phase::ForcedOpen,
                 CircuitState::ForcedClosed => Phase::ForcedClosed,
                 CircuitState::MetricsOnly => Phase::MetricsOnly,
@@ -175,7 +176,7 @@ impl Machine {
 
     /// Makes the transitions that were due by now and needed no call.
     fn settle(&mut self, at: Moment) {
-        if let Phase::HalfOpen(recovery) = self.phase
+        if let Phase::HalfOpen(recovery) = &self.phase
             && let Some(deadline) = recovery.deadline(&self.config)
             && at.now >= deadline
         {
@@ -209,7 +210,7 @@ impl Machine {
     }
 
     fn half_open(&mut self, reason: TransitionReason, at: Tick) {
-        self.enter(Phase::HalfOpen(Recovery::default()), reason, at);
+        self.enter(Phase::HalfOpen(Box::default()), reason, at);
     }
 
     fn close(&mut self, at: Tick, reading: &Reading) {
@@ -317,8 +318,8 @@ impl Machine {
 
     /// The tick until which every call is refused.
     pub(super) fn refuses_until(&self) -> Tick {
-        match self.phase {
-            Phase::Open { until, .. } => until,
+        match &self.phase {
+            Phase::Open { until, .. } => *until,
             Phase::ForcedOpen => Tick::MAX,
             Phase::HalfOpen(recovery) => recovery.refuses_until(&self.config).unwrap_or(Tick::ZERO),
             _ => Tick::ZERO,
@@ -349,8 +350,8 @@ impl Machine {
             Phase::Closed | Phase::MetricsOnly => self.rules.shares(coarse, self.outside(reading), &reading.rolling),
             _ => (None, None),
         };
-        let (recovery, stage) = match self.phase {
-            Phase::HalfOpen(recovery) => (recovery, recovery.stage(&self.config)),
+        let (recovery, stage) = match &self.phase {
+            Phase::HalfOpen(recovery) => (**recovery, recovery.stage(&self.config)),
             _ => (Recovery::default(), None),
         };
         let rate = |share: Option<Share>, min_calls: Option<u64>| share?.rate(min_calls?);

@@ -2,8 +2,8 @@
 
 use super::{FallbackError, FallbackSnapshot};
 use crate::snapshot::{Observed, Source};
-use crate::sync::StripedCounter;
 use crate::sync::primitive::Mutex;
+use crate::sync::{Tally, counts};
 use crate::time::{Clock, Tick};
 use std::fmt;
 use std::future::Future;
@@ -22,7 +22,7 @@ struct Shared<T, E> {
     handles: Option<Handles<E>>,
     last_good: Option<LastGood<T>>,
     otherwise: Otherwise<T, E>,
-    counters: StripedCounter<6>,
+    counts: Tally<FallbackCount>,
 }
 
 type Handles<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
@@ -41,12 +41,17 @@ enum Otherwise<T, E> {
     Function(Function<T, E>),
 }
 
-const VALUES: usize = 0;
-const LAST_GOOD: usize = 1;
-const FUNCTIONS: usize = 2;
-const FALLBACK_FAILURES: usize = 3;
-const CALL_FAILURES: usize = 4;
-const SUCCESSES: usize = 5;
+counts! {
+    /// What a fallback counts.
+    enum FallbackCount {
+        Success,
+        Value,
+        LastGood,
+        Function,
+        FallbackFailure,
+        CallFailure,
+    }
+}
 
 impl<T, E> Fallback<T, E> {
     /// Answers with a clone of `value`.
@@ -99,7 +104,7 @@ impl<T, E> Fallback<T, E> {
                 handles: None,
                 last_good: None,
                 otherwise: Otherwise::Nothing,
-                counters: StripedCounter::new(),
+                counts: Tally::new(),
             }),
         }
     }
@@ -216,19 +221,19 @@ impl<T, E> Shared<T, E> {
                 Otherwise::Value(value, clone) => Otherwise::Value(value.clone(), *clone),
                 Otherwise::Function(function) => Otherwise::Function(function.clone()),
             },
-            counters: StripedCounter::new(),
+            counts: Tally::new(),
         }
     }
 
     fn snapshot(&self) -> FallbackSnapshot {
-        let count = |counter| self.counters.sum(counter);
+        let count = |count| self.counts.sum(count);
         FallbackSnapshot {
-            successes: count(SUCCESSES),
-            values: count(VALUES),
-            last_good: count(LAST_GOOD),
-            functions: count(FUNCTIONS),
-            fallback_failures: count(FALLBACK_FAILURES),
-            call_failures: count(CALL_FAILURES),
+            successes: count(FallbackCount::Success),
+            values: count(FallbackCount::Value),
+            last_good: count(FallbackCount::LastGood),
+            functions: count(FallbackCount::Function),
+            fallback_failures: count(FallbackCount::FallbackFailure),
+            call_failures: count(FallbackCount::CallFailure),
         }
     }
 
@@ -239,7 +244,7 @@ impl<T, E> Shared<T, E> {
     fn answer(&self, result: Result<T, E>) -> Result<T, FallbackError<E>> {
         match result {
             Ok(value) => {
-                self.counters.add(SUCCESSES, 1);
+                self.counts.add_one(FallbackCount::Success);
                 self.keep(&value);
                 Ok(value)
             }
@@ -256,7 +261,7 @@ impl<T, E> Shared<T, E> {
         match &self.otherwise {
             Otherwise::Nothing => Err(self.failed(cause)),
             Otherwise::Value(value, clone) => {
-                self.counters.add(VALUES, 1);
+                self.counts.add_one(FallbackCount::Value);
                 Ok(clone(value))
             }
             Otherwise::Function(function) => {
@@ -268,13 +273,17 @@ impl<T, E> Shared<T, E> {
 
     /// What a function or a future made of `cause`.
     fn second(&self, second: Result<T, E>, cause: E) -> Result<T, FallbackError<E>> {
-        let counter = if second.is_ok() { FUNCTIONS } else { FALLBACK_FAILURES };
-        self.counters.add(counter, 1);
+        let count = if second.is_ok() {
+            FallbackCount::Function
+        } else {
+            FallbackCount::FallbackFailure
+        };
+        self.counts.add_one(count);
         second.map_err(|error| FallbackError::FallbackFailed { error, cause })
     }
 
     fn failed(&self, error: E) -> FallbackError<E> {
-        self.counters.add(CALL_FAILURES, 1);
+        self.counts.add_one(FallbackCount::CallFailure);
         FallbackError::CallFailed(error)
     }
 
@@ -295,7 +304,7 @@ impl<T, E> Shared<T, E> {
         if self.clock.now() - since > last.max_age {
             return None;
         }
-        self.counters.add(LAST_GOOD, 1);
+        self.counts.add_one(FallbackCount::LastGood);
         Some((last.clone)(&value))
     }
 }

@@ -1,7 +1,7 @@
 //! The future that races attempts.
 
 use super::HedgeError;
-use super::handle::{ABANDONED, CALLS_ABANDONED, FAILURES, FIRST_WINS, HEDGE_WINS, HEDGES, Hedge, PRIMARY_WINS};
+use super::handle::{Hedge, HedgeCount};
 use super::state::{HedgeState, Next};
 use crate::gate::{cut_short, losers};
 use crate::time::{Deadline, Sleep, Tick};
@@ -112,14 +112,18 @@ impl<H: Borrow<Hedge>> Race<H> {
         self.state.started();
         self.hedged = true;
         self.hedges_run += 1;
-        self.hedge().count(HEDGES, 1);
+        self.hedge().count(HedgeCount::Hedge, 1);
     }
 
     fn primary_won(&mut self, is_ok: bool) {
         if is_ok {
             self.hedge().measure(self.began);
         }
-        self.over(if self.hedged { PRIMARY_WINS } else { FIRST_WINS });
+        self.over(if self.hedged {
+            HedgeCount::PrimaryWin
+        } else {
+            HedgeCount::FirstWin
+        });
     }
 
     /// Refuses the call, since its caller's deadline has passed: it is not begun.
@@ -127,12 +131,12 @@ impl<H: Borrow<Hedge>> Race<H> {
     fn refuse_late<T, E>(&mut self) -> Result<T, HedgeError<E>> {
         cut_short::report();
         self.is_new = false;
-        self.over(FAILURES);
+        self.over(HedgeCount::Failure);
         Err(HedgeError::DeadlinePassed)
     }
 
     /// Counts how the call ended.
-    fn over(&mut self, how: usize) {
+    fn over(&mut self, how: HedgeCount) {
         self.is_over = true;
         self.hedge().count(how, 1);
     }
@@ -145,10 +149,12 @@ impl<H: Borrow<Hedge>> Drop for Race<H> {
             // that its caller gave up says only how long that caller had.
             self.hedge().measure(self.began);
         }
-        self.hedge()
-            .count(ABANDONED, self.hedges_run + u64::from(self.primary_runs));
+        self.hedge().count(
+            HedgeCount::AttemptAbandoned,
+            self.hedges_run + u64::from(self.primary_runs),
+        );
         if !self.is_new && !self.is_over {
-            self.hedge().count(CALLS_ABANDONED, 1);
+            self.hedge().count(HedgeCount::CallAbandoned, 1);
         }
     }
 }
@@ -225,7 +231,7 @@ where
                         drop(this.hedges.remove(at));
                         race.hedges_run -= 1;
                         if (this.accept)(&result) {
-                            race.over(HEDGE_WINS);
+                            race.over(HedgeCount::HedgeWin);
                             losers::drop_by(|| {
                                 this.primary.set(None);
                                 this.hedges.clear();
@@ -249,7 +255,7 @@ where
                 // Some attempts may not have been polled yet; now that none is wanted any more, they are.
                 Next::Start if race.state.refused() == Next::Wait => {}
                 Next::Start | Next::Over => {
-                    race.over(FAILURES);
+                    race.over(HedgeCount::Failure);
                     let first = this.first.take();
                     return Poll::Ready(first.expect("a call is over only after its first attempt has failed"));
                 }

@@ -6,8 +6,8 @@ use super::{HedgeConfig, HedgeDelay, HedgeError, HedgeSnapshot};
 use crate::budget::RetryBudget;
 use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
-use crate::sync::StripedCounter;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
+use crate::sync::{Count as _, Stripes, Tally, counts};
 use crate::time::{Clock, Env, Tick, nanos};
 use std::fmt;
 use std::future::Future;
@@ -31,7 +31,7 @@ pub struct Hedge {
 
 struct Shared {
     /// Those of other settings count here too.
-    counters: Arc<StripedCounter<8>>,
+    counts: Tally<HedgeCount>,
     latencies: Option<Mutex<LatencyWindow>>,
     /// The delay in nanoseconds; `NO_DELAY` where time starts no attempt.
     delay: AtomicU64,
@@ -39,14 +39,19 @@ struct Shared {
 
 const NO_DELAY: u64 = u64::MAX;
 
-pub(super) const HEDGES: usize = 0;
-pub(super) const PRIMARY_WINS: usize = 1;
-pub(super) const HEDGE_WINS: usize = 2;
-pub(super) const FAILURES: usize = 3;
-pub(super) const ABANDONED: usize = 4;
-pub(super) const BUDGET: usize = 5;
-pub(super) const FIRST_WINS: usize = 6;
-pub(super) const CALLS_ABANDONED: usize = 7;
+counts! {
+    /// What a hedge counts.
+    pub(super) enum HedgeCount {
+        Hedge,
+        PrimaryWin,
+        HedgeWin,
+        Failure,
+        AttemptAbandoned,
+        BudgetExhausted,
+        FirstWin,
+        CallAbandoned,
+    }
+}
 
 impl Hedge {
     /// One hedge after `delay`, on the system clock, within a budget of 20 % of the calls and 10 per second.
@@ -64,13 +69,21 @@ impl Hedge {
     ///
     /// The first setting that breaks its rule.
     pub fn with_config(config: HedgeConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Self::on(&Stripes::new(Self::WORDS), config, env.into())
+    }
+
+    /// How many words of a stripe it takes.
+    pub(crate) const WORDS: usize = HedgeCount::ALL.len();
+
+    /// As [`with_config`](Self::with_config), on stripes that others use too.
+    pub(crate) fn on(stripes: &Stripes, config: HedgeConfig, env: Env) -> Result<Self, ConfigError> {
         config.validate()?;
-        let clock = env.into().clock;
+        let clock = env.clock;
         let budget = match config.budget {
             Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
             None => None,
         };
-        let shared = Arc::new(Shared::new(&config.delay, Arc::new(StripedCounter::new()), None));
+        let shared = Arc::new(Shared::new(&config.delay, Tally::on(stripes), None));
         Ok(Self {
             config,
             present: Arc::new(Mutex::new(config)),
@@ -98,8 +111,8 @@ impl Hedge {
         let shared = if self.config.delay == config.delay {
             self.shared.clone()
         } else {
-            let (counters, latencies) = (self.shared.counters.clone(), self.shared.latencies.as_ref());
-            Arc::new(Shared::new(&config.delay, counters, latencies))
+            let (counts, latencies) = (self.shared.counts.clone(), self.shared.latencies.as_ref());
+            Arc::new(Shared::new(&config.delay, counts, latencies))
         };
         Ok(Self {
             config,
@@ -228,9 +241,9 @@ impl Hedge {
         &self.clock
     }
 
-    pub(super) fn count(&self, counter: usize, n: u64) {
+    pub(super) fn count(&self, count: HedgeCount, n: u64) {
         if n > 0 {
-            self.shared.counters.add(counter, n);
+            self.shared.counts.add(count, n);
         }
     }
 
@@ -262,7 +275,7 @@ impl Hedge {
     pub(super) fn grants(&self) -> bool {
         let granted = self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
         if !granted {
-            self.count(BUDGET, 1);
+            self.count(HedgeCount::BudgetExhausted, 1);
         }
         granted
     }
@@ -270,7 +283,7 @@ impl Hedge {
 
 impl Shared {
     /// `before` is what was measured under other settings, if anything was.
-    fn new(delay: &HedgeDelay, counters: Arc<StripedCounter<8>>, before: Option<&Mutex<LatencyWindow>>) -> Self {
+    fn new(delay: &HedgeDelay, counts: Tally<HedgeCount>, before: Option<&Mutex<LatencyWindow>>) -> Self {
         let (latencies, delay) = match *delay {
             HedgeDelay::Fixed(delay) => (None, Some(delay)),
             HedgeDelay::Percentile {
@@ -287,7 +300,7 @@ impl Shared {
             HedgeDelay::AfterFailure => (None, None),
         };
         Self {
-            counters,
+            counts,
             latencies,
             delay: AtomicU64::new(delay.map_or(NO_DELAY, nanos)),
         }
@@ -300,16 +313,16 @@ impl Shared {
     }
 
     fn snapshot(&self, budget: Option<&RetryBudget>) -> HedgeSnapshot {
-        let count = |counter| self.counters.sum(counter);
+        let count = |count| self.counts.sum(count);
         HedgeSnapshot {
-            hedges: count(HEDGES),
-            primary_wins: count(PRIMARY_WINS),
-            hedge_wins: count(HEDGE_WINS),
-            failures: count(FAILURES),
-            abandoned: count(ABANDONED),
-            budget_exhausted: count(BUDGET),
-            first_wins: count(FIRST_WINS),
-            calls_abandoned: count(CALLS_ABANDONED),
+            hedges: count(HedgeCount::Hedge),
+            primary_wins: count(HedgeCount::PrimaryWin),
+            hedge_wins: count(HedgeCount::HedgeWin),
+            failures: count(HedgeCount::Failure),
+            abandoned: count(HedgeCount::AttemptAbandoned),
+            budget_exhausted: count(HedgeCount::BudgetExhausted),
+            first_wins: count(HedgeCount::FirstWin),
+            calls_abandoned: count(HedgeCount::CallAbandoned),
             delay: self.delay(),
             budget: budget.map(RetryBudget::snapshot),
         }

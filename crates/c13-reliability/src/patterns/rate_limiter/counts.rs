@@ -1,25 +1,37 @@
 //! What a limiter counts of its decisions. In shadow mode a refusal is only counted.
 
 use super::error::RateLimitError;
-use crate::sync::StripedCounter;
 use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::sync::{Count as _, Stripes, Tally, counts};
 
-/// Counters, by their position in the stripes.
-const ALLOWED: usize = 0;
-const REJECTED: usize = 1;
-const SHADOWED: usize = 2;
+counts! {
+    /// What a limiter counts.
+    enum LimitCount {
+        Allowed,
+        Rejected,
+        Shadowed,
+    }
+}
 
 /// The counters of a limiter, and whether it is in shadow mode.
 #[derive(Debug)]
 pub(super) struct Counts {
-    tally: StripedCounter<3>,
+    tally: Tally<LimitCount>,
     shadow: AtomicU64,
 }
 
 impl Counts {
+    /// How many words of a stripe they take.
+    pub(super) const WORDS: usize = LimitCount::ALL.len();
+
     pub(super) fn new(shadow: bool) -> Self {
+        Self::on(&Stripes::new(Self::WORDS), shadow)
+    }
+
+    /// Counters on stripes that others use too.
+    pub(super) fn on(stripes: &Stripes, shadow: bool) -> Self {
         Self {
-            tally: StripedCounter::new(),
+            tally: Tally::on(stripes),
             shadow: AtomicU64::new(shadow.into()),
         }
     }
@@ -39,13 +51,13 @@ impl Counts {
     /// Counts an admission.
     #[inline]
     pub(super) fn admit(&self) {
-        self.tally.add(ALLOWED, 1);
+        self.tally.add_one(LimitCount::Allowed);
     }
 
     /// Counts a refusal.
     #[inline]
     pub(super) fn reject(&self) {
-        self.tally.add(REJECTED, 1);
+        self.tally.add_one(LimitCount::Rejected);
     }
 
     /// Counts a decision, and returns what the caller is told: in shadow mode a refusal is counted and becomes an admission.
@@ -54,7 +66,7 @@ impl Counts {
         match result {
             Ok(()) => self.admit(),
             Err(_) if self.is_shadow() => {
-                self.tally.add(SHADOWED, 1);
+                self.tally.add_one(LimitCount::Shadowed);
                 return Ok(());
             }
             Err(_) => self.reject(),
@@ -63,14 +75,14 @@ impl Counts {
     }
 
     pub(super) fn allowed(&self) -> u64 {
-        self.tally.sum(ALLOWED)
+        self.tally.sum(LimitCount::Allowed)
     }
 
     pub(super) fn rejected(&self) -> u64 {
-        self.tally.sum(REJECTED)
+        self.tally.sum(LimitCount::Rejected)
     }
 
     pub(super) fn shadowed(&self) -> u64 {
-        self.tally.sum(SHADOWED)
+        self.tally.sum(LimitCount::Shadowed)
     }
 }

@@ -24,7 +24,7 @@
 //! | limiter | bound | memory |
 //! |---|---|---|
 //! | [`TokenBucketRateLimiter`] | `capacity + rate · t` over any time t | one word |
-//! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; callers cannot wait | 17 KB |
+//! | [`ShardedRateLimiter`] | the same, for many threads and a large capacity; callers cannot wait | 1 KB, and 256 bytes a further thread |
 //! | [`SlidingWindowRateLimiter`] | `max_requests` in any window | 8 bytes a request of the window |
 //! | the same, [approximate](SlidingWindowConfig::approximate) | exact to within two where requests come evenly, at worst below `2 · max_requests` | two counters |
 //! | [`KeyedRateLimiter`] | any of them (except the sharded one) for each key | 25 bytes a key of 8 bytes, twice that at worst, `max_keys` at most |

@@ -6,7 +6,7 @@ use super::permit::RateLimitPermit;
 use super::snapshot::RateLimiterSnapshot;
 use crate::gate::Admittance;
 use crate::sync::primitive::{AtomicU64, Ordering};
-use crate::sync::wait_queue::{Ahead, Kind, Owner, Place, Turn};
+use crate::sync::wait_queue::{Ahead, Kind, Owner, Turn, Waiter};
 use crate::time::{Clock, Deadline, Sleep, Tick, nanos};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -169,13 +169,13 @@ pub(super) fn join<P, S>(
     n: u64,
     kind: Kind,
     max_wait: Duration,
-) -> Result<Place<P>, RateLimitError>
+) -> Result<Waiter<P>, RateLimitError>
 where
     P: Deref<Target = S> + Clone,
     S: Waitable,
 {
     let shared = &*limiter;
-    Place::join(limiter.clone(), n, kind, |ahead| {
+    Waiter::join(limiter.clone(), n, kind, |ahead| {
         let short = shared.shortfall(now, ahead, n);
         if ahead.waiting < shared.wait_limits().max_waiters() && short.wait <= max_wait {
             Ok(())
@@ -230,7 +230,7 @@ pin_project! {
         P::Target: Waitable,
     {
         limiter: P,
-        place: Option<Place<P>>,
+        place: Option<Waiter<P>>,
         n: u64,
         // `None`: it waits as long as it takes, because a reservation has been promised its tokens.
         deadline: Option<Tick>,
@@ -256,7 +256,7 @@ where
         let last = last_before_deadline(self.limiter.clock());
         if last < self.deadline.unwrap_or(Tick::MAX) {
             let now = self.limiter.clock().now();
-            let short = self.place.as_ref().and_then(Place::ahead);
+            let short = self.place.as_ref().and_then(Waiter::ahead);
             let short = short.map(|ahead| self.limiter.shortfall(now, ahead, self.n));
             if let Some(short) = short.filter(|short| now + short.wait > last) {
                 return Err(short.refuse(self.n));
@@ -267,11 +267,11 @@ where
     }
 
     /// Waits in a place that was taken for `n` before, however long it takes.
-    pub(super) fn in_place(limiter: P, place: Place<P>, n: u64) -> Self {
+    pub(super) fn in_place(limiter: P, place: Waiter<P>, n: u64) -> Self {
         Self::new(limiter, place, n, None)
     }
 
-    fn new(limiter: P, place: Place<P>, n: u64, deadline: Option<Tick>) -> Self {
+    fn new(limiter: P, place: Waiter<P>, n: u64, deadline: Option<Tick>) -> Self {
         let sleep = limiter.clock().sleep_until(deadline.unwrap_or(Tick::MAX));
         Self {
             limiter,
@@ -334,7 +334,7 @@ struct Outlook {
     is_over: bool,
 }
 
-fn outlook<P, S>(limiter: &S, place: &Place<P>, turn: Turn, now: Tick, n: u64, deadline: Option<Tick>) -> Outlook
+fn outlook<P, S>(limiter: &S, place: &Waiter<P>, turn: Turn, now: Tick, n: u64, deadline: Option<Tick>) -> Outlook
 where
     P: Deref<Target = S>,
     S: Waitable,

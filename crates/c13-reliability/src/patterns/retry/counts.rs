@@ -1,56 +1,76 @@
 //! What an executor counts: how its calls ended, on the counters that its budget reads too.
 
 use super::{GiveUp, RetrySnapshot};
-use crate::budget::{AT_ONCE, CallCounts, FREE, RetryBudget};
+use crate::budget::{CallCount, CallCounts, RetryBudget};
+use crate::sync::{Count as _, Stripes, Tally, counts};
 
-const RETRIES: usize = FREE;
-const SUCCESSES: usize = FREE + 1;
-const MAX_RETRIES: usize = FREE + 2;
-const NOT_RETRYABLE: usize = FREE + 3;
-const BUDGET: usize = FREE + 4;
-const DEADLINE: usize = FREE + 5;
-pub(super) const FIRST_TRY: usize = FREE + 6;
-const ABANDONED: usize = FREE + 7;
-
-/// Something to count of a call that has made its deposit.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
-    Retry,
-    FirstTry,
-    Success,
-    GaveUp(GiveUp),
-    Abandoned,
+counts! {
+    /// What an executor counts of calls that have made their deposit.
+    pub(super) enum RetryCount {
+        Retry,
+        FirstTry,
+        Success,
+        MaxRetries,
+        NotRetryable,
+        BudgetExhausted,
+        DeadlineExceeded,
+        Abandoned,
+    }
 }
 
-impl Event {
-    #[inline]
-    pub(super) fn count(self, counts: &CallCounts) {
-        let counter = match self {
-            Self::Retry => RETRIES,
-            Self::FirstTry => FIRST_TRY,
-            Self::Success => SUCCESSES,
-            Self::GaveUp(GiveUp::MaxRetries) => MAX_RETRIES,
-            Self::GaveUp(GiveUp::NotRetryable) => NOT_RETRYABLE,
-            Self::GaveUp(GiveUp::Budget) => BUDGET,
-            Self::GaveUp(GiveUp::Deadline) => DEADLINE,
-            Self::Abandoned => ABANDONED,
-        };
-        counts.add(counter, 1);
+impl From<GiveUp> for RetryCount {
+    fn from(reason: GiveUp) -> Self {
+        match reason {
+            GiveUp::MaxRetries => Self::MaxRetries,
+            GiveUp::NotRetryable => Self::NotRetryable,
+            GiveUp::Budget => Self::BudgetExhausted,
+            GiveUp::Deadline => Self::DeadlineExceeded,
+        }
+    }
+}
+
+/// The counts of an executor, and those of calls, which its budget reads too.
+#[derive(Clone)]
+pub(super) struct Counts {
+    pub(super) calls: CallCounts,
+    pub(super) ends: Tally<RetryCount>,
+}
+
+impl Counts {
+    /// How many words of a stripe they take.
+    pub(super) const WORDS: usize = CallCount::ALL.len() + RetryCount::ALL.len();
+
+    pub(super) fn on(stripes: &Stripes) -> Self {
+        Self {
+            calls: Tally::on(stripes),
+            ends: Tally::on(stripes),
+        }
+    }
+
+    /// Finds the counts again for as long as somebody else holds them.
+    pub(super) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
+        let (calls, ends) = (self.calls.downgrade(), self.ends.downgrade());
+        move || {
+            Some(Self {
+                calls: calls.upgrade()?,
+                ends: ends.upgrade()?,
+            })
+        }
     }
 }
 
 /// What was counted, as users see it.
-pub(super) fn read(counts: &CallCounts, budget: Option<&RetryBudget>) -> RetrySnapshot {
-    let count = |counter| counts.sum(counter);
+pub(super) fn read(counts: &Counts, budget: Option<&RetryBudget>) -> RetrySnapshot {
+    let count = |count| counts.ends.sum(count);
     RetrySnapshot {
-        retries: count(RETRIES),
-        successes: count(SUCCESSES),
-        max_retries_exceeded: count(MAX_RETRIES),
-        not_retryable: count(NOT_RETRYABLE),
-        budget_exhausted: count(BUDGET),
-        deadline_exceeded: count(DEADLINE),
-        first_try: count(FIRST_TRY) + count(AT_ONCE),
-        abandoned: count(ABANDONED),
+        retries: count(RetryCount::Retry),
+        successes: count(RetryCount::Success),
+        max_retries_exceeded: count(RetryCount::MaxRetries),
+        not_retryable: count(RetryCount::NotRetryable),
+        budget_exhausted: count(RetryCount::BudgetExhausted),
+        deadline_exceeded: count(RetryCount::DeadlineExceeded),
+        first_try: count(RetryCount::FirstTry) + counts.calls.sum(CallCount::AtOnce),
+        abandoned: count(RetryCount::Abandoned),
         budget: budget.map(RetryBudget::snapshot),
     }
 }

@@ -1,17 +1,17 @@
 //! An executor to hold and to share: settings, clock, random numbers, budget and counts.
 
-use super::counts::{self, Event};
+use super::counts::{self, Counts, RetryCount};
 use super::execute::Execute;
 use super::{
     Decision, GiveUp, RetryConfig, RetryError, RetryEvent, RetrySnapshot, RetryState, RetryStrategy, Verdict,
     retry_config,
 };
-use crate::budget::{AT_ONCE, CallCounts, RetryBudget, is_due};
+use crate::budget::{CallCount, RetryBudget, is_due};
 use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
-use crate::sync::Random;
 use crate::sync::primitive::Mutex;
+use crate::sync::{Random, Stripes};
 use crate::time::{Clock, Deadline, Env, Tick};
 use std::fmt;
 use std::future::Future;
@@ -41,18 +41,46 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct RetryExecutor {
     config: RetryConfig,
-    /// The settings of the executor that has taken this one's place by now, or its own.
-    present: Arc<Mutex<RetryConfig>>,
     clock: Clock,
-    random: Arc<Random>,
+    common: Arc<Common>,
     budget: Option<RetryBudget>,
-    counts: Arc<CallCounts>,
+    counts: Counts,
     listener: Option<Arc<RetryListener>>,
     /// Whether a call has nothing to do before its first attempt; see
     /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
     plain: bool,
-    /// The counter of calls whose first attempt succeeds at its first poll.
-    at_once: usize,
+}
+
+/// What all handles of an executor have in common, also those of an executor that takes its place.
+struct Common {
+    /// The settings of the executor that has taken this one's place by now, or its own.
+    present: Mutex<RetryConfig>,
+    random: Random,
+    /// The one whose random numbers are drawn instead.
+    elder: Option<Arc<Self>>,
+}
+
+impl Common {
+    fn new(present: RetryConfig, random: Random) -> Arc<Self> {
+        Arc::new(Self {
+            present: Mutex::new(present),
+            random,
+            elder: None,
+        })
+    }
+
+    /// For other settings, and with the same random numbers.
+    fn with_settings(self: &Arc<Self>, present: RetryConfig) -> Arc<Self> {
+        Arc::new(Self {
+            present: Mutex::new(present),
+            random: Random::new(0),
+            elder: Some(self.elder.as_ref().unwrap_or(self).clone()),
+        })
+    }
+
+    fn random(&self) -> &Random {
+        self.elder.as_ref().map_or(&self.random, |elder| &elder.random)
+    }
 }
 
 /// What is called for each retry.
@@ -100,11 +128,19 @@ impl RetryExecutor {
     ///
     /// The first setting that breaks its rule.
     pub fn with_config(config: RetryConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Self::on(&Stripes::new(Self::WORDS), config, env.into())
+    }
+
+    /// How many words of a stripe it takes.
+    pub(crate) const WORDS: usize = Counts::WORDS;
+
+    /// As [`with_config`](Self::with_config), on stripes that others use too.
+    pub(crate) fn on(stripes: &Stripes, config: RetryConfig, env: Env) -> Result<Self, ConfigError> {
         config.validate()?;
-        let Env { clock, random, .. } = env.into();
-        let counts = Arc::new(CallCounts::new());
+        let Env { clock, random, .. } = env;
+        let counts = Counts::on(stripes);
         let budget = match config.budget {
-            Some(budget) => Some(RetryBudget::over(budget, clock.clone(), counts.clone())?),
+            Some(budget) => Some(RetryBudget::over(budget, clock.clone(), counts.calls.clone())?),
             None => None,
         };
         Ok(Self::of_parts(config, clock, random, counts, budget))
@@ -115,28 +151,28 @@ impl RetryExecutor {
         config: RetryConfig,
         clock: Clock,
         random: Random,
-        counts: Arc<CallCounts>,
+        counts: Counts,
         budget: Option<RetryBudget>,
     ) -> Self {
         let executor = Self {
             config,
-            present: Arc::new(Mutex::new(config)),
             clock,
-            random: Arc::new(random),
+            common: Common::new(config, random),
             budget,
             counts,
             listener: None,
             plain: false,
-            at_once: counts::FIRST_TRY,
         };
         executor.looked_at()
     }
 
     /// The same, once its settings and its budget are what they are to be.
     fn looked_at(mut self) -> Self {
-        let budget_reads_our_counts = self.budget.as_ref().is_none_or(|budget| budget.is_over(&self.counts));
+        let budget_reads_our_counts = self
+            .budget
+            .as_ref()
+            .is_none_or(|budget| budget.is_over(&self.counts.calls));
         self.plain = budget_reads_our_counts && self.config.total_limit.is_none();
-        self.at_once = if self.plain { AT_ONCE } else { counts::FIRST_TRY };
         self
     }
 
@@ -151,14 +187,14 @@ impl RetryExecutor {
         let budget = match (&self.budget, config.budget) {
             (Some(budget), Some(settings)) if budget.config() == settings => Some(budget.clone()),
             (_, Some(settings)) => {
-                let (clock, counts) = (self.clock.clone(), self.counts.clone());
+                let (clock, counts) = (self.clock.clone(), self.counts.calls.clone());
                 Some(RetryBudget::over(settings, clock, counts)?)
             }
             (_, None) => None,
         };
         let executor = Self {
             config,
-            present: Arc::new(Mutex::new(config)),
+            common: self.common.with_settings(config),
             budget,
             ..self.clone()
         };
@@ -169,9 +205,9 @@ impl RetryExecutor {
     /// tell its settings from now on.
     pub(crate) fn succeeded(&self, config: RetryConfig) -> Result<Self, ConfigError> {
         let successor = self.with_settings(config)?;
-        *self.present.lock() = config;
+        *self.common.present.lock() = config;
         Ok(Self {
-            present: self.present.clone(),
+            common: self.common.clone(),
             ..successor
         })
     }
@@ -188,7 +224,7 @@ impl RetryExecutor {
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
-        self.present = Arc::new(Mutex::new(self.config));
+        self.common = self.common.with_settings(self.config);
         self.budget = Some(budget);
         self.looked_at()
     }
@@ -211,7 +247,7 @@ impl RetryExecutor {
     /// they have changed since; attempts that are made through such a handle itself go by those of when it was taken.
     #[must_use]
     pub fn config(&self) -> RetryConfig {
-        *self.present.lock()
+        *self.common.present.lock()
     }
 
     /// Makes attempts until one succeeds or the bounds are reached. Every error is worth a retry.
@@ -339,7 +375,11 @@ impl RetryExecutor {
     /// any other.
     #[inline]
     pub(crate) fn at_once(&self) {
-        let (_, value) = self.counts.add_and_read(self.at_once, 1);
+        if !self.plain {
+            self.counts.ends.add_one(RetryCount::FirstTry);
+            return;
+        }
+        let (_, value) = self.counts.calls.add_and_read(CallCount::AtOnce, 1);
         if is_due(value) {
             self.settle();
         }
@@ -372,9 +412,9 @@ impl RetryExecutor {
             Tick::ZERO
         };
         let grant = || self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
-        let decision = state.after_failure(&self.config, now, hint, self.random.unit(), grant);
+        let decision = state.after_failure(&self.config, now, hint, self.common.random().unit(), grant);
         if let Decision::Wait(delay) = decision {
-            Event::Retry.count(&self.counts);
+            self.counts.ends.add_one(RetryCount::Retry);
             if let Some(listener) = &self.listener {
                 listener(&RetryEvent {
                     // It was counted by the decision.
@@ -390,18 +430,18 @@ impl RetryExecutor {
     /// with [`abandon`](RetryExecutor::abandon).
     #[inline]
     pub fn finish(&self, state: &RetryState, gave_up: Option<GiveUp>) {
-        let event = match gave_up {
-            None if state.retries() == 0 => Event::FirstTry,
-            None => Event::Success,
-            Some(reason) => Event::GaveUp(reason),
+        let count = match gave_up {
+            None if state.retries() == 0 => RetryCount::FirstTry,
+            None => RetryCount::Success,
+            Some(reason) => reason.into(),
         };
-        event.count(&self.counts);
+        self.counts.ends.add_one(count);
     }
 
     /// Counts a call that was dropped, or panicked, before its end.
     #[cold]
     pub fn abandon(&self) {
-        Event::Abandoned.count(&self.counts);
+        self.counts.ends.add_one(RetryCount::Abandoned);
     }
 
     /// Counts a call that was dropped, or panicked, before its end, and perhaps before it began.
@@ -416,7 +456,7 @@ impl RetryExecutor {
     /// Whether anybody else holds a handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.random) > 1
+        Arc::strong_count(&self.common) > 1
     }
 
     /// What it did so far.
@@ -436,7 +476,7 @@ impl RetryExecutor {
     #[inline(never)]
     fn count_late(&self) {
         cut_short::report();
-        Event::GaveUp(GiveUp::Deadline).count(&self.counts);
+        self.counts.ends.add_one(RetryCount::DeadlineExceeded);
     }
 
     /// Whether no attempt may begin any more: a wait may end later than it should.
@@ -486,11 +526,13 @@ impl RetryExecutor {
 
 impl Observed for RetryExecutor {
     fn source(&self) -> Source {
-        let counts = Arc::downgrade(&self.counts);
-        // A budget of its own would keep the counts, and so this source, alive.
+        // The counts may lie on stripes of a policy, which outlive the executor.
+        let (alive, counts) = (Arc::downgrade(&self.common), self.counts.downgrade());
+        // A budget of its own would keep the counts alive.
         let budget = self.budget.as_ref().map(RetryBudget::downgrade);
         Source::new(move || {
-            let counts = counts.upgrade()?;
+            let _alive = alive.upgrade()?;
+            let counts = counts()?;
             let budget = budget.as_ref().and_then(|budget| budget());
             Some(counts::read(&counts, budget.as_ref()).readings())
         })
@@ -527,6 +569,7 @@ where
     let config = RetryConfig::new(max_retries, retry_config::STRATEGY).without_budget();
     // The strategy was checked while compiling.
     let Env { clock, random, .. } = Env::default();
-    let executor = RetryExecutor::of_parts(config, clock, random, Arc::new(CallCounts::compact()), None);
+    let counts = Counts::on(&Stripes::compact(Counts::WORDS));
+    let executor = RetryExecutor::of_parts(config, clock, random, counts, None);
     executor.execute(attempt).await
 }

@@ -5,11 +5,10 @@ use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
 use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
-use crate::sync::StripedCounter;
+use crate::sync::{Tally, counts};
 use crate::time::{Clock, Env, nanos};
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A time limit for calls. Clones share their counts.
@@ -18,13 +17,18 @@ pub struct Timeout {
     config: TimeoutConfig,
     limit_nanos: u64,
     clock: Clock,
-    counters: Arc<StripedCounter<4>>,
+    counts: Tally<TimeoutCount>,
 }
 
-const ELAPSED: usize = 0;
-const DEADLINE: usize = 1;
-const COMPLETED: usize = 2;
-const ABANDONED: usize = 3;
+counts! {
+    /// What a timeout counts.
+    enum TimeoutCount {
+        Elapsed,
+        DeadlineExceeded,
+        Completed,
+        Abandoned,
+    }
+}
 
 impl Timeout {
     /// Calls may take `limit`, by the system clock; [`Duration::MAX`] is no limit.
@@ -62,7 +66,7 @@ impl Timeout {
             // Limits of 584 years and more are none.
             limit_nanos: nanos(config.limit),
             clock,
-            counters: Arc::new(StripedCounter::new()),
+            counts: Tally::new(),
         })
     }
 
@@ -96,7 +100,7 @@ impl Timeout {
     /// What it did so far.
     #[must_use]
     pub fn snapshot(&self) -> TimeoutSnapshot {
-        read(&self.counters)
+        read(&self.counts)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -111,13 +115,13 @@ impl Timeout {
     /// Counts a call that ended in time.
     #[inline]
     pub(super) fn completed(&self) {
-        self.counters.add(COMPLETED, 1);
+        self.counts.add_one(TimeoutCount::Completed);
     }
 
     /// Counts a call that was dropped, or panicked, before its end.
     #[cold]
     pub(super) fn abandoned(&self) {
-        self.counters.add(ABANDONED, 1);
+        self.counts.add_one(TimeoutCount::Abandoned);
     }
 
     /// Counts a call that was late, and gives its error. The error is made in line: a result that a function hands back
@@ -136,16 +140,16 @@ impl Timeout {
     #[cold]
     #[inline(never)]
     fn count_late(&self, late: Late) {
-        let counter = match late {
-            Late::Elapsed => ELAPSED,
+        let count = match late {
+            Late::Elapsed => TimeoutCount::Elapsed,
             Late::DeadlineExceeded { was_fair } => {
                 if !was_fair {
                     cut_short::report();
                 }
-                DEADLINE
+                TimeoutCount::DeadlineExceeded
             }
         };
-        self.counters.add(counter, 1);
+        self.counts.add_one(count);
     }
 }
 
@@ -158,18 +162,18 @@ impl fmt::Debug for Timeout {
     }
 }
 
-fn read(counters: &StripedCounter<4>) -> TimeoutSnapshot {
+fn read(counts: &Tally<TimeoutCount>) -> TimeoutSnapshot {
     TimeoutSnapshot {
-        elapsed: counters.sum(ELAPSED),
-        deadline_exceeded: counters.sum(DEADLINE),
-        completed: counters.sum(COMPLETED),
-        abandoned: counters.sum(ABANDONED),
+        elapsed: counts.sum(TimeoutCount::Elapsed),
+        deadline_exceeded: counts.sum(TimeoutCount::DeadlineExceeded),
+        completed: counts.sum(TimeoutCount::Completed),
+        abandoned: counts.sum(TimeoutCount::Abandoned),
     }
 }
 
 impl Observed for Timeout {
     fn source(&self) -> Source {
-        let counters = Arc::downgrade(&self.counters);
-        Source::new(move || Some(read(&*counters.upgrade()?).readings()))
+        let counts = self.counts.downgrade();
+        Source::new(move || Some(read(&counts.upgrade()?).readings()))
     }
 }

@@ -6,7 +6,7 @@ use super::snapshot::{SchedulerSnapshot, TaskSnapshot};
 use super::state::{Beat, Finish, Gap};
 use crate::snapshot::Source;
 use crate::sync::foreign;
-use crate::sync::{Histogram, StripedCounter};
+use crate::sync::{Histogram, Tally, counts};
 use crate::time::nanos;
 use std::fmt;
 use std::sync::Arc;
@@ -24,22 +24,27 @@ pub(super) struct Board {
 struct Line {
     name: String,
     config: TaskConfig,
-    counts: StripedCounter<4>,
+    counts: Tally<TaskCount>,
     lateness: Histogram,
     run_time: Histogram,
 }
 
-const RUNS: usize = 0;
-const MISSED: usize = 1;
-const DEADLINES: usize = 2;
-const STUCK: usize = 3;
+counts! {
+    /// What is counted of a task.
+    enum TaskCount {
+        Run,
+        Missed,
+        DeadlineMissed,
+        Stuck,
+    }
+}
 
 impl Board {
     pub(super) fn new(tasks: impl Iterator<Item = (String, TaskConfig)>, listener: Option<Listener>) -> Self {
         let line = |(name, config)| Line {
             name,
             config,
-            counts: StripedCounter::compact(),
+            counts: Tally::compact(),
             lateness: Histogram::new(),
             run_time: Histogram::new(),
         };
@@ -61,7 +66,7 @@ impl Board {
         let line = &self.lines[task];
         line.lateness.record(nanos(beat.lateness));
         if let Some(Gap { first, count }) = gap {
-            line.counts.add(MISSED, count);
+            line.counts.add(TaskCount::Missed, count);
             if line.config.missed == MissedTicks::Report {
                 let task = &line.name;
                 self.tell(&SchedulerEvent::Missed { task, first, count });
@@ -71,10 +76,10 @@ impl Board {
 
     pub(super) fn finished(&self, task: usize, beat: &Beat, finish: Finish) {
         let line = &self.lines[task];
-        line.counts.add(RUNS, 1);
+        line.counts.add_one(TaskCount::Run);
         line.run_time.record(nanos(finish.run_time));
         if let Some(over) = finish.over_deadline {
-            line.counts.add(DEADLINES, 1);
+            line.counts.add_one(TaskCount::DeadlineMissed);
             let (task, beat) = (&*line.name, *beat);
             self.tell(&SchedulerEvent::DeadlineMissed { task, beat, over });
         }
@@ -82,7 +87,7 @@ impl Board {
 
     pub(super) fn stuck(&self, task: usize, running_for: Duration) {
         let line = &self.lines[task];
-        line.counts.add(STUCK, 1);
+        line.counts.add_one(TaskCount::Stuck);
         let task = &line.name;
         self.tell(&SchedulerEvent::Stuck { task, running_for });
     }
@@ -97,10 +102,10 @@ impl Board {
     pub(super) fn snapshot(&self) -> SchedulerSnapshot {
         let task = |line: &Line| TaskSnapshot {
             name: line.name.clone(),
-            runs: line.counts.sum(RUNS),
-            missed: line.counts.sum(MISSED),
-            deadlines_missed: line.counts.sum(DEADLINES),
-            stuck: line.counts.sum(STUCK),
+            runs: line.counts.sum(TaskCount::Run),
+            missed: line.counts.sum(TaskCount::Missed),
+            deadlines_missed: line.counts.sum(TaskCount::DeadlineMissed),
+            stuck: line.counts.sum(TaskCount::Stuck),
             lateness: line.lateness.snapshot(),
             run_time: line.run_time.snapshot(),
         };

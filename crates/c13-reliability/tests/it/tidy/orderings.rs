@@ -73,7 +73,11 @@ mod tests {
     use crate::tidy::bites;
 
     fn bitten(text: &str) -> Vec<usize> {
-        bites(orderings_have_reasons, "crates/c13-reliability/src/sync/slot.rs", text)
+        bites(
+            orderings_have_reasons,
+            "crates/c13-reliability/src/sync/thread_slot.rs",
+            text,
+        )
     }
 
     #[test]

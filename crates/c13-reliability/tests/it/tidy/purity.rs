@@ -161,7 +161,7 @@ mod tests {
             "fn f() { rand::random(); }",
             "fn f() { println!(); }",
             "use std::thread;",
-            "use crate::sync::StripedCounter;",
+            "use crate::sync::Tally;",
             "use crate::patterns::retry::handle::RetryExecutor;",
         ] {
             for file in [

@@ -9,6 +9,7 @@ use super::super::waiting::{self, Waitable};
 use super::reservation::Reservation;
 use super::shared::SharedBucket;
 use crate::error::ConfigError;
+use crate::sync::Stripes;
 use crate::time::{Clock, Tick};
 use std::sync::Arc;
 
@@ -72,9 +73,17 @@ impl TokenBucketRateLimiter {
     ///
     /// The setting that makes no sense: see [`RateLimiterConfig`].
     pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
+        Self::on(&Stripes::new(Self::WORDS), config, clock)
+    }
+
+    /// How many words of a stripe it takes.
+    pub(crate) const WORDS: usize = SharedBucket::WORDS;
+
+    /// As [`with_config`](Self::with_config), on stripes that others use too.
+    pub(crate) fn on(stripes: &Stripes, config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            shared: Arc::new(SharedBucket::new(&config, clock)),
+            shared: Arc::new(SharedBucket::on(stripes, &config, clock)),
         })
     }
 

@@ -5,6 +5,7 @@ use super::super::waiting::{Wait, Waitable};
 use super::gcra::Plan;
 use super::packed::{FastTake, PackedBucket, Taker};
 use super::shared::SharedBucket;
+use crate::sync::Stripes;
 use crate::sync::loom::block_on;
 use crate::time::{Tick, VirtualTime};
 use loom::sync::Arc;
@@ -109,7 +110,11 @@ fn a_refund_that_races_with_a_newcomer_reaches_it() {
     explore(3, || {
         let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
         let time = VirtualTime::new();
-        let bucket = Arc::new(SharedBucket::new(&config, time.clock()));
+        let bucket = Arc::new(SharedBucket::on(
+            &Stripes::new(SharedBucket::WORDS),
+            &config,
+            time.clock(),
+        ));
         let other = bucket.clone();
         let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
         // Time stands still, so that only the refund can serve it.
@@ -136,7 +141,11 @@ fn a_waiter_that_leaves_while_a_refund_comes_takes_nothing_with_it() {
     explore(2, || {
         let config = ONE.max_wait(Duration::from_secs(10)).start_empty(true);
         let time = VirtualTime::new();
-        let bucket = Arc::new(SharedBucket::new(&config, time.clock()));
+        let bucket = Arc::new(SharedBucket::on(
+            &Stripes::new(SharedBucket::WORDS),
+            &config,
+            time.clock(),
+        ));
         let other = bucket.clone();
         let handle = thread::spawn(move || other.refund(Tick::ZERO, 1));
         let mut wait = Box::pin(Wait::join(bucket.clone(), Tick::ZERO, 1).unwrap());

@@ -16,7 +16,7 @@ use super::super::config::RateLimiterConfig;
 use super::super::error::Shortfall;
 use super::gcra::{ARRIVAL, Attempt, Missing, Pace, Plan};
 use super::warm_up::Warmth;
-use crate::sync::Line;
+use crate::sync::CacheLine;
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::time::Tick;
 use std::num::NonZeroU64;
@@ -28,7 +28,7 @@ const EPOCH: u64 = !(WAITING | LOCKED | ARRIVAL);
 /// A token bucket that any number of threads may take from.
 #[derive(Debug)]
 pub(super) struct PackedBucket {
-    word: Line,
+    word: CacheLine,
     plan: AtomicPlan,
     /// Taken for a change of the plan, and for every decision while the word has its locked bit.
     locked: Mutex<Locked>,
@@ -107,7 +107,7 @@ impl PackedBucket {
         let warmth = config.warm_up.map(|warm_up| Warmth::new(warm_up, config.rate));
         let arrival = if config.start_empty { plan.empty() } else { 0 };
         Self {
-            word: Line::new(arrival | locked_bit(warmth)),
+            word: CacheLine::new(arrival | locked_bit(warmth)),
             plan: AtomicPlan::new(&plan),
             locked: Mutex::new(Locked {
                 plan,

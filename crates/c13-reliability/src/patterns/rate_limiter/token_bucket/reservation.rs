@@ -3,7 +3,7 @@
 use super::super::error::RateLimitError;
 use super::super::waiting::{self, Wait, Waitable};
 use super::shared::SharedBucket;
-use crate::sync::wait_queue::{Kind, Owner, Place};
+use crate::sync::wait_queue::{Kind, Owner, Waiter};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -25,7 +25,7 @@ enum State {
     /// It owns the tokens.
     Held,
     /// Its time has not come, or nobody has looked since.
-    Queued(Place<Arc<SharedBucket>>),
+    Queued(Waiter<Arc<SharedBucket>>),
     /// The tokens are used.
     Spent,
 }

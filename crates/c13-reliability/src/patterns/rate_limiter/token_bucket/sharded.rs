@@ -13,7 +13,7 @@ use crate::error::{ConfigError, ConfigValue};
 use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
-use crate::sync::{STOCKS, StripedStock};
+use crate::sync::{STOCKS, StripedStock, Stripes};
 use crate::time::{Clock, Tick};
 use std::fmt;
 use std::future::{Ready, ready};
@@ -26,7 +26,8 @@ use std::sync::Arc;
 /// t`. Most decisions are then one subtraction on the thread's own cache line, without a reading of the clock.
 ///
 /// The price: up to half of the capacity may lie with threads that do not use it, so that others are refused early; and
-/// callers cannot wait. It needs a large capacity, of 1,040 at least. Memory: 17 KB. Clones share one bucket.
+/// callers cannot wait. It needs a large capacity, of 1,040 at least. Memory: 1 KB, and 256 bytes
+/// for each further thread that uses it. Clones share one bucket.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::ShardedRateLimiter;
@@ -97,7 +98,7 @@ impl ShardedRateLimiter {
             shared: Arc::new(Shared {
                 packed: PackedBucket::new(&central(config, batch), clock.now()),
                 clock,
-                stock: StripedStock::new(),
+                stock: StripedStock::on(&Stripes::new(StripedStock::WORDS)),
                 batch,
                 counts: Counts::new(config.shadow),
                 config: Mutex::new(config),

@@ -6,6 +6,7 @@ use super::super::counts::Counts;
 use super::super::error::{RateLimitError, Shortfall};
 use super::super::waiting::{WaitLimits, Waitable, refusal};
 use super::packed::{FastTake, PackedBucket, Taker};
+use crate::sync::Stripes;
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};
 use crate::time::{Clock, Tick};
@@ -22,12 +23,15 @@ pub(crate) struct SharedBucket {
 }
 
 impl SharedBucket {
+    /// How many words of a stripe it takes.
+    pub(super) const WORDS: usize = Counts::WORDS;
+
     /// The settings must be valid.
-    pub(super) fn new(config: &RateLimiterConfig, clock: Clock) -> Self {
+    pub(super) fn on(stripes: &Stripes, config: &RateLimiterConfig, clock: Clock) -> Self {
         Self {
             packed: PackedBucket::new(config, clock.now()),
             clock,
-            counts: Counts::new(config.shadow),
+            counts: Counts::on(stripes, config.shadow),
             wait_limits: WaitLimits::new(config.max_wait, config.max_waiters),
             queue: WaitQueue::new(),
             config: Mutex::new(*config),

@@ -1,19 +1,19 @@
-//! Who waits, in which order and for how much, as a plain value.
+//! Which waiters there are, in which order and for how much, as a plain value.
 
-/// A line of waiters, first come first served. `W` is how a waiter is woken.
+/// The waiters, in the order in which they joined. `W` is how a waiter is woken.
 ///
-/// Every operation is O(1). The line holds one entry a waiter, from the moment it joins until it leaves, and gives its
-/// memory back when the last one has left.
+/// Every operation is O(1), unless it says otherwise. There is one entry a waiter, from when it joins until it leaves, and the
+/// memory is given back when the last one has left. Entries are linked in lists by their indexes (slots).
 #[derive(Debug)]
-pub(super) struct Line<W> {
+pub(super) struct WaiterList<W> {
     entries: Vec<Entry<W>>,
-    /// The first of the entries that nobody holds.
+    /// The first entry that no waiter holds.
     free: Option<usize>,
     waiting: List,
-    /// Those who were served and have not taken it, the longest first.
+    /// Waiters that were granted something and have not taken it, the oldest grant first.
     granted: List,
     weight: u128,
-    /// How many entries somebody holds, whatever their state.
+    /// How many entries waiters hold, whatever their state.
     held: usize,
 }
 
@@ -22,7 +22,7 @@ struct Entry<W> {
     n: u64,
     kind: Kind,
     state: State,
-    /// Its neighbours in the list that it is in; `behind` of a free one is the next free one.
+    /// Its neighbours in its list; `behind` of a free entry is the next free one.
     before: Option<usize>,
     behind: Option<usize>,
     waker: Option<W>,
@@ -36,7 +36,7 @@ enum State {
         /// In nanoseconds.
         at: u64,
     },
-    /// It was served, did not take it, and is not served again before it asks.
+    /// It was granted something, did not take it in time, and is not in the queue before it is polled again.
     Aside,
 }
 
@@ -93,30 +93,30 @@ impl List {
     }
 }
 
-/// How a waiter is served.
+/// As of when a waiter may be granted what it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Now, when it is there to be served.
+    /// As of now.
     Present,
-    /// As of the time when it could have been served, however much later anybody looks: it may be that nobody polls it.
+    /// As of when enough was there, even if the queue is settled much later: a reservation need not be polled.
     Reserved,
 }
 
-/// Where a waiter stands.
+/// Whether a waiter may go on, or who is ahead of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// What it waited for is its own.
+    /// It has what it asked for.
     Granted,
-    /// Of those who want to be woken it is the first to be served.
+    /// It is the first to be served of those that can be woken.
     Front,
-    /// Others who want to be woken are served first.
+    /// Others that can be woken are served first.
     Behind,
 }
 
-/// An entry beyond this many is given back with all others once the line is empty.
+/// Memory for more entries than this is given back once no waiter is left.
 const KEPT: usize = 64;
 
-impl<W> Line<W> {
+impl<W> WaiterList<W> {
     pub(super) const fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -128,29 +128,29 @@ impl<W> Line<W> {
         }
     }
 
-    /// How many wait.
+    /// How many waiters are in the queue.
     pub(super) const fn waiting(&self) -> usize {
         self.waiting.len
     }
 
-    /// Whether anybody was served and has not taken it.
+    /// Whether any waiter has a grant that it has not taken.
     pub(super) const fn has_granted(&self) -> bool {
         self.granted.len > 0
     }
 
-    /// How much they wait for together.
+    /// How much the waiters in the queue asked for together.
     pub(super) const fn weight(&self) -> u128 {
         self.weight
     }
 
-    /// What the waiter at the front waits for, and how it is served.
+    /// What the waiter at the front asked for, and as of when it may be granted.
     pub(super) fn front(&self) -> Option<(u64, Kind)> {
         self.waiting
             .first
             .map(|slot| (self.entries[slot].n, self.entries[slot].kind))
     }
 
-    /// Takes a place behind all others; the slot is the waiter's own until it leaves.
+    /// Adds a waiter behind all others; the slot is its own until it leaves.
     pub(super) fn join(&mut self, n: u64, kind: Kind) -> usize {
         let entry = Entry {
             n,
@@ -177,7 +177,7 @@ impl<W> Line<W> {
         slot
     }
 
-    /// Where the waiter in `slot` stands. Complexity: O(waiters right before it that want no waking).
+    /// The turn of the waiter in `slot`. Complexity: O(waiters right ahead of it that cannot be woken).
     pub(super) fn turn(&self, slot: usize) -> Turn {
         match self.entries[slot].state {
             State::Granted { .. } => return Turn::Granted,
@@ -191,14 +191,14 @@ impl<W> Line<W> {
         }
     }
 
-    /// How many wait before the waiter in `slot`, and for how much together. Complexity: O(their number).
+    /// How many waiters are ahead of that in `slot`, and how much they asked for together. Complexity: O(their number).
     pub(super) fn ahead_of(&self, slot: usize) -> (usize, u128) {
         self.before(slot).fold((0, 0), |(waiting, weight), entry| {
             (waiting + 1, weight + u128::from(entry.n))
         })
     }
 
-    /// Those who wait before the waiter in `slot`, from the back to the front.
+    /// The waiters ahead of that in `slot`, from the back to the front.
     fn before(&self, slot: usize) -> impl Iterator<Item = &Entry<W>> {
         let link = |slot: usize| self.entries[slot].before;
         std::iter::successors(link(slot), move |slot| link(*slot)).map(|slot| &self.entries[slot])
@@ -209,7 +209,7 @@ impl<W> Line<W> {
         self.entries[slot].waker.replace(waker)
     }
 
-    /// Takes the waker of the first who left one, to wake it where it stands. Complexity: O(waiters before it).
+    /// Takes the first waker that there is, to wake its waiter without granting anything. Complexity: O(waiters ahead of it).
     pub(super) fn take_front_waker(&mut self) -> Option<W> {
         let mut next = self.waiting.first;
         while let Some(slot) = next {
@@ -222,8 +222,8 @@ impl<W> Line<W> {
         None
     }
 
-    /// Serves the waiter at the front, at this time in nanoseconds, and returns its waker, if it left one. Does nothing to an
-    /// empty line.
+    /// Grants the waiter at the front what it asked for, at this time in nanoseconds, and returns its waker, if there is one.
+    /// Does nothing if there are no waiters.
     pub(super) fn grant_front(&mut self, at: u64) -> Option<W> {
         let slot = self.waiting.first?;
         self.stop_waiting(slot);
@@ -232,8 +232,7 @@ impl<W> Line<W> {
         self.entries[slot].waker.take()
     }
 
-    /// Sets the waiter aside that was served longest ago, if that was at `until` or before: what it was served, for somebody
-    /// else.
+    /// Takes the oldest grant back, if it was made at `until` or before, and sets its waiter aside; returns how much that is.
     pub(super) fn set_aside(&mut self, until: u64) -> Option<u64> {
         let slot = self.granted.first?;
         let State::Granted { at } = self.entries[slot].state else {
@@ -246,7 +245,7 @@ impl<W> Line<W> {
         })
     }
 
-    /// Puts the waiter in `slot` before all others, if it was set aside: whether it was.
+    /// Puts the waiter in `slot` at the front, if it was set aside; returns whether it was.
     pub(super) fn rejoin(&mut self, slot: usize) -> bool {
         let entry = &mut self.entries[slot];
         let is_aside = entry.state == State::Aside;
@@ -263,7 +262,7 @@ impl<W> Line<W> {
         self.entries[slot].state == State::Aside
     }
 
-    /// Gives up the place in `slot`, served or not. Returns where the waiter stood, what it had joined for, and its waker.
+    /// Removes the waiter in `slot`. Returns its turn, what it asked for, and its waker.
     pub(super) fn leave(&mut self, slot: usize) -> (Turn, u64, Option<W>) {
         let turn = self.turn(slot);
         match self.entries[slot].state {
@@ -284,7 +283,7 @@ impl<W> Line<W> {
         left
     }
 
-    /// Takes a waiting entry out of the order.
+    /// Takes a waiter out of the queue.
     fn stop_waiting(&mut self, slot: usize) {
         self.waiting.remove(&mut self.entries, slot);
         self.weight -= u128::from(self.entries[slot].n);
@@ -300,7 +299,7 @@ mod tests {
     fn it_agrees_with_a_naive_list_over_random_operations() {
         for seed in 0..300 {
             let random = Random::new(seed);
-            let mut line = Line::new();
+            let mut list = WaiterList::new();
             let mut naive: Vec<(usize, u64)> = Vec::new();
             let mut granted: Vec<(usize, u64)> = Vec::new();
             let mut aside: Vec<(usize, u64)> = Vec::new();
@@ -308,35 +307,35 @@ mod tests {
                 match random.below(7) {
                     0 | 1 => {
                         let n = random.below(10);
-                        let slot = line.join(n, Kind::Present);
+                        let slot = list.join(n, Kind::Present);
                         assert!(
                             naive.iter().chain(&granted).chain(&aside).all(|held| held.0 != slot),
                             "seed {seed}, step {step}: slot {slot} is held"
                         );
-                        assert_eq!(line.register(slot, slot), None);
+                        assert_eq!(list.register(slot, slot), None);
                         naive.push((slot, n));
                     }
                     2 if !naive.is_empty() => {
                         let (slot, n) = naive.remove(0);
-                        line.grant_front(step);
-                        assert_eq!(line.turn(slot), Turn::Granted, "seed {seed}, step {step}");
+                        list.grant_front(step);
+                        assert_eq!(list.turn(slot), Turn::Granted, "seed {seed}, step {step}");
                         granted.push((slot, n));
                     }
                     3 if !naive.is_empty() => {
                         let at = random.below(naive.len() as u64) as usize;
                         let (slot, n) = naive.remove(at);
                         let turn = if at == 0 { Turn::Front } else { Turn::Behind };
-                        assert_eq!(line.leave(slot), (turn, n, Some(slot)), "seed {seed}, step {step}");
+                        assert_eq!(list.leave(slot), (turn, n, Some(slot)), "seed {seed}, step {step}");
                     }
                     4 if !granted.is_empty() => {
                         let (slot, n) = granted.swap_remove(random.below(granted.len() as u64) as usize);
-                        assert_eq!(line.leave(slot), (Turn::Granted, n, None), "seed {seed}, step {step}");
+                        assert_eq!(list.leave(slot), (Turn::Granted, n, None), "seed {seed}, step {step}");
                     }
                     5 => {
                         // Served ten steps ago or more: set aside, the longest first.
                         let until = step.saturating_sub(10);
-                        while let Some(n) = line.set_aside(until) {
-                            let at = granted.iter().position(|(slot, _)| line.is_aside(*slot));
+                        while let Some(n) = list.set_aside(until) {
+                            let at = granted.iter().position(|(slot, _)| list.is_aside(*slot));
                             let set = granted.remove(at.expect("one of them was set aside"));
                             assert_eq!(set.1, n, "seed {seed}, step {step}");
                             aside.push(set);
@@ -345,25 +344,25 @@ mod tests {
                     6 if !aside.is_empty() => {
                         let (slot, n) = aside.swap_remove(random.below(aside.len() as u64) as usize);
                         if random.below(2) == 0 {
-                            assert!(line.rejoin(slot) && !line.rejoin(slot), "seed {seed}, step {step}");
-                            assert_eq!(line.register(slot, slot), None);
+                            assert!(list.rejoin(slot) && !list.rejoin(slot), "seed {seed}, step {step}");
+                            assert_eq!(list.register(slot, slot), None);
                             naive.insert(0, (slot, n));
                         } else {
-                            assert_eq!(line.leave(slot), (Turn::Behind, n, None), "seed {seed}, step {step}");
+                            assert_eq!(list.leave(slot), (Turn::Behind, n, None), "seed {seed}, step {step}");
                         }
                     }
                     _ => {}
                 }
-                assert_eq!(line.has_granted(), !granted.is_empty(), "seed {seed}, step {step}");
+                assert_eq!(list.has_granted(), !granted.is_empty(), "seed {seed}, step {step}");
                 let weight: u128 = naive.iter().map(|(_, n)| u128::from(*n)).sum();
                 assert_eq!(
-                    (line.waiting(), line.weight(), line.front()),
+                    (list.waiting(), list.weight(), list.front()),
                     (naive.len(), weight, naive.first().map(|(_, n)| (*n, Kind::Present))),
                     "seed {seed}, step {step}"
                 );
                 for (at, (slot, _)) in naive.iter().enumerate() {
                     let turn = if at == 0 { Turn::Front } else { Turn::Behind };
-                    assert_eq!(line.turn(*slot), turn, "seed {seed}, step {step}");
+                    assert_eq!(list.turn(*slot), turn, "seed {seed}, step {step}");
                 }
             }
         }
@@ -371,47 +370,47 @@ mod tests {
 
     #[test]
     fn who_wants_no_waking_is_passed_over_when_somebody_is_woken_and_not_when_served() {
-        let mut line = Line::new();
-        let slots: Vec<_> = (0..4).map(|_| line.join(3, Kind::Present)).collect();
-        assert_eq!(line.take_front_waker(), None);
+        let mut list = WaiterList::new();
+        let slots: Vec<_> = (0..4).map(|_| list.join(3, Kind::Present)).collect();
+        assert_eq!(list.take_front_waker(), None);
         for slot in [2, 3] {
-            assert_eq!(line.register(slots[slot], slot), None);
+            assert_eq!(list.register(slots[slot], slot), None);
         }
-        let turns = |line: &Line<_>| [0, 1, 2, 3].map(|slot| line.turn(slots[slot]));
-        assert_eq!(turns(&line), [Turn::Front, Turn::Front, Turn::Front, Turn::Behind]);
-        assert_eq!(line.ahead_of(slots[2]), (2, 6));
-        assert_eq!(line.take_front_waker(), Some(2));
+        let turns = |list: &WaiterList<_>| [0, 1, 2, 3].map(|slot| list.turn(slots[slot]));
+        assert_eq!(turns(&list), [Turn::Front, Turn::Front, Turn::Front, Turn::Behind]);
+        assert_eq!(list.ahead_of(slots[2]), (2, 6));
+        assert_eq!(list.take_front_waker(), Some(2));
         assert_eq!(
-            line.turn(slots[3]),
+            list.turn(slots[3]),
             Turn::Front,
             "the one before it was woken and is gone for now"
         );
         assert_eq!(
-            line.grant_front(0),
+            list.grant_front(0),
             None,
             "the first is served, though nobody is woken for it"
         );
-        assert_eq!(line.turn(slots[0]), Turn::Granted);
-        assert_eq!(line.take_front_waker(), Some(3));
+        assert_eq!(list.turn(slots[0]), Turn::Granted);
+        assert_eq!(list.take_front_waker(), Some(3));
     }
 
     #[test]
-    fn an_empty_line_has_nobody_to_serve() {
-        let mut line = Line::<()>::new();
+    fn an_empty_list_has_nobody_to_serve() {
+        let mut list = WaiterList::<()>::new();
         assert_eq!(
-            (line.front(), line.grant_front(0), line.take_front_waker()),
+            (list.front(), list.grant_front(0), list.take_front_waker()),
             (None, None, None)
         );
     }
 
     #[test]
-    fn a_line_that_was_long_gives_its_memory_back() {
-        let mut line = Line::<()>::new();
-        let slots: Vec<_> = (0..10_000).map(|_| line.join(1, Kind::Present)).collect();
+    fn a_list_that_was_long_gives_its_memory_back() {
+        let mut list = WaiterList::<()>::new();
+        let slots: Vec<_> = (0..10_000).map(|_| list.join(1, Kind::Present)).collect();
         for slot in slots {
-            line.leave(slot);
+            list.leave(slot);
         }
-        assert_eq!(line.entries.capacity(), 0);
-        assert_eq!(line.join(1, Kind::Present), 0);
+        assert_eq!(list.entries.capacity(), 0);
+        assert_eq!(list.join(1, Kind::Present), 0);
     }
 }

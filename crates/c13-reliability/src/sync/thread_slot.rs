@@ -1,10 +1,12 @@
-//! A number of its own for each thread, given back when the thread ends.
+//! A small number for each thread, its slot, which another thread gets when the thread has ended.
+//!
+//! What is kept once for each thread is found by this number. A thread gets a slot when it first counts anything.
 
 use super::primitive::{AtomicU64, Ordering};
 
-/// How many threads have a slot of their own at one time.
+/// How many threads have a slot of their own at the same time.
 pub(crate) const OWNED: usize = 64;
-/// The slot of all further threads.
+/// The slot that all further threads share.
 pub(crate) const SHARED: usize = OWNED;
 
 /// Which of the 64 slots are taken, a bit each.
@@ -36,8 +38,8 @@ impl Pool {
             if slot == OWNED {
                 return None;
             }
-            // Acquire: what the slot's last owner counted, published by its `release`, is seen by this owner, who goes
-            // on from there with plain loads and stores. Relaxed on failure: only another guess.
+            // Acquire: this thread sees what the slot's last owner counted, which its `release` has published, and goes on
+            // from there with plain loads and stores. Relaxed on failure: only another guess.
             match self
                 .taken
                 .compare_exchange_weak(taken, taken | 1 << slot, Ordering::Acquire, Ordering::Relaxed)
@@ -66,11 +68,8 @@ impl Pool {
 mod current {
     use super::{OWNED, Pool, SHARED};
     use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     static POOL: Pool = Pool::new();
-    /// One more than the highest slot that was ever taken.
-    static HIGHEST: AtomicUsize = AtomicUsize::new(0);
 
     const UNSET: usize = usize::MAX;
 
@@ -112,10 +111,6 @@ mod current {
             Ok(Some(slot)) => slot,
             Ok(None) | Err(_) => SHARED,
         };
-        if slot < OWNED {
-            // Relaxed: who sees a count of this thread sees this too, because it happened before the count.
-            HIGHEST.fetch_max(slot + 1, Ordering::Relaxed);
-        }
         SLOT.set(slot);
         slot
     }
@@ -123,13 +118,6 @@ mod current {
     /// How many threads have a slot of their own.
     pub(crate) fn owners() -> u32 {
         POOL.owners()
-    }
-
-    /// One more than the highest slot that any thread ever had: slots from here on have never been written.
-    #[inline]
-    pub(crate) fn used() -> usize {
-        // Relaxed: as in `claim`.
-        HIGHEST.load(Ordering::Relaxed)
     }
 }
 
@@ -144,16 +132,12 @@ mod current {
         super::SHARED
     }
 
-    pub(crate) fn used() -> usize {
-        super::OWNED
-    }
-
     pub(crate) fn owners() -> u32 {
         super::OWNED as u32
     }
 }
 
-pub(crate) use current::{current, owners, peek, used};
+pub(crate) use current::{current, owners, peek};
 
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
