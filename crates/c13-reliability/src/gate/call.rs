@@ -1,4 +1,4 @@
-//! Admission and run in one future.
+//! A call through a gate as one future: admission, run and record.
 
 use super::{Classify, Gate, Outcome, Run};
 use pin_project_lite::pin_project;
@@ -8,9 +8,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Runs `future` if `gate` admits it at once, and records what `classify` says of its result.
+/// Runs `future` if `gate` admits it at once, and records the outcome that `classify` names.
 ///
-/// The gate is asked at the first poll. For a gate that lets callers wait, await [`Gate::admit`] and use [`Run`].
+/// The gate is asked at the first poll. If the gate lets callers wait, await [`Gate::admit`] and use [`Run`] instead.
 ///
 /// # Errors
 ///
@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the future inside and takes the call for abandoned.
+/// Dropping it drops the future inside and counts the call as abandoned.
 pub fn call<G, F, C, T, E>(gate: &G, future: F, classify: C) -> Call<'_, G, F, C>
 where
     G: Gate,
@@ -39,7 +39,7 @@ pin_project! {
     {
         // None once the gate was asked.
         unasked: Option<(&'a G, C)>,
-        // The future stays where it is when it is admitted: it may be large.
+        // The future is not moved when it is admitted, because it may be large.
         #[pin]
         run: Run<G::Permit<'a>, F, C>,
     }
@@ -92,7 +92,7 @@ where
     F: Future<Output = Result<T, E>>,
     C: Classify<Result<T, E>>,
 {
-    /// Out of line, so that a call which is ready at once is short enough to be inlined.
+    /// Not inlined, so that a call which is ready at once is short enough to be inlined.
     #[inline(never)]
     fn poll_on(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Refusal<G::Rejection, E>>> {
         let polled = self.project().run.poll(cx);
@@ -144,15 +144,18 @@ mod tests {
     use std::sync::Mutex;
     use std::task::Waker;
 
-    /// A gate that admits while it is open and keeps what its permits were told.
+    /// A gate that admits while it is open, and keeps the outcomes that its permits record.
     struct Notebook {
         open: bool,
-        told: Mutex<Vec<Outcome>>,
+        recorded: Mutex<Vec<Outcome>>,
     }
 
     impl Notebook {
-        fn told(&self, outcome: Outcome) {
-            self.told.lock().expect("no test panics under this lock").push(outcome);
+        fn record(&self, outcome: Outcome) {
+            self.recorded
+                .lock()
+                .expect("no test panics under this lock")
+                .push(outcome);
         }
     }
 
@@ -161,7 +164,7 @@ mod tests {
     impl Permit for Page<'_> {
         fn record(mut self, outcome: Outcome) {
             if let Some(book) = self.0.take() {
-                book.told(outcome);
+                book.record(outcome);
             }
         }
     }
@@ -174,7 +177,7 @@ mod tests {
                 } else {
                     Outcome::Abandoned
                 };
-                book.told(outcome);
+                book.record(outcome);
             }
         }
     }
@@ -195,7 +198,7 @@ mod tests {
     fn open() -> Notebook {
         Notebook {
             open: true,
-            told: Mutex::default(),
+            recorded: Mutex::default(),
         }
     }
 
@@ -215,14 +218,14 @@ mod tests {
             poll(pin!(call(&book, ready(error), |_| Outcome::Ignored))),
             Poll::Ready(Err(Refusal::Failed("not found")))
         );
-        assert_eq!(*book.told.lock().unwrap(), [Outcome::Success, Outcome::Ignored]);
+        assert_eq!(*book.recorded.lock().unwrap(), [Outcome::Success, Outcome::Ignored]);
     }
 
     #[test]
     fn a_refused_call_never_runs() {
         let book = Notebook {
             open: false,
-            told: Mutex::default(),
+            recorded: Mutex::default(),
         };
         let ran = RefCell::new(false);
         let future = poll_fn(|_| {
@@ -233,7 +236,7 @@ mod tests {
             poll(pin!(call(&book, future, Outcome::of))),
             Poll::Ready(Err(Refusal::Rejected("closed")))
         );
-        assert!(!*ran.borrow() && book.told.lock().unwrap().is_empty());
+        assert!(!*ran.borrow() && book.recorded.lock().unwrap().is_empty());
     }
 
     #[test]
@@ -243,16 +246,16 @@ mod tests {
             let mut waiting = pin!(call(&book, pending::<Result<(), ()>>(), Outcome::of));
             assert!(poll(waiting.as_mut()).is_pending());
         }
-        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+        assert_eq!(*book.recorded.lock().unwrap(), [Outcome::Abandoned]);
     }
 
     #[test]
-    fn a_dropped_call_is_told_of_once_its_future_is_gone() {
+    fn a_dropped_call_is_recorded_once_its_future_is_gone() {
         struct Last<'a>(&'a Notebook);
 
         impl Drop for Last<'_> {
             fn drop(&mut self) {
-                assert!(self.0.told.lock().unwrap().is_empty(), "the call still runs");
+                assert!(self.0.recorded.lock().unwrap().is_empty(), "the call still runs");
             }
         }
 
@@ -268,14 +271,14 @@ mod tests {
         ));
         assert!(poll(waiting.as_mut()).is_pending());
         drop(waiting);
-        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+        assert_eq!(*book.recorded.lock().unwrap(), [Outcome::Abandoned]);
     }
 
     #[test]
     fn a_call_dropped_before_its_first_poll_was_never_admitted() {
         let book = open();
         drop(call(&book, pending::<Result<(), ()>>(), Outcome::of));
-        assert!(book.told.lock().unwrap().is_empty());
+        assert!(book.recorded.lock().unwrap().is_empty());
     }
 
     #[test]
@@ -288,7 +291,7 @@ mod tests {
         ));
         assert!(catch_unwind(AssertUnwindSafe(|| poll(future.as_mut()))).is_err());
         drop(future);
-        assert_eq!(*book.told.lock().unwrap(), [Outcome::FAILURE]);
+        assert_eq!(*book.recorded.lock().unwrap(), [Outcome::FAILURE]);
     }
 
     #[test]
@@ -300,6 +303,6 @@ mod tests {
             panic!("not the call's fault");
         }));
         assert!(caught.is_err());
-        assert_eq!(*book.told.lock().unwrap(), [Outcome::Abandoned]);
+        assert_eq!(*book.recorded.lock().unwrap(), [Outcome::Abandoned]);
     }
 }

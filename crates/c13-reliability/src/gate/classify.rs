@@ -2,9 +2,9 @@
 
 use super::Outcome;
 
-/// Says what the result of a call means. Every closure from a result to an [`Outcome`] does.
+/// Decides the outcome of a call by its result. Every closure from a result to an [`Outcome`] does.
 pub trait Classify<R> {
-    /// What `result` means.
+    /// The outcome that `result` means.
     fn classify(self, result: &R) -> Outcome;
 }
 
@@ -15,7 +15,7 @@ impl<R, C: FnOnce(&R) -> Outcome> Classify<R> for C {
     }
 }
 
-/// The classifier used where no other is given: `Ok` is a success, `Err` a failure.
+/// The default classifier: `Ok` is a success, `Err` a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByResult;
 

@@ -1,9 +1,9 @@
-//! Calls that an inherited deadline cut short before they had a fair share of their own limit: a gate around them is not to
-//! take that for the dependency's failure.
+//! Calls that an inherited deadline cut short before they had a fair share of their own limit. A gate around them must not
+//! count that as a failure of the dependency.
 //!
-//! The part that cuts a call short returns an error like any other, whose type a gate does not know. So it reports it on the
-//! side, for the deadline that its caller carries, and the gate looks there when it is given a failure. A deadline has one
-//! instant, so what was reported for another one means nothing.
+//! The part that cuts a call short returns an error like any other, of a type that a gate does not know. So it also reports
+//! the deadline of the call in a thread-local cell, and a gate that gets a failure looks there. A report for another deadline
+//! than that of the gate's own call means nothing.
 
 use super::Outcome;
 use crate::time::{Deadline, Tick};
@@ -20,7 +20,7 @@ pub(crate) fn report() {
     CUT_SHORT_BY.set(Deadline::carried());
 }
 
-/// What a call's result says of the dependency, which by itself means `said`: nothing if the call was cut short.
+/// The outcome of a call whose result means `said`: abandoned, if it failed because it was cut short.
 #[inline]
 pub(crate) fn outcome(said: Outcome) -> Outcome {
     if said == Outcome::FAILURE && was_reported() {
@@ -30,7 +30,7 @@ pub(crate) fn outcome(said: Outcome) -> Outcome {
     }
 }
 
-/// Whether the failure of a call with this deadline was reported. One report is for one failure.
+/// Whether a call with the current deadline was reported to be cut short. One report is for one failure.
 #[cold]
 #[inline(never)]
 fn was_reported() -> bool {

@@ -1,5 +1,5 @@
-//! Attempts that are dropped because another one of the same call was faster: their permits have nothing to say, whatever
-//! a dropped call counts for otherwise.
+//! Attempts that are dropped because another attempt of the same call was faster. Their outcome is ignored: they were neither
+//! failures nor abandoned.
 
 use std::cell::Cell;
 
@@ -7,14 +7,14 @@ thread_local! {
     static BEING_DROPPED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether what is dropped now on this thread has lost against another attempt.
+/// Whether the attempt that is dropped now on this thread has lost against another one.
 pub(super) fn are_being_dropped() -> bool {
     BEING_DROPPED.get()
 }
 
-/// Drops losers by `drop_them`.
+/// Runs `drop_them`, which drops losers.
 pub(crate) fn drop_by(drop_them: impl FnOnce()) {
-    /// Ends it even where a loser panics.
+    /// Restores the cell even if a loser panics.
     struct Before(bool);
 
     impl Drop for Before {

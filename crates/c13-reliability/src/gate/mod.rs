@@ -6,7 +6,7 @@
 //! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
 //!   abandoned.
 //! - [`call`]: all of it in one future.
-//! - `places`: so many calls at a time and so many in line, for bulkhead and adaptive limit.
+//! - `semaphore`: permits with a bounded queue, for bulkhead and adaptive limit.
 //! - [`OwnedGate`]: a gate whose permits can be held apart from it. `GateLayer` (feature `tower`) puts any of them around
 //!   services.
 //! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
@@ -19,8 +19,8 @@ pub(crate) mod cut_short;
 mod layer;
 pub(crate) mod losers;
 mod outcome;
-pub(crate) mod places;
 mod run;
+pub(crate) mod semaphore;
 mod suspend;
 
 pub use admit::{Admittance, Gate, MayWait, NeverWaits, OwnedGate, Permit};

@@ -1,22 +1,22 @@
-//! What came of a call, as far as a gate needs to know.
+//! The outcome of a call, as a gate sees it.
 
 use super::losers;
 use std::time::Duration;
 
-/// What came of a call, as far as a gate needs to know. A classifier answers with it.
+/// The outcome of a call, as a gate sees it. A classifier returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The call did what it should.
+    /// The call succeeded.
     Success,
     /// The dependency failed the call.
     Failure {
-        /// How long the dependency asked to be left alone, where it did: a breaker opens at once and for that long. Zero
-        /// is a failure like any other.
+        /// How long the dependency asked not to be called, if it did: a breaker opens at once and for that long. Zero is a
+        /// failure like any other.
         open_for: Option<Duration>,
     },
     /// The result says nothing about the dependency's health, such as a request that was wrong in itself.
     Ignored,
-    /// Nobody waited for the result: the future was dropped before it was done.
+    /// The call was dropped before it ended, because its caller went away.
     Abandoned,
 }
 
@@ -24,8 +24,8 @@ impl Outcome {
     /// A failure like any other.
     pub const FAILURE: Self = Self::Failure { open_for: None };
 
-    /// What came of a call that was dropped before it was done. A loser of a hedge says nothing: another attempt of the same
-    /// call has answered, and nobody gave up.
+    /// The outcome of a call that was dropped before it ended. A loser of a hedge is ignored: another attempt of the same call
+    /// was faster, and the caller did not go away.
     #[must_use]
     pub(crate) fn of_dropped() -> Self {
         if losers::are_being_dropped() {
@@ -35,7 +35,7 @@ impl Outcome {
         }
     }
 
-    /// What a result means where nobody says otherwise: `Ok` is a success, `Err` a failure.
+    /// What a result means by default: `Ok` is a success, `Err` a failure.
     pub fn of<T, E>(result: &Result<T, E>) -> Self {
         if result.is_ok() { Self::Success } else { Self::FAILURE }
     }

@@ -1,7 +1,7 @@
 //! What can be set of an adaptive limit.
 
 use crate::error::{ConfigError, ConfigValue, Findings, Note};
-use crate::gate::places::MAX_PLACES;
+use crate::gate::semaphore::MAX_PERMITS;
 use std::time::Duration;
 
 /// How the limit follows what is measured.
@@ -213,7 +213,12 @@ impl AdaptiveConfig {
             ..
         } = *self;
         found.count(min > 0, "min_limit", min as u64, "must be at least 1");
-        found.count(max <= MAX_PLACES, "max_limit", max as u64, "must be at most 2147483647");
+        found.count(
+            max <= MAX_PERMITS,
+            "max_limit",
+            max as u64,
+            "must be at most 2147483647",
+        );
         if max < min {
             let error = found.error(
                 "max_limit",

@@ -1,7 +1,7 @@
 //! Why an adaptive limit let a call not run.
 
 use crate::error::{Layer, Rejected};
-use crate::gate::places::NoPlace;
+use crate::gate::semaphore::AcquireError;
 use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
@@ -37,12 +37,12 @@ impl fmt::Display for AdaptiveRejected {
 
 impl Error for AdaptiveRejected {}
 
-impl From<NoPlace> for AdaptiveRejected {
-    fn from(no_place: NoPlace) -> Self {
+impl From<AcquireError> for AdaptiveRejected {
+    fn from(no_place: AcquireError) -> Self {
         match no_place {
-            NoPlace::Full { limit } => Self::Full { limit },
-            NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
-            NoPlace::DeadlinePassed => Self::DeadlinePassed,
+            AcquireError::Full { limit } => Self::Full { limit },
+            AcquireError::WaitElapsed { waited } => Self::WaitElapsed { waited },
+            AcquireError::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }

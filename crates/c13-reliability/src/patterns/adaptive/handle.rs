@@ -1,11 +1,11 @@
 //! What users hold: the adaptive limit itself.
 
-use super::permit::Suspended;
+use super::permit::AdaptiveTicket;
 use super::share::Shares;
 use super::shared::Shared;
 use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
-use crate::gate::places::{Counts, Places};
+use crate::gate::semaphore::{Semaphore, SemaphoreCounts};
 use crate::gate::{Admittance, Gate, MayWait, Outcome, OwnedGate, Refusal, Run, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
@@ -90,16 +90,16 @@ impl AdaptiveLimit {
         Some(Partition::new(self.shared.clone(), index))
     }
 
-    /// Runs `future` when there is a place for it. `Ok` is a latency to learn from, and `Err` is taken for overload.
+    /// Runs `future` when it has a permit. `Ok` is a latency to learn from, and `Err` is taken for overload.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Rejected`] if there is no place; the future is then never polled. [`Refusal::Failed`] with the future's
+    /// [`Refusal::Rejected`] if it gets no permit; the future is then never polled. [`Refusal::Failed`] with the future's
     /// own error.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside and gives back the place, within the limit or in line.
+    /// Dropping it drops the future inside, and releases the permit or leaves the queue.
     pub async fn call<F, T, E>(&self, future: F) -> Result<T, Refusal<AdaptiveRejected, E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -107,7 +107,7 @@ impl AdaptiveLimit {
         self.call_classified(future, Outcome::of).await
     }
 
-    /// Runs `future` when there is a place for it; `classify` says what its result means.
+    /// Runs `future` when it has a permit; `classify` says what its result means.
     ///
     /// A success is a latency to learn from, a failure is taken for overload, and what is ignored says nothing.
     ///
@@ -132,7 +132,7 @@ impl AdaptiveLimit {
     /// measured for AIMD, which knows no baseline, is of no use to the other two algorithms, nor theirs to AIMD; it is
     /// then measured anew.
     ///
-    /// Calls that run keep their places. Those in line stay there with the wait they came with, however short the new queue
+    /// Calls that run keep their semaphore. Those in line stay there with the wait they came with, however short the new queue
     /// is.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl AdaptiveLimit {
     /// How many calls may run at a time now.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.shared.places.limit()
+        self.shared.semaphore.limit()
     }
 
     /// Its settings.
@@ -161,7 +161,7 @@ impl AdaptiveLimit {
 
     /// Counts a refusal, after [`try_admit_uncounted`](Gate::try_admit_uncounted).
     pub(crate) fn refuse(&self) -> AdaptiveRejected {
-        self.shared.places.full().into()
+        self.shared.semaphore.refuse().into()
     }
 
     /// Whether anybody else holds a handle to it.
@@ -173,7 +173,7 @@ impl AdaptiveLimit {
     /// What it holds and what it did so far.
     #[must_use]
     pub fn snapshot(&self) -> AdaptiveSnapshot {
-        let Counts {
+        let SemaphoreCounts {
             in_flight,
             queued,
             limit,
@@ -182,7 +182,7 @@ impl AdaptiveLimit {
             wait_elapsed,
             left_line,
             waited,
-        } = self.shared.places.counts();
+        } = self.shared.semaphore.counts();
         AdaptiveSnapshot {
             limit,
             in_flight,
@@ -219,30 +219,30 @@ impl Gate for AdaptiveLimit {
     type Rejection = AdaptiveRejected;
 
     fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
-        let place = self.shared.places.try_enter()?;
-        Ok(Permit::new(&self.shared, place, None))
+        let permit = self.shared.semaphore.try_acquire()?;
+        Ok(Permit::new(&self.shared, permit, None))
     }
 
     fn try_admit_uncounted(&self) -> Option<Permit<'_>> {
-        let place = Places::enter(&self.shared.places)?;
-        Some(Permit::new(&self.shared, place, None))
+        let permit = Semaphore::try_acquire_uncounted(&self.shared.semaphore)?;
+        Some(Permit::new(&self.shared, permit, None))
     }
 
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
-        let place = Places::admission(&self.shared.places).await?;
-        Ok(Permit::new(&self.shared, place, None))
+        let permit = Semaphore::acquire(&self.shared.semaphore).await?;
+        Ok(Permit::new(&self.shared, permit, None))
     }
 }
 
 impl Suspend for AdaptiveLimit {
-    type Ticket = Suspended;
+    type Ticket = AdaptiveTicket;
 
-    fn suspend(permit: Permit<'_>) -> Suspended {
+    fn suspend(permit: Permit<'_>) -> AdaptiveTicket {
         permit.suspend()
     }
 
-    fn resume(&self, suspended: Suspended) -> Permit<'_> {
-        Permit::resume(&self.shared, suspended)
+    fn resume(&self, ticket: AdaptiveTicket) -> Permit<'_> {
+        Permit::resume(&self.shared, ticket)
     }
 }
 
@@ -257,13 +257,15 @@ impl OwnedGate for AdaptiveLimit {
     }
 
     fn ask(&self) -> Admittance<OwnedPermit, AdaptiveRejected, Admission> {
-        if Deadline::is_over(self.shared.places.clock()) {
+        if Deadline::is_over(self.shared.semaphore.clock()) {
             // Refused when it is polled, by which time it may have another deadline.
             return Admittance::Waits(self.admit_owned());
         }
-        match OwnedPermit::enter(&self.shared) {
+        match OwnedPermit::try_acquire(&self.shared) {
             Some(permit) => Admittance::Admitted(permit),
-            None if self.shared.places.max_queue() == 0 => Admittance::Refused(self.shared.places.full().into()),
+            None if self.shared.semaphore.max_queue() == 0 => {
+                Admittance::Refused(self.shared.semaphore.refuse().into())
+            }
             None => Admittance::Waits(self.admit_owned()),
         }
     }

@@ -27,10 +27,10 @@ impl Partition {
         self.shared.with_shares(|shares| shares.busy(self.index)).unwrap_or(0)
     }
 
-    /// How many of its calls are guaranteed a place now.
+    /// How many of its calls are guaranteed a permit now.
     #[must_use]
     pub fn guaranteed(&self) -> u32 {
-        let limit = self.shared.places.limit();
+        let limit = self.shared.semaphore.limit();
         let guaranteed = self.shared.with_shares(|shares| shares.guaranteed(self.index, limit));
         guaranteed.unwrap_or(0)
     }
@@ -41,8 +41,8 @@ impl Gate for Partition {
     type Rejection = AdaptiveRejected;
 
     fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
-        let place = self.shared.enter_part(self.index)?;
-        Ok(Permit::new(&self.shared, place, Some(self.index)))
+        let permit = self.shared.enter_part(self.index)?;
+        Ok(Permit::new(&self.shared, permit, Some(self.index)))
     }
 
     async fn admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {

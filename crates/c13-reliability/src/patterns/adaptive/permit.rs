@@ -1,9 +1,9 @@
 //! The right to run one call within an adaptive limit.
 
 use super::error::AdaptiveRejected;
-use super::shared::{PlacesOf, Shared};
+use super::shared::{SemaphoreOf, Shared};
 use super::state::{Ended, Sample};
-use crate::gate::places::{self, Place, Places};
+use crate::gate::semaphore::{self, Semaphore, SemaphorePermit};
 use crate::gate::{self, Outcome};
 use crate::time::Tick;
 use pin_project_lite::pin_project;
@@ -14,8 +14,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A call that runs: a place, and when it began. Dropping it untold takes the call for abandoned.
-struct Ticket<H>
+/// A call that runs: its permit of the semaphore, and when it began. Dropped without a record, it counts the call as
+/// abandoned.
+struct RunningCall<H>
 where
     H: Deref<Target = Shared>,
 {
@@ -23,24 +24,24 @@ where
     part: Option<usize>,
     began: Tick,
     in_flight: u32,
-    told: bool,
+    recorded: bool,
 }
 
-impl<H> Ticket<H>
+impl<H> RunningCall<H>
 where
     H: Deref<Target = Shared>,
 {
-    /// Takes over `place`, which is one of `shared`'s.
-    fn new<P>(shared: H, place: Place<P>, part: Option<usize>) -> Self
+    /// Takes over `permit`, which is one of `shared`'s.
+    fn new<P>(shared: H, permit: SemaphorePermit<P>, part: Option<usize>) -> Self
     where
-        P: Deref<Target = Places>,
+        P: Deref<Target = Semaphore>,
     {
-        place.keep();
+        permit.keep();
         Self {
             part,
             began: shared.now(),
-            in_flight: shared.places.in_flight(),
-            told: false,
+            in_flight: shared.semaphore.in_flight(),
+            recorded: false,
             shared,
         }
     }
@@ -56,12 +57,12 @@ where
     }
 
     fn end(&mut self, ended: Ended) {
-        self.told = true;
-        // The place first: whoever waits for it need not wait for the measuring.
+        self.recorded = true;
+        // The permit first, so that a waiter need not wait until the call is measured.
         if let Some(part) = self.part {
             self.shared.leave_part(part);
         }
-        self.shared.places.leave();
+        self.shared.semaphore.release();
         self.shared.record(Sample {
             began: self.began,
             in_flight: self.in_flight,
@@ -79,20 +80,20 @@ where
     }
 }
 
-/// A permit that was put aside: all of it but the limit that it is of.
-pub(crate) struct Suspended {
+/// A permit of the adaptive limit that was put aside: all of it but the limit.
+pub(crate) struct AdaptiveTicket {
     part: Option<usize>,
     began: Tick,
     in_flight: u32,
 }
 
-impl<H> Drop for Ticket<H>
+impl<H> Drop for RunningCall<H>
 where
     H: Deref<Target = Shared>,
 {
     fn drop(&mut self) {
-        if !self.told {
-            // Neither a panic nor a loser of a hedge says anything about the dependency's load.
+        if !self.recorded {
+            // Neither a panic nor a loser of a hedge says anything about the load of the dependency.
             let nothing_is_said = std::thread::panicking() || Outcome::of_dropped() == Outcome::Ignored;
             let ended = if nothing_is_said {
                 Ended::Ignored
@@ -106,50 +107,50 @@ where
 
 /// The right to run one call within an adaptive limit.
 ///
-/// Dropping it gives the place back and takes the call for abandoned.
-#[must_use = "a permit that is dropped gives its place back"]
+/// Dropping it releases it and counts the call as abandoned.
+#[must_use = "a permit that is dropped is released"]
 pub struct Permit<'a> {
-    ticket: Ticket<&'a Shared>,
+    running: RunningCall<&'a Shared>,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(shared: &'a Shared, place: Place<&'a Places>, part: Option<usize>) -> Self {
+    pub(super) fn new(shared: &'a Shared, permit: SemaphorePermit<&'a Semaphore>, part: Option<usize>) -> Self {
         Self {
-            ticket: Ticket::new(shared, place, part),
+            running: RunningCall::new(shared, permit, part),
         }
     }
 
     /// When it was given.
     pub(crate) fn began(&self) -> Tick {
-        self.ticket.began
+        self.running.began
     }
 
-    /// Nothing is told, and the place stays taken.
-    pub(super) fn suspend(mut self) -> Suspended {
-        self.ticket.told = true;
-        Suspended {
-            part: self.ticket.part,
-            began: self.ticket.began,
-            in_flight: self.ticket.in_flight,
+    /// Puts it aside. Nothing is recorded, and it is not released.
+    pub(super) fn suspend(mut self) -> AdaptiveTicket {
+        self.running.recorded = true;
+        AdaptiveTicket {
+            part: self.running.part,
+            began: self.running.began,
+            in_flight: self.running.in_flight,
         }
     }
 
-    pub(super) fn resume(shared: &'a Shared, suspended: Suspended) -> Self {
-        let Suspended { part, began, in_flight } = suspended;
-        let ticket = Ticket {
+    pub(super) fn resume(shared: &'a Shared, ticket: AdaptiveTicket) -> Self {
+        let AdaptiveTicket { part, began, in_flight } = ticket;
+        let running = RunningCall {
             shared,
             part,
             began,
             in_flight,
-            told: false,
+            recorded: false,
         };
-        Self { ticket }
+        Self { running }
     }
 }
 
 impl gate::Permit for Permit<'_> {
     fn record(self, outcome: Outcome) {
-        self.ticket.record(outcome);
+        self.running.record(outcome);
     }
 }
 
@@ -160,14 +161,14 @@ impl fmt::Debug for Permit<'_> {
 }
 
 /// A [`Permit`] that owns a share of its limit, so that it can go wherever the call goes.
-#[must_use = "a permit that is dropped gives its place back"]
+#[must_use = "a permit that is dropped is released"]
 pub struct OwnedPermit {
-    ticket: Ticket<Arc<Shared>>,
+    running: RunningCall<Arc<Shared>>,
 }
 
 impl gate::Permit for OwnedPermit {
     fn record(self, outcome: Outcome) {
-        self.ticket.record(outcome);
+        self.running.record(outcome);
     }
 }
 
@@ -178,16 +179,16 @@ impl fmt::Debug for OwnedPermit {
 }
 
 pin_project! {
-    /// A call that comes in, as a future; made by [`OwnedGate::admit_owned`](gate::OwnedGate::admit_owned).
+    /// Acquires a permit; made by [`OwnedGate::admit_owned`](gate::OwnedGate::admit_owned).
     ///
     /// # Cancel safety
     ///
-    /// Dropping it gives up its place in line.
+    /// Dropping it leaves the queue.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Admission {
         shared: Arc<Shared>,
         #[pin]
-        admission: places::Admission<PlacesOf>,
+        admission: semaphore::Acquire<SemaphoreOf>,
     }
 }
 
@@ -195,7 +196,7 @@ impl Admission {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: shared.clone(),
-            admission: Places::admission(PlacesOf::new(shared)),
+            admission: Semaphore::acquire(SemaphoreOf::new(shared)),
         }
     }
 }
@@ -207,8 +208,8 @@ impl Future for Admission {
         let this = self.project();
         let admitted = this.admission.poll(cx);
         admitted
-            .map_ok(|place| OwnedPermit {
-                ticket: Ticket::new(this.shared.clone(), place, None),
+            .map_ok(|permit| OwnedPermit {
+                running: RunningCall::new(this.shared.clone(), permit, None),
             })
             .map_err(AdaptiveRejected::from)
     }
@@ -222,18 +223,18 @@ impl fmt::Debug for Admission {
 
 impl OwnedPermit {
     /// Takes a permit if one is available; counts no refusal.
-    pub(super) fn enter(shared: &Arc<Shared>) -> Option<Self> {
-        let place = Places::enter(PlacesOf::new(shared))?;
+    pub(super) fn try_acquire(shared: &Arc<Shared>) -> Option<Self> {
+        let permit = Semaphore::try_acquire_uncounted(SemaphoreOf::new(shared))?;
         Some(Self {
-            ticket: Ticket::new(shared.clone(), place, None),
+            running: RunningCall::new(shared.clone(), permit, None),
         })
     }
 
     /// For a call of a partition, which never waits.
     pub(super) fn of_part(shared: &Arc<Shared>, part: usize) -> Result<Self, AdaptiveRejected> {
-        let place = shared.enter_part(part)?;
+        let permit = shared.enter_part(part)?;
         Ok(Self {
-            ticket: Ticket::new(shared.clone(), place, Some(part)),
+            running: RunningCall::new(shared.clone(), permit, Some(part)),
         })
     }
 }

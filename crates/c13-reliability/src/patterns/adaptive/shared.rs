@@ -3,7 +3,7 @@
 use super::config::AdaptiveConfig;
 use super::share::Shares;
 use super::state::{Ended, LimitState, Sample};
-use crate::gate::places::{NoPlace, Place, Places};
+use crate::gate::semaphore::{AcquireError, Semaphore, SemaphorePermit};
 use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::time::{Clock, Tick, nanos};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) struct Shared {
-    pub(super) places: Places,
+    pub(super) semaphore: Semaphore,
     learning: Mutex<Learning>,
     /// The setting in nanoseconds, for who need not lock; `u64::MAX` is as long as it likes.
     timeout: AtomicU64,
@@ -30,7 +30,7 @@ struct Learning {
 impl Shared {
     pub(super) fn new(config: AdaptiveConfig, clock: Clock, random: Random, shares: Option<Shares>) -> Self {
         Self {
-            places: Places::new(config.initial_limit, config.max_queue, config.max_wait, clock),
+            semaphore: Semaphore::new(config.initial_limit, config.max_queue, config.max_wait, clock),
             timeout: AtomicU64::new(nanos(config.timeout)),
             learning: Mutex::new(Learning {
                 state: LimitState::new(&config),
@@ -43,7 +43,7 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Tick {
-        self.places.clock().now()
+        self.semaphore.clock().now()
     }
 
     /// Takes in a call that ended, and moves the limit if that ended a window.
@@ -75,7 +75,7 @@ impl Shared {
             *before = config;
             // Under the lock, so that of two changes all settings of the later one hold. Relaxed: a setting of its own.
             self.timeout.store(nanos(config.timeout), Ordering::Relaxed);
-            self.places.set_queue(config.max_queue, config.max_wait);
+            self.semaphore.set_queue(config.max_queue, config.max_wait);
             learning.limit()
         };
         self.resize(limit);
@@ -84,8 +84,8 @@ impl Shared {
     /// Lets as many calls run as the state says, which said `limit` a moment ago. Not under the lock, because it wakes those
     /// in line; so the state is asked again, lest a limit that another thread has moved meanwhile stays.
     fn resize(&self, mut limit: u32) {
-        while limit != self.places.limit() {
-            self.places.resize(limit);
+        while limit != self.semaphore.limit() {
+            self.semaphore.resize(limit);
             limit = self.learning.lock().limit();
         }
     }
@@ -118,19 +118,19 @@ impl Shared {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Takes a place for a call of a partition: a free one, or one that it is owed.
-    pub(super) fn enter_part(&self, index: usize) -> Result<Place<&Places>, NoPlace> {
+    /// Takes a permit for a call of a partition: an available one, or one that the partition is owed.
+    pub(super) fn enter_part(&self, index: usize) -> Result<SemaphorePermit<&Semaphore>, AcquireError> {
         let Some(shares) = &self.shares else {
-            return self.places.try_enter();
+            return self.semaphore.try_acquire();
         };
         let mut shares = shares.lock();
-        let place = match Places::enter(&self.places) {
-            Some(place) => place,
-            None if shares.is_owed(index, self.places.limit()) => self.places.enter_beyond(),
-            None => return self.places.try_enter(),
+        let permit = match Semaphore::try_acquire_uncounted(&self.semaphore) {
+            Some(permit) => permit,
+            None if shares.is_owed(index, self.semaphore.limit()) => self.semaphore.acquire_beyond_limit(),
+            None => return self.semaphore.try_acquire(),
         };
         shares.enter(index);
-        Ok(place)
+        Ok(permit)
     }
 
     pub(super) fn leave_part(&self, index: usize) {
@@ -146,20 +146,20 @@ impl Learning {
     }
 }
 
-/// Points to the places of a limit that it owns a share of.
+/// Points to the semaphore of a limit, and owns a share of the limit.
 #[derive(Clone)]
-pub(super) struct PlacesOf(Arc<Shared>);
+pub(super) struct SemaphoreOf(Arc<Shared>);
 
-impl PlacesOf {
+impl SemaphoreOf {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
         Self(shared.clone())
     }
 }
 
-impl Deref for PlacesOf {
-    type Target = Places;
+impl Deref for SemaphoreOf {
+    type Target = Semaphore;
 
-    fn deref(&self) -> &Places {
-        &self.0.places
+    fn deref(&self) -> &Semaphore {
+        &self.0.semaphore
     }
 }

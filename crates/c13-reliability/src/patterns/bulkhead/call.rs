@@ -1,7 +1,7 @@
 //! A call through a bulkhead, as a future.
 
 use super::error::{BulkheadError, BulkheadRejected};
-use crate::gate::places::{Admission, Place, Places};
+use crate::gate::semaphore::{Acquire, Semaphore, SemaphorePermit};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
@@ -12,22 +12,22 @@ pin_project! {
     /// A call through a bulkhead; made by [`Bulkhead::call`](super::Bulkhead::call).
     #[must_use = "futures do nothing unless awaited"]
     pub struct BulkheadCall<'a, F> {
-        places: &'a Places,
-        // Dropped before the place: until it is gone it runs, and nobody else may come in.
+        semaphore: &'a Semaphore,
+        // Dropped before the permit: until it is gone the call runs, and no other call may have its permit.
         #[pin]
         future: F,
-        place: Option<Place<&'a Places>>,
+        permit: Option<SemaphorePermit<&'a Semaphore>>,
         #[pin]
-        admission: Option<Admission<&'a Places>>,
+        admission: Option<Acquire<&'a Semaphore>>,
     }
 }
 
 impl<'a, F> BulkheadCall<'a, F> {
-    pub(super) fn new(places: &'a Places, future: F) -> Self {
+    pub(super) fn new(semaphore: &'a Semaphore, future: F) -> Self {
         Self {
-            places,
+            semaphore,
             future,
-            place: None,
+            permit: None,
             admission: None,
         }
     }
@@ -42,37 +42,37 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        // While the future is polled the place lies on the stack, so that a panic gives it back at once.
-        let place = match this.place.take() {
-            Some(place) => place,
-            None if this.admission.is_some() => ready!(wait(this.places, this.admission, cx))?,
+        // While the future is polled the permit lies on the stack, so that a panic releases it at once.
+        let permit = match this.permit.take() {
+            Some(permit) => permit,
+            None if this.admission.is_some() => ready!(wait(this.semaphore, this.admission, cx))?,
             None => {
-                if let Some(late) = this.places.late() {
+                if let Some(late) = this.semaphore.refuse_late() {
                     return Poll::Ready(Err(BulkheadRejected::from(late).into()));
                 }
-                match Places::enter(*this.places) {
-                    Some(place) => place,
-                    None => ready!(wait(this.places, this.admission, cx))?,
+                match Semaphore::try_acquire_uncounted(*this.semaphore) {
+                    Some(permit) => permit,
+                    None => ready!(wait(this.semaphore, this.admission, cx))?,
                 }
             }
         };
         let polled = this.future.poll(cx);
         if polled.is_pending() {
-            *this.place = Some(place);
+            *this.permit = Some(permit);
         }
         polled.map_err(BulkheadError::CallFailed)
     }
 }
 
-/// Comes in by the line, apart from the way of a call that comes in at once.
+/// Waits in the queue for a permit. Not inlined, so that a call that gets one at once stays on a short path.
 #[inline(never)]
 fn wait<'a>(
-    places: &'a Places,
-    mut admission: Pin<&mut Option<Admission<&'a Places>>>,
+    semaphore: &'a Semaphore,
+    mut admission: Pin<&mut Option<Acquire<&'a Semaphore>>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Place<&'a Places>, BulkheadRejected>> {
+) -> Poll<Result<SemaphorePermit<&'a Semaphore>, BulkheadRejected>> {
     if admission.is_none() {
-        admission.set(Some(Places::admission(places)));
+        admission.set(Some(Semaphore::acquire(semaphore)));
     }
     let Some(waiting) = admission.as_mut().as_pin_mut() else {
         return Poll::Pending;
@@ -85,7 +85,7 @@ fn wait<'a>(
 impl<F> fmt::Debug for BulkheadCall<'_, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BulkheadCall")
-            .field("running", &self.place.is_some())
+            .field("running", &self.permit.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! What can be set of a bulkhead.
 
 use crate::error::{ConfigError, Findings};
-use crate::gate::places::MAX_PLACES;
+use crate::gate::semaphore::MAX_PERMITS;
 use std::time::Duration;
 
 /// What can be set of a bulkhead.
@@ -27,7 +27,7 @@ pub struct BulkheadConfig {
 
 impl BulkheadConfig {
     /// No bulkhead is larger: 2³¹ − 1.
-    pub const MAX_CONCURRENT: u32 = MAX_PLACES;
+    pub const MAX_CONCURRENT: u32 = MAX_PERMITS;
 
     /// Up to `max_concurrent` calls at a time and no queue.
     #[must_use]

@@ -1,7 +1,7 @@
 //! Why a call through a bulkhead gave no value.
 
 use crate::error::{Layer, Rejected};
-use crate::gate::places::NoPlace;
+use crate::gate::semaphore::AcquireError;
 use crate::verdict::{Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
@@ -39,12 +39,12 @@ impl fmt::Display for BulkheadRejected {
 
 impl Error for BulkheadRejected {}
 
-impl From<NoPlace> for BulkheadRejected {
-    fn from(no_place: NoPlace) -> Self {
+impl From<AcquireError> for BulkheadRejected {
+    fn from(no_place: AcquireError) -> Self {
         match no_place {
-            NoPlace::Full { limit } => Self::Full { max_concurrent: limit },
-            NoPlace::WaitElapsed { waited } => Self::WaitElapsed { waited },
-            NoPlace::DeadlinePassed => Self::DeadlinePassed,
+            AcquireError::Full { limit } => Self::Full { max_concurrent: limit },
+            AcquireError::WaitElapsed { waited } => Self::WaitElapsed { waited },
+            AcquireError::DeadlinePassed => Self::DeadlinePassed,
         }
     }
 }

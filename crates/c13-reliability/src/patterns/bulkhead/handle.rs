@@ -1,10 +1,10 @@
-//! What users hold: the bulkhead itself.
+//! The bulkhead itself.
 
 use super::call::BulkheadCall;
-use super::permit::Suspended;
+use super::permit::BulkheadTicket;
 use super::{Admission, BulkheadConfig, BulkheadRejected, BulkheadSnapshot, OwnedPermit, Permit};
 use crate::error::ConfigError;
-use crate::gate::places::{Counts, Place, Places};
+use crate::gate::semaphore::{Semaphore, SemaphoreCounts, SemaphorePermit};
 use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Stripes;
@@ -14,13 +14,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lets at most so many calls run at a time, and so many wait in line. Clones are one bulkhead.
+/// Limits how many calls run at a time, and how many wait in a queue. Clones are one bulkhead.
 ///
 /// See the [module](super) for what happens to a call. Memory: 0.7 KB, 128 bytes for each further thread that uses it, and
-/// 8 KB more from when a call first waited in line.
+/// 8 KB more from when a call first waited in the queue.
 #[derive(Clone)]
 pub struct Bulkhead {
-    places: Arc<Places>,
+    semaphore: Arc<Semaphore>,
 }
 
 impl Bulkhead {
@@ -57,37 +57,37 @@ impl Bulkhead {
     }
 
     /// How many words of a stripe it takes.
-    pub(crate) const WORDS: usize = Places::WORDS;
+    pub(crate) const WORDS: usize = Semaphore::WORDS;
 
     /// As [`with_config`](Self::with_config), on stripes that others use too.
     pub(crate) fn on(stripes: &Stripes, config: BulkheadConfig, clock: Clock) -> Result<Self, ConfigError> {
         config.validate()?;
-        let places = Places::on(stripes, config.max_concurrent, config.max_queue, config.max_wait, clock);
+        let semaphore = Semaphore::on(stripes, config.max_concurrent, config.max_queue, config.max_wait, clock);
         Ok(Self {
-            places: Arc::new(places.lendable()),
+            semaphore: Arc::new(semaphore.lendable()),
         })
     }
 
-    /// Runs `future` when there is a place for it; it waits in line for one where there is a queue.
+    /// Runs `future` when it has a permit; it waits for one if there is a queue.
     ///
     /// # Errors
     ///
-    /// [`Full`](super::BulkheadError::Full) if there is neither a place nor room in line,
-    /// [`WaitElapsed`](super::BulkheadError::WaitElapsed) if the wait in line took too long; the future is then never
+    /// [`Full`](super::BulkheadError::Full) if neither a permit nor room in the queue is available,
+    /// [`WaitElapsed`](super::BulkheadError::WaitElapsed) if the wait in the queue took too long; the future is then never
     /// polled. [`CallFailed`](super::BulkheadError::CallFailed) with the future's own error.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the future inside and gives back the place, in the bulkhead or in line.
+    /// Dropping it drops the future inside, and releases the permit or leaves the queue.
     pub fn call<F, T, E>(&self, future: F) -> BulkheadCall<'_, F>
     where
         F: Future<Output = Result<T, E>>,
     {
-        BulkheadCall::new(&self.places, future)
+        BulkheadCall::new(&self.semaphore, future)
     }
 
-    /// Lets `max_concurrent` calls run at a time from now on. Up lets those in line in at once; down takes effect as
-    /// running calls end.
+    /// Lets `max_concurrent` calls run at a time from now on. A higher number takes effect at once, for waiters
+    /// too; a lower one as running calls end.
     ///
     /// # Errors
     ///
@@ -98,16 +98,16 @@ impl Bulkhead {
         self.reconfigure(config)
     }
 
-    /// Takes on all settings of `config`. Those in line stay there with the wait they came with, however short the new
-    /// queue is.
+    /// Changes all settings to those of `config`. Waiters stay in the queue, with the wait that they began with, however short
+    /// the new queue is.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule; nothing has changed then.
     pub fn reconfigure(&self, config: BulkheadConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        self.places.set_queue(config.max_queue, config.max_wait);
-        self.places.resize(config.max_concurrent);
+        self.semaphore.set_queue(config.max_queue, config.max_wait);
+        self.semaphore.resize(config.max_concurrent);
         Ok(())
     }
 
@@ -115,41 +115,41 @@ impl Bulkhead {
     #[must_use]
     pub fn config(&self) -> BulkheadConfig {
         BulkheadConfig {
-            max_concurrent: self.places.limit(),
-            max_queue: self.places.max_queue(),
-            max_wait: self.places.max_wait().unwrap_or(Duration::MAX),
+            max_concurrent: self.semaphore.limit(),
+            max_queue: self.semaphore.max_queue(),
+            max_wait: self.semaphore.max_wait().unwrap_or(Duration::MAX),
         }
     }
 
-    /// How many calls run. Complexity: O(threads that ever used it, at most 65). While places are
-    /// [lent](super#many-threads) it is off by those that change hands while they are counted.
+    /// How many calls run. Complexity: O(threads that ever used it, at most 65). While permits are
+    /// [lent](super#many-threads), the number is off by those that change hands meanwhile.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.places.in_flight()
+        self.semaphore.in_flight()
     }
 
-    /// How many more calls could run now; none while anybody is in line. Complexity and exactness are those of
+    /// How many more calls could run now; none while the queue has waiters. Complexity and exactness are those of
     /// [`in_flight`](Bulkhead::in_flight).
     #[must_use]
     pub fn available(&self) -> u32 {
-        self.places.available()
+        self.semaphore.available()
     }
 
     /// Counts a refusal, after [`try_admit_uncounted`](Gate::try_admit_uncounted).
     pub(crate) fn refuse(&self) -> BulkheadRejected {
-        self.places.full().into()
+        self.semaphore.refuse().into()
     }
 
-    /// Whether anybody else holds a handle to it.
+    /// Whether there is another handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.places) > 1
+        Arc::strong_count(&self.semaphore) > 1
     }
 
-    /// What it holds and what it did so far.
+    /// Its state now, and what it has counted.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let Counts {
+        let SemaphoreCounts {
             in_flight,
             queued,
             limit,
@@ -158,7 +158,7 @@ impl Bulkhead {
             wait_elapsed,
             left_line,
             waited,
-        } = self.places.counts();
+        } = self.semaphore.counts();
         BulkheadSnapshot {
             in_flight,
             queued,
@@ -178,30 +178,30 @@ impl Gate for Bulkhead {
 
     #[inline]
     fn try_admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
-        Ok(Permit::new(self.places.try_enter()?))
+        Ok(Permit::new(self.semaphore.try_acquire()?))
     }
 
     #[inline]
     fn try_admit_uncounted(&self) -> Option<Permit<'_>> {
-        Places::enter(&*self.places).map(Permit::new)
+        Semaphore::try_acquire_uncounted(&*self.semaphore).map(Permit::new)
     }
 
     async fn admit(&self) -> Result<Permit<'_>, BulkheadRejected> {
-        Ok(Permit::new(Places::admission(&*self.places).await?))
+        Ok(Permit::new(Semaphore::acquire(&*self.semaphore).await?))
     }
 }
 
 impl Suspend for Bulkhead {
-    type Ticket = Suspended;
+    type Ticket = BulkheadTicket;
 
     #[inline]
-    fn suspend(permit: Permit<'_>) -> Suspended {
+    fn suspend(permit: Permit<'_>) -> BulkheadTicket {
         permit.suspend()
     }
 
     #[inline]
-    fn resume(&self, _ticket: Suspended) -> Permit<'_> {
-        Permit::new(Place::new(&*self.places))
+    fn resume(&self, _ticket: BulkheadTicket) -> Permit<'_> {
+        Permit::new(SemaphorePermit::of_taken(&*self.semaphore))
     }
 }
 
@@ -212,17 +212,17 @@ impl OwnedGate for Bulkhead {
     type Error<E> = Refusal<BulkheadRejected, E>;
 
     fn admit_owned(&self) -> Admission {
-        Admission::new(&self.places)
+        Admission::new(&self.semaphore)
     }
 
     fn ask(&self) -> Admittance<OwnedPermit, BulkheadRejected, Admission> {
-        if Deadline::is_over(self.places.clock()) {
+        if Deadline::is_over(self.semaphore.clock()) {
             // Refused when it is polled, by which time it may have another deadline.
             return Admittance::Waits(self.admit_owned());
         }
-        match Places::enter(self.places.clone()) {
-            Some(place) => Admittance::Admitted(OwnedPermit::new(place)),
-            None if self.places.max_queue() == 0 => Admittance::Refused(self.refuse()),
+        match Semaphore::try_acquire_uncounted(self.semaphore.clone()) {
+            Some(permit) => Admittance::Admitted(OwnedPermit::new(permit)),
+            None if self.semaphore.max_queue() == 0 => Admittance::Refused(self.refuse()),
             None => Admittance::Waits(self.admit_owned()),
         }
     }
@@ -239,10 +239,10 @@ impl fmt::Debug for Bulkhead {
 
 impl Observed for Bulkhead {
     fn source(&self) -> Source {
-        let places = Arc::downgrade(&self.places);
+        let semaphore = Arc::downgrade(&self.semaphore);
         Source::new(move || {
             let bulkhead = Self {
-                places: places.upgrade()?,
+                semaphore: semaphore.upgrade()?,
             };
             Some(bulkhead.snapshot().readings())
         })

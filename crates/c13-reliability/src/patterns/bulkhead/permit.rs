@@ -1,7 +1,7 @@
 //! The right to run one call in a bulkhead.
 
 use super::error::BulkheadRejected;
-use crate::gate::places::{self, Place, Places};
+use crate::gate::semaphore::{self, Semaphore, SemaphorePermit};
 use crate::gate::{self, Outcome};
 use pin_project_lite::pin_project;
 use std::fmt;
@@ -10,34 +10,34 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The right to run one call in a bulkhead. Dropping it gives the place back, to the first in line if anybody is.
-#[must_use = "a permit that is dropped gives its place back"]
+/// The right to run one call in a bulkhead. Dropping it releases it, to the first waiter if there is one.
+#[must_use = "a permit that is dropped is released"]
 pub struct Permit<'a> {
-    place: Place<&'a Places>,
+    permit: SemaphorePermit<&'a Semaphore>,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(place: Place<&'a Places>) -> Self {
-        Self { place }
+    pub(super) fn new(permit: SemaphorePermit<&'a Semaphore>) -> Self {
+        Self { permit }
     }
 
-    /// Leaves it to the caller to give the place back, with a permit that is made for it again.
+    /// Puts it aside. It is not released until a permit is made for it again.
     #[inline]
-    pub(super) fn suspend(self) -> Suspended {
-        self.place.keep();
-        Suspended
+    pub(super) fn suspend(self) -> BulkheadTicket {
+        self.permit.keep();
+        BulkheadTicket
     }
 }
 
-/// A permit that was put aside: its place is one like any other.
+/// A permit of the bulkhead that was put aside. All of them are alike.
 #[derive(Default)]
-pub(crate) struct Suspended;
+pub(crate) struct BulkheadTicket;
 
 impl gate::Permit for Permit<'_> {
-    /// A place is given back whatever came of the call.
+    /// The permit is released whatever the outcome.
     #[inline]
     fn record(self, _outcome: Outcome) {
-        drop(self.place);
+        drop(self.permit);
     }
 }
 
@@ -48,21 +48,21 @@ impl fmt::Debug for Permit<'_> {
 }
 
 /// A [`Permit`] that owns a share of its bulkhead, so that it can go wherever the call goes.
-#[must_use = "a permit that is dropped gives its place back"]
+#[must_use = "a permit that is dropped is released"]
 pub struct OwnedPermit {
-    place: Place<Arc<Places>>,
+    permit: SemaphorePermit<Arc<Semaphore>>,
 }
 
 impl OwnedPermit {
-    pub(super) fn new(place: Place<Arc<Places>>) -> Self {
-        Self { place }
+    pub(super) fn new(permit: SemaphorePermit<Arc<Semaphore>>) -> Self {
+        Self { permit }
     }
 }
 
 impl gate::Permit for OwnedPermit {
-    /// A place is given back whatever came of the call.
+    /// The permit is released whatever the outcome.
     fn record(self, _outcome: Outcome) {
-        drop(self.place);
+        drop(self.permit);
     }
 }
 
@@ -73,22 +73,22 @@ impl fmt::Debug for OwnedPermit {
 }
 
 pin_project! {
-    /// A call that comes into a bulkhead, as a future; made by [`OwnedGate::admit_owned`](gate::OwnedGate::admit_owned).
+    /// Acquires a permit of a bulkhead; made by [`OwnedGate::admit_owned`](gate::OwnedGate::admit_owned).
     ///
     /// # Cancel safety
     ///
-    /// Dropping it gives up its place in line.
+    /// Dropping it leaves the queue.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Admission {
         #[pin]
-        admission: places::Admission<Arc<Places>>,
+        admission: semaphore::Acquire<Arc<Semaphore>>,
     }
 }
 
 impl Admission {
-    pub(super) fn new(places: &Arc<Places>) -> Self {
+    pub(super) fn new(semaphore: &Arc<Semaphore>) -> Self {
         Self {
-            admission: Places::admission(places.clone()),
+            admission: Semaphore::acquire(semaphore.clone()),
         }
     }
 }

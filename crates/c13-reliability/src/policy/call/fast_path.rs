@@ -73,11 +73,13 @@ where
     }
     if let Some(retry) = progress.retry(parts) {
         held.hold_retry();
+        // Where nothing depends on it, retry counts the beginning of a call together with its end.
         if !retry.is_plain() {
             retry.begin_late(&mut begun);
             held.hold_begun_retry();
         }
     }
+    // Attempts that may run at the same time are made by the slow path.
     if progress.hedge(parts).is_some() {
         leave!(Exit::Blocked(Blocked::Wait(CallStep::ATTEMPT)));
     }
@@ -99,7 +101,7 @@ where
     }
 }
 
-/// Makes a call that leaves the fast path one of the slow path, and says what is next.
+/// Turns a call that leaves the fast path into one of the slow path, and says what is next.
 #[cold]
 #[inline(never)]
 fn leave<T, E, R>(

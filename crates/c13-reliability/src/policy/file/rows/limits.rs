@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::super::row::{Access, Datum, Field, Kind, Row, at, names, part};
-use crate::gate::places::MAX_PLACES;
+use crate::gate::semaphore::MAX_PERMITS;
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::policy::RateLimitPer;
 
-const PLACES: Kind = Kind::Whole(1, MAX_PLACES as u64);
+const PLACES: Kind = Kind::Whole(1, MAX_PERMITS as u64);
 const LARGEST_BURST: u64 = 1 << 54;
 
 /// A table that code has no part for.
