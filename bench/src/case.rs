@@ -1,5 +1,7 @@
 //! A case: what is measured, under a name, in a group.
 
+use crate::stamp;
+
 /// Runs one thread's share of a case.
 pub(crate) trait Runner: Send {
     /// Makes `calls` calls.
@@ -21,9 +23,9 @@ impl<F: FnMut() + Send> Runner for Call<F> {
     #[inline(never)]
     fn one_by_one(&mut self, ticks: &mut [u32]) {
         for ticks in ticks {
-            let before = crate::measure::stamp::read();
+            let before = stamp::read();
             (self.0)();
-            let after = crate::measure::stamp::read();
+            let after = stamp::read();
             *ticks = u32::try_from(after.wrapping_sub(before)).unwrap_or(u32::MAX);
         }
     }
@@ -88,6 +90,16 @@ impl Cases {
         call: impl Fn(&S, usize) -> F + 'static,
     ) -> &mut Case {
         self.add(name, true, setup, call)
+    }
+
+    /// A case of ours that is measured like the others, but whose counts have no baseline yet.
+    pub(crate) fn timed<S: 'static, F: FnMut() + Send + 'static>(
+        &mut self,
+        name: &str,
+        setup: impl Fn() -> S + 'static,
+        call: impl Fn(&S, usize) -> F + 'static,
+    ) -> &mut Case {
+        self.add(name, true, setup, call).uncounted()
     }
 
     /// A case of somebody else's, or of the machine itself.

@@ -5,10 +5,13 @@ mod case;
 mod cases;
 mod counts;
 mod measure;
+mod median;
+mod processors;
 mod report;
 mod results;
 mod rows;
 mod run;
+mod stamp;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! What a run found out, as it is kept in `results.json`.
 
 use crate::measure::allocations::Allocations;
-use crate::measure::time::{Times, median};
+use crate::measure::time::Times;
+use crate::median::median;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -2,10 +2,11 @@
 
 use crate::case::Case;
 use crate::measure::quiet;
-use crate::measure::stamp::{Scale, pin, processors};
 use crate::measure::time::{self, Plan, Times};
 use crate::measure::{allocations, instructions};
+use crate::processors::{self, pin};
 use crate::results::{Figures, Results, Spread};
+use crate::stamp::Scale;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
@@ -143,7 +144,7 @@ fn machine(passes: usize, seen: &BTreeMap<(&str, usize), Vec<Times>>) -> BTreeMa
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         Some(line.split(": ").nth(1)?.to_owned())
     });
-    let count = processors();
+    let count = processors::count();
     [
         ("processor", processor.map(|name| format!("{name}, {count} processors"))),
         ("system", first("uname", &["-srm"])),

@@ -1,11 +1,14 @@
 //! Cache hits: 100,000 keys, asked for by Zipf's law, in a cache that has room for twice as many.
 
+use super::drive::drive;
 use crate::case::Cases;
 use bytes::Bytes;
-use c13_reliability::patterns::cache::{CacheConfig, RecommendationCache};
+use c13_reliability::patterns::cache::{Cache, CacheConfig, RecommendationCache};
 use c13_reliability::sync::Random;
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 const KEYS: usize = 100_000;
 const READS: usize = 1 << 18;
@@ -31,6 +34,30 @@ pub(crate) fn add(cases: &mut Cases) {
         |cache, key| cache.get(key),
         RecommendationCache::insert,
     );
+    let hour = Duration::from_secs(3600);
+    let with = |config: CacheConfig| Cache::<u64, Bytes>::new(config.capacity(2 * KEYS as u64));
+    let timed = move || with(CacheConfig::new().ttl(hour));
+    let full = move || with(CacheConfig::new().ttl(2 * hour).refresh_after(hour).idle(hour));
+    let insert = |cache: &Cache<u64, Bytes>, key, value| cache.insert(key, value);
+    hits(
+        cases,
+        true,
+        "cache/ttl, get",
+        timed,
+        |cache, key| cache.get(&key),
+        insert,
+    );
+    hits(
+        cases,
+        true,
+        "cache/ttl, refresh and idle, get",
+        full,
+        |cache, key| cache.get(&key),
+        insert,
+    );
+    let load =
+        |cache: &Cache<u64, Bytes>, key| drive(cache.get_or_load(&key, || async { Ok::<_, Infallible>(value()) })).ok();
+    hits(cases, true, "cache/ttl, get_or_load", timed, load, insert);
 }
 
 /// Adds a case of reads that all hit.

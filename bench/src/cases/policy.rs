@@ -1,12 +1,13 @@
 //! A policy of five: timeout, retry, breaker, limiter, bulkhead.
 
-use super::drive::{drive, succeed};
+use super::drive::{Failed, drive, succeed};
 use crate::case::Cases;
 use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, ShardedRateLimiter};
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
 use c13_reliability::policy::{Policy, PolicyConfig};
+use std::hint::black_box;
 use std::time::Duration;
 
 pub(super) const FIVE: PolicyConfig = FOUR.rate_limit(RateLimiterConfig::new(1e9, 1_000_000_000));
@@ -38,6 +39,11 @@ pub(crate) fn add(cases: &mut Cases) {
         let policy = Policy::new(FOUR).expect("the settings are good");
         policy.limit_by(ShardedRateLimiter::new(1_000_000_000, 1e9));
         policy
+    });
+    let five = || Policy::new(FIVE).expect("the settings are good");
+    cases.timed("policy/five, blocking call", five, |policy, _| {
+        let policy = policy.clone();
+        move || assert!(policy.call_sync(|| Ok::<u64, Failed>(black_box(1))).is_ok())
     });
 }
 

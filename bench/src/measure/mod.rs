@@ -3,5 +3,4 @@
 pub(crate) mod allocations;
 pub(crate) mod instructions;
 pub(crate) mod quiet;
-pub(crate) mod stamp;
 pub(crate) mod time;

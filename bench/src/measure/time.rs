@@ -1,8 +1,9 @@
 //! Nanoseconds: batches for the mean, single calls for the percentiles, one thread and two.
 
 use super::quiet;
-use super::stamp::{self, Scale};
 use crate::case::{Case, Runner};
+use crate::processors;
+use crate::stamp::Scale;
 use serde::{Deserialize, Serialize};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +45,7 @@ pub(crate) struct Times {
 /// Measures `case` with `threads` threads that share one instance.
 pub(crate) fn measure(case: &Case, threads: usize, plan: Plan) -> Times {
     let mut runners = case.runners(threads);
-    stamp::pin(1);
+    processors::pin(1);
     let batch = calibrate(&mut *runners[0]);
     let means = on_threads(&mut runners, |runner, stop| {
         let (start, mut all, mut undisturbed) = (Instant::now(), Spent::default(), Spent::default());
@@ -159,7 +160,7 @@ fn on_threads<R: Send>(
                 let (start, stop, work, runtime) = (&start, &stop, &work, runtime.clone());
                 scope.spawn(move || {
                     let _entered = runtime.enter();
-                    stamp::pin(processor);
+                    processors::pin(processor);
                     start.wait();
                     work(&mut **runner, stop)
                 })
@@ -185,16 +186,5 @@ fn calibrate(runner: &mut dyn Runner) -> u64 {
             return ((calls as f64 * BATCH.as_secs_f64() / elapsed.as_secs_f64()) as u64).max(1);
         }
         calls *= 2;
-    }
-}
-
-/// The middle value, or the mean of the two in the middle.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values {
-        [] => f64::NAN,
-        _ if values.len() % 2 == 1 => values[half],
-        _ => f64::midpoint(values[half - 1], values[half]),
     }
 }

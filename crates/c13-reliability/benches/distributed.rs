@@ -1,22 +1,15 @@
-//! What locks and shared limits cost: decisions in memory; and, on a Redis of this machine, an acquisition, the hand-off
-//! of a contended lock, and the traffic of one that is held.
+//! What locks and shared limits cost on a Redis of this machine: an acquisition, the hand-off of a contended lock, and the
+//! traffic of one that is held. What they decide in memory is measured in the workspace `bench/`.
 //!
 //! `cargo bench -p c13-reliability --features redis --bench distributed`
 //!
-//! Starts a `redis-server` of its own; without one it says so and measures the rest.
-
-mod measure;
+//! Starts a `redis-server` of its own; without one it says so and measures nothing.
 
 use c13_reliability::distributed::Redis;
-use c13_reliability::distributed::lock::{Lock, LockConfig, LockGuard, MemoryBackend, RedisBackend};
-use c13_reliability::distributed::rate_limiter::{
-    Limit, MemoryQuota, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing,
-};
-use c13_reliability::gate::{self, Outcome};
+use c13_reliability::distributed::lock::{Lock, LockConfig, LockGuard, RedisBackend};
+use c13_reliability::distributed::rate_limiter::{Limit, RedisQuota, SharedLimitConfig, SharedRateLimiter, Sharing};
 use c13_reliability::time::Clock;
-use measure::{head, ready, row};
 use std::future::Future;
-use std::hint::black_box;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,37 +25,8 @@ fn main() {
         .build()
         .expect("the system gives threads");
     let clock = Clock::system();
-
-    // As many tokens as a batch holds, for as long as one may last.
-    let sharing = Sharing::Leased {
-        horizon: Duration::from_secs(10),
-    };
-    let config = SharedLimitConfig::DEFAULT.sharing(sharing);
-    let limits = vec![Limit::new("bench", 1e9, 16_777_215)];
-    let backend = Arc::new(MemoryQuota::new(clock.clone()));
-    let limiter = SharedRateLimiter::try_new(backend, limits, config).expect("the settings are good");
-    runtime.block_on(limiter.acquire(1)).expect("there is room");
-    let lock = Lock::new(Arc::new(MemoryBackend::new()), "bench", LockConfig::DEFAULT);
-    let guard = runtime.block_on(lock.try_acquire()).expect("nobody else has it");
-    head();
-    row("a leased decision, allowed while the batch lasts", || {
-        // A batch that is used up is fetched anew, which happens once in eight million calls.
-        if black_box(limiter.try_acquire(1)).is_err() {
-            let _refilled = runtime.block_on(limiter.acquire(1));
-        }
-    });
-    row("a call under a leased limit", || {
-        let call = gate::call(&limiter, async { Ok::<u64, u64>(1) }, Outcome::of);
-        if black_box(ready(call)).is_err() {
-            let _refilled = runtime.block_on(limiter.acquire(1));
-        }
-    });
-    row("a check of a held lock", || {
-        assert!(black_box(guard.check()).is_ok());
-    });
-
     let Some(server) = Server::start() else {
-        println!("no redis-server here: hand-off and traffic are not measured");
+        println!("no redis-server here: nothing is measured");
         return;
     };
     runtime.block_on(async {

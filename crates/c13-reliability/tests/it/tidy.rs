@@ -7,14 +7,14 @@
 //! | a reason within three lines above each `Ordering::` | `orderings.rs` |
 //! | `mod.rs` and `lib.rs` define no functions; no file over 600 lines without its tests; a first line that says what the file holds | `shape.rs` |
 //! | no path of somebody's machine | `hygiene.rs` |
-//! | every pattern has its bench, example, integration test and README row | `parity.rs` |
+//! | every pattern has its benchmark, example, integration test and README row | `parity.rs` |
 //!
 //! What a pattern called `circuit_breaker`, that is a folder of this name in `crates/c13-reliability/src/patterns/`,
 //! must have, by exact name:
 //!
 //! | what | where |
 //! |---|---|
-//! | a bench | `crates/c13-reliability/benches/circuit_breaker.rs` |
+//! | a benchmark | `bench/src/cases/circuit_breaker.rs`, a group of `mod.rs` there: `circuit_breaker::add,` |
 //! | an example | `crates/c13-reliability/examples/circuit_breaker_example.rs` |
 //! | an integration test | `crates/c13-reliability/tests/it/circuit_breaker.rs`, declared in `main.rs` as `mod circuit_breaker;` |
 //! | a README row | a table row (it starts with a vertical bar) that contains `` `patterns::circuit_breaker` `` |

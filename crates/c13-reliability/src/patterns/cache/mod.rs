@@ -92,8 +92,8 @@
 //! live. What a cache is for weighs more: before a source that takes 1 ms, nine hits in ten make 10 times the reads a second
 //! (9,556 for 953). While 10,000,000 keys pass through a full cache, the memory it holds does not grow.
 //!
-//! `cargo bench -p c13-reliability --bench cache` measures it; `docs/adr/0008-quick-cache-under-the-cache.md` has the figures
-//! by which the crate was chosen.
+//! `bench/run` measures reads that hit; `docs/adr/0008-quick-cache-under-the-cache.md` has the figures by which the crate was
+//! chosen.
 
 mod config;
 mod entry;

@@ -1,4 +1,4 @@
-//! Every pattern is complete: it has a bench, an example, an integration test and a row in the README.
+//! Every pattern is complete: it has a case in the benchmarks, an example, an integration test and a row in the README.
 
 use super::{Source, Violation};
 use std::collections::BTreeSet;
@@ -16,10 +16,11 @@ pub(super) fn every_pattern_is_complete(tree: &[Source]) -> Vec<Violation> {
                 .map(|(pattern, _)| pattern)
         })
         .collect();
-    let readme = tree
-        .iter()
-        .find(|source| source.path == "README.md")
-        .map_or("", |source| &source.text);
+    let text_of = |path: &str| {
+        let found = tree.iter().find(|source| source.path == path);
+        found.map_or("", |source| source.text.as_str())
+    };
+    let (readme, groups) = (text_of("README.md"), text_of("bench/src/cases/mod.rs"));
     let mut found = Vec::new();
     for pattern in patterns {
         let mut miss = |what: String| {
@@ -31,13 +32,18 @@ pub(super) fn every_pattern_is_complete(tree: &[Source]) -> Vec<Violation> {
             });
         };
         for (what, path) in [
-            ("bench", format!("{LIBRARY}/benches/{pattern}.rs")),
+            ("benchmark", format!("bench/src/cases/{pattern}.rs")),
             ("example", format!("{LIBRARY}/examples/{pattern}_example.rs")),
             ("integration test", format!("{LIBRARY}/tests/it/{pattern}.rs")),
         ] {
             if !tree.iter().any(|source| source.path == path) {
                 miss(format!("{what} {path}"));
             }
+        }
+        // Where a case is added, it is measured and counted.
+        let group = format!("{pattern}::add");
+        if !groups.lines().any(|line| line.trim() == format!("{group},")) {
+            miss(format!("group in bench/src/cases/mod.rs: `{group}`"));
         }
         let name = format!("`patterns::{pattern}`");
         if !readme.lines().any(|line| line.starts_with('|') && line.contains(&name)) {
@@ -87,14 +93,16 @@ mod tests {
             ("crates/c13-reliability/src/patterns/mod.rs", ""),
             ("crates/c13-reliability/src/patterns/circuit_breaker/mod.rs", ""),
             ("crates/c13-reliability/src/patterns/circuit_breaker/state.rs", ""),
-            ("crates/c13-reliability/benches/circuit_breaker.rs", ""),
+            ("bench/src/cases/circuit_breaker.rs", ""),
+            ("bench/src/cases/mod.rs", "    circuit_breaker::add,\n"),
             ("crates/c13-reliability/examples/circuit_breaker_example.rs", ""),
             ("crates/c13-reliability/tests/it/circuit_breaker.rs", ""),
             ("README.md", ROW),
         ];
         assert!(every_pattern_is_complete(&tree(&complete)).is_empty());
         for missing in [
-            "benches/circuit_breaker.rs",
+            "cases/circuit_breaker.rs",
+            "cases/mod.rs",
             "circuit_breaker_example.rs",
             "it/circuit_breaker.rs",
             "README.md",
@@ -108,7 +116,7 @@ mod tests {
         }
         let prose = ROW.replace('|', "");
         let found = every_pattern_is_complete(&tree(&[complete[1], ("README.md", &prose)]));
-        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found.len(), 5, "{found:?}");
         assert!(every_pattern_is_complete(&[]).is_empty());
     }
 

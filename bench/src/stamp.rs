@@ -1,8 +1,7 @@
-//! The time-stamp counter, fenced, so that one call can be timed alone; and the processor that a thread stays on.
+//! The time-stamp counter, fenced, so that one call can be timed alone.
 
+use crate::median::median;
 use std::hint::black_box;
-use std::num::NonZero;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The counter, after everything before it and before everything after it.
@@ -54,7 +53,7 @@ impl Scale {
             .collect();
         empty.sort_unstable();
         Self {
-            ticks_per_nanosecond: super::time::median(&mut rates),
+            ticks_per_nanosecond: median(&mut rates),
             overhead: empty[empty.len() / 2],
         }
     }
@@ -63,24 +62,4 @@ impl Scale {
     pub(crate) fn nanos(self, ticks: u32) -> f64 {
         f64::from(ticks.saturating_sub(self.overhead)) / self.ticks_per_nanosecond
     }
-}
-
-/// How many processors there are. Asked once, before any thread is pinned: a pinned thread is told of one.
-pub(crate) fn processors() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
-}
-
-/// Keeps this thread on one processor, where the system allows it.
-pub(crate) fn pin(processor: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        let count = processors();
-        let mut set = rustix::thread::CpuSet::new();
-        set.set(processor % count);
-        // A machine that refuses gives noisier figures, not wrong ones.
-        let _refused = rustix::thread::sched_setaffinity(None, &set);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = processor;
 }

@@ -1,6 +1,6 @@
 //! Rate limiters.
 
-use super::drive::{drive, keep, keys};
+use super::drive::{HOUR, drive, keep, keys};
 use crate::case::Cases;
 use c13_reliability::patterns::rate_limiter::{
     KeyedRateLimiter, RateLimiterConfig, ShardedRateLimiter, SlidingWindowConfig, SlidingWindowRateLimiter,
@@ -71,16 +71,32 @@ pub(crate) fn add(cases: &mut Cases) {
             case.uncounted();
         }
     }
-    // As many calls as two threads can make in its length never fill it.
-    let window = || {
-        let config = SlidingWindowConfig::new(Duration::from_micros(1), 1_000);
-        SlidingWindowRateLimiter::with_config(config, Clock::system()).expect("the settings are good")
-    };
-    cases.ours("limiter/exact sliding window, allowed", window, |window, _| {
-        let window = window.clone();
-        // A thread that is interrupted between its look at the clock and the window's lock may be refused.
-        move || keep(window.try_acquire())
-    });
+    for (name, approximate) in [("exact", false), ("approximate", true)] {
+        let window = move |config: SlidingWindowConfig| {
+            let config = config.approximate(approximate);
+            SlidingWindowRateLimiter::with_config(config, Clock::system()).expect("the settings are good")
+        };
+        // As many calls as two threads can make in its length never fill it.
+        let wide = move || window(SlidingWindowConfig::new(Duration::from_micros(1), 1_000));
+        let case = cases.ours(&format!("limiter/{name} sliding window, allowed"), wide, |window, _| {
+            let window = window.clone();
+            // A thread that is interrupted between its look at the clock and the window's lock may be refused.
+            move || keep(window.try_acquire())
+        });
+        if approximate {
+            // No baseline yet.
+            case.uncounted();
+        }
+        let full = move || {
+            let window = window(SlidingWindowConfig::new(HOUR, 1));
+            assert!(window.try_acquire().is_ok());
+            window
+        };
+        cases.timed(&format!("limiter/{name} sliding window, refused"), full, |window, _| {
+            let window = window.clone();
+            move || assert!(black_box(window.try_acquire()).is_err())
+        });
+    }
 }
 
 /// Plenty, but so slow to refill that no key becomes idle and is forgotten, even where a call takes microseconds.

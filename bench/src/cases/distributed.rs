@@ -1,0 +1,52 @@
+//! What is decided in memory between two words with a shared backend: leased limits, and locks that are held.
+
+use super::drive::{drive, succeed};
+use crate::case::Cases;
+use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend};
+use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimitConfig, SharedRateLimiter, Sharing};
+use c13_reliability::gate::{self, Outcome};
+use c13_reliability::time::Clock;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) fn add(cases: &mut Cases) {
+    cases.timed("distributed/leased limit, decision", leased, |limiter, _| {
+        let limiter = limiter.clone();
+        move || {
+            // A batch that is used up is fetched anew, which happens once in eight million calls.
+            if black_box(limiter.try_acquire(1)).is_err() {
+                let _refilled = drive(limiter.acquire(1));
+            }
+        }
+    });
+    cases.timed("distributed/leased limit, call", leased, |limiter, _| {
+        let limiter = limiter.clone();
+        move || {
+            if drive(gate::call(&*limiter, succeed(1), Outcome::of)).is_err() {
+                let _refilled = drive(limiter.acquire(1));
+            }
+        }
+    });
+    let held = || {
+        let lock = Lock::new(Arc::new(MemoryBackend::new()), "bench", LockConfig::DEFAULT);
+        Arc::new(drive(lock.try_acquire()).expect("nobody else has it"))
+    };
+    cases.timed("distributed/check of a held lock", held, |guard, _| {
+        let guard = guard.clone();
+        move || assert!(black_box(guard.check()).is_ok())
+    });
+}
+
+/// A limit that has leased as many tokens as a batch holds, for as long as one may last.
+fn leased() -> Arc<SharedRateLimiter> {
+    let sharing = Sharing::Leased {
+        horizon: Duration::from_secs(10),
+    };
+    let config = SharedLimitConfig::DEFAULT.sharing(sharing);
+    let limits = vec![Limit::new("bench", 1e9, 16_777_215)];
+    let backend = Arc::new(MemoryQuota::new(Clock::system()));
+    let limiter = SharedRateLimiter::try_new(backend, limits, config).expect("the settings are good");
+    drive(limiter.acquire(1)).expect("there is room");
+    Arc::new(limiter)
+}
