@@ -11,11 +11,11 @@
 //! Several users may share one set of stripes, each with some words of its own in every stripe: the parts of a policy do, so
 //! that a call counts in one or two cache lines, however many parts it goes through.
 
-use super::primitive::{AtomicU64, Ordering, fence};
+use super::primitive::{AtomicU64, OnceLock, Ordering, fence};
 use super::thread_slot::{OWNED, SHARED};
 use std::fmt;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 /// A set of stripes, all of the same length. Clones are the same set.
 #[derive(Clone)]

@@ -8,10 +8,9 @@ use super::state::{Counted, Forced, Machine};
 use super::word::Word;
 use crate::error::{Layer, Rejected};
 use crate::gate::Outcome;
-use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, OnceLock, Ordering};
 use crate::sync::{Count as _, Random, StripedRolling, Stripes, Tally, counts};
 use crate::time::{Clock, Tick, nanos};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// One breaker.
