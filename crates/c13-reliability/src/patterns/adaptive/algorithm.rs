@@ -8,9 +8,9 @@ use std::time::Duration;
 pub(super) struct Measured {
     /// The mean latency of the calls that succeeded; nothing if none did.
     pub(super) latency: Option<Duration>,
-    /// The most calls that ran at a time.
+    /// The most calls that ran concurrently.
     pub(super) in_flight: u32,
-    /// Whether more calls were dropped than a window bears.
+    /// Whether a larger share of calls was dropped than the settings allow.
     pub(super) dropped: bool,
 }
 
@@ -66,7 +66,7 @@ fn vegas(limit: f64, measured: &Measured, ratio: f64, alpha: f64, beta: f64) -> 
 }
 
 fn gradient(limit: f64, measured: &Measured, ratio: f64, buffer: f64) -> f64 {
-    /// What drops do to a limit; latency says nothing where calls are turned away.
+    /// What drops do to a limit; latency says nothing where calls are refused.
     const DROPPED: f64 = 0.9;
     let shrunk = limit * (ratio * (1.0 + buffer)).clamp(0.5, 2.0);
     let next = shrunk + shrunk.sqrt();

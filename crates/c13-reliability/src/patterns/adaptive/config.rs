@@ -1,4 +1,4 @@
-//! What can be set of an adaptive limit.
+//! The settings of an adaptive limit.
 
 use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use crate::gate::semaphore::MAX_PERMITS;
@@ -75,7 +75,7 @@ impl Algorithm {
     }
 }
 
-/// What can be set of an adaptive limit.
+/// The settings of an adaptive limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AdaptiveConfig {
@@ -87,17 +87,17 @@ pub struct AdaptiveConfig {
     pub min_limit: u32,
     /// The limit never rises above this. Default: 1000.
     pub max_limit: u32,
-    /// The limit is looked at this often; above zero. Default: 100 ms.
+    /// The limit is set anew this often; above zero. Default: 100 ms.
     pub window: Duration,
-    /// A window goes on until it has seen as many calls; at least 1. Default: 10.
+    /// A window goes on until it has at least this many calls; at least 1. Default: 10.
     pub min_calls: u32,
-    /// A call that takes longer counts as dropped, whatever comes of it; above zero. Default: 5 s.
+    /// A call that takes longer counts as dropped, whatever its outcome; above zero. Default: 5 s.
     pub timeout: Duration,
     /// A window in which more than this share of calls was dropped makes the limit fall; from 0 and below 1. Default: 0.05.
     pub drop_ratio: f64,
     /// A baseline older than this, give or take 15 %, is measured anew; above zero. Default: 30 s.
     pub baseline_age: Duration,
-    /// Calls that may queue. Default: 0, so that what does not fit is refused at once.
+    /// Calls that may queue. Default: 0, so that a call that gets no permit is refused at once.
     pub max_queue: u32,
     /// How long a call may queue; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
     pub max_wait: Duration,
@@ -131,7 +131,7 @@ impl AdaptiveConfig {
         self
     }
 
-    /// Sets how often the limit is looked at, and how many calls it takes at least.
+    /// Sets how often the limit is set anew, and from how many calls at least.
     #[must_use]
     pub const fn window(mut self, window: Duration, min_calls: u32) -> Self {
         self.window = window;
@@ -139,7 +139,7 @@ impl AdaptiveConfig {
         self
     }
 
-    /// Sets what counts as dropped: calls that take longer than `timeout`, and the share of drops that a window bears.
+    /// Sets what counts as dropped: calls that take longer than `timeout`, and the share of drops that does not lower the limit.
     #[must_use]
     pub const fn drops(mut self, timeout: Duration, drop_ratio: f64) -> Self {
         self.timeout = timeout;

@@ -1,4 +1,4 @@
-//! Why an adaptive limit let a call not run.
+//! Why an adaptive limit refused a call.
 
 use crate::error::{Layer, Rejected};
 use crate::gate::semaphore::AcquireError;
@@ -7,21 +7,21 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why an adaptive limit let a call not run.
+/// Why an adaptive limit refused a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdaptiveRejected {
-    /// As many calls run as may now, and as many are in line as may, if any.
+    /// All permits are taken, and the queue, if there is one, is full.
     Full {
-        /// How many calls may run at a time now.
+        /// How many calls may run concurrently now.
         limit: u32,
     },
-    /// The call was in line for as long as it may, or until its deadline.
+    /// The call's wait in the queue took longer than allowed, or lasted until its deadline.
     WaitElapsed {
-        /// How long it was in line.
+        /// How long it was queued.
         waited: Duration,
     },
-    /// The call's deadline had passed before it asked for a place.
+    /// The call's deadline had passed before it asked for a permit.
     DeadlinePassed,
 }
 
@@ -48,14 +48,14 @@ impl From<AcquireError> for AdaptiveRejected {
 }
 
 impl From<AdaptiveRejected> for Rejected {
-    /// An adaptive limit stands where a bulkhead would. When a place becomes free is not known.
+    /// Reported as a bulkhead, in whose place the limit is used. When a permit becomes available is not known.
     fn from(_: AdaptiveRejected) -> Self {
         Self::new(Layer::Bulkhead, None)
     }
 }
 
 impl Retryable for AdaptiveRejected {
-    /// Worth another attempt: places become free. After the deadline nothing is.
+    /// Worth another attempt, because permits become available; after the deadline nothing is.
     fn verdict(&self) -> Verdict {
         match self {
             Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,

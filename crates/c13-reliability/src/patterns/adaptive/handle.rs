@@ -1,4 +1,4 @@
-//! What users hold: the adaptive limit itself.
+//! The handle of an adaptive limit: acquire, call, reconfigure.
 
 use super::permit::AdaptiveTicket;
 use super::share::Shares;
@@ -14,7 +14,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-/// Lets so many calls run at a time as the dependency can take. Clones are one limit.
+/// Limits concurrent calls to what the dependency can handle. Clones are one limit.
 ///
 /// See the [module](super) for how it learns. A call costs two clock readings and a lock, about 50 ns.
 #[derive(Clone)]
@@ -83,7 +83,7 @@ impl AdaptiveLimit {
     }
 
     /// The partition called `name`: a gate of its own, with a guaranteed share. Calls that go through the limit itself
-    /// have only what nobody else uses.
+    /// have only what no partition uses.
     #[must_use]
     pub fn partition(&self, name: &str) -> Option<Partition> {
         let index = self.shared.with_shares(|shares| shares.find(name))??;
@@ -127,13 +127,13 @@ impl AdaptiveLimit {
         Run::new(permit, future, classify).await.map_err(Refusal::Failed)
     }
 
-    /// Takes on all settings of `config` and goes on with what it has learned: with its limit, within the new bounds, with its
-    /// baseline and the window that is being measured, and with all counts. `initial_limit` says nothing any more. What was
+    /// Takes over all settings of `config` and goes on with what it has learned: with its limit, within the new bounds, with its
+    /// baseline and the window that is being measured, and with all counts. `initial_limit` has no effect any more. What was
     /// measured for AIMD, which knows no baseline, is of no use to the other two algorithms, nor theirs to AIMD; it is
     /// then measured anew.
     ///
-    /// Calls that run keep their semaphore. Those in line stay there with the wait they came with, however short the new queue
-    /// is.
+    /// Calls that run keep their permits. Waiters stay in the queue, with the wait that they began with, however short the new
+    /// queue is.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl AdaptiveLimit {
         Ok(())
     }
 
-    /// How many calls may run at a time now.
+    /// How many calls may run concurrently now.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.shared.semaphore.limit()
@@ -164,13 +164,13 @@ impl AdaptiveLimit {
         self.shared.semaphore.refuse().into()
     }
 
-    /// Whether anybody else holds a handle to it.
+    /// Whether there is another handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
 
-    /// What it holds and what it did so far.
+    /// Its state now, and what it has counted.
     #[must_use]
     pub fn snapshot(&self) -> AdaptiveSnapshot {
         let SemaphoreCounts {

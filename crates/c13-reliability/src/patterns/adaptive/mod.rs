@@ -1,8 +1,8 @@
-//! Adaptive limit: so many calls at a time as the dependency can really take, found by measuring.
+//! Adaptive limit: bounds concurrent calls to what the dependency can handle, found by measuring latencies.
 //!
-//! Use it in place of a bulkhead where nobody knows the right number, or where it changes: with deployments, with the time
-//! of day, with noisy neighbours. Latency tells: while calls take no longer than without load, more may run; when they
-//! queue in the dependency, fewer should.
+//! Use it in place of a bulkhead where the right number is not known, or where it changes: with deployments, with the time
+//! of day, with noisy neighbours. The limit follows latency: while calls take no longer than without load, more may run;
+//! when they queue in the dependency, fewer should.
 //!
 //! # Quick start
 //!
@@ -20,7 +20,7 @@
 //! # How it learns
 //!
 //! Calls are gathered in windows of 100 ms and at least 10 calls. At the end of each the [`Algorithm`] sets the next
-//! limit from the mean latency, the most calls that ran at a time, and whether too many were dropped:
+//! limit from the mean latency, the most calls that ran concurrently, and whether too many were dropped:
 //!
 //! | a call | counts as |
 //! |---|---|
@@ -29,7 +29,7 @@
 //! | ignored by the classifier, or panicked | nothing |
 //! | abandoned by its caller | dropped if it had run for `timeout`, else nothing |
 //!
-//! The limit grows only while it binds, that is, while at least half of it runs: an idle service learns nothing.
+//! The limit grows only while it binds, that is, while at least half of its permits are held: an idle service learns nothing.
 //!
 //! Vegas and gradient compare latencies with a baseline, that without load. A better latency moves it, and so does that of
 //! any window in which the limit does not bind. And it ages: after `baseline_age`, and whenever the limit has fallen
@@ -39,21 +39,21 @@
 //! # Partitions
 //!
 //! [`partitioned`](AdaptiveLimit::partitioned) gives kinds of calls guaranteed shares. What one does not use is lent to
-//! the others; a partition below its share is always let in, even while others still hold what was lent to them, so that
-//! for a moment more calls may run than the limit says.
+//! the others. A partition below its share always gets a permit, even while others still hold what was lent to them, so
+//! that for a moment more calls may run than the limit says.
 //!
 //! # What surprises
 //!
-//! - Every error is taken for overload unless a classifier says otherwise; up to 5 % of them are borne.
+//! - Every error counts as overload unless a classifier says otherwise; up to 5 % of errors do not lower the limit.
 //! - Calls that must never be limited should not go through it.
-//! - A call that is let in from the line and is not polled for 1 s loses its place to the next one; a call that was polled
-//!   inside has its place until its future is finished or dropped.
+//! - A waiter that is granted a permit and is not polled for 1 s loses the permit to the next one; a call that was polled
+//!   while it held its permit keeps it until its future is finished or dropped.
 //!
 //! # How it compares
 //!
-//! The algorithms are those of Netflix concurrency-limits and Envoy. Envoy measures its baseline at a few calls at a time,
-//! which refuses most of a busy service's calls meanwhile; here half of the limit is used. Calls in line come in first
-//! come, first served. More in `docs/patterns-compared.md`.
+//! The algorithms are those of Netflix concurrency-limits and Envoy. Envoy measures its baseline with a few concurrent
+//! calls, which refuses most of a busy service's calls meanwhile; here half of the limit is used. Queued calls are served
+//! first come, first served. More in `docs/patterns-compared.md`.
 //!
 //! # Settings
 //!
@@ -61,10 +61,10 @@
 //! |---|---|---|
 //! | `algorithm` | gradient, buffer 0.25 | how the limit follows what is measured |
 //! | `initial_limit`, `min_limit`, `max_limit` | 20, 1, 1000 | |
-//! | `window`, `min_calls` | 100 ms, 10 | how often the limit is looked at |
-//! | `timeout`, `drop_ratio` | 5 s, 0.05 | what counts as dropped, and how much of it is borne |
+//! | `window`, `min_calls` | 100 ms, 10 | how often the limit is set anew |
+//! | `timeout`, `drop_ratio` | 5 s, 0.05 | what counts as dropped, and what share of drops does not lower the limit |
 //! | `baseline_age` | 30 s | how old a baseline may become |
-//! | `max_queue`, `max_wait` | 0, 0 | calls in line, and how long they may stay there |
+//! | `max_queue`, `max_wait` | 0, 0 | calls that may queue, and for how long |
 //!
 //! [`reconfigure`](AdaptiveLimit::reconfigure) changes them while calls run.
 //!

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A part of an adaptive limit with a guaranteed share; made by [`AdaptiveLimit::partition`](super::AdaptiveLimit::partition).
 ///
-/// It never waits: a call comes in at once or is refused. Run calls through it with [`gate::call`](crate::gate::call).
+/// It never waits: a call is admitted at once or refused. Run calls through it with [`gate::call`](crate::gate::call).
 #[derive(Clone)]
 pub struct Partition {
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! Guaranteed shares of a limit, and who holds how much.
+//! Guaranteed shares of a limit, and how many permits each partition holds.
 
 /// The shares of all partitions and how many calls of each run.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,7 @@ mod tests {
 
     // AL-14.
     #[test]
-    fn a_new_limit_changes_what_is_guaranteed_and_not_who_runs() {
+    fn a_new_limit_changes_what_is_guaranteed_and_not_which_calls_run() {
         let mut shares = Shares::new([("batch", 0.3), ("live", 0.7)]);
         shares.enter(0);
         assert_eq!(

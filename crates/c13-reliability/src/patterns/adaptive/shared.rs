@@ -14,14 +14,14 @@ use std::time::Duration;
 pub(super) struct Shared {
     pub(super) semaphore: Semaphore,
     learning: Mutex<Learning>,
-    /// The setting in nanoseconds, for who need not lock; `u64::MAX` is as long as it likes.
+    /// The setting in nanoseconds, for readers without the lock; `u64::MAX` is no limit.
     timeout: AtomicU64,
     shares: Option<Mutex<Shares>>,
     random: Random,
     dropped: AtomicU64,
 }
 
-/// What the limit goes by, and what it has learned.
+/// The settings of the limit, and what it has learned.
 struct Learning {
     config: AdaptiveConfig,
     state: LimitState,
@@ -46,7 +46,7 @@ impl Shared {
         self.semaphore.clock().now()
     }
 
-    /// Takes in a call that ended, and moves the limit if that ended a window.
+    /// Records a call that ended, and sets the limit anew if that ended a window.
     pub(super) fn record(&self, sample: Sample) {
         if sample.ended == Ended::Ignored {
             return;
@@ -65,7 +65,7 @@ impl Shared {
         }
     }
 
-    /// Goes by other settings, that were checked, from now on.
+    /// Uses other settings, which were checked, from now on.
     pub(super) fn reconfigure(&self, config: AdaptiveConfig) {
         let (now, unit) = (self.now(), self.random.unit());
         let limit = {
@@ -81,8 +81,8 @@ impl Shared {
         self.resize(limit);
     }
 
-    /// Lets as many calls run as the state says, which said `limit` a moment ago. Not under the lock, because it wakes those
-    /// in line; so the state is asked again, lest a limit that another thread has moved meanwhile stays.
+    /// Gives the semaphore the limit of the state, which was `limit` a moment ago. Not under the lock, because it wakes
+    /// waiters; so the state is read again afterwards, in case another thread has changed the limit meanwhile.
     fn resize(&self, mut limit: u32) {
         while limit != self.semaphore.limit() {
             self.semaphore.resize(limit);
@@ -99,7 +99,7 @@ impl Shared {
         self.learning.lock().state.baseline()
     }
 
-    /// Whether a call that began at `began` counts as dropped by now, whatever comes of it.
+    /// Whether a call that began at `began` counts as dropped by now, whatever its outcome.
     pub(super) fn is_overdue(&self, began: Tick) -> bool {
         // Relaxed: a setting of its own.
         nanos(self.now() - began) > self.timeout.load(Ordering::Relaxed)

@@ -4,28 +4,28 @@ use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
 use std::time::Duration;
 
-/// What an adaptive limit holds and what it did so far. Each call that came ends in one of `entered`, `rejected`,
-/// `wait_elapsed` and `left_line`.
+/// The present state of an adaptive limit, and its cumulative counts. Each call is counted once, in `entered`,
+/// `rejected`, `wait_elapsed` or `left_line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdaptiveSnapshot {
-    /// Calls that may run at a time now.
+    /// Calls that may run concurrently now.
     pub limit: u32,
     /// Calls that run.
     pub in_flight: u32,
-    /// Calls in line.
+    /// Calls that are queued.
     pub queued: usize,
     /// The latency without load, where it is known and the algorithm needs it.
     pub baseline: Option<Duration>,
-    /// Calls that got a place, at once or after a wait in line.
+    /// Calls that acquired a permit, at once or after a wait in the queue.
     pub entered: u64,
-    /// Calls refused because everything was full.
+    /// Calls refused because all permits were taken and the queue was full.
     pub rejected: u64,
-    /// Calls that were in line for as long as they may.
+    /// Calls whose wait in the queue took longer than allowed.
     pub wait_elapsed: u64,
-    /// Calls that were dropped while they were in line.
+    /// Calls that were dropped while they were queued.
     pub left_line: u64,
-    /// How long those in line waited who got in, in nanoseconds.
+    /// How long queued calls waited that then acquired a permit, in nanoseconds.
     pub waited: HistogramSnapshot,
     /// Calls that counted as dropped.
     pub dropped: u64,

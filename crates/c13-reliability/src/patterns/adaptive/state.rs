@@ -1,4 +1,4 @@
-//! What an adaptive limit decides: when a window is over, and what follows from what it measured.
+//! The decisions of an adaptive limit: when a window ends, and which limit follows from what it measured.
 
 use super::algorithm::Measured;
 use super::baseline::Baseline;
@@ -43,7 +43,7 @@ pub(super) struct LimitState {
 /// How much a window's mean latency moves the smoothed one. The least of many noisy means would lie far below the truth.
 const SMOOTHING: f64 = 0.3;
 
-/// A window that measures the baseline takes in so many times as many calls.
+/// A window that measures the baseline has this many times as many calls.
 const MEASURED: u32 = 10;
 
 impl LimitState {
@@ -82,7 +82,7 @@ impl LimitState {
         self.baseline.latency()
     }
 
-    /// Takes in a call that ended at `now`; `unit` is a random number in `[0, 1)`. Returns the limit if a window ended.
+    /// Records a call that ended at `now`; `unit` is a random number in `[0, 1)`. Returns the limit if a window ended.
     pub(super) fn record(&mut self, config: &AdaptiveConfig, sample: Sample, now: Tick, unit: f64) -> Option<u32> {
         if sample.ended == Ended::Ignored || self.baseline.is_settling(now) {
             return None;

@@ -34,7 +34,7 @@ impl Server {
     }
 }
 
-/// What came of the calls that ended in one second.
+/// The outcomes of the calls that ended in one second.
 #[derive(Clone, Default)]
 struct Second {
     served: u64,
@@ -115,7 +115,7 @@ const OVERLOAD: Load = Load {
 };
 
 #[test]
-fn within_5_s_after_a_servers_capacity_halves_throughput_is_back_and_nobody_waits_long() {
+fn within_5_s_after_a_servers_capacity_halves_throughput_is_back_and_no_call_waits_long() {
     for config in algorithms() {
         for slower in [false, true] {
             for seed in 1..=2 {
@@ -225,9 +225,9 @@ fn a_drop_shrinks_the_limit_and_what_says_nothing_does_not() {
     assert_eq!(limit.snapshot().in_flight, 0);
 }
 
-// AL-31: a cancelled call frees its place and is no sample.
+// AL-31: a cancelled call releases its permit and is no sample.
 #[test]
-fn a_call_that_is_dropped_or_panics_frees_its_place_and_teaches_nothing() {
+fn a_call_that_is_dropped_or_panics_releases_its_permit_and_is_no_sample() {
     use std::future::{pending, poll_fn};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
@@ -273,7 +273,7 @@ fn never_more_run_than_the_limit_says_on_many_threads() {
 
 // AL-16.
 #[test]
-fn a_call_in_line_is_refused_when_its_wait_is_over() {
+fn a_queued_call_is_refused_when_its_wait_is_over() {
     let executor = Executor::new();
     let limit = on(&executor, aimd(1, 1).queue(1, 50 * MS));
     let _held = limit.try_admit();
@@ -282,9 +282,9 @@ fn a_call_in_line_is_refused_when_its_wait_is_over() {
     assert_eq!(result, Err(Refusal::Rejected(refused)));
 }
 
-// LL-01, first come first served in our case: a raised limit lets those in line in at once.
+// LL-01, first come first served in our case: a raised limit admits queued calls at once.
 #[test]
-fn a_limit_that_grows_lets_those_in_line_in() {
+fn a_limit_that_grows_admits_queued_calls() {
     let executor = Executor::new();
     let limit = on(&executor, aimd(1, 2).queue(2, SECOND));
     end_with(&executor, &limit, MS, Outcome::Success);
@@ -367,7 +367,7 @@ fn partitions_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn new_settings_keep_who_runs_who_waits_what_was_learned_and_what_was_counted() {
+fn new_settings_keep_running_and_queued_calls_what_was_learned_and_what_was_counted() {
     let executor = Executor::new();
     let limit = on(&executor, aimd(2, 100).queue(2, SECOND));
     end_with(&executor, &limit, MS, Outcome::Success);

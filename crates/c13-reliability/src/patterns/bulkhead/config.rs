@@ -1,10 +1,10 @@
-//! What can be set of a bulkhead.
+//! The settings of a bulkhead.
 
 use crate::error::{ConfigError, Findings};
 use crate::gate::semaphore::MAX_PERMITS;
 use std::time::Duration;
 
-/// What can be set of a bulkhead.
+/// The settings of a bulkhead.
 ///
 /// ```
 /// use c13_reliability::patterns::bulkhead::BulkheadConfig;
@@ -17,9 +17,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BulkheadConfig {
-    /// Calls that run at a time, from 1 to [`MAX_CONCURRENT`](BulkheadConfig::MAX_CONCURRENT).
+    /// Calls that run concurrently, from 1 to [`MAX_CONCURRENT`](BulkheadConfig::MAX_CONCURRENT).
     pub max_concurrent: u32,
-    /// Calls that may queue. Default: 0, so that what does not fit is refused at once.
+    /// Calls that may queue. Default: 0, so that a call that gets no permit is refused at once.
     pub max_queue: u32,
     /// How long a call may queue; [`Duration::MAX`] is no limit. Above zero if and only if there is a queue.
     pub max_wait: Duration,
@@ -29,7 +29,7 @@ impl BulkheadConfig {
     /// No bulkhead is larger: 2³¹ − 1.
     pub const MAX_CONCURRENT: u32 = MAX_PERMITS;
 
-    /// Up to `max_concurrent` calls at a time and no queue.
+    /// Up to `max_concurrent` concurrent calls and no queue.
     #[must_use]
     pub const fn new(max_concurrent: u32) -> Self {
         Self {

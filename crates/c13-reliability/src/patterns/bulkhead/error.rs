@@ -7,21 +7,21 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a bulkhead let a call not run.
+/// Why a bulkhead refused a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BulkheadRejected {
-    /// As many calls run as may, and as many are in line as may, if any.
+    /// All permits are taken, and the queue, if there is one, is full.
     Full {
-        /// How many calls may run at a time.
+        /// How many calls may run concurrently.
         max_concurrent: u32,
     },
-    /// The call was in line for as long as it may, or until its deadline.
+    /// The call's wait in the queue took longer than allowed, or lasted until its deadline.
     WaitElapsed {
-        /// How long it was in line.
+        /// How long it was queued.
         waited: Duration,
     },
-    /// The call's deadline had passed before it asked for a place.
+    /// The call's deadline had passed before it asked for a permit.
     DeadlinePassed,
 }
 
@@ -50,7 +50,7 @@ impl From<AcquireError> for BulkheadRejected {
 }
 
 impl From<BulkheadRejected> for Rejected {
-    /// When a place becomes free is not known, so there is no `retry_after`.
+    /// When a permit becomes available is not known, so there is no `retry_after`.
     fn from(_: BulkheadRejected) -> Self {
         Self::new(Layer::Bulkhead, None)
     }
@@ -60,17 +60,17 @@ impl From<BulkheadRejected> for Rejected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BulkheadError<E> {
-    /// As many calls run as may, and as many are in line as may, if any. The call did not run.
+    /// All permits are taken, and the queue, if there is one, is full. The call did not run.
     Full {
-        /// How many calls may run at a time.
+        /// How many calls may run concurrently.
         max_concurrent: u32,
     },
-    /// The call was in line for as long as it may, or until its deadline. It did not run.
+    /// The call's wait in the queue took longer than allowed, or lasted until its deadline. It did not run.
     WaitElapsed {
-        /// How long it was in line.
+        /// How long it was queued.
         waited: Duration,
     },
-    /// The call's deadline had passed before it asked for a place. It did not run.
+    /// The call's deadline had passed before it asked for a permit. It did not run.
     DeadlinePassed,
     /// The call ran and failed with its own error.
     CallFailed(E),
@@ -118,7 +118,7 @@ impl<E: Error + 'static> Error for BulkheadError<E> {
 }
 
 impl Retryable for BulkheadRejected {
-    /// Worth another attempt: places become free. After the deadline nothing is.
+    /// Worth another attempt, because permits become available; after the deadline nothing is.
     fn verdict(&self) -> Verdict {
         match self {
             Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
@@ -128,7 +128,7 @@ impl Retryable for BulkheadRejected {
 }
 
 impl<E: Retryable> Retryable for BulkheadError<E> {
-    /// As the call's own error says; a full bulkhead is worth another attempt, because places become free.
+    /// As the call's own error says; a full bulkhead is worth another attempt, because permits become available.
     fn verdict(&self) -> Verdict {
         match self {
             Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,

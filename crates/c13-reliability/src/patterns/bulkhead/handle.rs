@@ -1,4 +1,4 @@
-//! The bulkhead itself.
+//! The handle of a bulkhead: acquire, call, resize.
 
 use super::call::BulkheadCall;
 use super::permit::BulkheadTicket;
@@ -14,7 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Limits how many calls run at a time, and how many wait in a queue. Clones are one bulkhead.
+/// Limits how many calls run concurrently, and how many wait in a queue. Clones are one bulkhead.
 ///
 /// See the [module](super) for what happens to a call. Memory: 0.7 KB, 128 bytes for each further thread that uses it, and
 /// 8 KB more from when a call first waited in the queue.
@@ -24,7 +24,7 @@ pub struct Bulkhead {
 }
 
 impl Bulkhead {
-    /// A bulkhead for `max_concurrent` calls at a time, without a queue.
+    /// A bulkhead for `max_concurrent` concurrent calls, without a queue.
     ///
     /// # Panics
     ///
@@ -56,7 +56,7 @@ impl Bulkhead {
         Self::on(&Stripes::new(Self::WORDS), config, env.into().clock)
     }
 
-    /// How many words of a stripe it takes.
+    /// How many words of a stripe the bulkhead uses.
     pub(crate) const WORDS: usize = Semaphore::WORDS;
 
     /// As [`with_config`](Self::with_config), on stripes that others use too.
@@ -86,7 +86,7 @@ impl Bulkhead {
         BulkheadCall::new(&self.semaphore, future)
     }
 
-    /// Lets `max_concurrent` calls run at a time from now on. A higher number takes effect at once, for waiters
+    /// Lets `max_concurrent` calls run concurrently from now on. A higher number takes effect at once, for waiters
     /// too; a lower one as running calls end.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! Bulkhead: at most so many calls at a time, and so many in line.
+//! Bulkhead: bounds how many calls run concurrently, and how many wait in a queue for a permit.
 //!
-//! Use it so that one slow dependency cannot take all threads, connections or memory. What does not fit waits its turn,
-//! first come first served, if there is a queue, and is refused at once if not.
+//! Use it so that one slow dependency cannot take all threads, connections or memory. A call that gets no permit waits in
+//! the queue, first come first served, if there is one, and is refused at once if not.
 //!
 //! # Quick start
 //!
@@ -23,10 +23,10 @@
 //!
 //! # What happens to a call
 //!
-//! | running | in line | it |
+//! | running | queued | it |
 //! |---|---|---|
-//! | fewer than `max_concurrent` | nobody | runs at once |
-//! | | somebody, but fewer than `max_queue` | waits behind them: nobody overtakes |
+//! | fewer than `max_concurrent` | none | runs at once |
+//! | | some, but fewer than `max_queue` | waits behind them, so that no call overtakes another |
 //! | `max_concurrent` | fewer than `max_queue` | waits, for `max_wait` and until its deadline at most |
 //! | `max_concurrent` | `max_queue` | is refused |
 //!
@@ -35,25 +35,27 @@
 //!
 //! # Calls that are not polled
 //!
-//! A call that is let in from the line has 1 s to be polled. After that its place is given to the next one, as soon as the
-//! line is looked at: by a call that gets in line, by one whose wait ends, by one that is refused, or where another place is
-//! given back while somebody waits. The call itself is then before all others when it is polled again. So a bulkhead whose
-//! calls wait without a limit, and that no other call comes to, keeps waiting for a call that is never polled.
+//! A waiter that is granted a permit has 1 s to be polled. After that its permit is granted to the next waiter, as soon as
+//! the queue is served again: when a call joins it, when a wait ends, when a call is refused, or when another permit is
+//! released while calls wait. The first call is at the head of the queue again when it is polled. So a bulkhead whose
+//! calls wait without a limit, and that no other call uses, keeps waiting for a call that is never polled.
 //!
-//! A call that was polled inside the bulkhead has its place until its future is finished or dropped: nobody else can know
-//! that it will not be polled any more.
+//! A call that was polled while it held its permit keeps it until its future is finished or dropped: the bulkhead cannot
+//! know that it will not be polled any more.
 //!
 //! # Many threads
 //!
-//! All threads that come and go change one word, which moves from processor to processor. When two threads meet there, and
-//! at least half of the places are free, at least eight for every thread that uses this crate, places are lent: a thread
-//! that goes out keeps the place at hand for the next call that comes in on it, up to eight of them, on a line of its own. A
-//! call that finds no place, neither at hand nor in the word, ends that: all that lies free with any thread is given back, and
-//! then it looks again. So it is exact all the time: never more run than may, and no call waits or is refused while a place is
-//! free, unless it is in the hands of somebody who gives it back, right after a line has formed or the limit was lowered.
-//! While anybody is in line nothing that is lent is used, so that nobody overtakes.
+//! The permits are one packed state, so each acquire and release changes the same cache line, which moves from processor
+//! to processor. When two threads contend for it, permits are lent, provided that at least half of them are available, and
+//! at least eight for every thread that uses this crate: a thread that releases a permit leaves it on its own stripe, up to
+//! eight of them, for the next call on that thread. A call that finds a permit neither on its stripe nor in the packed state
+//! ends lending: all permits on stripes return to the packed state, and the call tries again.
 //!
-//! From when places were first lent, counting those inside looks at 65 lines.
+//! So the limit stays exact: never more calls run than `max_concurrent`. No call waits or is refused while a permit is
+//! available, unless another thread is just returning that permit, after a queue has formed or the limit was lowered.
+//! While calls are queued no lent permit is used, so that no call overtakes another.
+//!
+//! Once permits were lent, counting the calls that run reads the stripes of all threads, at most 65.
 //!
 //! # How it compares
 //!
@@ -64,9 +66,9 @@
 //!
 //! | [`BulkheadConfig`] | default | |
 //! |---|---|---|
-//! | `max_concurrent` | none: it must be given | calls that run at a time |
-//! | `max_queue` | 0 | calls in line |
-//! | `max_wait` | 0 | how long a call may stay in line; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
+//! | `max_concurrent` | none: it must be given | calls that run concurrently |
+//! | `max_queue` | 0 | calls that may queue |
+//! | `max_wait` | 0 | how long a call may queue; [`Duration::MAX`](std::time::Duration::MAX) is no limit |
 //!
 //! # Metrics
 //!
@@ -83,8 +85,8 @@
 //!
 //! # What it costs
 //!
-//! Without anybody in line, coming in is one compare-and-swap and going out one subtraction on the same word. Where
-//! places are lent, they are a compare-and-swap and an addition on a line of the thread's own, and the word is only read.
+//! While no call is queued, acquire is one compare-and-swap and release one subtraction on the packed state. While permits
+//! are lent, they are a compare-and-swap and an addition on the thread's own stripe, and the packed state is only read.
 
 mod call;
 mod config;

@@ -23,7 +23,7 @@ fn poll<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Nothing is held, in line or waited for.
+/// No permit is held, no call is queued, and no timer is pending.
 fn assert_empty(bulkhead: &Bulkhead, executor: &Executor) {
     let snapshot = bulkhead.snapshot();
     assert_eq!((snapshot.in_flight, snapshot.queued), (0, 0));
@@ -33,7 +33,7 @@ fn assert_empty(bulkhead: &Bulkhead, executor: &Executor) {
 
 // BH-01.
 #[test]
-fn places_are_taken_refused_and_given_back() {
+fn permits_are_acquired_refused_and_released() {
     let bulkhead = Bulkhead::new(2);
     let one = bulkhead.try_admit().unwrap();
     let other = bulkhead.try_admit().unwrap();
@@ -52,7 +52,7 @@ fn places_are_taken_refused_and_given_back() {
 
 // BH-02.
 #[test]
-fn a_call_in_line_is_refused_when_its_wait_is_over_and_not_before() {
+fn a_queued_call_is_refused_when_its_wait_is_over_and_not_before() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, 50 * MS));
     let _held = bulkhead.try_admit();
@@ -68,7 +68,7 @@ fn a_call_in_line_is_refused_when_its_wait_is_over_and_not_before() {
 
 // BH-04.
 #[test]
-fn a_call_that_is_dropped_in_line_leaves_nothing_behind() {
+fn a_call_that_is_dropped_in_the_queue_leaves_nothing_behind() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, 2 * SECOND));
     let held = bulkhead.try_admit();
@@ -83,7 +83,7 @@ fn a_call_that_is_dropped_in_line_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_call_that_is_dropped_after_it_was_let_in_gives_its_place_to_the_next() {
+fn a_waiter_that_is_dropped_after_its_grant_passes_its_permit_on() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(2, SECOND));
     let held = bulkhead.try_admit();
@@ -100,7 +100,7 @@ fn a_call_that_is_dropped_after_it_was_let_in_gives_its_place_to_the_next() {
 }
 
 #[test]
-fn a_call_that_is_dropped_while_it_runs_gives_its_place_back() {
+fn a_call_that_is_dropped_while_it_runs_releases_its_permit() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1));
     {
@@ -112,7 +112,7 @@ fn a_call_that_is_dropped_while_it_runs_gives_its_place_back() {
 }
 
 #[test]
-fn a_call_that_is_dropped_has_its_place_until_its_future_is_gone() {
+fn a_call_that_is_dropped_has_its_permit_until_its_future_is_gone() {
     struct Last(Bulkhead);
 
     impl Drop for Last {
@@ -134,7 +134,7 @@ fn a_call_that_is_dropped_has_its_place_until_its_future_is_gone() {
 }
 
 #[test]
-fn a_panic_in_the_call_gives_the_place_back_at_once() {
+fn a_panic_in_the_call_releases_the_permit_at_once() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1));
     let mut call = Box::pin(bulkhead.call(poll_fn(|_| -> Poll<Result<(), ()>> { panic!("boom") })));
@@ -157,7 +157,7 @@ fn a_raised_limit_is_there_at_once() {
 
 // BH-07.
 #[test]
-fn a_raised_limit_lets_those_in_line_in_at_once() {
+fn a_raised_limit_admits_queued_calls_at_once() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, 500 * SECOND));
     let _held = bulkhead.try_admit();
@@ -189,7 +189,7 @@ fn a_lowered_limit_takes_effect_as_running_calls_end() {
 
 // BH-08.
 #[test]
-fn a_shorter_wait_holds_for_newcomers_and_not_for_those_in_line() {
+fn a_shorter_wait_holds_for_new_calls_and_not_for_queued_ones() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(5, 10 * SECOND));
     let _held = bulkhead.try_admit();
@@ -215,7 +215,7 @@ fn a_shorter_wait_holds_for_newcomers_and_not_for_those_in_line() {
 
 // BH-10.
 #[test]
-fn a_call_in_line_runs_when_a_place_becomes_free() {
+fn a_queued_call_runs_when_a_permit_becomes_available() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(2).queue(1, SECOND));
     for takes in [200 * MS, 900 * MS] {
@@ -281,7 +281,7 @@ fn running_queued_and_refused_calls_add_up() {
 
 // BH-14.
 #[test]
-fn those_in_line_come_in_as_they_came() {
+fn queued_calls_run_first_come_first_served() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(5, SECOND));
     let held = bulkhead.try_admit();
@@ -307,7 +307,7 @@ fn those_in_line_come_in_as_they_came() {
 }
 
 #[test]
-fn a_newcomer_does_not_overtake_those_in_line() {
+fn a_new_call_does_not_overtake_queued_ones() {
     let executor = Executor::new();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, SECOND));
     let held = bulkhead.try_admit();
@@ -319,7 +319,7 @@ fn a_newcomer_does_not_overtake_those_in_line() {
 }
 
 #[test]
-fn a_wait_in_line_ends_at_the_callers_deadline() {
+fn a_wait_in_the_queue_ends_at_the_callers_deadline() {
     let executor = Executor::new();
     let clock = executor.clock();
     let bulkhead = on(&executor, BulkheadConfig::new(1).queue(1, Duration::MAX));
@@ -332,7 +332,7 @@ fn a_wait_in_line_ends_at_the_callers_deadline() {
     assert_eq!(executor.time().waiting(), 0, "without any limit there is no timer");
 }
 
-/// Counts who is inside, those that are dropped there too.
+/// Counts the calls that run, those that are dropped while they run too.
 struct Inside<'a>(&'a Cell<u32>);
 
 impl<'a> Inside<'a> {
@@ -349,7 +349,7 @@ impl Drop for Inside<'_> {
 }
 
 #[test]
-fn never_more_run_than_may_over_random_runs() {
+fn never_more_calls_run_than_the_limit_over_random_runs() {
     for seed in 0..60 {
         let executor = Executor::seeded(seed);
         let random = Rc::new(Random::new(seed));
@@ -383,7 +383,7 @@ fn never_more_run_than_may_over_random_runs() {
 }
 
 #[test]
-fn many_threads_never_exceed_the_limit_and_leave_it_whole() {
+fn many_threads_never_exceed_the_limit_and_release_all_permits() {
     let bulkhead = Bulkhead::new(3);
     let inside = std::sync::atomic::AtomicU32::new(0);
     std::thread::scope(|scope| {
@@ -403,7 +403,7 @@ fn many_threads_never_exceed_the_limit_and_leave_it_whole() {
     assert_eq!((bulkhead.in_flight(), bulkhead.available()), (0, 3));
 }
 
-/// A bulkhead of one place, and a call that was in line, was let in, and is kept without being polled.
+/// A bulkhead of one permit, and a queued call that was granted it and is kept without being polled.
 fn kept_in_line(executor: &Executor, max_wait: Duration) -> (Bulkhead, std::pin::Pin<Box<dyn Future<Output = bool>>>) {
     let bulkhead = on(executor, BulkheadConfig::new(1).queue(2, max_wait));
     let held = bulkhead.try_admit().expect("nobody is inside");
@@ -418,8 +418,8 @@ fn kept_in_line(executor: &Executor, max_wait: Duration) -> (Bulkhead, std::pin:
 }
 
 #[test]
-fn a_place_that_a_call_in_line_does_not_come_for_is_another_s_after_a_second() {
-    // A call that comes later, and when it runs: whoever comes then finds out.
+fn a_granted_permit_whose_waiter_is_not_polled_passes_to_another_call_after_a_second() {
+    // A later call, and when it runs: a call that comes then finds the unused grant.
     for (comes, runs) in [(0, None), (999, None), (1_000, Some(1_000)), (5_000, Some(5_000))] {
         let executor = Executor::new();
         let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
@@ -428,7 +428,7 @@ fn a_place_that_a_call_in_line_does_not_come_for_is_another_s_after_a_second() {
         let call = executor.block_on(executor.clock().timeout(100 * MS, call));
         let ran = call.is_ok().then(|| executor.clock().now() - Tick::ZERO);
         assert_eq!(ran, runs.map(|runs| runs * MS), "comes after {comes} ms");
-        // The first call is served as soon as it is polled, as nobody is before it.
+        // The first call is served as soon as it is polled, as no call is before it.
         assert_eq!(poll(kept.as_mut()), Poll::Ready(true), "comes after {comes} ms");
         drop(kept);
         assert_empty(&bulkhead, &executor);
@@ -436,7 +436,7 @@ fn a_place_that_a_call_in_line_does_not_come_for_is_another_s_after_a_second() {
 }
 
 #[test]
-fn a_call_in_line_takes_over_the_place_that_the_one_before_it_does_not_come_for_at_the_end_of_its_wait() {
+fn a_queued_call_takes_the_unused_grant_of_the_one_before_it_at_the_end_of_its_wait() {
     let executor = Executor::new();
     let (bulkhead, kept) = kept_in_line(&executor, 3 * SECOND);
     let result = executor.block_on(bulkhead.call(ready(Ok::<_, ()>(7))));
@@ -446,7 +446,7 @@ fn a_call_in_line_takes_over_the_place_that_the_one_before_it_does_not_come_for_
 }
 
 #[test]
-fn a_call_that_never_waits_finds_a_place_that_nobody_came_for_at_the_second_try() {
+fn a_call_that_never_waits_finds_an_unused_grant_at_the_second_try() {
     let executor = Executor::new();
     let (bulkhead, kept) = kept_in_line(&executor, Duration::MAX);
     executor.run_for(SECOND);
@@ -458,7 +458,7 @@ fn a_call_that_never_waits_finds_a_place_that_nobody_came_for_at_the_second_try(
 }
 
 #[test]
-fn a_call_that_did_not_come_for_its_place_is_before_all_others_when_it_does() {
+fn a_call_that_missed_its_grant_is_before_all_others_when_it_is_polled() {
     let executor = Executor::new();
     let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
     executor.run_for(SECOND);
