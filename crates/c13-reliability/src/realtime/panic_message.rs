@@ -1,4 +1,4 @@
-//! The words of a panic.
+//! The message of a panic.
 
 use std::any::Any;
 

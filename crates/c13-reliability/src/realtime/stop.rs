@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Asks whoever holds its [`StopSignal`]s to stop. Clones ask the same ones; asking twice changes nothing.
+/// Asks the holders of its [`StopSignal`]s to stop. Clones ask the same ones; asking twice changes nothing.
 #[derive(Clone, Default)]
 pub struct StopSource {
     shared: Arc<Shared>,
@@ -34,7 +34,7 @@ pub struct StopSignal {
 
 #[derive(Default)]
 struct Shared {
-    /// Set once, under the lock of those who wait, so that none of them misses it. Read without the lock: a thread of
+    /// Set once, under the lock of the waiters, so that none of them misses it. Read without the lock: a thread of
     /// real-time priority must not wait for a watchdog that was preempted while it held it.
     stopped: AtomicBool,
     waiting: Mutex<Waiting>,
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     fn is_stopped(&self) -> bool {
-        // Acquire: whoever sees the request sees what was done before it.
+        // Acquire: a thread that sees the request sees what was done before it.
         self.stopped.load(Ordering::Acquire)
     }
 }
@@ -97,7 +97,7 @@ impl StopSource {
 }
 
 impl StopSignal {
-    /// Whether a stop was asked for: one load, which waits for nobody.
+    /// Whether a stop was asked for: one load, which never waits.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.shared.is_stopped()
@@ -107,7 +107,7 @@ impl StopSignal {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes it off the list of those who wait.
+    /// Dropping the future removes it from the list of waiters.
     pub fn stopped(&self) -> Stopped {
         Stopped {
             shared: self.shared.clone(),

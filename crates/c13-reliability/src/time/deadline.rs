@@ -76,7 +76,7 @@ impl Deadline {
         }
     }
 
-    /// Whether the deadline of the future that is being polled has passed, on `clock`: then nobody waits for its work.
+    /// Whether the deadline of the future that is being polled has passed, on `clock`: then no caller waits for its result.
     ///
     /// Reads the clock only if there is a deadline.
     #[must_use]
@@ -241,7 +241,7 @@ impl Drop for Carried {
     }
 }
 
-/// A limit that begins with the poll it is set in, and that reads the clock only if somebody asks for the deadline;
+/// A limit that begins with the poll it is set in, and that reads the clock only if the deadline is asked for;
 /// dropping it puts back the one before.
 #[must_use = "the limit holds while this lives"]
 pub(crate) struct Within {
@@ -308,7 +308,7 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// What a future that asks for its deadline is told, in nanoseconds.
+    /// The deadline that a future sees when it asks, in nanoseconds.
     async fn seen(clock: &Clock) -> Option<u64> {
         Deadline::current(clock).map(|deadline| deadline.tick().as_nanos())
     }

@@ -1,4 +1,4 @@
-//! What a part takes from its surroundings besides its settings.
+//! `Env`: the clock, the random numbers and the name that a part is made with, apart from its settings.
 
 use super::Clock;
 use crate::sync::Random;

@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_of_a_finished_task_wakes_nobody() {
+    fn a_waker_of_a_finished_task_wakes_no_task() {
         let executor = Executor::new();
         let kept = Rc::new(RefCell::new(None));
         let slot = kept.clone();

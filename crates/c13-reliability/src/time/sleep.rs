@@ -18,7 +18,7 @@ use super::virtual_time::VirtualTimer;
 #[cfg(feature = "tokio")]
 use tokio::time::Sleep as TokioTimer;
 
-// A timer that this build does not have stands as a future that nobody makes: the projection below cannot leave a
+// A timer that this build does not have is a future that is never made: the projection below cannot leave a
 // variant out.
 #[cfg(not(feature = "tokio"))]
 type TokioTimer = std::future::Pending<()>;

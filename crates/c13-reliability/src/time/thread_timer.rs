@@ -113,7 +113,7 @@ impl Future for ThreadTimer {
             return Poll::Ready(());
         }
         let timers = Timers::shared();
-        // Cloned and dropped outside the lock: a waker is somebody else's code.
+        // Cloned and dropped outside the lock: a waker runs code that is not ours.
         let waker = cx.waker().clone();
         let mut waiting = timers.lock();
         let number = *self.number.get_or_insert_with(|| {

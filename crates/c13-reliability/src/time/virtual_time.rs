@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only when it is advanced.
 ///
 /// Clones turn the same clock, from any thread. To run futures on it, use an [`Executor`](super::Executor), which turns
 /// its clock by itself; for code that only asks the time, turn it here.
@@ -196,7 +196,7 @@ impl Timers {
     }
 }
 
-/// One wait on a virtual clock. Dropping it frees its place.
+/// One wait on a virtual clock. Dropping it removes its timer.
 pub(super) struct VirtualTimer {
     time: VirtualTime,
     deadline: Tick,

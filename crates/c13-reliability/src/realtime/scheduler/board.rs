@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Who is told of events. Called without any lock, by whoever runs the tasks; `Stuck` by the watchdog.
+/// The listener for events. Called without any lock, by the thread or future that runs the tasks; `Stuck` by the watchdog.
 pub(super) type Listener = Arc<dyn Fn(&SchedulerEvent<'_>) + Send + Sync>;
 
 /// The counters and histograms of one scheduler, shared with its handles.

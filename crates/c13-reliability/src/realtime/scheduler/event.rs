@@ -25,7 +25,7 @@ pub enum SchedulerEvent<'a> {
         /// By how much it was too late.
         over: Duration,
     },
-    /// A run takes longer than [`TaskConfig::stuck_after`](super::TaskConfig::stuck_after) and is not done yet. Told once
+    /// A run takes longer than [`TaskConfig::stuck_after`](super::TaskConfig::stuck_after) and is not done yet. Reported once
     /// a run.
     Stuck {
         /// The task.

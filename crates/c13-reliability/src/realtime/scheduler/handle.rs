@@ -87,7 +87,7 @@ impl Scheduler {
         self.tasks.push((name.to_owned(), checked, Box::new(job)));
     }
 
-    /// Sets who is told of missed deadlines, of ticks left out and of runs that are stuck. Called on the scheduler's own
+    /// Sets the listener for missed deadlines, skipped ticks and runs that are stuck. Called on the scheduler's own
     /// task, so it must be quick. Its panic ends nothing.
     pub fn on_event(&mut self, listener: impl Fn(&SchedulerEvent<'_>) + Send + Sync + 'static) -> &mut Self {
         self.listener = Some(Arc::new(listener));

@@ -45,7 +45,7 @@ impl fmt::Display for Privilege {
 pub struct Refusal {
     /// What was refused.
     pub what: Privilege,
-    /// The system's own words.
+    /// The system's own message.
     pub error: io::Error,
 }
 
@@ -108,7 +108,7 @@ pub(super) fn acquire(config: &ThreadConfig) -> (Granted, Vec<Refusal>) {
         ask(Privilege::Affinity { cpu }, imp::run_on(cpu));
     }
     if config.exact_timers {
-        // Elsewhere nobody can have them, and asking is the default: that is nothing to report.
+        // On other systems no process can have them, and asking is the default: that is nothing to report.
         let result = imp::exact_timers().or_else(|error| match error.kind() {
             io::ErrorKind::Unsupported => Ok(()),
             _ => Err(error),

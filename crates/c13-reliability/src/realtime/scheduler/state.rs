@@ -1,4 +1,4 @@
-//! When ticks are due, which task runs next, and what came of a run: decisions as values.
+//! When ticks are due, which task runs next, and the outcome of a run: decisions as values.
 
 use super::config::{MissedTicks, TaskConfig};
 use crate::time::Tick;
@@ -19,7 +19,7 @@ pub struct Beat {
     pub missed: u64,
 }
 
-/// What came of one run.
+/// The outcome of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Finish {
     pub(super) run_time: Duration,
@@ -98,7 +98,7 @@ impl Timetable {
         (beat, (gap.count > 0).then_some(gap))
     }
 
-    /// Says what came of a run of `beat` that took from `started` to `ended`.
+    /// The outcome of a run of `beat` that took from `started` to `ended`.
     pub(super) fn finish(&self, beat: &Beat, started: Tick, ended: Tick) -> Finish {
         let deadline = beat.due + self.config.deadline.unwrap_or(self.config.period);
         Finish {

@@ -93,7 +93,7 @@ impl ThreadScheduler {
         Ok(self)
     }
 
-    /// Sets who is told of missed deadlines and of ticks left out, on the scheduler's thread, so it must be quick; and of
+    /// Sets the listener for missed deadlines and for skipped ticks, on the scheduler's thread, so it must be quick; and of
     /// runs that are stuck, on the watchdog's. Its panic ends neither.
     pub fn on_event(&mut self, listener: impl Fn(&SchedulerEvent<'_>) + Send + Sync + 'static) -> &mut Self {
         self.listener = Some(Arc::new(listener));
@@ -295,7 +295,7 @@ impl Drop for RunningThread {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskPanicked {
-    /// The panic's words.
+    /// The panic's message.
     pub message: String,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const PART: &str = "supervisor";
 
-/// Who is restarted when a child fails.
+/// Which children are restarted when one fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
     /// That child alone.
@@ -75,7 +75,7 @@ impl Default for ChildConfig {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SupervisorConfig {
-    /// Who is restarted when a child fails. Default: that child alone.
+    /// Which children are restarted when one fails. Default: that child alone.
     pub strategy: Strategy,
     /// How many restarts there may be within [`within`](Self::within), of all children together; one more and the
     /// supervisor gives up. Default: 10. Zero gives up at the first failure.
@@ -109,7 +109,7 @@ impl SupervisorConfig {
         }
     }
 
-    /// Sets who is restarted when a child fails.
+    /// Sets which children are restarted when one fails.
     #[must_use]
     pub const fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;

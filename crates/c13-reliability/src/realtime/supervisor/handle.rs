@@ -93,7 +93,7 @@ impl Supervisor {
     }
 
     /// Adds a child that is a thread: `body` runs on a new one for each start. It must listen to the signal: a thread
-    /// cannot be ended from outside, and one that does not end in time is left to itself, beside whoever is started next.
+    /// cannot be ended from outside, and one that does not end in time is left to itself, and runs concurrently with its successor.
     pub fn thread(
         &mut self,
         name: &str,
@@ -328,7 +328,7 @@ pub struct Escalated {
     pub child: String,
     /// The time over which restarts are counted.
     pub within: Duration,
-    /// The words of its last error or panic.
+    /// The message of its last error or panic.
     pub message: String,
 }
 

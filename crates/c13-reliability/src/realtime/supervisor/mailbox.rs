@@ -12,7 +12,7 @@ pub(super) struct Life {
     pub(super) number: u64,
 }
 
-/// A child's end, with the words of its error or its panic.
+/// A child's end, with the message of its error or its panic.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) life: Life,

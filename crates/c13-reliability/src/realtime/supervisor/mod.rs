@@ -1,12 +1,12 @@
 //! Keeps tasks and threads running: what fails or panics is started again.
 //!
 //! The first restart is at once, further ones back off, and when there are too many within a time the supervisor stops
-//! everything and gives up, so that whoever supervises it (another supervisor, or the init system) can start from a clean
+//! everything and gives up, so that what supervises it (another supervisor, or the init system) can start from a clean
 //! slate. The vocabulary is that of Erlang's supervisors.
 //!
 //! | | |
 //! |---|---|
-//! | who is restarted | [`Strategy`]: the child alone, all, or it and those after it |
+//! | which children are restarted | [`Strategy`]: the child alone, all, or it and those after it |
 //! | when | [`Restart`]: at every end, after a failure, never |
 //! | how fast | at once, then 100 ms doubling to 10 s, with jitter; from the start again after 30 s of running |
 //! | how often | 10 times within 60 s, then the supervisor [escalates](Escalated) |
@@ -19,7 +19,7 @@
 //! processors: `cargo test -p c13-reliability --test it within_a_millisecond -- --nocapture` measures it.
 //!
 //! What surprises: a thread cannot be ended from outside. One that does not listen to its
-//! [`StopSignal`](super::StopSignal) is left to itself, and its successor runs beside it.
+//! [`StopSignal`](super::StopSignal) is left to itself, and its successor runs concurrently.
 //!
 //! # Metrics
 //!

@@ -83,7 +83,7 @@ impl Exit {
 pub struct LastExit {
     /// How it ended.
     pub exit: Exit,
-    /// The words of its error or its panic; empty if it returned `Ok`.
+    /// The message of its error or its panic; empty if it returned `Ok`.
     pub message: String,
     /// When, by the supervisor's clock.
     pub at: Tick,

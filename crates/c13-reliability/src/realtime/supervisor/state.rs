@@ -1,4 +1,4 @@
-//! Who is started, stopped and given up, and when: decisions as values.
+//! Which children are started, stopped and given up, and when: decisions as values.
 
 use super::config::{ChildConfig, Restart, Strategy, SupervisorConfig};
 use super::snapshot::{ChildState, Exit};
