@@ -1,15 +1,15 @@
-//! What breaker, limiter and bulkhead have in common: they admit a call, it runs, and its outcome is recorded, once.
+//! Gates, the common part of breaker, limiter and bulkhead: they admit a call, it runs, and its outcome is recorded, once.
 //!
 //! - [`Gate`]: decides whether a call may run, and hands out a [`Permit`].
-//! - [`Permit`]: the right to run one call. It is told the call's [`Outcome`], or, dropped untold, takes the call for
-//!   abandoned.
+//! - [`Permit`]: the right to run one call. It records the call's [`Outcome`]; a permit that is dropped without one records
+//!   the call as abandoned.
 //! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
 //!   abandoned.
 //! - [`call`]: all of it in one future.
 //! - `semaphore`: permits with a bounded queue, for bulkhead and adaptive limit.
 //! - [`OwnedGate`]: a gate whose permits can be held apart from it. `GateLayer` (feature `tower`) puts any of them around
 //!   services.
-//! - [`Classify`]: what a result means; [`ByResult`] where nobody says otherwise.
+//! - [`Classify`]: what a result means; [`ByResult`] unless set otherwise.
 
 mod admit;
 mod call;

@@ -28,7 +28,7 @@ use std::time::Duration;
 ///     .cached(Cache::<u64, u32>::new(CacheConfig::new().capacity(1_000)));
 /// # Executor::new().block_on(async {
 /// assert_eq!(prices.call(&7, || async { Ok(42) }).await, Ok(42));
-/// assert_eq!(prices.call(&7, || async { Err("down".to_owned()) }).await, Ok(42), "nobody was asked");
+/// assert_eq!(prices.call(&7, || async { Err("down".to_owned()) }).await, Ok(42), "no call was made");
 /// # });
 /// # Ok::<_, c13_reliability::ConfigError>(())
 /// ```
@@ -157,7 +157,7 @@ where
     }
 }
 
-/// Why a call failed, for those that waited for it.
+/// Why a call failed, for the calls that waited for its result.
 #[derive(Clone)]
 struct Failure<E> {
     error: PolicyError<E>,

@@ -22,7 +22,7 @@ pub(super) struct Parts {
     pub(super) config: PolicyConfig,
     pub(super) total_limit: Length,
     pub(super) attempt_limit: Length,
-    /// Whether a call needs to know the time, whoever makes it.
+    /// Whether every call needs to read the clock.
     pub(super) is_timed: bool,
     /// The far end of time, by this clock.
     pub(super) far_deadline: Deadline,
@@ -32,7 +32,7 @@ pub(super) struct Parts {
     pub(super) rate_limit_waits: bool,
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
-    /// Another rate limit, which the settings do not know.
+    /// Another rate limit, which is not part of the settings.
     pub(super) extra_limit: Option<Arc<dyn ExtraLimit>>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
@@ -313,7 +313,7 @@ impl Away {
     }
 }
 
-/// How many words of a stripe the parts of these settings take: they count on one set of stripes, so that a call touches few
+/// How many words of a stripe the parts of these settings use: they count on one set of stripes, so that a call touches few
 /// cache lines and a policy is small.
 fn words(config: &PolicyConfig) -> usize {
     let part = |words: usize, is_set: bool| if is_set { words } else { 0 };

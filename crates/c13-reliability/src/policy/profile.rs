@@ -26,7 +26,7 @@ pub enum Profile {
     Critical,
     /// For ordinary calls.
     Standard,
-    /// For work that nobody waits for: slow, patient, at a low rate.
+    /// For work that no user waits for: long limits, many retries, a low rate.
     Batch,
 }
 
@@ -70,7 +70,7 @@ pub const STANDARD: PolicyConfig = profile(Duration::from_secs(10), 3, 2, 500, f
 /// The policy of [`Profile::Batch`].
 pub const BATCH: PolicyConfig = profile(Duration::from_secs(60), 9, 5, 100, failures(10, 60));
 
-/// So many failures within so many seconds, and at least half of the most recent calls.
+/// The given number of failures within the given seconds, and at least half of the most recent calls.
 const fn failures(failures: u64, seconds: u64) -> FailuresWithin {
     FailuresWithin::new(failures, Duration::from_secs(seconds)).share(0.5)
 }

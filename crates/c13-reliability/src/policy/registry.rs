@@ -52,7 +52,7 @@ struct Shared {
     paths: Vec<PathBuf>,
     clock: Clock,
     random: Random,
-    /// Held while files are read and taken over, which may take as long as their disk does; nobody else waits for it.
+    /// Held while files are read and taken over, which may take as long as their disk does; nothing else waits for it.
     reading: Mutex<()>,
     state: Mutex<State>,
 }
@@ -64,7 +64,7 @@ const LARGEST: u64 = 1 << 20;
 struct State {
     set: PolicySet,
     policies: BTreeMap<String, Policy>,
-    /// Those that nothing names any more, as long as anybody holds them or a part of theirs.
+    /// Policies that no file names any more, as long as a handle to them or to a part of them exists.
     gone: BTreeMap<String, Policy>,
     /// What was read last, good or bad, or why nothing could be read.
     seen: Option<Result<Vec<String>, String>>,
@@ -145,9 +145,9 @@ impl PolicyRegistry {
         self.shared.state().status.clone()
     }
 
-    /// Reads the files again and takes over what has changed, leaf by leaf; tells of it in the log, and answers it. A
-    /// policy that no file names any more is not given out any more; who holds it keeps its last settings, and follows the
-    /// files again as soon as they name it again. Files whose content is the same as at the last reading are not looked at.
+    /// Reads the files again and takes over what has changed, leaf by leaf; logs the changes and returns them. A policy that
+    /// no file names any more is not available here any more; a handle to it keeps its last settings, and follows the files
+    /// again as soon as they name it again. Files whose content is the same as at the last reading are not parsed.
     ///
     /// Call it on SIGHUP. It reads files, and so blocks for a moment.
     ///
@@ -161,12 +161,12 @@ impl PolicyRegistry {
     /// Watches the files, and [reloads](Self::reload) those that have changed, for as long as the registry lives. The
     /// future is to be spawned on whatever runtime there is.
     ///
-    /// The files are read every `every`, for which a second is fit, and never more than once a millisecond. The system is
-    /// not asked to tell of changes: what it offers for that can run out, and does not reach network file systems.
-    /// Contents are compared, not times, and paths are followed anew each time: so it does not matter whether an editor
-    /// writes in place, renames over, or deletes and creates, or whether a link on the way is swapped. A content counts
-    /// once two looks in a row, 50 ms apart or `every` where that is less, have seen the same, so that a file is not read
-    /// half written. What has changed since the files were last read counts as well, so nothing is missed before the watch.
+    /// The files are read once per `every`, for which a second is fit, and never more than once a millisecond. No events
+    /// of the system are used: they can run out, and do not cover network file systems.
+    /// Contents are compared, not times, and paths are resolved anew each time: so it does not matter whether an editor
+    /// writes in place, renames over, or deletes and creates, or whether a link in the path is swapped. A content is used
+    /// once two consecutive reads, 50 ms apart or `every` where that is less, have found the same, so that a half-written
+    /// file is not used. A change before the watch began, since the files were last read, is found as well.
     ///
     /// # Cancel safety
     ///
@@ -229,13 +229,13 @@ impl Shared {
             drop(state);
             return match is_wrong {
                 false => Ok(Vec::new()),
-                // Still wrong, and told before.
+                // Still wrong, and reported before.
                 true => contents.and_then(|texts| self.read(&texts)).map(|_| Vec::new()),
             };
         }
         let is_back = seen.as_ref().is_ok_and(|texts| *texts == state.applied) && state.status.error.is_some();
         drop(state);
-        // Nobody waits for a policy while texts are read: that may take a second.
+        // Without the lock, so that no caller waits for a policy while texts are read, which may take a second.
         let read = match contents {
             Ok(texts) if !is_back => self.read(&texts).map(|set| (set, texts)).map(Some),
             Ok(_) => Ok(None),
@@ -263,7 +263,7 @@ impl Shared {
         if first {
             return result;
         }
-        // Who listens to the log may ask for a policy.
+        // A listener to the log may ask for a policy.
         match &result {
             Ok(changes) => {
                 state.status.applied += 1;
@@ -282,7 +282,7 @@ impl Shared {
         result
     }
 
-    /// Reads the files again because somebody asked for it, who is told even where there is no news.
+    /// Reads the files again on request, and reports the result even if nothing has changed.
     #[cfg(all(unix, feature = "tokio"))]
     fn hangup(&self) {
         let counts = || {
@@ -356,7 +356,7 @@ fn text(path: &Path) -> Result<String, ReloadError> {
     Ok(source.text().to_owned())
 }
 
-/// What a file holds. What is no file, such as a pipe, might have nobody at its other end for ever.
+/// The content of a file. Only regular files are read: a pipe without a writer would block for ever.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let refused = |rule: &str| io::Error::new(io::ErrorKind::InvalidInput, rule);
     if !path.metadata()?.is_file() {

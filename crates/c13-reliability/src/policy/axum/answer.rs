@@ -1,4 +1,4 @@
-//! What a policy's errors are as answers over HTTP and gRPC.
+//! A policy's errors as responses over HTTP and gRPC.
 
 use crate::error::Layer;
 use crate::policy::PolicyError;
@@ -13,7 +13,7 @@ const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-m
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 impl<E> PolicyError<E> {
-    /// The HTTP status for whoever waits for what this call was a part of: 503 if a layer refused it, 504 if a time limit
+    /// The HTTP status of a request that this call was a part of: 503 if a layer refused it, 504 if a time limit
     /// came first, 502 if the call itself failed.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -37,7 +37,7 @@ impl<E> PolicyError<E> {
 }
 
 /// Makes [`status`](PolicyError::status) the answer, with a `Retry-After` in 503 and 504: what the layer knows, rounded up
-/// to seconds, or 1 s. Of the caller's own error nothing is told to the outside.
+/// to seconds, or 1 s. The operation's own error is not shown to the client.
 impl<E> IntoResponse for PolicyError<E> {
     fn into_response(self) -> Response {
         answer(self.status(), self.retry_after())
@@ -75,7 +75,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with(GRPC.as_bytes()))
 }
 
-/// The least that `Retry-After` can say: what is said where no layer knows when there will be a place or an answer again.
+/// The least value of `Retry-After`, used where no layer knows when a permit or an answer will be available again.
 const SOON: Duration = Duration::from_secs(1);
 
 fn answer(status: StatusCode, retry_after: Option<Duration>) -> Response {

@@ -1,4 +1,4 @@
-//! A policy before a service: who is turned away is told when to come back, and what runs knows its deadline.
+//! A policy in front of a service: refused requests get the time to try again, and requests that run have a deadline.
 
 use super::answer::{self, GRPC_STATUS};
 use crate::error;
@@ -19,9 +19,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// Protects a service from more requests than it can take: each passes rate limit, bulkhead or adaptive limit, breaker and
-/// time limits of a policy. Its retry and hedge are left out, since a request comes once.
+/// time limits of a policy. Its retry and hedge are not used, since a request cannot be made again here.
 ///
-/// | who ended it | HTTP | gRPC |
+/// | ended by | HTTP | gRPC |
 /// |---|---|---|
 /// | rate limit | 429 | 8, resource exhausted |
 /// | bulkhead, adaptive limit, circuit breaker | 503 | 14, unavailable |
@@ -31,7 +31,7 @@ use tower_service::Service;
 /// does. An answer of 500 and above, or a gRPC status that
 /// is the server's fault, is a failure to the breaker and to the adaptive limit. The caller's deadline comes from its
 /// header `grpc-timeout` or `x-request-timeout-ms`, and everything below sees it; a header that says no time is answered
-/// with 400 or 3 (invalid argument). A deadline is a stranger's word: less than [the floor](Self::deadline_floor) is answered
+/// with 400 or 3 (invalid argument). A deadline comes from a stranger: less than [the floor](Self::deadline_floor) is answered
 /// with 504 at once, and a request that its deadline cut short counts against the service only if it had half of the policy's
 /// own limit. Set a time limit in the policy: without one no deadline is long enough to blame the service for.
 ///
@@ -67,7 +67,7 @@ impl InboundLayer {
     }
 
     /// Sets how much time a request must leave by its header. One that leaves less is refused before anything is done for it,
-    /// since nobody would wait for the answer; it is not given more time than it asks for. A floor of zero refuses only what
+    /// since the client would not wait for the answer; it is not given more time than it asks for. A floor of zero refuses only what
     /// is late already.
     ///
     /// Set it to the time below which the service cannot answer.
@@ -151,7 +151,7 @@ fn is_failed_call(headers: &HeaderMap) -> bool {
     matches!(status, Some(b"2" | b"4" | b"13" | b"14" | b"15"))
 }
 
-/// What a request is told that leaves less time than it must.
+/// The error of a request that leaves less time than it must.
 fn too_late(limit: Duration) -> PolicyError<Infallible> {
     PolicyError::TimedOut {
         layer: error::Layer::TotalTimeout,

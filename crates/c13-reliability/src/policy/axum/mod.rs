@@ -1,4 +1,4 @@
-//! A policy and HTTP: what its errors are as answers, and how it stands before a service of axum's or tonic's.
+//! A policy and HTTP: its errors as responses, and the layer in front of a service of axum's or tonic's.
 
 mod answer;
 mod inbound;

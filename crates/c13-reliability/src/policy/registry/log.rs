@@ -1,4 +1,4 @@
-//! What the log is told of settings that were read again.
+//! The log events for settings that were read again.
 
 use super::{Change, ReloadError};
 #[cfg(feature = "tracing")]
@@ -22,7 +22,7 @@ pub(super) fn applied(before: &[String], after: &[String], changes: &[Change], w
     for policy in after.iter().filter(|name| !known.contains(*name)) {
         tracing::info!(target: TARGET, policy, "a policy is new");
     }
-    // Of a policy that came or went, no setting has changed.
+    // For a policy that was added or removed, no setting is listed.
     let is_of_both = |path: &str| {
         let policy = path.split('.').nth(1);
         policy.is_some_and(|policy| known.contains(policy) && named.contains(policy))

@@ -1,12 +1,12 @@
-//! Looks at files that may change, again and again.
+//! Watches files by reading them at an interval.
 
 use super::Shared;
 use std::sync::Weak;
 use std::time::Duration;
 
-/// Two looks this far apart must see the same, so that a file is not read half written.
+/// Two reads this far apart must find the same, so that a half-written file is not used.
 pub(super) const SETTLE: Duration = Duration::from_millis(50);
-/// Looks are never closer than this, so that others get their turn.
+/// The least time between two reads, so that other tasks get their turn.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Watches until the registry is gone.
@@ -15,7 +15,7 @@ pub(super) async fn watch(shared: Weak<Shared>, every: Duration) {
         return;
     };
     let every = every.max(SHORTEST);
-    // What has changed since the files were read, before anybody watched, is seen at once.
+    // A change before the watch began, since the files were last read, is found at once.
     loop {
         // It may be written again while it settles; that is then one change.
         let mut before = None;
