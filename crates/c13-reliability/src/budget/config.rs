@@ -1,9 +1,9 @@
-//! What can be set of a retry budget.
+//! The settings of a retry budget.
 
 use crate::error::{ConfigError, Findings};
 use std::time::Duration;
 
-/// What can be set of a retry budget.
+/// The settings of a retry budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryBudgetConfig {

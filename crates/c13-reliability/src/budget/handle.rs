@@ -1,4 +1,4 @@
-//! A budget to hold and to share: deposits are one striped count, withdrawals take a lock.
+//! The handle of a budget: deposits are one striped count, withdrawals take a lock.
 
 use super::config::RetryBudgetConfig;
 use super::snapshot::RetryBudgetSnapshot;
@@ -104,7 +104,7 @@ impl RetryBudget {
         self.shared.config
     }
 
-    /// Finds the budget again for as long as somebody else holds it.
+    /// A weak handle, which finds the budget for as long as another owner holds it.
     pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
         let shared = Arc::downgrade(&self.shared);
         move || {
@@ -144,7 +144,7 @@ impl RetryBudget {
         granted
     }
 
-    /// What it holds and what it did so far.
+    /// Its state now, and what it has counted.
     #[must_use]
     pub fn snapshot(&self) -> RetryBudgetSnapshot {
         let shared = &*self.shared;

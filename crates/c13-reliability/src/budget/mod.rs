@@ -1,13 +1,13 @@
 //! The retry budget: how many extra attempts all calls together may make.
 //!
 //! A limit on retries per call does not stop a storm: with three retries each, a dependency that fails gets four times
-//! its load at the worst moment. A budget bounds the extra load as a share of the calls. Retry and hedge draw from the
+//! its load at the worst moment. A budget bounds the extra load as a share of the calls. Retry and hedge use the
 //! same budget; it sits below both, so that either can be used without the other.
 //!
 //! A call deposits when it begins, or at the end of its first poll where the budget is its executor's own; a retry or a
 //! hedge withdraws when it is *decided*, so that those that still wait for their back-off count. Within the window at most
-//! `ratio × calls + min_per_second × window` withdrawals are granted. Nothing is ever given back: what was decided leaves
-//! with the window.
+//! `ratio × calls + min_per_second × window` withdrawals are granted. A withdrawal is never refunded: it counts until the
+//! window has passed.
 //!
 //! | setting | default | meaning |
 //! |---|---|---|

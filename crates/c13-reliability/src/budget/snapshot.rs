@@ -1,6 +1,6 @@
 //! What a retry budget reports.
 
-/// What a retry budget holds and what it did so far.
+/// The present state of a retry budget, and its cumulative counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryBudgetSnapshot {
@@ -10,8 +10,8 @@ pub struct RetryBudgetSnapshot {
     pub extra_attempts: u64,
     /// Extra attempts that would be granted now.
     pub balance: u64,
-    /// Extra attempts granted in all its life.
+    /// Extra attempts granted, cumulative.
     pub granted: u64,
-    /// Extra attempts refused in all its life.
+    /// Extra attempts refused, cumulative.
     pub refused: u64,
 }

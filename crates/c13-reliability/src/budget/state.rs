@@ -1,4 +1,4 @@
-//! What a budget decides: whether one more extra attempt fits the window.
+//! The decision of a budget: whether one more extra attempt fits the window.
 
 use super::config::RetryBudgetConfig;
 use crate::time::Tick;

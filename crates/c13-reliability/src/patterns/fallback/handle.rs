@@ -1,4 +1,4 @@
-//! A fallback to hold and to share: what to answer, and how often it did.
+//! The handle of a fallback: what it returns for a failed call, and its counts.
 
 use super::{FallbackError, FallbackSnapshot};
 use crate::snapshot::{Observed, Source};
@@ -28,7 +28,7 @@ struct Shared<T, E> {
 type Handles<E> = Arc<dyn Fn(&E) -> bool + Send + Sync>;
 type Function<T, E> = Arc<dyn Fn(&E) -> Result<T, E> + Send + Sync>;
 
-/// The last good value, and how it is cloned: only those who ask for it need values that can be.
+/// The last good value, and how it is cloned: only a fallback with a last good value needs values that are `Clone`.
 struct LastGood<T> {
     max_age: Duration,
     value: Mutex<Option<(Arc<T>, Tick)>>,
@@ -111,7 +111,7 @@ impl<T, E> Fallback<T, E> {
 
     /// Answers with a clone of `value` where there is no last good value.
     ///
-    /// A setter; what clones of this were told or counted before is not taken over.
+    /// A setter: settings and counts that clones have of their own by now are not taken over.
     #[must_use]
     pub fn or_value(self, value: T) -> Self
     where
@@ -122,7 +122,7 @@ impl<T, E> Fallback<T, E> {
 
     /// Answers with what `function` makes of the error where there is no last good value; it must not block.
     ///
-    /// A setter; what clones of this were told or counted before is not taken over.
+    /// A setter: settings and counts that clones have of their own by now are not taken over.
     #[must_use]
     pub fn or_function(self, function: impl Fn(&E) -> Result<T, E> + Send + Sync + 'static) -> Self {
         self.change(|shared| shared.otherwise = Otherwise::Function(Arc::new(function)))
@@ -130,7 +130,7 @@ impl<T, E> Fallback<T, E> {
 
     /// Falls back on these errors only; others are returned as they are. Default: on all.
     ///
-    /// A setter; what clones of this were told or counted before is not taken over.
+    /// A setter: settings and counts that clones have of their own by now are not taken over.
     #[must_use]
     pub fn handles(self, handles: impl Fn(&E) -> bool + Send + Sync + 'static) -> Self {
         self.change(|shared| shared.handles = Some(Arc::new(handles)))
@@ -187,7 +187,7 @@ impl<T, E> Fallback<T, E> {
         self.shared.second(second, cause)
     }
 
-    /// What it did so far.
+    /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> FallbackSnapshot {
         self.shared.snapshot()

@@ -1,4 +1,4 @@
-//! Fallback: what to answer when a call fails.
+//! Fallback: what a call returns when it fails.
 //!
 //! Use it outermost, where something is better than nothing: a constant, what a function makes of the error, or the last
 //! good answer. It never hides the failure from what runs inside: breaker, retry and limiter have recorded theirs
@@ -38,7 +38,7 @@
 //!
 //! # How it compares
 //!
-//! As in Polly and failsafe-go, and with the last good value besides, which they leave to a cache. More in
+//! As in Polly and failsafe-go, and also with the last good value, which they leave to a cache. More in
 //! `docs/patterns-compared.md`.
 //!
 //! # Metrics

@@ -2,7 +2,7 @@
 
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// What a fallback did so far. Each call that ended is in one of these counts.
+/// The cumulative counts of a fallback. Each call that ended is counted once, in one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FallbackSnapshot {

@@ -1,10 +1,10 @@
-//! What can be set of a hedge.
+//! The settings of a hedge.
 
 use crate::budget::RetryBudgetConfig;
 use crate::error::{ConfigError, Findings};
 use std::time::Duration;
 
-/// When the next attempt starts beside those that run.
+/// When the next attempt starts while others run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HedgeDelay {
@@ -23,7 +23,7 @@ pub enum HedgeDelay {
         /// How far back is measured; above zero.
         window: Duration,
     },
-    /// Only after an attempt has failed, so that never two run at a time.
+    /// Only after an attempt has failed, so that never two run concurrently.
     AfterFailure,
 }
 
@@ -36,20 +36,20 @@ impl HedgeDelay {
     };
 }
 
-/// What can be set of a hedge.
+/// The settings of a hedge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HedgeConfig {
     /// When the next attempt starts.
     pub delay: HedgeDelay,
-    /// Attempts beside or after the first, from 1 to 10. Default: 1.
+    /// Attempts in addition to the first, from 1 to 10. Default: 1.
     pub max_extra: u32,
     /// The budget that the hedge makes for itself, or none. Default: 20 % of the calls and 10 per second, over 10 s.
     pub budget: Option<RetryBudgetConfig>,
 }
 
 impl HedgeConfig {
-    /// As many extra attempts may stand beside a late one.
+    /// The largest `max_extra`.
     pub(crate) const MOST_EXTRA: u32 = 10;
 
     /// One hedge after `delay`.
@@ -62,7 +62,7 @@ impl HedgeConfig {
         }
     }
 
-    /// Sets how many attempts may be made beside or after the first, from 1 to 10.
+    /// Sets how many attempts may be made in addition to the first, from 1 to 10.
     #[must_use]
     pub const fn max_extra(mut self, max_extra: u32) -> Self {
         self.max_extra = max_extra;

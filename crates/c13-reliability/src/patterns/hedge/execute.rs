@@ -126,7 +126,7 @@ impl<H: Borrow<Hedge>> Race<H> {
         });
     }
 
-    /// Refuses the call, since its caller's deadline has passed: it is not begun.
+    /// Refuses the call because the caller's deadline has passed; no attempt begins.
     #[cold]
     fn refuse_late<T, E>(&mut self) -> Result<T, HedgeError<E>> {
         cut_short::report();

@@ -14,13 +14,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts another attempt beside one that takes too long. Clones share counts, latencies and budget.
+/// Starts another attempt while one takes too long. Clones share counts, latencies and budget.
 ///
 /// See the [module](super) for what happens when.
 #[derive(Clone)]
 pub struct Hedge {
     config: HedgeConfig,
-    /// The settings of the hedge that has taken this one's place by now, or its own.
+    /// The settings of the hedge that has replaced this one, or its own.
     present: Arc<Mutex<HedgeConfig>>,
     clock: Clock,
     budget: Option<RetryBudget>,
@@ -72,7 +72,7 @@ impl Hedge {
         Self::on(&Stripes::new(Self::WORDS), config, env.into())
     }
 
-    /// How many words of a stripe it takes.
+    /// How many words of a stripe the hedge uses.
     pub(crate) const WORDS: usize = HedgeCount::ALL.len();
 
     /// As [`with_config`](Self::with_config), on stripes that others use too.
@@ -95,7 +95,7 @@ impl Hedge {
     }
 
     /// A hedge of other settings that goes on with this one's counts and with the latencies it has measured, and with its
-    /// budget where the budget's settings are the same. One that [draws on](Self::draws_on) another's gets a budget of its
+    /// budget where the budget's settings are the same. One that [uses](Self::draws_on) another's gets a budget of its
     /// own. Calls under way go on by their old settings.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Hedge {
         })
     }
 
-    /// As [`with_settings`](Self::with_settings), for a hedge that takes this one's place: handles of this one tell its
+    /// As [`with_settings`](Self::with_settings), for a hedge that replaces this one: handles of this one report its
     /// settings from now on.
     pub(crate) fn succeeded(&self, config: HedgeConfig) -> Result<Self, ConfigError> {
         let successor = self.with_settings(config)?;
@@ -140,7 +140,7 @@ impl Hedge {
         &self.config
     }
 
-    /// Draws on `budget` instead of one of its own, and counts its calls for it.
+    /// Uses `budget` instead of one of its own, and counts its calls for it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
@@ -150,7 +150,7 @@ impl Hedge {
         self
     }
 
-    /// Draws on `budget` without counting its calls for it: for a hedge inside a retry that counts them already.
+    /// Uses `budget` without counting its calls for it: for a hedge inside a retry that counts them already.
     #[must_use]
     pub fn draws_on(mut self, budget: RetryBudget) -> Self {
         self = self.budget(budget);
@@ -176,7 +176,7 @@ impl Hedge {
         *self.present.lock()
     }
 
-    /// Makes attempts, one beside the other, until one gives `Ok` or all have failed.
+    /// Makes attempts, concurrently where one is late, until one gives `Ok` or all have failed.
     ///
     /// `attempt` makes the future of each attempt, so nothing has to be cloned. Attempts run inside the returned future;
     /// no task is started. Each hedge that is really made allocates once.
@@ -197,7 +197,7 @@ impl Hedge {
         Execute::new(self, attempt, Result::is_ok)
     }
 
-    /// Makes attempts, one beside the other, until one gives a result that `accept` takes, or all have given others.
+    /// Makes attempts, concurrently where one is late, until one gives a result that `accept` takes, or all have given others.
     ///
     /// An error that another attempt would only repeat is a result to take.
     ///
@@ -225,13 +225,13 @@ impl Hedge {
         self.shared.delay()
     }
 
-    /// Whether anybody else holds a handle to it.
+    /// Whether there is another handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
 
-    /// What it did so far.
+    /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> HedgeSnapshot {
         self.shared.snapshot(self.budget.as_ref())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The latencies of the last one to two windows, rounded up by at most 6 %.
 ///
-/// Algorithm: two log-linear histograms, of which the older is dropped and the newer takes its place once a window.
+/// Algorithm: two log-linear histograms, of which the older is replaced by the newer once a window.
 #[derive(Debug)]
 pub(super) struct LatencyWindow {
     quantile: f64,
@@ -51,7 +51,7 @@ impl LatencyWindow {
         self.delay
     }
 
-    /// Takes in a call that ended at `now` and took `latency`. Returns the delay if it was worked out anew.
+    /// Records a call that ended at `now` and took `latency`. Returns the delay if it was worked out anew.
     pub(super) fn record(&mut self, now: Tick, latency: Duration) -> Option<Option<Duration>> {
         let since = *self.since.get_or_insert(now);
         let turned = now - since >= self.window;

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Starts another call of a service beside one that takes too long.
+/// Starts another call of a service while one takes too long.
 ///
 /// The first attempt goes to the very service that was polled ready; each hedge goes to a clone, polled ready first.
 /// Requests are cloned.

@@ -1,4 +1,4 @@
-//! Hedge: a second attempt beside one that takes too long; the first good result wins.
+//! Hedge: a second attempt, concurrent with one that takes too long; the first good result wins.
 //!
 //! Use it against a long tail of latencies, for calls that may safely be made twice. A hundred calls of which each is slow
 //! in one of a hundred cases make two requests out of three slow; a hedge after the 95th percentile costs a twentieth
@@ -35,26 +35,26 @@
 //! | when | then |
 //! |---|---|
 //! | the first attempt gives a good result before the delay is over | that is the result, and no hedge was made |
-//! | the delay passes after an attempt was started | the next attempt starts beside it, up to `max_extra` |
+//! | the delay passes after an attempt was started | the next attempt starts too, up to `max_extra` |
 //! | an attempt fails | the next one starts at once |
 //! | any attempt gives a good result | that is the result; the others are dropped |
 //! | all have failed and none may be started | the first attempt's result is the result |
 //!
-//! A hedge draws on a [budget](crate::budget), and is not made when that is exhausted or the caller's deadline has
-//! passed. The others are dropped while they run, which gives their places in every gate inside them back. They say nothing
-//! to a circuit breaker or an adaptive limit there, whatever those take an abandoned call for: nobody gave up. Attempts that
+//! A hedge uses a [budget](crate::budget), and is not made when that is exhausted or the caller's deadline has
+//! passed. The others are dropped while they run, which releases their permits of every gate inside them. They record nothing
+//! in a circuit breaker or an adaptive limit there, whatever those count an abandoned call as: no caller gave up. Attempts that
 //! are dropped because the caller drops the whole call are abandoned, as any call is.
 //!
 //! # What surprises
 //!
 //! - An attempt that failed brings the next one forward, so a hedge retries too. Inside a retry it multiplies attempts;
-//!   let both draw on one budget.
+//!   let both use one budget.
 //! - With [`HedgeDelay::Percentile`] no hedge is made by time before `min_calls` calls were seen.
 //!
 //! # How it compares
 //!
 //! In resilience4j the first result wins, good or not, and the measured delay is a mean. Here the first good result wins,
-//! the delay is a percentile as in failsafe-go and tower, and hedges draw on the budget of the retries. More in
+//! the delay is a percentile as in failsafe-go and tower, and hedges use the budget of the retries. More in
 //! `docs/patterns-compared.md`.
 //!
 //! # Settings
@@ -62,7 +62,7 @@
 //! | [`HedgeConfig`] | default | |
 //! |---|---|---|
 //! | `delay` | none: it must be given | fixed, an observed percentile, or only after failures |
-//! | `max_extra` | 1 | attempts beside or after the first |
+//! | `max_extra` | 1 | attempts in addition to the first |
 //! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of a hedge |
 //!
 //! # Metrics

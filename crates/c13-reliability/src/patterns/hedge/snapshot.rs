@@ -4,12 +4,12 @@ use crate::budget::RetryBudgetSnapshot;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::time::Duration;
 
-/// What a hedge did so far. Each call that began ends in one of `first_wins`, `primary_wins`, `hedge_wins`, `failures` and
-/// `calls_abandoned`.
+/// The cumulative counts of a hedge. Each call that began is counted once, in `first_wins`, `primary_wins`, `hedge_wins`,
+/// `failures` or `calls_abandoned`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HedgeSnapshot {
-    /// Attempts started beside or after a first one.
+    /// Attempts started in addition to a first one.
     pub hedges: u64,
     /// Calls whose first attempt gave a good result before any other was started.
     pub first_wins: u64,
@@ -27,7 +27,7 @@ pub struct HedgeSnapshot {
     pub budget_exhausted: u64,
     /// When the next attempt would be started now; nothing before enough calls were seen, or where only failures start one.
     pub delay: Option<Duration>,
-    /// The budget, if there is one. Where it is shared it counts everybody's calls.
+    /// The budget, if there is one. A shared budget counts the calls of all that share it.
     pub budget: Option<RetryBudgetSnapshot>,
 }
 

@@ -1,4 +1,4 @@
-//! What a hedged call decides: when to start another attempt, and when it is over.
+//! The decisions of a hedged call: when to start another attempt, and when the call is over.
 
 /// One hedged call: how many attempts were started, and how many still run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -140,7 +140,7 @@ fn first_attempts_that_hedges_outrun_do_not_make_the_delay_sink() {
 
 // HG-07.
 #[test]
-fn a_hedge_after_failure_never_runs_beside_another() {
+fn a_hedge_after_failure_never_runs_concurrently_with_another_attempt() {
     let config = HedgeConfig::new(HedgeDelay::AfterFailure).max_extra(2).without_budget();
     let (slow, counts) = run(config, &[(SLOW, Ok(1))]);
     assert_eq!((slow, counts.hedges), ((Ok(1), 1, SLOW), 0));

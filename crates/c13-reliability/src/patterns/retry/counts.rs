@@ -37,7 +37,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// How many words of a stripe they take.
+    /// How many words of a stripe the counts use.
     pub(super) const WORDS: usize = CallCount::ALL.len() + RetryCount::ALL.len();
 
     pub(super) fn on(stripes: &Stripes) -> Self {
@@ -47,7 +47,7 @@ impl Counts {
         }
     }
 
-    /// Finds the counts again for as long as somebody else holds them.
+    /// A weak handle, which finds the counts for as long as another owner holds them.
     pub(super) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
         let (calls, ends) = (self.calls.downgrade(), self.ends.downgrade());
         move || {

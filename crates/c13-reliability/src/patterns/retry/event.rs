@@ -1,4 +1,4 @@
-//! What a listener is told of a retry.
+//! The event that a listener receives for each retry.
 
 use std::time::Duration;
 

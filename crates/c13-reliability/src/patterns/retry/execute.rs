@@ -1,4 +1,4 @@
-//! The future that makes attempts until one is good or the bounds are reached.
+//! The future that makes attempts until one succeeds or the bounds are reached.
 
 use super::handle::Judged;
 use super::{RetryError, RetryExecutor, RetryState, Verdict};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 pin_project! {
     /// Written by hand, so that a call that succeeds at once costs no more than its parts.
     #[must_use = "futures do nothing unless awaited"]
-    // In this order, so that what every call writes is on one line.
+    // In this order, so that what every call writes is on one cache line.
     #[repr(C)]
     pub(super) struct Execute<'a, F, Fut, C>
     where
@@ -47,7 +47,7 @@ pin_project! {
     where
         Fut: Future,
     {
-        // Nobody has polled yet.
+        // Not polled yet.
         New,
         Over,
         // The first attempt is being made. Without a state the call has not begun; so too in the very first poll.
@@ -102,7 +102,7 @@ where
         if Deadline::is_over(executor.clock()) {
             return Poll::Ready(executor.refuse_late());
         }
-        // The way of a call that succeeds at once; all others take the long one. Nothing on it hands the whole call to anybody,
+        // The fast path: a call that succeeds at once; all others take the slow path. It passes no reference to the whole call,
         // so that none of it needs to be in memory while the compiler sees through the attempt.
         let begun = executor.begin_unless_plain();
         this.step.set(Step::First { begun });

@@ -1,4 +1,4 @@
-//! An executor to hold and to share: settings, clock, random numbers, budget and counts.
+//! The handle of a retry executor: settings, clock, random numbers, budget and counts.
 
 use super::counts::{self, Counts, RetryCount};
 use super::execute::Execute;
@@ -30,7 +30,7 @@ use std::time::Duration;
 /// let mut answers = [Err("refused"), Err("refused"), Ok(42)].into_iter();
 /// let result = retry
 ///     .execute(|| {
-///         let answer = answers.next().unwrap_or(Err("nobody there"));
+///         let answer = answers.next().unwrap_or(Err("no answer left"));
 ///         async move { answer }
 ///     })
 ///     .await;
@@ -51,12 +51,12 @@ pub struct RetryExecutor {
     plain: bool,
 }
 
-/// What all handles of an executor have in common, also those of an executor that takes its place.
+/// What all handles of an executor share, also those of an executor that replaces it.
 struct Common {
-    /// The settings of the executor that has taken this one's place by now, or its own.
+    /// The settings of the executor that has replaced this one, or its own.
     present: Mutex<RetryConfig>,
     random: Random,
-    /// The one whose random numbers are drawn instead.
+    /// The executor whose random numbers are used instead.
     elder: Option<Arc<Self>>,
 }
 
@@ -131,7 +131,7 @@ impl RetryExecutor {
         Self::on(&Stripes::new(Self::WORDS), config, env.into())
     }
 
-    /// How many words of a stripe it takes.
+    /// How many words of a stripe the executor uses.
     pub(crate) const WORDS: usize = Counts::WORDS;
 
     /// As [`with_config`](Self::with_config), on stripes that others use too.
@@ -201,8 +201,8 @@ impl RetryExecutor {
         Ok(executor.looked_at())
     }
 
-    /// As [`with_settings`](RetryExecutor::with_settings), for an executor that takes this one's place: handles of this one
-    /// tell its settings from now on.
+    /// As [`with_settings`](RetryExecutor::with_settings), for an executor that replaces this one: handles of this one
+    /// report its settings from now on.
     pub(crate) fn succeeded(&self, config: RetryConfig) -> Result<Self, ConfigError> {
         let successor = self.with_settings(config)?;
         *self.common.present.lock() = config;
@@ -220,7 +220,7 @@ impl RetryExecutor {
         &self.config
     }
 
-    /// Draws on `budget` instead of one of its own, so that several executors and hedges share it.
+    /// Uses `budget` instead of one of its own, so that several executors and hedges share it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.config.budget = Some(budget.config());
@@ -229,8 +229,8 @@ impl RetryExecutor {
         self.looked_at()
     }
 
-    /// Tells `listener` of each retry that is decided, before its wait. It runs in the task that retries, under no lock, and
-    /// must not block. It takes the place of the one before; clones made earlier keep theirs.
+    /// Notifies `listener` of each retry that is decided, before its wait. It runs in the task that retries, under no lock, and
+    /// must not block. It replaces the listener before; clones made earlier keep theirs.
     #[must_use]
     pub fn on_retry(mut self, listener: impl Fn(&RetryEvent) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
@@ -299,7 +299,7 @@ impl RetryExecutor {
     /// The same as [`execute_with`](RetryExecutor::execute_with) for code that is not a future: it blocks the thread, in the
     /// waits too. Never call it inside an async runtime.
     ///
-    /// The waits go by the clock; on a virtual one another thread has to turn it.
+    /// The waits use the clock of the executor; a virtual one has to be advanced by another thread.
     ///
     /// # Errors
     ///
@@ -328,7 +328,7 @@ impl RetryExecutor {
         }
     }
 
-    /// Begins a call that a loop of one's own drives: counts it for the budget and returns its state.
+    /// Begins a call that a loop of your own drives: counts it for the budget and returns its state.
     ///
     /// Ask [`after_failure`](RetryExecutor::after_failure) after each failed attempt, and say at the end how it went
     /// with [`finish`](RetryExecutor::finish).
@@ -350,7 +350,7 @@ impl RetryExecutor {
         self.clock.now() + limit
     }
 
-    /// [Begins](RetryExecutor::begin) a call, unless it need not before its first attempt: there is no limit in total
+    /// [Begins](RetryExecutor::begin) a call, unless that can wait until its first attempt fails: there is no total limit
     /// whose time would run, and no budget but one that reads this executor's own counts.
     ///
     /// Such a call either ends [at once](RetryExecutor::at_once), or it [begins late](RetryExecutor::begin_late), before
@@ -453,19 +453,19 @@ impl RetryExecutor {
         self.abandon();
     }
 
-    /// Whether anybody else holds a handle to it.
+    /// Whether there is another handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.common) > 1
     }
 
-    /// What it did so far.
+    /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
         counts::read(&self.counts, self.budget.as_ref())
     }
 
-    /// Refuses a call whose caller's deadline has passed: it is not begun.
+    /// Refuses a call because the caller's deadline has passed; no attempt begins.
     #[inline]
     pub(super) fn refuse_late<T, E>(&self) -> Result<T, RetryError<E>> {
         self.count_late();
@@ -514,7 +514,7 @@ impl RetryExecutor {
         Judged::Over(result.map_err(|error| RetryError::new(reason, state.attempts(), error)))
     }
 
-    /// The budget that its retries draw on, for who shares it.
+    /// The budget of its retries, so that it can be shared.
     pub(crate) fn shared_budget(&self) -> Option<&RetryBudget> {
         self.budget.as_ref()
     }

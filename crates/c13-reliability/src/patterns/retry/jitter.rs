@@ -1,10 +1,10 @@
-//! How delays are spread, so that callers who failed together do not come back together.
+//! Jitter: random changes of delays, so that calls that failed at one moment are not all retried at one moment.
 
 use std::time::Duration;
 
 /// How a delay is spread. Whatever it is, no delay is longer than the strategy's longest.
 ///
-/// Callers who failed at one moment come back at one moment, unless chance parts them. In a simulation of 100 clients
+/// Calls that failed at one moment are retried at one moment, unless their delays differ. In a simulation of 100 clients
 /// over one row of a database, full jitter made the fewest calls of all and back-off without jitter took ten times as
 /// long to finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

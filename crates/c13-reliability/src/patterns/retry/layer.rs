@@ -224,7 +224,7 @@ where
                         this.step.set(Step::Over);
                         return Poll::Ready(this.executor.give_up(this.state, this.last.take()));
                     }
-                    // A response may hold what the service waits for, such as a place or a connection.
+                    // A response may hold what the service waits for, such as a permit or a connection.
                     if let Some(Ok(_)) = this.last {
                         *this.last = None;
                     }

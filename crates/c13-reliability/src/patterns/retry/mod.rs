@@ -47,18 +47,18 @@
 //!
 //! A value that a classifier wants to be retried is returned as it is where an error would be wrapped.
 //!
-//! # Which errors know themselves
+//! # Errors that are classified by themselves
 //!
 //! [`Verdict::by_error`] asks the error, which has to be [`Retryable`]: those of `std::io` are, with their features those
 //! of `redis`, `reqwest` and `tonic`, and what the other patterns wrap around them. A circuit that is open is not worth a
-//! retry, a limiter says itself when there is room again. [`Verdict::of_http_status`], [`Verdict::of_grpc_code`] and,
-//! with the feature `reqwest`, `Verdict::of_reqwest` judge answers.
+//! retry, a limiter's error has the time of the next token. [`Verdict::of_http_status`], [`Verdict::of_grpc_code`] and,
+//! with the feature `reqwest`, `Verdict::of_reqwest` classify responses.
 //!
 //! # What surprises
 //!
 //! - `max_retries` excludes the first attempt.
-//! - Executors have a [budget](crate::budget) unless it is taken away. A test that lets hundreds of calls fail within
-//!   seconds meets it.
+//! - Executors have a [budget](crate::budget) unless it is taken away. A test in which hundreds of calls fail within
+//!   seconds exhausts it.
 //! - Growing delays have full jitter, so a single delay may be next to nothing; the strategy's delay is the upper end.
 //!
 //! # How it compares
@@ -77,7 +77,7 @@
 //! | `jitter` | full; none for a fixed delay | |
 //! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of an executor |
 //! | `total_limit` | none | no retry begins later than this after the call began |
-//! | `max_hint` | 5 min | a failure's own hint is believed up to this, and taken for none beyond |
+//! | `max_hint` | 5 min | a failure's own hint is used up to this, and ignored beyond |
 //!
 //! # Metrics
 //!

@@ -23,7 +23,7 @@ pub struct RetrySnapshot {
     pub deadline_exceeded: u64,
     /// Calls that were dropped, or panicked, before their end.
     pub abandoned: u64,
-    /// The budget, if there is one. Where it is shared it counts everybody's calls.
+    /// The budget, if there is one. A shared budget counts the calls of all that share it.
     pub budget: Option<RetryBudgetSnapshot>,
 }
 

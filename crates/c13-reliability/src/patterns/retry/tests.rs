@@ -455,7 +455,7 @@ fn a_server_that_says_when_is_obeyed() {
 
 // RT-31.
 #[test]
-fn a_listener_is_told_of_each_retry_and_its_delay() {
+fn a_listener_is_notified_of_each_retry_and_its_delay() {
     let executor = Executor::new();
     let told = Arc::new(std::sync::Mutex::new(Vec::new()));
     let heard = told.clone();

@@ -124,7 +124,7 @@ impl Timeout {
         self.counts.add_one(TimeoutCount::Abandoned);
     }
 
-    /// Counts a call that was late, and gives its error. The error is made in line: a result that a function hands back
+    /// Counts a call that was late, and gives its error. The error is made inline: a result that a function hands back
     /// through memory costs a call that is in time more than all the rest.
     #[inline]
     pub(super) fn late<E>(&self, late: Late) -> TimeoutError<E> {

@@ -13,7 +13,7 @@ pub const HTTP_TIMEOUT: &str = "x-request-timeout-ms";
 /// Writes the time that is left as the value of [`GRPC_TIMEOUT`].
 ///
 /// The value is never more than what is left: it is rounded down, to the finest unit in which it has 8 digits at most,
-/// which is as many as the protocol allows.
+/// which is the most that the protocol allows.
 ///
 /// ```
 /// use c13_reliability::patterns::timeout::{grpc_timeout, parse_grpc_timeout};
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn units_are_told_apart_by_their_case() {
+    fn units_are_distinguished_by_their_case() {
         let read = |value| parse_grpc_timeout(value).map(|left| left.as_secs_f64());
         assert_eq!(read("2M"), Ok(120.0));
         assert_eq!(read("2m"), Ok(0.002));

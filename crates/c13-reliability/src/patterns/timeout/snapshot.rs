@@ -2,7 +2,7 @@
 
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// What a timeout did so far. Each call that began ends in one of these counts.
+/// The cumulative counts of a timeout. Each call that began is counted once, in one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutSnapshot {
