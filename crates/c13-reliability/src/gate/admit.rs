@@ -34,7 +34,7 @@ pub trait Gate: Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives back whatever it held: a place in the queue, or a permit nobody took.
+    /// Dropping the future gives back whatever it held: a position in the queue, or a permit that was not taken.
     fn admit(&self) -> impl Future<Output = Result<Self::Permit<'_>, Self::Rejection>> + Send;
 }
 

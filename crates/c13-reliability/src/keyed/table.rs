@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<K, S> {
     tag: Tag,
-    /// A number for the owner of the table. It takes no room where keys and states are words.
+    /// A number for the owner of the table to use. Where keys and states are words, it lies in what would be padding.
     pub(crate) number: u32,
     pub(crate) key: K,
     pub(crate) state: S,
@@ -42,8 +42,8 @@ impl Tag {
         self.0.get() & ((1 << HASH_BITS) - 1)
     }
 
-    /// The lowest bits, and one that tells them from an empty place: what is looked at first. Where a walk begins depends
-    /// on the highest.
+    /// The lowest seven bits of the hash, below a bit that an empty place lacks. A lookup compares it first. Where a
+    /// walk begins depends on the highest bits, so that the keys of a group seldom have the same mark.
     #[inline]
     const fn mark(self) -> u8 {
         self.0.get() as u8 | 1 << 7
@@ -101,7 +101,7 @@ impl<K, S> Table<K, S> {
         self.places.capacity() * size_of::<Option<Entry<K, S>>>() + self.marks.capacity() * size_of::<u64>()
     }
 
-    /// The entry of the key that `is_key` knows.
+    /// The place of the key for which `is_key` holds.
     #[inline]
     pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let group = scaled(tag, self.marks.len());
@@ -114,7 +114,7 @@ impl<K, S> Table<K, S> {
         }
     }
 
-    /// The entry of the key that `is_key` knows, wherever it is.
+    /// As [`find`](Self::find), wherever the key is.
     #[inline(never)]
     fn walk(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let mut at = self.home(tag);
@@ -127,7 +127,7 @@ impl<K, S> Table<K, S> {
         None
     }
 
-    /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has named.
+    /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has returned.
     #[inline]
     pub(crate) fn entry(&mut self, at: usize) -> &mut Entry<K, S> {
         self.places[at]
@@ -159,7 +159,7 @@ impl<K, S> Table<K, S> {
         loop {
             at = self.next(at);
             let Some(entry) = &self.places[at] else { break };
-            // It may move into the gap unless its own place lies behind the gap.
+            // It may move into the gap unless its walk begins behind the gap: a lookup would not pass the gap then.
             let home = self.home(entry.tag);
             let stays = if gap < at {
                 gap < home && home <= at

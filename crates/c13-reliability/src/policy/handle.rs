@@ -54,7 +54,7 @@ pub struct Policy {
     shared: Arc<PolicyState>,
 }
 
-/// What all clones of a policy share: the parts as they are now, and what new ones are made with.
+/// What all clones of a policy share: the parts as they are now, and what is needed to make parts for new settings.
 struct PolicyState {
     parts: ArcSwap<Parts>,
     making: Making,

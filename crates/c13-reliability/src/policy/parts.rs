@@ -22,9 +22,10 @@ pub(super) struct Parts {
     pub(super) config: PolicyConfig,
     pub(super) total_limit: Length,
     pub(super) attempt_limit: Length,
-    /// Whether every call needs to read the clock.
+    /// Whether every call starts by reading the clock. Otherwise only calls with a deadline do.
     pub(super) is_timed: bool,
-    /// The far end of time, by this clock.
+    /// A deadline that never comes, on this clock. An attempt that carries its time limit as a deadline takes the clock
+    /// from it.
     pub(super) far_deadline: Deadline,
     /// Whether a call may wait for a permit of the bulkhead or of the adaptive limit.
     pub(super) concurrency_waits: bool,
@@ -32,7 +33,7 @@ pub(super) struct Parts {
     pub(super) rate_limit_waits: bool,
     pub(super) clock: Clock,
     pub(super) rate_limit: Option<TokenBucketRateLimiter>,
-    /// Another rate limit, which is not part of the settings.
+    /// The rate limit that `Policy::limit_by` has added. It is in no settings.
     pub(super) extra_limit: Option<Arc<dyn ExtraLimit>>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
@@ -64,7 +65,7 @@ impl Deref for LoadedParts {
     }
 }
 
-/// Parts that no call uses.
+/// At most one part of each kind: those that no call uses now, or, as [`Parts::known`] returns it, all that there are.
 #[derive(Clone, Default)]
 struct Away {
     rate_limit: Option<TokenBucketRateLimiter>,
@@ -75,9 +76,9 @@ struct Away {
     circuit_breaker: Option<CircuitBreaker>,
 }
 
-/// What new parts are made with.
+/// What new parts are made with, besides their settings and the clock.
 pub(super) struct Making {
-    /// The name under which the breaker is reported, if it has one of its own.
+    /// The name under which the breaker is reported, if the policy was given one.
     pub(super) name: Option<String>,
     pub(super) random: Random,
 }
@@ -168,7 +169,7 @@ impl Parts {
             (Some(settings), Some(hedge)) => Some(hedge.succeeded(settings)?),
             (Some(settings), None) => Some(Hedge::on(&stripes, settings, clock.clone().into())?),
         };
-        // Retry counts the calls already.
+        // With retry, both draw on one budget, in which retry already counts each call.
         let hedge = match budget {
             Some(budget) => hedge.map(|hedge| hedge.within_retry(budget.clone())),
             None => hedge,
@@ -313,8 +314,8 @@ impl Away {
     }
 }
 
-/// How many words of a stripe the parts of these settings use: they count on one set of stripes, so that a call touches few
-/// cache lines and a policy is small.
+/// How many words of a stripe (see `sync/stripes.rs`) the parts of these settings use: they count on one set of
+/// stripes, so that a call touches few cache lines and a policy is small.
 fn words(config: &PolicyConfig) -> usize {
     let part = |words: usize, is_set: bool| if is_set { words } else { 0 };
     let breaker = config

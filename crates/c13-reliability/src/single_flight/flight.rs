@@ -47,8 +47,11 @@ struct State<V> {
     led: Option<Tick>,
     /// The last flight replaced by this one whose result was kept.
     kept: Option<u64>,
+    /// The result, once there is one.
     landed: Option<V>,
+    /// The members that wait, in the order of their numbers, which they get when they begin to wait.
     waiting: VecDeque<(u64, Waker)>,
+    /// The number of the next member that begins to wait.
     next: u64,
 }
 
@@ -172,7 +175,8 @@ impl<K: Hash + Eq + Clone, V> Shard<K, V> {
         flight
     }
 
-    /// Ends `flight`: whether its result may be kept. A replaced flight's result only is if it is a value.
+    /// Ends `flight`: whether its result may be kept. The result of a flight that was replaced may be kept only if it
+    /// is a value, and no later flight's was kept.
     fn end(&mut self, key: &K, flight: &Arc<Flight<V>>, is_value: bool) -> bool {
         let Some(known) = self.known.get(key) else {
             return false;
@@ -182,7 +186,7 @@ impl<K: Hash + Eq + Clone, V> Shard<K, V> {
             return true;
         }
         if known.origin != flight.origin {
-            // Something was removed or inserted since.
+            // The flight was detached since: its result is out of date.
             return false;
         }
         let mut state = known.state.lock();
@@ -228,6 +232,7 @@ pub(crate) struct Ticket<K: Hash + Eq + Clone, V> {
     key: K,
     flight: Arc<Flight<V>>,
     leads: bool,
+    /// Its number among the members that wait, if it waits.
     place: Option<u64>,
 }
 
@@ -298,8 +303,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
         Arc::as_ptr(&self.flight).addr()
     }
 
-    /// Ends the flight and gives all members the result. `keep` is called, before another flight for the key can begin, if
-    /// the flight is still known, or if it was replaced because it was overdue, has a value, and no later flight's was kept.
+    /// Ends the flight and gives all members the result.
+    ///
+    /// `keep` is called, before another flight for the key can begin, if the flight is still known. It is also called
+    /// if the flight was replaced because it was overdue, provided that the result is a value and no later flight's was
+    /// kept.
     pub(crate) fn land(&mut self, result: V, is_value: bool, keep: impl FnOnce()) {
         {
             let mut shard = self.flights.shard(&self.key);
@@ -319,7 +327,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
 }
 
 impl<V> State<V> {
-    /// Where a waiter stands. Complexity: O(log waiters).
+    /// The index of the waiting member with this number. Complexity: O(log waiters).
     fn place(&self, place: u64) -> Option<usize> {
         self.waiting.binary_search_by_key(&place, |(number, _)| *number).ok()
     }

@@ -1,6 +1,6 @@
 //! Single flight: of all that want the same thing at one time, one does the work and the others wait for its result.
 //!
-//! The cache loads a key so, and the health service runs a check. See [`Flights`].
+//! The cache loads a key this way, and the health service runs a check. See [`Flights`].
 
 mod flight;
 #[cfg(all(test, c13_loom))]

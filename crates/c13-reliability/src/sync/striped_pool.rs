@@ -1,4 +1,5 @@
-//! Tokens that threads keep to themselves without waiting for each other, and that any other thread may take where it has none.
+//! Tokens that lie on stripes, so that threads take and put them without waiting for each other. A thread that has none
+//! may take those of all others.
 
 use super::primitive::{AtomicU64, Ordering, fence, load_in_order};
 use super::stripes::{Own, Stripes, Words};
@@ -55,14 +56,17 @@ impl StripedPool {
 
     /// Puts a token on the stripe of this slot.
     ///
-    /// It comes before everything that this thread does next, in the order in which [`take_all`](Self::take_all) comes
-    /// after everything that its thread did before.
+    /// In the one order of all `SeqCst` operations it stands before those that this thread does next, and
+    /// [`take_all`](Self::take_all) stands after those that its thread did before. So if one thread puts a token and
+    /// then reads a flag, while another sets the flag and then takes all tokens, at least one of them sees what the
+    /// other did.
     #[inline]
     pub(crate) fn put(&self, slot: usize) {
         // SeqCst: as said above; and it publishes what was done with the token.
         self.at(slot).fetch_add(1, Ordering::SeqCst);
         if slot >= OWNED {
-            // SeqCst: another thread may have allocated the shared stripe, and not have come to its fence there.
+            // SeqCst: another thread may have allocated the shared stripe without having reached the fence of `Stripes`
+            // yet.
             fence(Ordering::SeqCst);
         }
     }

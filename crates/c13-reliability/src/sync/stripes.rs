@@ -28,8 +28,8 @@ struct Block<W: ?Sized> {
     home: W,
 }
 
-/// What every thread reads and what changes only when a thread comes. On a cache line of its own; one is enough, because no
-/// thread writes to it in passing.
+/// What every thread reads, and what changes only when a thread writes to these stripes for the first time. On a cache
+/// line of its own.
 #[repr(align(64))]
 struct Front {
     /// The slot of the thread that the home stripe belongs to, [`NOBODY`] at first.
@@ -38,7 +38,7 @@ struct Front {
     given: AtomicU32,
     /// Whether all threads share the home stripe.
     is_compact: bool,
-    /// The stripes of the first few slots, but for the home stripe.
+    /// The stripes of the first few slots, except the one that has the home stripe.
     near: [OnceLock<Row>; NEAR],
     /// All others; most processes never need them.
     far: OnceLock<Box<Far>>,
@@ -57,7 +57,7 @@ struct Far {
 type Row = Box<[OnceLock<Stripe>; ROW]>;
 
 const ROW: usize = 4;
-/// How many rows are found without a detour.
+/// How many rows are reached without the allocation of [`Far`].
 const NEAR: usize = 2;
 
 type Stripe = Box<Aligned<[AtomicU64]>>;
@@ -85,11 +85,12 @@ impl Stripes {
         Self(block(words, true))
     }
 
-    /// The next `count` words of each stripe, or words of another set, of the same kind, if this one has too few left.
+    /// The next `count` words of each stripe, 64 at most. If too few are left, they are words of another set, which is
+    /// compact if this one is.
     pub(crate) fn words(&self, count: usize) -> Words {
         let front = &self.0.front;
         let room = |given: u32| (given as usize + count <= self.0.home.len()).then_some(given + count as u32);
-        // Relaxed: whoever gets the words learns of them by the result alone.
+        // Relaxed: the result alone says which words they are.
         let first = front.given.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
         match first {
             Ok(first) => Words {
@@ -143,7 +144,7 @@ impl Words {
     }
 
     /// The words in each stripe that a thread has written to, with the slot of its thread; [`SHARED`] for a stripe that threads
-    /// share. A stripe whose thread comes meanwhile may be missed. Complexity: O(stripes), 65 at most.
+    /// share. A stripe that a thread begins to use meanwhile may be missed. Complexity: O(stripes), 65 at most.
     pub(crate) fn each(&self) -> impl Iterator<Item = (usize, &[AtomicU64])> {
         self.block.each().map(|(slot, words)| (slot, self.of(words)))
     }
@@ -158,7 +159,7 @@ impl Words {
         Arc::ptr_eq(&self.block, &other.block) && self.first == other.first
     }
 
-    /// The way to the same words for as long as somebody else holds the stripes.
+    /// A weak reference to the same words.
     pub(crate) fn downgrade(&self) -> WeakWords {
         WeakWords {
             block: Arc::downgrade(&self.block),
@@ -266,7 +267,7 @@ impl Block<[AtomicU64]> {
     }
 
     fn each(&self) -> impl Iterator<Item = (usize, &[AtomicU64])> {
-        // A home stripe that was nobody's a moment ago may be anybody's now.
+        // Loaded once, because a home stripe that has no owner may get one at any time.
         let home = match self.owner() {
             _ if self.front.is_compact => Some((SHARED, &self.home)),
             NOBODY => None,
@@ -307,7 +308,7 @@ fn block(words: usize, is_compact: bool) -> Arc<Block<[AtomicU64]>> {
         Some(0) => sized::<{ SIZES[0] }>(is_compact),
         Some(1) => sized::<{ SIZES[1] }>(is_compact),
         Some(2) => sized::<{ SIZES[2] }>(is_compact),
-        // Whoever finds too few words left gets a set of its own.
+        // There is none longer. A user for whom too few words are left gets a set of its own: see `Stripes::words`.
         _ => sized::<{ SIZES[3] }>(is_compact),
     }
 }

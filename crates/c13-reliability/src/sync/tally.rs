@@ -97,7 +97,8 @@ impl<C: Count> Tally<C> {
         self.add_at(thread_slot::current(), count, n)
     }
 
-    /// The same for the thread with this slot, which must be the caller's own or [`SHARED`].
+    /// As [`add_and_read`](Self::add_and_read), on the stripe of this slot, which must be the thread's own or
+    /// [`SHARED`].
     pub(crate) fn add_at(&self, slot: usize, count: C, n: u64) -> (usize, u64) {
         match self.words.own(slot) {
             Own::Alone(words) => (slot, add_alone(&words[count.index()], n)),
@@ -139,7 +140,7 @@ impl<C: Count> Tally<C> {
         self.words.is_same(&other.words)
     }
 
-    /// The way to the same counters for as long as somebody else holds them.
+    /// A weak reference to the same counters.
     pub(crate) fn downgrade(&self) -> WeakTally<C> {
         WeakTally {
             words: self.words.downgrade(),

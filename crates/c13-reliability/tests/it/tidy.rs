@@ -2,7 +2,7 @@
 //!
 //! | rule | in |
 //! |---|---|
-//! | imports go down the rows; no neighbour imports a neighbour; inside a pattern config ← state ← handle ← layer | `imports.rs` |
+//! | imports go down the rows; no neighbour imports a neighbour; inside a pattern config ← snapshot ← state ← handle ← layer | `imports.rs` |
 //! | a pure file knows no clock, lock, atomic, future, log or random number; settings hold no closures | `purity.rs` |
 //! | a reason within three lines above each `Ordering::` | `orderings.rs` |
 //! | `mod.rs` and `lib.rs` define no functions; no file over 600 lines without its tests; a first line that says what the file holds | `shape.rs` |

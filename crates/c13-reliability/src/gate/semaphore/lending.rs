@@ -16,8 +16,8 @@ pub(super) struct Lending {
     switch: Mutex<()>,
 }
 
-/// Whether permits are lent (bits 0 and 1), and how often lending has begun, so that a thread which looks twice knows
-/// whether anything has changed in between.
+/// Bits 0 and 1 are 0 while no permits are lent, 1 while they are, and 2 while lending ends. The bits above count how
+/// often it has ended, so that a thread that reads the phase twice knows whether it has changed in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LendingPhase(u64);
 
@@ -25,7 +25,7 @@ impl LendingPhase {
     const BITS: u64 = 3;
     const LENDING: u64 = 1;
 
-    /// Whether no permits are lent, and none of them is on its way back.
+    /// Whether no permits are lent, and lending is not just ending.
     #[inline]
     pub(super) fn is_idle(self) -> bool {
         self.0 & Self::BITS == 0
@@ -117,8 +117,9 @@ impl Lending {
 
     /// Takes all permits from all stripes: how many they were.
     pub(super) fn take_all(&self) -> u64 {
-        // In order with all other steps, so that a thread which has left a permit on a stripe and will not look again shows
-        // the stripes.
+        // Zero: permits were never lent. A thread that left a permit on a stripe has yet to read the phase and the
+        // state: it does so after this load in the one order of all `SeqCst` operations, sees what this thread did
+        // before, and takes its permit back.
         if load_in_order(&self.phase) == 0 {
             return 0;
         }

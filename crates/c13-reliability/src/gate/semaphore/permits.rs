@@ -114,7 +114,7 @@ impl Permits {
         })
     }
 
-    /// Takes a permit from the state. What is looked at after a refusal is not older than the state that refused.
+    /// Takes a permit from the state. What this thread reads after a refusal is not older than the state that refused.
     #[inline]
     pub(super) fn acquire_from_state(&self) -> bool {
         self.change(PackedState::acquire)
@@ -180,7 +180,7 @@ impl Permits {
         let switch = self.lending.lock();
         let queue = self.end_lending(&switch);
         let acquired = self.acquire_from_state();
-        // A call that acquired a permit saw no waiters any more.
+        // A permit is acquired only while nobody waits: those who waited have been served, or have left.
         (acquired, if acquired { Queue::Leave } else { queue })
     }
 

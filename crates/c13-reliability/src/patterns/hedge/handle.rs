@@ -158,7 +158,7 @@ impl Hedge {
         self
     }
 
-    /// The same for a hedge whose other handles stay its own.
+    /// As [`draws_on`](Self::draws_on), but handles made earlier go on sharing their settings with this one.
     pub(crate) fn within_retry(self, budget: RetryBudget) -> Self {
         let present = self.present.clone();
         let hedge = Self {

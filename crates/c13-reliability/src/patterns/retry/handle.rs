@@ -365,7 +365,9 @@ impl RetryExecutor {
         (!self.plain).then(|| begin(self))
     }
 
-    /// Whether [`begin_unless_plain`](RetryExecutor::begin_unless_plain) does not begin a call.
+    /// Whether it is plain: it has no limit in total, and no budget but one that reads its own counts. Then a call need
+    /// not [begin](RetryExecutor::begin) before its first attempt; see
+    /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.plain

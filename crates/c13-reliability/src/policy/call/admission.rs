@@ -21,7 +21,7 @@ use crate::time::Elapsed;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Where a call is on its way, if it cannot go on at once.
+/// A step of a call: where it waits for admission, or that it makes an attempt. A call takes them in this order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallStep {
     /// It waits for a token of the rate limit, which counts calls.
@@ -40,7 +40,8 @@ impl CallStep {
     pub(super) const ATTEMPT: Self = Self::Attempt(Duration::ZERO);
 }
 
-/// Why a call cannot go on at once. `W` is where it has to wait; there is none for a call that cannot wait, or has waited.
+/// Why a call cannot go on at once. `W` is the step at which it has to wait. A call that cannot wait, or has waited
+/// already, is never at `Wait`: its `W` has no value.
 pub(super) enum Blocked<W = Infallible> {
     /// The time of the call is over.
     Late,
@@ -135,7 +136,8 @@ fn no_token(retry_after: Option<Duration>) -> Rejected {
     Rejected::new(Layer::RateLimit, retry_after)
 }
 
-/// Passes the extra rate limit, if there is one. Its settings are unknown, so a call that may wait always does.
+/// Passes the extra rate limit, if there is one. Whether it lets calls wait is unknown, so a call that is not admitted
+/// at once, and may wait, goes on to [`wait_for_extra_limit`], which may still refuse it.
 #[inline(always)]
 fn pass_extra_limit<W>(parts: &Parts, wait: Option<W>) -> Result<(), Blocked<W>> {
     let Some(limit) = &parts.extra_limit else {
@@ -149,7 +151,8 @@ fn pass_extra_limit<W>(parts: &Parts, wait: Option<W>) -> Result<(), Blocked<W>>
     }
 }
 
-/// Takes a permit of the bulkhead or of the adaptive limit, if there is either.
+/// Takes a permit of the bulkhead or of the adaptive limit, if there is either. A refusal is not counted before it is
+/// known that the call does not wait.
 #[inline(always)]
 fn acquire_concurrency<W>(held: &mut Held<&Parts>, wait: Option<W>) -> Result<(), Blocked<W>> {
     let parts = held.parts;
@@ -167,7 +170,8 @@ fn acquire_concurrency<W>(held: &mut Held<&Parts>, wait: Option<W>) -> Result<()
     Ok(())
 }
 
-/// A call that gets no permit at once waits for one, or is refused; `refuse` counts that.
+/// A call that gets no permit at once waits for one, or is refused; `refuse` counts the refusal. Refusals of the
+/// adaptive limit name the bulkhead too, in whose place it stands.
 #[cold]
 fn without_permit<W>(parts: &Parts, wait: Option<W>, refuse: impl FnOnce()) -> Blocked<W> {
     match wait {

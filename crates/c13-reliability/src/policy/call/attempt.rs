@@ -83,7 +83,8 @@ pin_project! {
     /// Dropping it drops the future inside, and the breaker counts the attempt as abandoned.
     #[must_use = "futures do nothing unless awaited"]
     pub(super) struct AttemptFuture<'a, 'r, F, R> {
-        // Dropped first: until it is gone it runs, and no other probe may have its permit.
+        // Dropped before `held`: the attempt runs until its future is gone, and until then no other probe may get its
+        // permit.
         #[pin]
         future: Option<F>,
         #[pin]

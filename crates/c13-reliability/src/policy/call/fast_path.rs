@@ -32,7 +32,7 @@ pub(super) struct Left<T, E> {
 
 /// Why a call left the fast path.
 enum Exit<T, E> {
-    /// A layer did not let it go on at once.
+    /// A layer did not admit it at once.
     Blocked(Blocked<CallStep>),
     /// Its first attempt waits.
     Waits(AttemptLimit),
@@ -58,6 +58,7 @@ where
 {
     let mut held = Held::nothing(parts);
     let mut begun = None;
+    // A macro, because it returns from this function, and because a closure would borrow what the call holds.
     macro_rules! leave {
         ($exit:expr) => {{
             let exit = $exit;
@@ -73,7 +74,8 @@ where
     }
     if let Some(retry) = progress.retry(parts) {
         held.hold_retry();
-        // Where nothing depends on it, retry counts the beginning of a call together with its end.
+        // A retry is plain if it has no limit in total and its budget, if any, reads the counts of this very retry.
+        // Nothing needs the beginning of a call counted then before its end, so both are counted in one step.
         if !retry.is_plain() {
             retry.begin_late(&mut begun);
             held.hold_begun_retry();
@@ -92,6 +94,7 @@ where
     let limit = progress.next_attempt(parts);
     first.set(Some(operation()));
     match poll_attempt(&mut held, &limit, rules, (first, timer), cx) {
+        // The adaptive limit must learn from the result: see `outcome`.
         Poll::Ready(Some((Ok(value), Verdict::Final))) if !held.has_adaptive() => {
             held.end_at_once();
             Some(value)

@@ -54,7 +54,7 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the attempt that runs, and then gives back what the call holds.
+    /// Dropping it drops the attempt that runs, and then gives back what the call holds: in the order of the fields.
     #[must_use = "futures do nothing unless awaited"]
     struct PolicyCall<'p, F, Fut, R, T, E, G, S> {
         policy: &'p Policy,
@@ -64,12 +64,15 @@ pin_project! {
         // The first attempt, from when it is made until it is over.
         #[pin]
         first: Option<Fut>,
+        // Fires at the time limit of the first attempt. It is made when that attempt is not ready at once.
         #[pin]
         timer: Option<Sleep>,
         // The call while its first attempt waits.
         waiting: Option<Waiting<T, E>>,
-        // Makes the future that takes the call along the slow path, which is then `slow_path`.
+        // `slow_path::go_on`, which makes the future `slow_path`. A type parameter stands for it, because the type of
+        // that future has no name.
         go_on: G,
+        // The rest of the call, once more is needed than a wait for its first attempt.
         slow_path: Option<Pin<Box<S>>>,
     }
 }

@@ -36,9 +36,11 @@ where
 {
     let call_limit = AttemptLimit::of_call(maker.progress.limit);
     let shared = Mutex::new(Some(maker));
+    // The first attempt asks for admission before any other is started: it is alone then.
     let mut is_first = true;
     let race = hedge.execute_with(
         || next(parts, rules, &shared, mem::replace(&mut is_first, false)),
+        // Whether the result ends the race, although other attempts may still run.
         |result| match result {
             Ok(_) => true,
             Err(Unsettled::Gave(_, verdict)) => *verdict == Verdict::Final,

@@ -10,8 +10,14 @@ use std::ops::Deref;
 
 /// What a call, or one of its attempts, has taken from the layers.
 ///
-/// It lies on the stack while the call is polled. If a panic drops it there, the attempt counts as failed, no matter who
-/// catches the panic later. In either case everything is given back. Between two polls it is a [`Suspended`].
+/// It lies on the stack while the call is polled, and is a [`Suspended`] between two polls. Either gives everything
+/// back when it is dropped. The difference is what the breaker counts: this one is dropped by a panic of the call, so
+/// the attempt has failed, no matter who catches the panic later.
+///
+/// On the slow path the call's own `Held` lives in the future between two polls too. It never has the breaker's permit
+/// then: each attempt holds that in a [`Suspended`] of its own.
+///
+/// `P` is a reference to the parts, or, while the first attempt waits, what keeps them alive.
 pub(super) struct Held<P>
 where
     P: Deref<Target = Parts>,
@@ -144,7 +150,7 @@ where
         {
             retry.at_once();
         }
-        // It is zero already. Said here, it need not be looked at when this is dropped.
+        // It is zero already. Writing it lets the compiler leave out the comparison in `Drop`.
         self.tickets.taken = 0;
     }
 
@@ -220,8 +226,8 @@ fn give_back(parts: &Parts, tickets: Tickets) {
     }
 }
 
-/// What a call, or one of its attempts, holds between two polls. Dropped then, the attempt counts as abandoned, and
-/// everything is given back.
+/// What a call, or one of its attempts, holds between two polls. If it is dropped then, the attempt counts as
+/// abandoned, and everything is given back.
 pub(super) struct Suspended<P>(Held<P>)
 where
     P: Deref<Target = Parts>;
@@ -251,8 +257,8 @@ where
     P: Deref<Target = Parts>,
 {
     fn drop(&mut self) {
-        // Not left to the permit's own drop, which would report a failure if the thread is panicking: unwinding may drop
-        // this for a panic that was not the call's.
+        // Recorded here, because the permit's own drop would record a failure if the thread is panicking, and that
+        // panic need not be the call's. `Held` then gives back the rest.
         self.0.record(Outcome::of_dropped());
     }
 }

@@ -35,7 +35,9 @@ impl Length {
 /// When a call started, and when it must end.
 #[derive(Clone, Copy)]
 pub(in crate::policy) struct CallLimit {
+    /// When it must end: `Tick::MAX` if there is no limit.
     pub(in crate::policy) at: Tick,
+    /// When it started.
     since: Tick,
 }
 
@@ -87,13 +89,15 @@ impl CallLimit {
             return Outcome::FAILURE;
         }
         if self.at < parts.total_limit.after(self.since) {
+            // The caller's deadline was the limit: no gate around this policy may count the timeout as a failure
+            // either.
             cut_short::report();
         }
         Outcome::Abandoned
     }
 
-    /// What a failure says about a dependency that was at work since `began`. A failure at or after the limit is a timeout of
-    /// something inside, which has the same deadline.
+    /// What a failure says about a dependency that was at work since `began`. A failure at or after the limit comes
+    /// from something inside that has timed out at the same deadline, so it is judged as a timeout.
     #[cold]
     #[inline(never)]
     pub(super) fn outcome_of_failure(self, parts: &Parts, began: Tick) -> Outcome {
@@ -114,7 +118,7 @@ impl CallLimit {
         }
     }
 
-    /// Runs `future` until the limit.
+    /// Runs `future` until the limit, without a deadline: for a wait that nobody can know to be too long.
     pub(super) async fn run<F: Future>(self, parts: &Parts, future: F) -> Result<F::Output, Elapsed> {
         if self.is_some() {
             parts.clock.timeout_at(self.at, future).await
@@ -138,6 +142,7 @@ fn is_fair_share(parts: &Parts, had: Duration) -> bool {
 /// The time limit of one attempt: its own, or that of the call.
 #[derive(Clone, Copy)]
 pub(super) struct AttemptLimit {
+    /// When the attempt must end: `Tick::MAX` if there is no limit.
     at: Tick,
     /// When the attempt began.
     began: Tick,
@@ -159,7 +164,7 @@ impl AttemptLimit {
         call_began: None,
     };
 
-    /// The call's limit, for an attempt that could not begin before it.
+    /// The limit of a call, for an attempt that never began because the time of the call was over.
     pub(super) fn of_call(call: CallLimit) -> Self {
         Self {
             at: call.at,
@@ -206,8 +211,8 @@ impl AttemptLimit {
         self.at - self.call_began.unwrap_or(self.began)
     }
 
-    /// What an attempt says about the dependency, whose result means `outcome`. An error at or after the call's limit is that
-    /// of something inside, which ends at the same deadline.
+    /// What an attempt whose result means `outcome` says about the dependency. An error at or after the call's limit
+    /// comes from something inside that has timed out at the same deadline, so it is judged as a timeout.
     #[inline(always)]
     pub(super) fn outcome(&self, parts: &Parts, outcome: Outcome) -> Outcome {
         match self.call() {
@@ -233,7 +238,7 @@ impl AttemptLimit {
         Some(CallLimit { at: self.at, since })
     }
 
-    /// Polls `future`, for which this limit is the deadline.
+    /// Polls `future`, which inherits this limit as its deadline.
     #[inline(always)]
     pub(super) fn poll<F: Future>(&self, parts: &Parts, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let is_limited = self.at < Tick::MAX;

@@ -6,7 +6,7 @@
 //! 3. `slow_path`: everything else, as a loop over steps: wait for admission, wait for the delay of a retry, make an attempt.
 //! 4. `sync`: a call that is a plain function. It never waits, and is made once.
 //!
-//! All three are made of the same pieces:
+//! All of them are made of the same pieces:
 //!
 //! - `progress`: when the call started, when it must end, and how many attempts it has made.
 //! - `admission`: the layers that admit a call and its attempts, in their order.
@@ -17,6 +17,24 @@
 //! - `limit`: the time limits of calls and attempts, and which timeouts count against the dependency.
 //! - `rules`: what the caller says that a result means.
 //! - `extra_limit`: the rate limit that [`Policy::limit_by`](super::Policy::limit_by) adds.
+//!
+//! What a call is made of, by type:
+//!
+//! | type | in | what it is |
+//! |---|---|---|
+//! | `PolicyCall` | `future` | the future of a call |
+//! | `Progress` | `progress` | the numbers of a call: limit, time, attempts |
+//! | `Tickets` | `held` | what the call has taken, as plain numbers |
+//! | `Held` | `held` | tickets while the call is polled; dropped by a panic, the attempt has failed |
+//! | `Suspended` | `held` | tickets between two polls; dropped then, the attempt was abandoned |
+//! | `CallStep` | `admission` | what a call does next: wait at one of three layers, or make an attempt |
+//! | `Blocked` | `admission` | why a call does not go on: too late, refused, or it has to wait |
+//! | `Left` | `fast_path` | all of a call that leaves the fast path |
+//! | `Unfinished` | `outcome` | a call off the fast path: progress, retry's state, last result |
+//! | `Waiting` | `slow_path` | `Unfinished` and `Suspended`: a call whose first attempt waits, between two polls |
+//! | `PolledCall` | `outcome` | `Unfinished` and `Held`: such a call for the time of a poll, or a call on the slow path |
+//! | `Unsettled` | `attempt` | how an attempt ended, if its value does not end the call |
+//! | `Next` | `outcome` | the end of the call, or the next step |
 
 mod admission;
 mod attempt;

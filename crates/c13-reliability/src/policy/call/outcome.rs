@@ -23,11 +23,12 @@ pub(super) struct Unfinished<T, E> {
     pub(super) progress: Progress,
     pub(super) retry: RetryState,
     last_error: Option<E>,
-    /// The value of the last attempt, if it is worth another attempt, until that is made.
+    /// The value of the last attempt, if it is worth another one. It is the call's result if no other attempt is made.
     pub(super) last_value: Option<T>,
 }
 
-/// A call that did not end on the fast path, with what it holds, while it is polled.
+/// A call that did not end on the fast path, with what it holds: while its first attempt is polled, or all along the
+/// slow path.
 pub(super) struct PolledCall<'a, T, E> {
     pub(super) state: &'a mut Unfinished<T, E>,
     pub(super) held: Held<&'a Parts>,
@@ -193,6 +194,7 @@ impl<T, E> PolledCall<'_, T, E> {
             Ok(value) => {
                 let value = Ok(value);
                 record(rules.outcome(&value));
+                // Only the type changes: it is `Ok`, as it was above.
                 value.map_err(|error| PolicyError::Failed {
                     error,
                     attempts: 0,

@@ -10,7 +10,7 @@ use crate::time::{Deadline, Tick};
 #[derive(Clone, Copy)]
 pub(super) struct Progress {
     pub(super) limit: CallLimit,
-    /// The time of the start, if it was read, until anything takes time.
+    /// The current time, if the clock was read and nothing has taken time since.
     now: Option<Tick>,
     pub(super) attempts: u32,
     /// Whether retry and hedge may make the call more than once.
@@ -36,7 +36,7 @@ impl Progress {
         self.now
     }
 
-    /// The time. The clock is read only if something has taken time since the start.
+    /// The time. The clock is read only if the time is not known.
     #[inline(always)]
     pub(super) fn time(&self, parts: &Parts) -> Tick {
         self.now.unwrap_or_else(|| parts.clock.now())
@@ -47,7 +47,7 @@ impl Progress {
         self.now = None;
     }
 
-    /// Whether a wait has used up the time of the call.
+    /// Whether a wait has used up the time of the call. Without a wait it has not, and the clock is not read.
     pub(super) fn is_late_after_wait(&mut self, parts: &Parts) -> bool {
         if !self.limit.is_some() || self.now.is_some() {
             return false;

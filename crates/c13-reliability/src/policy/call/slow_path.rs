@@ -85,6 +85,7 @@ where
             CallStep::Attempt(delay) => call.attempt(delay, &mut operation, &rules).await,
             step => match call.wait_for_admission(step).await {
                 Ok(step) => ControlFlow::Continue(step),
+                // Nothing is held yet, and retry has not begun, so there is nothing to end.
                 Err(blocked) => ControlFlow::Break(Err(call.state.blocked(blocked))),
             },
         };
@@ -96,7 +97,8 @@ where
 }
 
 impl<T, E> PolledCall<'_, T, E> {
-    /// Waits at a step of the admission, and then goes as far as the call gets at once: to the next step.
+    /// Waits at a step of the admission, and then takes the call as far as it gets without another wait. Returns the
+    /// next step.
     async fn wait_for_admission(&mut self, step: CallStep) -> Result<CallStep, Blocked> {
         self.state.progress.time_passes();
         let (parts, progress) = (self.held.parts, &self.state.progress);
@@ -123,7 +125,8 @@ impl<T, E> PolledCall<'_, T, E> {
         }
     }
 
-    /// Makes retry count the end of the call, if there is retry. Its state is `begun`, if the call has begun for it.
+    /// Begins the call for retry, if there is retry, which must count its end from then on. `begun` is retry's state,
+    /// if the fast path has begun the call for it.
     pub(super) fn begin_retry(&mut self, begun: Option<RetryState>) {
         let Some(retry) = self.state.progress.retry(self.held.parts) else {
             return;

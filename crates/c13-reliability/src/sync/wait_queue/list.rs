@@ -9,9 +9,11 @@ pub(super) struct WaiterList<W> {
     entries: Vec<Entry<W>>,
     /// The first entry that no waiter holds.
     free: Option<usize>,
+    /// The queue.
     waiting: List,
     /// Waiters that were granted something and have not taken it, the oldest grant first.
     granted: List,
+    /// How much the waiters in the queue asked for together.
     weight: u128,
     /// How many entries waiters hold, whatever their state.
     held: usize,
@@ -19,10 +21,11 @@ pub(super) struct WaiterList<W> {
 
 #[derive(Debug)]
 struct Entry<W> {
+    /// How much the waiter asked for.
     n: u64,
     kind: Kind,
     state: State,
-    /// Its neighbours in its list; `behind` of a free entry is the next free one.
+    /// Its neighbours in its list. For a free entry `behind` is the next free one.
     before: Option<usize>,
     behind: Option<usize>,
     waker: Option<W>,
@@ -36,7 +39,7 @@ enum State {
         /// In nanoseconds.
         at: u64,
     },
-    /// It was granted something, did not take it in time, and is not in the queue before it is polled again.
+    /// It did not take its grant in time. It joins the queue again, at the front, when it is polled.
     Aside,
 }
 
@@ -98,7 +101,8 @@ impl List {
 pub(crate) enum Kind {
     /// As of now.
     Present,
-    /// As of when enough was there, even if the queue is settled much later: a reservation need not be polled.
+    /// As of the moment when enough was available, even if the queue is settled much later: a reservation need not be
+    /// polled.
     Reserved,
 }
 

@@ -33,8 +33,9 @@ pub(crate) trait Owner: Sized {
     /// Takes back `n` that was granted to a waiter which was dropped, or did not take it in time.
     fn give_back(&self, n: u64);
 
-    /// The time in nanoseconds, where a grant that its waiter does not take keeps something from everybody else: it is then
-    /// taken back after [`GRANT_LEASE`]. `None` where a grant is spent anyway, and more comes with time.
+    /// The current time in nanoseconds, if grants that are not taken must be taken back after [`GRANT_LEASE`]: a permit
+    /// that its waiter does not take is kept from everybody else. `None` if they need not be: tokens come back with
+    /// time.
     fn dates_grants(&self) -> Option<u64> {
         None
     }
@@ -111,8 +112,8 @@ impl fmt::Debug for WaitQueue {
     }
 }
 
-/// Grants from the front, as long as the owner has enough. `moved`: the front is another one than before, or its timer is out of
-/// date.
+/// Grants from the front, as long as the owner has enough. `moved` says that the waiter at the front has changed, or
+/// that its timer is out of date.
 pub(super) fn serve<O: Owner>(list: &mut WaiterList<Waker>, owner: &O, mut moved: bool, woken: &mut Woken) {
     if list.has_granted() {
         take_back(list, owner);
@@ -131,6 +132,7 @@ pub(super) fn serve<O: Owner>(list: &mut WaiterList<Waker>, owner: &O, mut moved
         woken.push(list.grant_front(owner.dates_grants().unwrap_or(u64::MAX)));
         moved = true;
     }
+    // No waiter is left, so callers are on the fast path again.
     if moved {
         owner.set_waiting(false);
     }

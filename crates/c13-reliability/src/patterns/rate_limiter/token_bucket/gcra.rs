@@ -29,12 +29,12 @@ const DEEPEST: u64 = 1 << 60;
 const GOOD_FOR: u64 = 1 << 54;
 /// Units a nanosecond are kept with this many binary places. They are below 2⁷, and above 2⁻³.
 const PLACES: u32 = 56;
-/// What a factor with [`PLACES`] is multiplied with is shifted by this much first, so that the product is the upper half:
-/// to shift two halves together costs as much as a multiplication.
+/// The other factor of a product with [`PLACES`] is shifted left by this much first, so that the result is just the
+/// upper half of the product: to shift both halves together would cost as much as the multiplication.
 const TO_UPPER: u32 = 64 - PLACES;
 /// Nanoseconds a grain are kept with this many, where they are at most 1.
 const INVERSE_PLACES: u32 = 63;
-/// The places of a product with such a factor and units, above its lower half.
+/// How many binary places the upper half of a product has, of such a factor and a number of units.
 const INVERSE_TO_UPPER: u32 = INVERSE_PLACES + GRAIN_BITS - 64;
 
 /// The settings of a token bucket, in units.
@@ -139,8 +139,8 @@ impl Plan {
         self.pay_as_of(arrival, now, now, cost)
     }
 
-    /// Pays `cost` as of the time, between `since` and `now`, at which the bucket first held as much: what has refilled since
-    /// then is still there.
+    /// Pays `cost` as of the moment between `since` and `now` at which the bucket first held as much. What has been
+    /// refilled after that moment stays in the bucket.
     pub(crate) fn pay_as_of(&self, arrival: u64, since: u64, now: u64, cost: u64) -> Option<u64> {
         let base = arrival.max(since);
         (base + cost.min(self.pace.depth) <= now + self.pace.depth).then_some(base + cost)
