@@ -1,4 +1,4 @@
-//! The latency without load: how it is learnt, kept and measured anew.
+//! The baseline, which is the latency without load: how it is learnt, kept and measured anew.
 
 use super::config::AdaptiveConfig;
 use crate::time::Tick;
@@ -21,9 +21,9 @@ enum Phase {
     New,
     /// It is being measured.
     Measuring {
-        /// Calls that ended before this say how it was under another limit.
+        /// Calls that ended before this were made under another limit.
         settled: Tick,
-        /// What of the limit is used meanwhile.
+        /// The share of the limit that is used meanwhile.
         share: f64,
         /// How old what is measured may become, as a share of the age that is set.
         keeps: f64,
@@ -48,7 +48,7 @@ const MEASURING: f64 = 0.5;
 /// How many latencies a new limit takes to settle.
 const SETTLING: u32 = 3;
 
-/// How much a measure moves a baseline that it differs little from; and what is little. One measure is a noisy thing.
+/// How much a measure moves a baseline that it differs little from; and what is little. A single measure is noisy.
 const WEIGHT: f64 = 0.3;
 const LITTLE: f64 = 0.3;
 
@@ -64,7 +64,7 @@ impl Baseline {
 
     /// Goes on under other settings. A baseline that is too old for them by then is measured anew sooner.
     pub(super) fn reconfigure(&mut self, config: &AdaptiveConfig, now: Tick, unit: f64) {
-        // A limit that fell because it may not be as high any more says nothing.
+        // A limit that fell because its upper bound was lowered does not make the baseline doubtful.
         self.peak = self.peak.min(config.max_limit.into());
         if let Phase::Known { due } = &mut self.phase {
             *due = (*due).min(now + aged(config.baseline_age, 1.0, unit));
@@ -84,7 +84,7 @@ impl Baseline {
         }
     }
 
-    /// Whether what ended at `now` still says how it was under another limit.
+    /// Whether a call that ended at `now` was made under another limit.
     pub(super) fn is_settling(&self, now: Tick) -> bool {
         matches!(self.phase, Phase::Measuring { settled, .. } if now < settled)
     }
@@ -93,7 +93,7 @@ impl Baseline {
         matches!(self.phase, Phase::Measuring { .. })
     }
 
-    /// Takes in a window's mean latency before the limit is known to follow from anything. Returns when the next window
+    /// Records a window's mean latency, before the next limit is computed. Returns when the next window
     /// begins, if this one was for the baseline alone.
     pub(super) fn measured(
         &mut self,
@@ -119,7 +119,7 @@ impl Baseline {
         }
     }
 
-    /// Takes in a window's smoothed mean latency: a better one, or one without load, moves the baseline.
+    /// Records a window's smoothed mean latency: a better one, or one without load, moves the baseline.
     pub(super) fn seen(&mut self, latency: Duration, loaded: bool) {
         let better = self.seconds.is_none_or(|seconds| latency.as_secs_f64() < seconds);
         if better || !loaded {
@@ -127,7 +127,7 @@ impl Baseline {
         }
     }
 
-    /// Takes in the limit that follows from a window, and begins to measure if that is due. Returns when the next window
+    /// Records the limit that follows from a window, and begins to measure if that is due. Returns when the next window
     /// begins if it does.
     pub(super) fn limit_moved(
         &mut self,

@@ -80,7 +80,7 @@ where
     }
 }
 
-/// A permit of the adaptive limit that was put aside: all of it but the limit.
+/// The ticket of a permit of the adaptive limit: all of it but the limit.
 pub(crate) struct AdaptiveTicket {
     part: Option<usize>,
     began: Tick,
@@ -120,12 +120,12 @@ impl<'a> Permit<'a> {
         }
     }
 
-    /// When it was given.
+    /// When it was acquired.
     pub(crate) fn began(&self) -> Tick {
         self.running.began
     }
 
-    /// Puts it aside. Nothing is recorded, and it is not released.
+    /// Makes a ticket of it. Nothing is recorded, and the permit is not released.
     pub(super) fn suspend(mut self) -> AdaptiveTicket {
         self.running.recorded = true;
         AdaptiveTicket {
@@ -160,7 +160,7 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// A [`Permit`] that owns a share of its limit, so that it can go wherever the call goes.
+/// A [`Permit`] that owns a share of its limit, so that it can move with the call.
 #[must_use = "a permit that is dropped is released"]
 pub struct OwnedPermit {
     running: RunningCall<Arc<Shared>>,

@@ -64,7 +64,7 @@ where
     }
 }
 
-/// Waits in the queue for a permit. Not inlined, so that a call that gets one at once stays on a short path.
+/// Waits in the queue for a permit. Not inlined, so that a call that gets one at once stays on the fast path.
 #[inline(never)]
 fn wait<'a>(
     semaphore: &'a Semaphore,

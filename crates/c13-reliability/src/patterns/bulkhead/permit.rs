@@ -21,7 +21,7 @@ impl<'a> Permit<'a> {
         Self { permit }
     }
 
-    /// Puts it aside. It is not released until a permit is made for it again.
+    /// Makes a ticket of it. The permit is not released until a permit is made of the ticket again.
     #[inline]
     pub(super) fn suspend(self) -> BulkheadTicket {
         self.permit.keep();
@@ -29,7 +29,7 @@ impl<'a> Permit<'a> {
     }
 }
 
-/// A permit of the bulkhead that was put aside. All of them are alike.
+/// The ticket of a permit of the bulkhead. All of them are alike.
 #[derive(Default)]
 pub(crate) struct BulkheadTicket;
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Permit<'_> {
     }
 }
 
-/// A [`Permit`] that owns a share of its bulkhead, so that it can go wherever the call goes.
+/// A [`Permit`] that owns a share of its bulkhead, so that it can move with the call.
 #[must_use = "a permit that is dropped is released"]
 pub struct OwnedPermit {
     permit: SemaphorePermit<Arc<Semaphore>>,

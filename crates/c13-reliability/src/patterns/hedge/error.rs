@@ -10,7 +10,7 @@ use std::fmt;
 pub enum HedgeError<E> {
     /// The caller's deadline had passed before the first attempt, which was not made.
     DeadlinePassed,
-    /// The call failed: the first attempt's own error where all have failed, and otherwise the one that was taken for the
+    /// The call failed: the first attempt's own error where all have failed, and otherwise the one that was accepted as the
     /// result.
     CallFailed(E),
 }
@@ -39,7 +39,7 @@ impl<E: Error + 'static> Error for HedgeError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::DeadlinePassed => None,
-            // It speaks for itself already.
+            // The message is that error's own already.
             Self::CallFailed(error) => error.source(),
         }
     }

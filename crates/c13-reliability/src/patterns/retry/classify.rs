@@ -32,7 +32,7 @@ impl Verdict {
         }
     }
 
-    /// What the trailer `grpc-retry-pushback-ms` says: to wait so many milliseconds, or, where that is negative or no
+    /// What the trailer `grpc-retry-pushback-ms` says: to wait that many milliseconds, or, where that is negative or no
     /// number, not to try again (gRPC proposal A6).
     #[must_use]
     pub fn pushback(trailer: &str) -> Self {
@@ -59,7 +59,7 @@ impl Verdict {
     pub fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> {
         let header = header.trim();
         if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More digits than a number holds are a very long wait, which no one believes.
+            // More digits than a number holds are a very long wait, which is ignored.
             return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
         }
         let now = http_date::parse(date?, None)?;
@@ -69,7 +69,7 @@ impl Verdict {
 }
 
 impl Retryable for io::Error {
-    /// Worth another attempt: what a peer or the network does, such as a refused or a reset connection. Not: what will be
+    /// Worth another attempt: errors that a peer or the network causes, such as a refused or a reset connection. Not: what will be
     /// the same next time, such as a file that is not there.
     fn verdict(&self) -> Verdict {
         use io::ErrorKind::{

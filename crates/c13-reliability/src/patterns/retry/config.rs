@@ -1,4 +1,4 @@
-//! What can be set of a retry, and the constants that are promised.
+//! The settings of a retry, and the constants that are promised.
 
 use super::jitter::Jitter;
 use super::strategy::RetryStrategy;
@@ -41,7 +41,7 @@ pub mod retry_config {
     );
 }
 
-/// What can be set of a retry.
+/// The settings of a retry.
 ///
 /// ```
 /// use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
@@ -70,8 +70,8 @@ pub struct RetryConfig {
     ///
     /// It does not cut an attempt short; a time limit does that.
     pub total_limit: Option<Duration>,
-    /// The longest wait that is believed when a failure says how long to wait. What it says is a floor under the delay; a
-    /// longer wait is taken for no hint at all.
+    /// The longest wait that is accepted from a failure's own hint. A hint is a floor under the delay; a
+    /// longer hint is ignored.
     /// Default: 5 minutes.
     pub max_hint: Duration,
 }
@@ -108,8 +108,7 @@ impl RetryConfig {
         self
     }
 
-    /// Leaves the budget out: nothing but `max_retries` bounds the extra load, which a failing dependency gets when it
-    /// can least bear it.
+    /// Leaves the budget out: only `max_retries` bounds the extra load, which a dependency gets while it is failing.
     #[must_use]
     pub const fn without_budget(mut self) -> Self {
         self.budget = None;
@@ -123,7 +122,7 @@ impl RetryConfig {
         self
     }
 
-    /// Sets the longest wait that a failure's hint is believed for.
+    /// Sets the longest wait that is accepted from a failure's own hint.
     #[must_use]
     pub const fn max_hint(mut self, max_hint: Duration) -> Self {
         self.max_hint = max_hint;

@@ -128,7 +128,7 @@ impl<E: fmt::Display> fmt::Display for RetryError<E> {
 
 impl<E: Error + 'static> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // It is shown already.
+        // The message shows that error already.
         self.last_error()?.source()
     }
 }

@@ -258,7 +258,7 @@ where
                 },
             };
             let verdict = match (this.classify)(&result) {
-                // There is nothing to make another attempt with.
+                // There is no request for another attempt.
                 _ if this.next.is_none() && this.state.retries() < this.executor.own_config().max_retries => {
                     Verdict::Final
                 }

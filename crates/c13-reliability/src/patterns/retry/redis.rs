@@ -1,10 +1,10 @@
-//! What an error of the redis client says about another attempt.
+//! Verdicts for errors of the redis client.
 
 use crate::verdict::{Retryable, Verdict};
 use redis::{RedisError, RetryMethod};
 
 impl Retryable for RedisError {
-    /// Worth another attempt: whatever the client itself would try again, be it on another connection or after a wait.
+    /// Worth another attempt: every error that the client itself would retry, on another connection or after a wait.
     /// An error of the command or of its reply is not.
     fn verdict(&self) -> Verdict {
         match self.retry_method() {

@@ -1,4 +1,4 @@
-//! What an answer or an error of the reqwest client says about another attempt.
+//! Verdicts for responses and errors of the reqwest client.
 
 use crate::verdict::{Retryable, Verdict};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};

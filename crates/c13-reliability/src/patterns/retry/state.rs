@@ -1,4 +1,4 @@
-//! What a call decides after each failure: to wait and try again, or to give up, and why.
+//! The decision after each failed attempt: to wait and retry, or to give up, and why.
 
 use super::config::RetryConfig;
 use super::jitter::{Curve, Jitter};
@@ -11,11 +11,11 @@ use std::time::Duration;
 pub enum Decision {
     /// Try again after this wait; no wait at all if it is zero.
     Wait(Duration),
-    /// Try no more.
+    /// Make no further attempt.
     GiveUp(GiveUp),
 }
 
-/// Why a call is not tried again.
+/// Why no further attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUp {
@@ -29,9 +29,9 @@ pub enum GiveUp {
     Deadline,
 }
 
-/// One call's way through its retries.
+/// The retries of one call: how many were decided, and until when they may begin.
 ///
-/// It is a plain value that a loop of one's own can drive: make one per call, ask it after each failure.
+/// It is a plain value that a loop of your own can drive: make one per call, ask it after each failure.
 ///
 /// ```
 /// use c13_reliability::patterns::retry::{Decision, GiveUp, RetryConfig, RetryState, RetryStrategy};

@@ -1,4 +1,4 @@
-//! What a gRPC status, as the tonic crate has it, says about another attempt.
+//! Verdicts for gRPC statuses of the tonic crate.
 
 use crate::verdict::{Retryable, Verdict};
 use tonic::Status;

@@ -1,9 +1,9 @@
-//! What can be set of a timeout.
+//! The settings of a timeout.
 
 use crate::error::{ConfigError, ConfigValue};
 use std::time::Duration;
 
-/// What can be set of a timeout.
+/// The settings of a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimeoutConfig {

@@ -50,7 +50,7 @@ impl<E: fmt::Display> fmt::Display for TimeoutError<E> {
 impl<E: Error + 'static> Error for TimeoutError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // It speaks for itself already.
+            // The message is that error's own already.
             Self::CallFailed(error) => error.source(),
             Self::Elapsed { .. } | Self::DeadlineExceeded => None,
         }

@@ -1,4 +1,4 @@
-//! A timeout to hold and to share: its limit, its clock and its counts.
+//! The handle of a timeout: its limit, its clock and its counts.
 
 use super::call::{Late, TimeoutCall};
 use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
@@ -97,7 +97,7 @@ impl Timeout {
         TimeoutCall::new(self, future)
     }
 
-    /// What it did so far.
+    /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> TimeoutSnapshot {
         read(&self.counts)
