@@ -70,7 +70,7 @@ where
     /// # Errors
     ///
     /// As for [`TypedPolicy::call`]. [`Layer::Cache`] refuses if the call that this one waited for panicked, if the cache was
-    /// told that there is nothing under the key, and if an operation makes a call for its own key, which would wait for
+    /// set to have no value under the key, and if an operation makes a call for its own key, which would wait for
     /// itself.
     ///
     /// # Cancel safety

@@ -44,7 +44,7 @@ impl<E> IntoResponse for PolicyError<E> {
     }
 }
 
-/// The answer to a request that came in and was refused or took too long: 429 if the rate limit refused it.
+/// The answer to an inbound request that was refused or took too long: 429 if the rate limit refused it.
 pub(super) fn inbound<E>(error: &PolicyError<E>, is_grpc: bool) -> Response {
     if is_grpc {
         return grpc_answer(

@@ -1,4 +1,4 @@
-//! Who is turned away is told by which status and when to come back, over HTTP and over gRPC.
+//! Refused requests get the right status and the time to try again, over HTTP and over gRPC.
 
 use super::*;
 use crate::patterns::bulkhead::BulkheadConfig;
@@ -63,7 +63,7 @@ fn get_it(executor: &Executor, app: &mut InboundService<Router>, path: &str, hea
 }
 
 #[test]
-fn a_request_beyond_the_rate_is_told_when_to_come_back() {
+fn a_request_beyond_the_rate_gets_the_time_to_try_again() {
     let executor = Executor::new();
     let mut app = app(&executor, PolicyConfig::NONE.rate_limit(RateLimiterConfig::new(0.4, 1)));
     assert_eq!(get_it(&executor, &mut app, "/well", &[]).status(), StatusCode::OK);
@@ -84,7 +84,7 @@ fn a_request_beyond_the_rate_is_told_when_to_come_back() {
 }
 
 #[test]
-fn a_request_without_a_place_and_one_at_an_open_circuit_are_unavailable() {
+fn a_request_without_a_permit_and_one_at_an_open_circuit_are_unavailable() {
     let executor = Executor::new();
     let breaker = CircuitBreakerConfig::new().consecutive_failures(1).open_for(9 * SECOND);
     let config = PolicyConfig::NONE
@@ -136,7 +136,7 @@ fn what_runs_sees_the_deadline_of_the_header() {
 }
 
 #[test]
-fn requests_with_short_deadlines_turn_nobody_else_away() {
+fn requests_with_short_deadlines_cause_no_refusal_of_others() {
     let breaker = CircuitBreakerConfig::new().consecutive_failures(5);
     let config = PolicyConfig::NONE.circuit_breaker(breaker);
     for config in [

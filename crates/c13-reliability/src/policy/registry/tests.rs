@@ -64,7 +64,7 @@ retry = { max_retries = 0 }
 ";
 
 #[test]
-fn breaker_bucket_places_and_counts_survive_a_change_of_every_part() {
+fn breaker_bucket_permits_and_counts_survive_a_change_of_every_part() {
     let (folder, executor) = (Folder::new("survive"), Executor::new());
     let file = folder.write("a.toml", PARTS);
     let registry = open(&file, &executor);
@@ -138,7 +138,7 @@ fn a_wrong_file_changes_nothing_and_the_next_is_a_new_chance() {
 }
 
 #[test]
-fn a_policy_that_is_gone_keeps_its_last_settings_for_who_holds_it() {
+fn a_handle_to_a_policy_that_is_gone_keeps_its_last_settings() {
     let (folder, executor) = (Folder::new("gone"), Executor::new());
     let file = folder.write("a.toml", &(total(1) + "[policy.b]\n"));
     let registry = open(&file, &executor);
@@ -172,7 +172,7 @@ fn a_handle_follows_the_files_again_when_they_name_its_policy_again() {
         given_out.map(|breaker| breaker.current_state()),
         Some(CircuitState::ForcedOpen)
     );
-    // Held by nobody, it is forgotten.
+    // Without a handle, it is forgotten.
     drop(held);
     folder.write("a.toml", b);
     assert!(registry.reload().is_ok());
@@ -251,12 +251,12 @@ fn a_breaker_has_the_name_of_its_policy_whenever_it_came() {
 }
 
 #[test]
-fn what_is_no_file_or_too_large_is_refused_and_nobody_waits_for_it() {
+fn what_is_no_file_or_too_large_is_refused_and_no_caller_waits_for_it() {
     let (folder, executor) = (Folder::new("no-file"), Executor::new());
     let file = folder.write("a.toml", &total(1));
     let registry = open(&file, &executor);
     fs::remove_file(&file).expect("it is there");
-    // With nobody at its other end, a pipe is never read to its end.
+    // A pipe without a writer is never read to its end.
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, &file, mode).expect("the folder takes a pipe");
     let refused = |registry: &PolicyRegistry| registry.reload().expect_err("it is no file").to_string();
@@ -442,7 +442,7 @@ async fn becomes(policy: &Policy, expected: u64, how: &str) {
 
 #[cfg(all(target_os = "linux", feature = "tokio"))]
 #[test]
-fn a_watch_sees_every_way_in_which_a_file_changes_without_being_told_by_the_system() {
+fn a_watch_sees_every_way_in_which_a_file_changes_without_events_of_the_system() {
     let folder = Folder::new("changes");
     fs::create_dir(folder.path("v1")).expect("the folder is new");
     folder.write("v1/a.toml", &total(1));
@@ -503,7 +503,7 @@ fn a_hangup_reads_the_files_anew() {
     });
 }
 
-/// Notes whether policies can be had while something is told.
+/// Notes whether policies are available while an event is logged.
 #[cfg(feature = "tracing")]
 struct Listener(std::sync::Weak<Shared>, Arc<Mutex<Vec<bool>>>);
 
@@ -533,7 +533,7 @@ impl tracing::Subscriber for Listener {
 
 #[cfg(feature = "tracing")]
 #[test]
-fn who_is_told_of_a_change_may_ask_for_a_policy() {
+fn a_listener_to_a_change_may_ask_for_a_policy() {
     let folder = Folder::new("told");
     let path = folder.write("service.toml", &total(1));
     let registry = open(&path, &Executor::new());
