@@ -166,8 +166,8 @@ impl Clock {
         }
     }
 
-    /// The kernel's clock that counts the time the machine is suspended too (about 25 ns a reading): what leases and
-    /// other promises to the world outside are measured by.
+    /// The kernel's clock that counts the time the machine is suspended too (about 25 ns a reading): for leases and
+    /// other promises to other processes.
     ///
     /// Its origin is the machine's start, so all processes of a machine read the same. It waits on the same timers as
     /// the [system](Clock::system) clock, which stand still during a suspend; so that a wait whose end went by meanwhile
@@ -207,7 +207,7 @@ impl Clock {
         }
     }
 
-    /// The time of all other sources; out of line, so that a reading of the system's is short enough to be inlined.
+    /// The time of all other sources; not inlined, so that a reading of the system's is short enough to be inlined.
     #[cfg(any(target_os = "linux", test, feature = "tokio", feature = "test-util"))]
     #[inline(never)]
     fn now_elsewhere(&self) -> Tick {

@@ -233,7 +233,7 @@ impl Executor {
         self.core.time.clock()
     }
 
-    /// The time it turns.
+    /// The time that it advances.
     #[must_use]
     pub fn time(&self) -> VirtualTime {
         self.core.time.clone()

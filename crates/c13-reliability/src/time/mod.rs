@@ -16,7 +16,7 @@
 //! | to wait | [`Clock::sleep`], [`Clock::sleep_until`]; to a tenth of a millisecond on [`Clock::precise`] |
 //! | a time limit | [`Clock::timeout`], [`Clock::timeout_at`] |
 //! | a deadline that travels with the call | [`Deadline`] |
-//! | to turn the clock by hand | `VirtualTime` |
+//! | to advance the clock by hand | `VirtualTime` |
 //! | to run futures in virtual time | `Executor` |
 
 mod clock;

@@ -1,4 +1,4 @@
-//! A clock that is turned by hand, and the timers that wait on it.
+//! Virtual time: a clock that is advanced by hand, and the timers that wait on it.
 
 use super::clock::Source;
 use super::{Clock, Tick};
@@ -14,8 +14,8 @@ use std::time::Duration;
 
 /// A clock that moves only when it is advanced.
 ///
-/// Clones turn the same clock, from any thread. To run futures on it, use an [`Executor`](super::Executor), which turns
-/// its clock by itself; for code that only asks the time, turn it here.
+/// Clones advance the same clock, from any thread. To run futures on it, use an [`Executor`](super::Executor), which
+/// advances its clock by itself; for code that only reads the time, advance it here.
 ///
 /// ```
 /// use c13_reliability::time::VirtualTime;

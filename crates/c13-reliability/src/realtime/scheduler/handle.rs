@@ -237,7 +237,7 @@ impl SchedulerHandle {
         self.stop.stop();
     }
 
-    /// What its tasks did so far.
+    /// The cumulative counts of its tasks.
     #[must_use]
     pub fn snapshot(&self) -> SchedulerSnapshot {
         self.board.snapshot()

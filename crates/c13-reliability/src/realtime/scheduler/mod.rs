@@ -32,7 +32,7 @@
 //! | `tokio::time::interval` | 377 | 1,378 | 3,977 | 7,344 | 1.3 % |
 //! | `cyclictest -p80` | 16 | 47 | 966 | 8,247 | |
 //!
-//! Without privileges a thread with a spin of 60 µs was 0.06 µs late at the median and 151 µs at P99, 841 µs beside a busy
+//! Without privileges a thread with a spin of 60 µs was 0.06 µs late at the median and 151 µs at P99, 841 µs together with a busy
 //! thread. Beyond P99 the table shows when the host took the machine's time: repeated, the thread's P99.9 was 0.7 to 1.7 ms
 //! and that of `cyclictest` 0.8 ms. Nothing drifted: the bench compares every due time with start + n periods.
 //! Run it yourself, as root: `cargo bench -p c13-reliability --bench scheduler -- 60 0`, and `-- 60 1` with a busy thread.

@@ -125,7 +125,7 @@ impl ThreadScheduler {
         let thread = thread::Builder::new().name(name).spawn(move || {
             let (granted, refusals) = privilege::acquire(&config);
             let goes_on = refusals.is_empty() || !config.insist;
-            // Whoever started the thread waits for this; it cannot be gone.
+            // The thread that started this one waits for this; it cannot be gone.
             let _ = report.send(refusals);
             if goes_on {
                 let mut jobs: Vec<_> = tasks.into_iter().map(|(_, _, job)| job).collect();
@@ -229,7 +229,7 @@ impl RunningThread {
         &self.refusals
     }
 
-    /// What its tasks did so far.
+    /// The cumulative counts of its tasks.
     #[must_use]
     pub fn snapshot(&self) -> SchedulerSnapshot {
         self.board.snapshot()
@@ -260,7 +260,7 @@ impl RunningThread {
         let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
         self.stop.stop();
         if let Some(watchdog) = self.watchdog.take() {
-            // It has nothing to say: a panic of the listener does not end it.
+            // It has no error to report: a panic of the listener does not end it.
             let _ = watchdog.join();
         }
         ended.map(|()| self.board.snapshot()).map_err(|panic| TaskPanicked {

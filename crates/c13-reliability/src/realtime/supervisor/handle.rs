@@ -1,4 +1,4 @@
-//! The supervisor as a future, and the handle that stops it and looks at its children.
+//! The supervisor as a future, and the handle that stops it and reports its children.
 
 use super::child::{ChildResult, Recipe, Running};
 use super::config::{ChildConfig, SupervisorConfig};
@@ -107,7 +107,7 @@ impl Supervisor {
 
     /// Gives the handle, and the future that starts the children in order and keeps them running.
     ///
-    /// The future ends well when the handle asked for it, or when no child is to run any more.
+    /// The future resolves to `Ok` when the handle asked for it, or when no child is to run any more.
     ///
     /// # Errors
     ///
@@ -168,13 +168,13 @@ struct Driver {
     begun: bool,
 }
 
-/// Under which the log knows of children; part of the interface. Their words are left out: they may hold secrets.
+/// The target of the log events about children; part of the interface. Messages of errors are left out: they may hold secrets.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "c13::supervisor";
 
 impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Escalated>> {
-        // From here on every word wakes this task again, so one look is enough.
+        // From here on every message wakes this task again, so that one check is enough.
         let mail = self.mailbox.take(cx.waker());
         let now = self.clock.now();
         if !self.begun {
@@ -287,7 +287,7 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-/// Stops a supervisor and looks at its children. Clones stand for the same one.
+/// Stops a supervisor and reports its children. Clones stand for the same one.
 #[derive(Clone, Debug)]
 pub struct SupervisorHandle {
     mailbox: Arc<Mailbox>,

@@ -1,4 +1,4 @@
-//! Keeps tasks and threads running: what fails or panics is started again.
+//! The supervisor: keeps tasks and threads running by starting them again when they fail or panic.
 //!
 //! The first restart is at once, further ones back off, and when there are too many within a time the supervisor stops
 //! everything and gives up, so that what supervises it (another supervisor, or the init system) can start from a clean

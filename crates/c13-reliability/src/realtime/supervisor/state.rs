@@ -16,7 +16,7 @@ pub(super) enum Action {
     Abandon(usize),
 }
 
-/// How it all ended.
+/// How the supervisor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// All children ended by themselves and none is to be started again.
@@ -418,8 +418,8 @@ mod tests {
         assert!(backoff(&huge, 2, 1.0) <= Duration::MAX);
     }
 
-    /// Whatever happens in whatever order: children are stopped one at a time, a shutdown ends within the sum of the
-    /// limits, and nobody who runs is started.
+    /// For any events in any order: children are stopped one at a time, a shutdown ends within the sum of the
+    /// limits, and no child that runs is started.
     #[test]
     fn random_lives_end_in_time() {
         for seed in 0..2_000 {
