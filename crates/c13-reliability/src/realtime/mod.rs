@@ -1,4 +1,4 @@
-//! Work that must happen on time, and tasks that must keep running.
+//! Periodic tasks that run on time, and tasks that are kept running.
 //!
 //! - [`scheduler`]: periodic tasks with absolute deadlines, on a runtime or on a thread of their own.
 //! - [`supervisor`]: starts tasks and threads again when they fail or panic.

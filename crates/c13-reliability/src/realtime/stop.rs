@@ -1,4 +1,4 @@
-//! A request to stop, heard by tasks and by threads alike.
+//! A request to stop, for tasks and for threads.
 
 use crate::sync::foreign;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct StopSource {
     shared: Arc<Shared>,
 }
 
-/// Tells a task or a thread that it is asked to stop. Cheap to clone; clones hear the same request.
+/// The request to stop, as a task or a thread receives it. Cheap to clone; clones receive the same request.
 ///
 /// ```
 /// use c13_reliability::realtime::StopSource;
@@ -61,13 +61,13 @@ impl Shared {
 }
 
 impl StopSource {
-    /// A source that has not asked yet.
+    /// A source that has not asked for a stop yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the task or the thread gets.
+    /// The signal for a task or a thread.
     #[must_use]
     pub fn signal(&self) -> StopSignal {
         StopSignal {
@@ -89,7 +89,7 @@ impl StopSource {
         }
     }
 
-    /// Whether it has asked.
+    /// Whether it has asked for a stop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.shared.is_stopped()

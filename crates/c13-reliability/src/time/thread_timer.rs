@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// The waits of all threads, earliest first; the number tells waits of the same instant apart.
+/// The waits of all threads, earliest first; the number distinguishes waits of the same instant.
 type Key = (Instant, u64);
 
 struct Timers {
@@ -50,7 +50,7 @@ impl Timers {
 
     /// The thread: wakes what is due, then waits for the next, for ever.
     fn run(&self) {
-        // Refused at worst, and then waits end some 50 µs later: nothing that anybody could mend.
+        // If it is refused, waits end some 50 µs later, which is acceptable.
         #[cfg(target_os = "linux")]
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         let mut waiting = self.lock();
@@ -88,7 +88,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// One wait. Dropping it takes it off the timer thread's list.
+/// One wait. Dropping it removes it from the timer thread's list.
 pub(super) struct ThreadTimer {
     at: Instant,
     number: Option<u64>,

@@ -1,4 +1,4 @@
-//! A time limit around a future, that registers no timer before the future has to wait.
+//! A time limit around a future. It registers no timer before the future has to wait.
 
 use super::{Clock, Sleep, Tick};
 use pin_project_lite::pin_project;

@@ -90,13 +90,13 @@ impl VirtualTime {
         self.timers().live()
     }
 
-    /// What tells this time from other virtual times.
+    /// The identity of this virtual time, which differs from that of every other.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
     fn set(&self, to: Tick) {
-        // Relaxed: as in `now`; `fetch_max` keeps the time from going back when two threads turn it.
+        // Relaxed: as in `now`; `fetch_max` keeps the time from going back when two threads advance it.
         self.shared.now.fetch_max(to.as_nanos(), Ordering::Relaxed);
     }
 
@@ -128,7 +128,7 @@ struct Timers {
 
 #[derive(Default)]
 struct Slot {
-    /// The timer that holds the slot, 0 for none. Heap entries with another number are of the past.
+    /// The timer that holds the slot, 0 for none. Heap entries with another number are obsolete.
     number: u64,
     waker: Option<Waker>,
 }

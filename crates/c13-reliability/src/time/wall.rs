@@ -1,4 +1,4 @@
-//! The calendar's time, for what must grow across restarts and machines: never for how long something takes.
+//! The wall clock, for numbers that must grow across restarts and machines; never used to measure a duration.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

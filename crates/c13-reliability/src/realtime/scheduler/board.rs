@@ -1,4 +1,4 @@
-//! What the runs of all tasks are written on: counters and histograms that others read meanwhile.
+//! The board: counters and histograms of all tasks, written by their runs and read by handles meanwhile.
 
 use super::config::{MissedTicks, TaskConfig};
 use super::event::SchedulerEvent;

@@ -253,7 +253,7 @@ impl Observed for SchedulerHandle {
 /// Runs `task` every 2 ms, for ever: the simplest form of a [`Scheduler`].
 ///
 /// Ticks are due at the start plus a whole number of periods, so nothing drifts; those that come due while `task` runs
-/// are left out.
+/// are skipped.
 ///
 /// ```
 /// use c13_reliability::realtime::scheduler::realtime_scheduler;

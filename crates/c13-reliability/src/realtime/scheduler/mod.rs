@@ -1,7 +1,7 @@
-//! Runs tasks at fixed times: every 2 ms, say, and not every 2 ms or so.
+//! The scheduler: runs periodic tasks at fixed times, such as every 2 ms, without drift.
 //!
 //! A tick is due at the start plus its number of periods, computed anew each time, so nothing drifts: after a minute of
-//! 2 ms ticks the next is due at start + 60 s exactly. What came due while the task was busy is skipped, caught up with,
+//! 2 ms ticks the next is due at start + 60 s exactly. Ticks that came due while the task was busy are skipped, made up for,
 //! or reported ([`MissedTicks`]), and counted in any case.
 //!
 //! # Which one
@@ -40,7 +40,7 @@
 //! What sharpens a tick, dearest last: exact timers (the default; no privileges), a spin of 60 µs before the tick (about 3 %
 //! of a processor at 2 ms), `SCHED_FIFO` (other threads no longer delay the tick; a task that never ends then keeps the
 //! processor to itself, so give it `stuck_after`), shallow sleep (saves waking up a sleeping processor; costs power).
-//! What the system refuses is said with what to grant ([`Refusal`]).
+//! What the system refuses is reported with what to grant ([`Refusal`]).
 //!
 //! # Defaults
 //!

@@ -1,4 +1,4 @@
-//! What a thread asks the system for, and what to grant where that is refused.
+//! Privileges: what a scheduler thread asks the system for, and what to grant where that is refused.
 
 use super::config::ThreadConfig;
 use std::error::Error;
@@ -11,12 +11,12 @@ use std::io;
 pub enum Privilege {
     /// To run on one processor only.
     Affinity {
-        /// Which.
+        /// The processor's number.
         cpu: usize,
     },
     /// To run under `SCHED_FIFO`.
     Fifo {
-        /// With which priority.
+        /// The priority.
         priority: u8,
     },
     /// Timers that are exact to 1 ns.
@@ -80,7 +80,7 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // It is shown already.
+        // The message shows it already.
         self.error.source()
     }
 }

@@ -3,7 +3,7 @@
 use crate::snapshot::{Metric, Reading, Reported, Row, readings_of};
 use crate::sync::HistogramSnapshot;
 
-/// What a scheduler's tasks did so far, in the order in which they were added.
+/// The cumulative counts of a scheduler's tasks, in the order in which they were added.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SchedulerSnapshot {
@@ -11,7 +11,7 @@ pub struct SchedulerSnapshot {
     pub tasks: Vec<TaskSnapshot>,
 }
 
-/// What one periodic task did so far.
+/// The cumulative counts of one periodic task.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskSnapshot {
@@ -19,7 +19,7 @@ pub struct TaskSnapshot {
     pub name: String,
     /// Ticks that were run.
     pub runs: u64,
-    /// Ticks that were left out.
+    /// Ticks that were skipped.
     pub missed: u64,
     /// Runs that were done after their deadline.
     pub deadlines_missed: u64,

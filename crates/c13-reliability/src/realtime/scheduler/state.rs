@@ -15,7 +15,7 @@ pub struct Beat {
     pub due: Tick,
     /// How long after that it began.
     pub lateness: Duration,
-    /// How many ticks before it were left out since the task last ran.
+    /// How many ticks before it were skipped since the task last ran.
     pub missed: u64,
 }
 
@@ -23,11 +23,11 @@ pub struct Beat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Finish {
     pub(super) run_time: Duration,
-    /// How much too late it was done, where it was.
+    /// By how much it missed its deadline, if it did.
     pub(super) over_deadline: Option<Duration>,
 }
 
-/// Ticks that are left out: the number of the first, and how many.
+/// Ticks that are skipped: the number of the first, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) first: u64,
@@ -68,16 +68,16 @@ impl Timetable {
         ((now - self.start).as_nanos() / self.config.period.as_nanos()) as u64
     }
 
-    /// Takes the next tick, which must be due, and decides which ticks are left out for it.
+    /// Takes the next tick, which must be due, and decides which ticks are skipped for it.
     pub(super) fn begin(&mut self, now: Tick) -> (Beat, Option<Gap>) {
         let latest = self.latest(now).max(self.next);
         let gap = match self.config.missed {
-            // The next tick runs late, those that came due since are left out.
+            // The next tick runs late, those that came due since are skipped.
             MissedTicks::Skip | MissedTicks::Report => Gap {
                 first: self.next + 1,
                 count: latest - self.next,
             },
-            // The oldest are left out, as far as there are too many.
+            // The oldest are skipped, as far as there are too many.
             MissedTicks::CatchUp { at_most } => Gap {
                 first: self.next,
                 count: (latest - self.next).saturating_sub(u64::from(at_most)),
