@@ -12,11 +12,12 @@ use std::fmt::Debug;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// Writes down all that it is told, a line each.
 #[derive(Clone)]
@@ -28,6 +29,10 @@ struct Notebook {
 
 impl Notebook {
     fn new(finest: Level) -> Self {
+        // With one dispatcher in the process, tracing asks the thread that first comes by an event whether anybody wants it, and
+        // keeps that answer for all threads. With two it asks both dispatchers.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&SECOND);
         Self {
             lines: Arc::default(),
             spans: Arc::default(),
