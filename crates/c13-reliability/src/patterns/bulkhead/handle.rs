@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Limits how many calls run concurrently, and how many wait in a queue. Clones are one bulkhead.
 ///
-/// See the [module](super) for what happens to a call. Memory: 0.7 KB, 128 bytes for each further thread that uses it, and
+/// See the [module](super) for what happens to a call. Memory: 0.8 KB, 128 bytes for each further thread that uses it, and
 /// 8 KB more from when a call first waited in the queue.
 #[derive(Clone)]
 pub struct Bulkhead {

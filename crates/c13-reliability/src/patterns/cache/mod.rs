@@ -89,8 +89,7 @@
 //!
 //! More than half of it is waiting for the entry to come from memory, so an entry lies there in the smallest form that the
 //! settings allow: nothing but the value where nothing is timed or weighed, one time beside it where there is only a time to
-//! live. What a cache is for weighs more: before a source that takes 1 ms, nine hits in ten make 10 times the reads a second
-//! (9,556 for 953). While 10,000,000 keys pass through a full cache, the memory it holds does not grow.
+//! live.
 //!
 //! `bench/run` measures reads that hit; `docs/adr/0008-quick-cache-under-the-cache.md` has the figures by which the crate was
 //! chosen.

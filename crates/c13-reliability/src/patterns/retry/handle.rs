@@ -215,7 +215,6 @@ impl RetryExecutor {
     /// The settings by which this very handle makes attempts.
     #[cfg(feature = "tower")]
     #[inline]
-    #[cfg(feature = "tower")]
     pub(super) fn own_config(&self) -> &RetryConfig {
         &self.config
     }
