@@ -310,7 +310,7 @@ mod tests {
     fn a_program_gets_nothing_but_json() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         report(drilled(1, true), &mut out, &mut err);
-        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok_and(|object| object["schema"] == 1));
+        assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok_and(|object| object["schema"] == 2));
     }
 
     #[test]

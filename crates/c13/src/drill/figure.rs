@@ -1,8 +1,6 @@
 //! The figures of a variant: one row a figure. The table, the JSON object, the objectives and the help are loops over them.
 
-use c13_reliability::Layer;
-
-use super::engine::Measured;
+use super::engine::{CallCounts, CallEnd, Measured};
 use super::unit::{COUNT, FACTOR, MILLIS, PER_SECOND, RATIO, SECONDS, Unit};
 
 /// A figure: what it is called, how it is read, how it is shown and how it is judged.
@@ -14,10 +12,20 @@ pub(crate) struct Figure {
     pub(crate) doc: &'static str,
     pub(crate) unit: Unit,
     pub(crate) shown: Shown,
-    /// Its value; `None` stands for what never happened.
-    pub(crate) read: fn(&Measured) -> Option<f64>,
+    pub(crate) read: Read,
     /// Its objective, if it can be judged.
     pub(crate) goal: Option<Goal>,
+}
+
+/// How a figure is read; `None` stands for what never happened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Read {
+    /// The calls that ended in this way.
+    Ended(CallEnd),
+    /// From the counts of calls.
+    Calls(fn(&CallCounts) -> Option<f64>),
+    /// From the whole run.
+    Run(fn(&Measured) -> Option<f64>),
 }
 
 /// Where the table shows a figure, and under which label. `{dependency}` in a label stands for the dependency's name.
@@ -31,8 +39,8 @@ pub(crate) enum Shown {
     AfterFaults(&'static str),
     /// The same, and it should have happened.
     AfterFaultsDue(&'static str),
-    /// Among the calls that were turned away or cut off; a group of its own in JSON, too.
-    TurnedAway(&'static str),
+    /// Among the ways in which calls end, as a share of all calls; all of these are [`Read::Ended`], and the other way round.
+    End(&'static str),
 }
 
 /// The objective on a figure.
@@ -58,58 +66,140 @@ pub(crate) enum Bound {
 pub(crate) static FIGURES: &[Figure] = &[
     Figure {
         name: "requests",
-        doc: "requests that were due",
+        doc: "calls that were due; each ended in one of the ways below that are counted in calls",
         unit: COUNT,
         shown: Shown::Nowhere,
-        read: |measured| Some(measured.requests as f64),
+        read: Read::Calls(|calls| Some(calls.requests() as f64)),
         goal: None,
     },
     Figure {
         name: "success_ratio",
-        doc: "the share of them that succeeded, however late",
+        doc: "the share of them that was answered, however late",
         unit: RATIO,
-        shown: Shown::Always("success"),
-        read: |measured| Some(measured.of_requests(measured.succeeded)),
+        shown: Shown::Nowhere,
+        read: Read::Calls(|calls| Some(calls.share(&[CallEnd::InTime, CallEnd::Late]))),
         goal: floor("availability", ">= 99.0%"),
     },
     Figure {
-        name: "goodput_ratio",
-        doc: "the share of them that succeeded within the caller's deadline",
+        name: GOODPUT,
+        doc: "the share of them that was answered within the caller's deadline",
         unit: RATIO,
-        shown: Shown::Always("goodput"),
-        read: |measured| Some(measured.of_requests(measured.good)),
+        shown: Shown::Nowhere,
+        read: Read::Calls(|calls| Some(calls.share(&[CallEnd::InTime]))),
         goal: floor("goodput", ">= 95%"),
     },
+    end(
+        CallEnd::InTime,
+        "in_time",
+        "answered in time",
+        "calls that were answered within the caller's deadline",
+    ),
+    end(
+        CallEnd::Late,
+        "late",
+        "answered late",
+        "calls that were answered after the caller's deadline",
+    ),
+    end(
+        CallEnd::Failed,
+        "failed",
+        "failed by {dependency}",
+        "calls that the dependency worked on and failed",
+    ),
+    end(
+        CallEnd::Refused,
+        "refused",
+        "refused by {dependency}",
+        "calls that the dependency refused: its queue was full, or it had an outage",
+    ),
+    end(
+        CallEnd::RateLimit,
+        "rate_limit",
+        "own rate limit",
+        "calls over the rate limit",
+    ),
+    end(
+        CallEnd::Bulkhead,
+        "bulkhead",
+        "own bulkhead",
+        "calls that found the bulkhead full",
+    ),
+    end(
+        CallEnd::AdaptiveLimit,
+        "adaptive_limit",
+        "own adaptive limit",
+        "calls over the adaptive limit",
+    ),
+    end(
+        CallEnd::CircuitBreaker,
+        "circuit_breaker",
+        "own circuit breaker",
+        "calls that found the circuit open",
+    ),
+    end(
+        CallEnd::Timeout,
+        "timeout",
+        "own time limit",
+        "calls that a time limit of the policy cut off",
+    ),
+    end(
+        CallEnd::Deadline,
+        "deadline",
+        "caller's deadline",
+        "calls that the caller's deadline cut off",
+    ),
+    end(
+        CallEnd::Unanswered,
+        "unanswered",
+        "unanswered",
+        "calls that were still waiting when the drill ended",
+    ),
     Figure {
         name: "p50_ms",
-        doc: "half of the requests ended within this time, with success or not, counted from their intended arrival",
+        doc: "half of the calls ended within this time, with success or not, counted from their intended arrival",
         unit: MILLIS,
         shown: Shown::Always("latency P50"),
-        read: |measured| Some(measured.latency_ms(0.5)),
+        read: Read::Calls(|calls| Some(calls.latency_ms(0.5))),
         goal: None,
     },
     Figure {
         name: "p99_ms",
-        doc: "99 of 100 requests ended within this time",
+        doc: "99 of 100 calls ended within this time",
         unit: MILLIS,
         shown: Shown::Always("latency P99"),
-        read: |measured| Some(measured.latency_ms(0.99)),
+        read: Read::Calls(|calls| Some(calls.latency_ms(0.99))),
         goal: ceiling("p99", "<= 800ms"),
     },
     Figure {
+        name: "attempts",
+        doc: "attempts that reached the dependency: first ones, retries and hedges",
+        unit: COUNT,
+        shown: Shown::Always("attempts"),
+        read: Read::Calls(|calls| Some(calls.attempts as f64)),
+        goal: None,
+    },
+    Figure {
         name: "amplification",
-        doc: "calls that reached the dependency, for each request",
+        doc: "attempts for each call that was due",
         unit: FACTOR,
-        shown: Shown::Always("amplification"),
-        read: |measured| Some(measured.of_requests(measured.attempts)),
+        shown: Shown::Always("  for each call"),
+        read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.requests()))),
         goal: ceiling("amplification", "<= 1.3"),
+    },
+    Figure {
+        name: "attempts_per_admitted",
+        doc: "attempts for each call of which at least one attempt reached the dependency",
+        unit: FACTOR,
+        shown: Shown::Always("  for each admitted call"),
+        read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.admitted))),
+        goal: None,
     },
     Figure {
         name: "detect_s",
         doc: "from the start of the first fault until a breaker opened",
         unit: SECONDS,
         shown: Shown::AfterFaults("breaker opened after"),
-        read: |measured| measured.detected().map(|after| after.as_secs_f64()),
+        read: Read::Run(|measured| measured.detected().map(|after| after.as_secs_f64())),
         goal: None,
     },
     Figure {
@@ -117,66 +207,33 @@ pub(crate) static FIGURES: &[Figure] = &[
         doc: "from the end of the last fault until goodput was back, at 99% of its level before the first fault, for good",
         unit: SECONDS,
         shown: Shown::AfterFaultsDue("recovered after"),
-        read: |measured| measured.recovery().map(|after| after.as_secs_f64()),
+        read: Read::Run(|measured| measured.recovery().map(|after| after.as_secs_f64())),
         goal: ceiling("recovery", "<= 60s"),
     },
     Figure {
         name: "peak_load_rps",
-        doc: "the most calls that reached the dependency in any one second",
+        doc: "the most attempts that reached the dependency in any one second",
         unit: PER_SECOND,
         shown: Shown::Always("peak load on {dependency}"),
-        read: |measured| Some(measured.peak),
-        goal: None,
-    },
-    Figure {
-        name: "rate_limit",
-        doc: "requests over the rate limit",
-        unit: COUNT,
-        shown: Shown::TurnedAway("rate limit"),
-        read: |measured| measured.stopped_by(&[Layer::RateLimit]),
-        goal: None,
-    },
-    Figure {
-        name: "bulkhead",
-        doc: "requests that found the bulkhead full",
-        unit: COUNT,
-        shown: Shown::TurnedAway("bulkhead"),
-        read: |measured| measured.stopped_by(&[Layer::Bulkhead]),
-        goal: None,
-    },
-    Figure {
-        name: "circuit_breaker",
-        doc: "requests that found the circuit open",
-        unit: COUNT,
-        shown: Shown::TurnedAway("circuit breaker"),
-        read: |measured| measured.stopped_by(&[Layer::CircuitBreaker]),
-        goal: None,
-    },
-    Figure {
-        name: "retry_budget",
-        doc: "requests whose retry the budget did not allow",
-        unit: COUNT,
-        shown: Shown::TurnedAway("retry budget"),
-        read: |measured| measured.stopped_by(&[Layer::Retry]),
-        goal: None,
-    },
-    Figure {
-        name: "timeout",
-        doc: "requests that took longer than the policy lets them",
-        unit: COUNT,
-        shown: Shown::TurnedAway("timeout"),
-        read: |measured| measured.stopped_by(&[Layer::AttemptTimeout, Layer::TotalTimeout]),
-        goal: None,
-    },
-    Figure {
-        name: "deadline",
-        doc: "requests whose caller gave up",
-        unit: COUNT,
-        shown: Shown::TurnedAway("caller's deadline"),
-        read: |measured| Some(measured.given_up as f64),
+        read: Read::Run(|measured| Some(measured.peak)),
         goal: None,
     },
 ];
+
+/// The name of goodput, by which runs are ranked.
+pub(crate) const GOODPUT: &str = "goodput_ratio";
+
+/// The row of a way in which calls end.
+const fn end(end: CallEnd, name: &'static str, label: &'static str, doc: &'static str) -> Figure {
+    Figure {
+        name,
+        doc,
+        unit: COUNT,
+        shown: Shown::End(label),
+        read: Read::Ended(end),
+        goal: None,
+    }
+}
 
 const fn floor(name: &'static str, example: &'static str) -> Option<Goal> {
     Some(Goal {
@@ -201,12 +258,25 @@ impl PartialEq for Figure {
     }
 }
 
-/// The figures of one group of the JSON object: those of the calls that were turned away or cut off, or all others.
-pub(crate) fn group(turned_away: bool) -> impl Iterator<Item = &'static Figure> {
-    let is_turned_away = |figure: &&Figure| matches!(figure.shown, Shown::TurnedAway(_));
-    FIGURES
-        .iter()
-        .filter(move |figure| is_turned_away(figure) == turned_away)
+impl Figure {
+    /// The way in which calls end that it counts, if it counts one.
+    pub(crate) fn end(&self) -> Option<CallEnd> {
+        match self.read {
+            Read::Ended(end) => Some(end),
+            Read::Calls(_) | Read::Run(_) => None,
+        }
+    }
+}
+
+/// The rows of the ways in which calls end, with their ways and labels.
+pub(crate) fn ends() -> impl Iterator<Item = (&'static Figure, CallEnd)> {
+    FIGURES.iter().filter_map(|figure| Some((figure, figure.end()?)))
+}
+
+/// The figures of one group of the JSON object: the calls that the caller's own side ended, or all others.
+pub(crate) fn group(rejections: bool) -> impl Iterator<Item = &'static Figure> {
+    let is_rejection = |figure: &Figure| figure.end().is_some_and(CallEnd::is_own);
+    FIGURES.iter().filter(move |figure| is_rejection(figure) == rejections)
 }
 
 /// Every figure by its name in JSON, for the help.
@@ -214,15 +284,16 @@ pub(crate) fn help() -> String {
     let width = FIGURES.iter().map(|figure| figure.name.len()).max().unwrap_or(0);
     let mut text =
         String::from("Figures of each variant, by their names with --json; null stands for what never happened:");
-    for turned_away in [false, true] {
-        if turned_away {
-            text.push_str("\n  rejections, a count for each layer that turned calls away or cut them off:");
+    for rejections in [false, true] {
+        if rejections {
+            text.push_str("\n  rejections, the calls that the caller's own side turned away or cut off:");
         }
-        for figure in group(turned_away) {
-            let indent = if turned_away { 4 } else { 2 };
+        for figure in group(rejections) {
+            let indent = if rejections { 4 } else { 2 };
             text.push_str(&format!("\n{:indent$}{:width$}  {}", "", figure.name, figure.doc));
         }
     }
+    text.push_str("\n  shares, each count of calls as a share of all calls; together they are 1");
     text
 }
 
@@ -238,5 +309,19 @@ mod tests {
         let goals: Vec<_> = FIGURES.iter().filter_map(|figure| figure.goal.as_ref()).collect();
         let names: BTreeSet<_> = goals.iter().map(|goal| goal.name).collect();
         assert_eq!(names.len(), goals.len());
+    }
+
+    #[test]
+    fn each_way_to_end_is_counted_by_one_row_and_shown_as_a_share() {
+        let rows: Vec<usize> = ends().map(|(_, end)| end as usize).collect();
+        assert_eq!(rows, (0..CallEnd::COUNT).collect::<Vec<_>>());
+        for figure in FIGURES {
+            assert_eq!(
+                figure.end().is_some(),
+                matches!(figure.shown, Shown::End(_)),
+                "{}",
+                figure.name
+            );
+        }
     }
 }

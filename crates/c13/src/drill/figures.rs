@@ -5,7 +5,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::engine::Measured;
-use super::figure::{FIGURES, Figure, group};
+use super::figure::{FIGURES, Figure, Read, ends, group};
+use super::shares::shares;
 
 /// A value for each row of [`FIGURES`]; `None` stands for what never happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +17,12 @@ pub(crate) struct Figures {
 impl Figures {
     /// The figures of what was measured.
     pub(crate) fn read(measured: &Measured) -> Self {
-        FIGURES.iter().map(|figure| (figure.read)(measured)).collect()
+        let read = |figure: &Figure| match figure.read {
+            Read::Ended(end) => Some(measured.calls.ended(end) as f64),
+            Read::Calls(read) => read(&measured.calls),
+            Read::Run(read) => read(measured),
+        };
+        FIGURES.iter().map(read).collect()
     }
 
     /// Every figure and its value.
@@ -60,6 +66,14 @@ impl Figures {
             .map(|(figure, _)| figure.name)
     }
 
+    /// Each way in which calls end, with its share of all calls in steps of `1 / steps`; together they are `steps`.
+    pub(crate) fn shares(&self, steps: u64) -> Vec<(&'static Figure, u64)> {
+        let calls: Vec<u64> = ends()
+            .map(|(figure, _)| self.value(figure).unwrap_or(0.0) as u64)
+            .collect();
+        ends().map(|(figure, _)| figure).zip(shares(&calls, steps)).collect()
+    }
+
     fn json(&self, figure: &Figure) -> Json {
         match self.value(figure) {
             // Counts are far below 2^53, where floats stop holding every whole number.
@@ -84,11 +98,23 @@ impl Serialize for Figures {
             map.serialize_entry(figure.name, &self.json(figure))?;
         }
         map.serialize_entry("rejections", &Rejections(self))?;
+        map.serialize_entry("shares", &Shares(self))?;
         map.end()
     }
 }
 
-/// The counts of calls that were turned away or cut off, by what did it.
+/// Each way in which calls end, as a share of all calls.
+struct Shares<'a>(&'a Figures);
+
+impl Serialize for Shares<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const STEPS: u64 = 1_000_000;
+        let shares = self.0.shares(STEPS).into_iter();
+        serializer.collect_map(shares.map(|(figure, share)| (figure.name, share as f64 / STEPS as f64)))
+    }
+}
+
+/// The calls that the caller's own side ended, by what did it.
 struct Rejections<'a>(&'a Figures);
 
 impl Serialize for Rejections<'_> {

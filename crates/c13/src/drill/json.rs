@@ -2,11 +2,13 @@
 //!
 //! | field | what it is |
 //! |---|---|
-//! | `schema` | 1; another number if a field ever changes its meaning or goes away |
+//! | `schema` | 2; another number if a field ever changes its meaning or goes away |
 //! | `scenario`, `seed` | the scenario's name, and the seed of its first run |
 //! | `variants[]` | every variant, in the order of the scenario |
 //! | `variants[].name`, `.baseline` | what it is, and whether no objective judges it |
-//! | `variants[].requests` … `.rejections` | the figures, see [`FIGURES`](super::figure::FIGURES); of several runs, the median of each |
+//! | `variants[].requests` … `.shares` | the figures, see [`FIGURES`](super::figure::FIGURES); of several runs, those of the run in the middle by goodput |
+//! | `variants[].rejections` | of them, the counts of calls that the caller's own side turned away or cut off |
+//! | `variants[].shares` | each way in which calls end, as a share of all calls; together they are 1 |
 //! | `variants[].slo[]` | each objective: `name`, `rule`, the worst `value` of all runs, and whether every run `met` it |
 //! | `variants[].repeats` | only of several runs: how many `runs`, and `min` and `max` of each figure |
 //!
@@ -18,7 +20,7 @@ use serde::Serialize;
 use super::figures::Figures;
 use super::summary::{Summary, VariantSummary};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 #[derive(Serialize)]
 struct DrillJson<'a> {

@@ -7,6 +7,7 @@
 //! | [`watch`] | how a drill that is running is watched and stopped |
 //! | [`figure`] | the figures: one row a figure, with its unit, how it is read, shown and judged |
 //! | [`figures`] | the values of the figures |
+//! | [`shares`] | shares that add up as printed |
 //! | [`report`] | the result of one run |
 //! | [`summary`] | the result of all runs together, and whether the objectives are met |
 //! | [`json`], [`table`] | the summary for programs and for people |
@@ -22,6 +23,7 @@ mod fuzz;
 pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod scenario;
+mod shares;
 pub(crate) mod summary;
 pub(crate) mod table;
 #[cfg(test)]

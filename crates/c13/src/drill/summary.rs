@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::figure::Bound;
+use super::figure::{Bound, GOODPUT};
 use super::figures::Figures;
 use super::report::DrillReport;
 use super::scenario::{Objective, Scenario};
@@ -41,7 +41,8 @@ pub(crate) struct VariantSummary {
     pub(crate) name: String,
     /// Whether it is there to compare with, so that no objective judges it.
     pub(crate) baseline: bool,
-    /// The median of each figure by itself: of an even number of runs, the lower of the two in the middle.
+    /// The figures of one run, that in the middle by goodput, so that they belong together: of an even number of runs, the lower
+    /// of the two in the middle.
     pub(crate) figures: Figures,
     /// The least and the most of each figure, where there were several runs.
     pub(crate) spread: Option<Spread>,
@@ -92,7 +93,7 @@ impl Summary {
             variants.push(VariantSummary {
                 name: variant.name.clone(),
                 baseline: variant.baseline,
-                figures: Figures::of_runs(&figures, median),
+                figures: in_the_middle(&figures).clone(),
                 spread: (figures.len() > 1).then(|| Spread {
                     min: Figures::of_runs(&figures, least),
                     max: Figures::of_runs(&figures, most),
@@ -153,6 +154,14 @@ impl Judgement {
     }
 }
 
+/// The run in the middle by goodput; `runs` is not empty.
+fn in_the_middle(runs: &[Figures]) -> &Figures {
+    let mut order: Vec<&Figures> = runs.iter().collect();
+    let goodput = |figures: &Figures| figures.named(GOODPUT).unwrap_or(0.0);
+    order.sort_by(|a, b| goodput(a).total_cmp(&goodput(b)));
+    order[(order.len() - 1) / 2]
+}
+
 /// From least to most; what never happened is more than anything.
 fn sorted(mut values: Vec<Option<f64>>) -> Vec<Option<f64>> {
     values.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
@@ -163,11 +172,6 @@ fn least(values: Vec<Option<f64>>) -> Option<f64> {
     sorted(values).first().copied().flatten()
 }
 
-fn median(values: Vec<Option<f64>>) -> Option<f64> {
-    let values = sorted(values);
-    values.get(values.len().saturating_sub(1) / 2).copied().flatten()
-}
-
 fn most(values: Vec<Option<f64>>) -> Option<f64> {
     sorted(values).last().copied().flatten()
 }
@@ -175,22 +179,30 @@ fn most(values: Vec<Option<f64>>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::figure::{FIGURES, Figure};
 
     #[test]
-    fn the_median_is_a_value_that_a_run_had_and_never_is_the_most() {
+    fn never_is_more_than_anything() {
         let never = None;
         for (values, expected) in [
-            (vec![Some(3.0)], (Some(3.0), Some(3.0), Some(3.0))),
-            (vec![Some(3.0), Some(1.0)], (Some(1.0), Some(1.0), Some(3.0))),
-            (vec![Some(3.0), never, Some(1.0)], (Some(1.0), Some(3.0), never)),
-            (vec![never, never, Some(1.0)], (Some(1.0), never, never)),
-            (vec![never], (never, never, never)),
+            (vec![Some(3.0)], (Some(3.0), Some(3.0))),
+            (vec![Some(3.0), Some(1.0)], (Some(1.0), Some(3.0))),
+            (vec![Some(3.0), never, Some(1.0)], (Some(1.0), never)),
+            (vec![never], (never, never)),
         ] {
-            assert_eq!(
-                (least(values.clone()), median(values.clone()), most(values.clone())),
-                expected,
-                "{values:?}"
-            );
+            assert_eq!((least(values.clone()), most(values.clone())), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_run_in_the_middle_is_one_run_and_the_lower_of_two() {
+        let run = |goodput: f64| -> Figures {
+            let value = |figure: &Figure| (figure.name == GOODPUT).then_some(goodput);
+            FIGURES.iter().map(value).collect()
+        };
+        for (runs, middle) in [(&[0.5][..], 0.5), (&[0.9, 0.1], 0.1), (&[0.9, 0.1, 0.3], 0.3)] {
+            let runs: Vec<Figures> = runs.iter().map(|goodput| run(*goodput)).collect();
+            assert_eq!(in_the_middle(&runs).named(GOODPUT), Some(middle));
         }
     }
 }

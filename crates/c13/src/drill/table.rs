@@ -8,9 +8,10 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use c13_reliability::policy::document::duration_text;
 
-use super::figure::{FIGURES, Figure, Shown};
+use super::engine::CallEnd;
+use super::figure::{self, FIGURES, Figure, GOODPUT, Shown};
 use super::figures::Figures;
-use super::figures_text::{count, millis, sparkline};
+use super::figures_text::{count, millis, percent, sparkline};
 use super::summary::{FaultMark, Judgement, Summary, VariantSummary};
 use crate::printable::one_line;
 
@@ -25,6 +26,8 @@ const WIDTH: usize = 100;
 const PICTURE: usize = 60;
 /// The width of the first column.
 const LABELS: usize = 24;
+/// Shares are shown in hundredths of a percent.
+const PERCENT_STEPS: u64 = 10_000;
 /// The least width of a variant's column.
 const NARROWEST: usize = 14;
 
@@ -38,11 +41,9 @@ struct TableRow {
 impl TableRow {
     /// The row of a figure, if this part of the table has it.
     fn of(figure: &'static Figure, label: &str, never: (&'static str, Style), summary: &Summary) -> Self {
-        let whole = label.replace("{dependency}", &one_line(&summary.dependency));
-        let short = label.strip_suffix(" on {dependency}").unwrap_or(label);
         Self {
             figure,
-            label: if whole.len() > LABELS { short.to_owned() } else { whole },
+            label: label_of(label, summary, LABELS),
             never,
         }
     }
@@ -127,6 +128,7 @@ fn figures(text: &mut String, summary: &Summary) {
             text,
             format_args!("{:LABELS$}{}", "", variants.iter().map(baseline).collect::<String>()),
         );
+        ends(text, summary, variants, column);
         for row in rows(summary) {
             let cells = variants.iter().map(|variant| row.cell(&variant.figures));
             let cells: String = cells.map(|cell| right(&cell.text, column, cell.style)).collect();
@@ -135,7 +137,6 @@ fn figures(text: &mut String, summary: &Summary) {
                 spread(text, variants, &row, column);
             }
         }
-        rejections(text, summary, variants, column);
         line(text, "");
     }
 }
@@ -177,35 +178,46 @@ fn spread(text: &mut String, variants: &[VariantSummary], row: &TableRow, column
     }
 }
 
-/// The calls that were turned away or cut off; what turned away none is left out.
-fn rejections(text: &mut String, summary: &Summary, variants: &[VariantSummary], column: usize) {
+/// How the calls ended, as shares that add up; what ended none of them is left out.
+fn ends(text: &mut String, summary: &Summary, variants: &[VariantSummary], column: usize) {
+    let shares: Vec<_> = variants
+        .iter()
+        .map(|variant| variant.figures.shares(PERCENT_STEPS))
+        .collect();
     let happened = |figure: &Figure| {
-        let mut all = summary.variants.iter().flat_map(|variant| {
-            std::iter::once(&variant.figures).chain(variant.spread.as_ref().map(|spread| &spread.max))
-        });
-        all.any(|figures| figures.value(figure) > Some(0.0))
+        let calls = |variant: &VariantSummary| variant.figures.value(figure);
+        summary.variants.iter().any(|variant| calls(variant) > Some(0.0))
     };
-    let rows = FIGURES.iter().filter_map(|figure| match figure.shown {
-        Shown::TurnedAway(label) if happened(figure) => Some((figure, label)),
-        _ => None,
-    });
-    for (index, (figure, label)) in rows.enumerate() {
-        if index == 0 {
-            line(text, "turned away or cut off by");
+    for (index, (figure, end)) in figure::ends().enumerate() {
+        let Shown::End(label) = figure.shown else { continue };
+        if end != CallEnd::InTime && !happened(figure) {
+            continue;
         }
-        let cell = |variant: &VariantSummary| match variant.figures.value(figure) {
-            Some(calls) if calls > 0.0 => right(&(figure.unit.text)(calls), column, Style::new()),
-            _ => right("–", column, QUIET),
-        };
-        line(
-            text,
-            format_args!(
-                "  {:1$}{2}",
-                label,
-                LABELS - 2,
-                variants.iter().map(cell).collect::<String>()
-            ),
-        );
+        let cells = variants.iter().zip(&shares).map(|(variant, shares)| {
+            match (variant.figures.value(figure) > Some(0.0), shares[index].1) {
+                (true, share) => right(&percent(share as f64 / PERCENT_STEPS as f64), column, Style::new()),
+                (false, _) => right("–", column, QUIET),
+            }
+        });
+        let label = label_of(label, summary, LABELS);
+        line(text, format_args!("{label:LABELS$}{}", cells.collect::<String>()));
+        if end == CallEnd::InTime && summary.runs > 1 {
+            let goodput = FIGURES.iter().find(|figure| figure.name == GOODPUT);
+            let row = goodput.map(|figure| TableRow::of(figure, "", ("–", QUIET), summary));
+            row.iter().for_each(|row| spread(text, variants, row, column));
+        }
+    }
+}
+
+/// A label with the dependency's name, or without it where it is too long.
+fn label_of(label: &str, summary: &Summary, width: usize) -> String {
+    let whole = label.replace("{dependency}", &one_line(&summary.dependency));
+    match label
+        .strip_suffix(" {dependency}")
+        .and_then(|short| short.rsplit_once(' '))
+    {
+        Some((short, _)) if whole.chars().count() > width => short.to_owned(),
+        _ => whole,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The simulated dependency: servers, a queue before them, and slowness that grows with the queue.
 
+use super::end::CallEnd;
 use super::fault::Condition;
 use super::latency;
 use crate::drill::scenario::{Dependency, Fault, OutageMode, QueueOrder};
@@ -22,6 +23,16 @@ pub(super) enum CallError {
     Overloaded,
     /// An outage refused the call.
     Refused,
+}
+
+impl CallError {
+    /// How a call ends that ends with this error.
+    pub(super) fn end(self) -> CallEnd {
+        match self {
+            Self::Failed => CallEnd::Failed,
+            Self::Overloaded | Self::Refused => CallEnd::Refused,
+        }
+    }
 }
 
 /// The dependency, as the calls see it. Clones are the same dependency.

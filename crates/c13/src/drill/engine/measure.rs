@@ -1,45 +1,74 @@
-//! Counts the outcomes of one variant's calls, and derives from them how it went through the incident.
+//! Counts how one variant's calls ended, and derives from the counts how it went through the incident.
 
-use c13_reliability::Layer;
+use super::end::CallEnd;
 use c13_reliability::sync::HistogramSnapshot;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How a call ended for its caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CallEnd {
-    /// It has the answer.
-    Answered,
-    /// Its caller's deadline came first.
-    GivenUp,
-    /// It was refused or cut short by a layer of its own policy.
-    Stopped(Layer),
-    /// The dependency failed it.
-    Failed,
+/// A call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndedCall {
+    /// When it meant to arrive, from the start of the drill.
+    pub(super) arrived: Duration,
+    /// From then to its end.
+    pub(super) took: Duration,
+    pub(super) end: CallEnd,
+    /// How many attempts of it reached the dependency.
+    pub(super) attempts: u32,
+}
+
+/// The counts of some calls.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallCounts {
+    /// How many ended in each way, by [`CallEnd`].
+    ends: [u64; CallEnd::COUNT],
+    /// Attempts that reached the dependency: first calls, retries and hedges.
+    pub(crate) attempts: u64,
+    /// Calls of which at least one attempt reached the dependency.
+    pub(crate) admitted: u64,
+    /// The time from the intended arrival to the end, however the call ended, in nanoseconds.
+    latency: HistogramSnapshot<7>,
+}
+
+impl CallCounts {
+    fn record(&mut self, call: &EndedCall) {
+        self.ends[call.end as usize] += 1;
+        self.attempts += u64::from(call.attempts);
+        self.admitted += u64::from(call.attempts > 0);
+        self.latency.record(call.took.as_nanos() as u64);
+    }
+
+    /// All calls.
+    pub(crate) fn requests(&self) -> u64 {
+        self.ends.iter().sum()
+    }
+
+    /// The calls that ended in this way.
+    pub(crate) fn ended(&self, end: CallEnd) -> u64 {
+        self.ends[end as usize]
+    }
+
+    /// The share of the calls that ended in one of these ways; 0 if there were no calls.
+    pub(crate) fn share(&self, ends: &[CallEnd]) -> f64 {
+        ratio(ends.iter().map(|end| self.ended(*end)).sum(), self.requests())
+    }
+
+    /// Attempts for each of so many calls; 0 if there were none.
+    pub(crate) fn attempts_for_each(&self, calls: u64) -> f64 {
+        ratio(self.attempts, calls)
+    }
+
+    /// This quantile of the latencies, in milliseconds.
+    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
+        self.latency.quantile(quantile).unwrap_or(0) as f64 / 1e6
+    }
 }
 
 /// The calls of one variant.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
-    /// Calls that arrived within the drill.
-    pub(crate) requests: u64,
-    /// Calls that got an answer, however late.
-    pub(crate) succeeded: u64,
-    /// Calls that got an answer before their caller's deadline.
-    pub(crate) good: u64,
-    /// Calls that reached the dependency, retries included.
-    pub(crate) attempts: u64,
-    /// The time from the intended arrival to the end, however the call ended, in nanoseconds.
-    pub(crate) latency: HistogramSnapshot<7>,
-    /// The calls that ended at a layer of the policy.
-    pub(crate) stopped: BTreeMap<Layer, u64>,
-    /// The calls that the caller's deadline ended.
-    pub(crate) given_up: u64,
-    /// The calls that the dependency failed.
-    pub(crate) failed: u64,
-    /// The calls that were still waiting when the drill ended.
-    pub(crate) unanswered: u64,
+    /// All calls that arrived within the drill.
+    pub(crate) calls: CallCounts,
     /// Calls and good calls by the second of their intended arrival.
     pub(crate) seconds: Vec<SecondCounts>,
     /// The most calls that reached the dependency within one second.
@@ -65,48 +94,15 @@ const RECOVERY_WINDOW: usize = 10;
 const RECOVERY_SHARE: f64 = 0.99;
 
 impl Measured {
-    /// Notes a call that meant to arrive `at`.
-    pub(super) fn arrived(&mut self, at: Duration) {
-        let second = at.as_secs() as usize;
+    /// Records a call that has ended.
+    pub(super) fn record(&mut self, call: &EndedCall) {
+        self.calls.record(call);
+        let second = call.arrived.as_secs() as usize;
         if self.seconds.len() <= second {
             self.seconds.resize(second + 1, SecondCounts::default());
         }
         self.seconds[second].requests += 1;
-        self.requests += 1;
-    }
-
-    /// Notes how a call ended, `latency` after it meant to arrive; `None` if it was still waiting when the drill ended.
-    pub(super) fn ended(&mut self, arrived: Duration, latency: Duration, end: Option<CallEnd>, deadline: Duration) {
-        self.latency.record(latency.as_nanos() as u64);
-        match end {
-            Some(CallEnd::Answered) => {
-                self.succeeded += 1;
-                if latency <= deadline {
-                    self.good += 1;
-                    self.seconds[arrived.as_secs() as usize].good += 1;
-                }
-            }
-            Some(CallEnd::GivenUp) => self.given_up += 1,
-            Some(CallEnd::Stopped(layer)) => *self.stopped.entry(layer).or_default() += 1,
-            Some(CallEnd::Failed) => self.failed += 1,
-            None => self.unanswered += 1,
-        }
-    }
-
-    /// A number of calls divided by the number of requests; 0 if there were none.
-    pub(crate) fn of_requests(&self, calls: u64) -> f64 {
-        ratio(calls, self.requests)
-    }
-
-    /// This quantile of the latencies, in milliseconds.
-    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
-        self.latency.quantile(quantile).unwrap_or(0) as f64 / 1e6
-    }
-
-    /// How many calls these layers of the policy ended.
-    pub(crate) fn stopped_by(&self, layers: &[Layer]) -> Option<f64> {
-        let calls = layers.iter().filter_map(|layer| self.stopped.get(layer));
-        Some(calls.sum::<u64>() as f64)
+        self.seconds[second].good += u32::from(call.end == CallEnd::InTime);
     }
 
     /// From the start of the first fault to the first opening of the breaker; `None` if it did not open.

@@ -5,12 +5,14 @@
 //! - `latency`: how long the dependency works on a call.
 //! - `fault`: the condition of the dependency at a moment.
 //! - `dependency`: servers, queue, slowness under load.
-//! - `measure`: the outcomes of the calls.
+//! - `end`: how a call ends.
+//! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
 //! - `all`: all variants, on all processors.
 
 mod all;
 mod dependency;
+mod end;
 mod fault;
 mod latency;
 mod load;
@@ -20,4 +22,5 @@ mod one;
 mod tests;
 
 pub(crate) use all::run;
-pub(crate) use measure::Measured;
+pub(crate) use end::CallEnd;
+pub(crate) use measure::{CallCounts, Measured};

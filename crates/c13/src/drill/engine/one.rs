@@ -1,12 +1,13 @@
 //! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
 
-use super::dependency::{CallError, Servers, peak};
+use super::dependency::{CallError, Reply, Servers, peak};
+use super::end::CallEnd;
 use super::load::ArrivalTimes;
-use super::measure::{CallEnd, Measured};
+use super::measure::{EndedCall, Measured};
 use crate::drill::scenario::{Scenario, Variant};
 use c13_reliability::Layer;
 use c13_reliability::patterns::circuit_breaker::CircuitState;
-use c13_reliability::policy::Policy;
+use c13_reliability::policy::{Policy, PolicyError};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Deadline, Env, Executor, Spawner, Tick};
 use std::cell::{Cell, RefCell};
@@ -46,7 +47,6 @@ pub(super) fn run_variant(
         policy,
         deadline: scenario.load.deadline,
         first_fault: scenario.first_fault_start(),
-        attempts: Cell::new(0),
         measured: RefCell::new(Measured {
             first_fault: scenario.first_fault_start(),
             last_fault_end: scenario.last_fault_end(),
@@ -68,7 +68,6 @@ pub(super) fn run_variant(
     // Drops the calls that still wait; each records itself as unanswered.
     drop(executor);
     let mut measured = caller.measured.take();
-    measured.attempts = caller.attempts.get();
     measured.peak = peak(&dependency.offered(), scenario.duration);
     Some(measured)
 }
@@ -88,46 +87,52 @@ struct Caller {
     policy: Option<Policy>,
     deadline: Duration,
     first_fault: Option<Duration>,
-    attempts: Cell<u64>,
     measured: RefCell<Measured>,
 }
 
 impl Caller {
     async fn call(self: Rc<Self>, arrived: Duration) {
-        self.measured.borrow_mut().arrived(arrived);
         let mut call = InFlight {
             caller: &self,
             arrived,
-            end: None,
+            attempts: Cell::new(0),
+            end: CallEnd::Unanswered,
         };
-        call.end = Some(match &self.policy {
-            Some(policy) => self.protected(policy, arrived).await,
-            None => match self.attempt().await {
-                Ok(()) => CallEnd::Answered,
-                Err(_) => CallEnd::Failed,
-            },
-        });
+        let result = match &self.policy {
+            Some(policy) => self.protected(policy, &call).await,
+            None => call.attempt().await.map_err(CallError::end),
+        };
+        call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
     /// One call through the policy, under the caller's deadline.
-    async fn protected(&self, policy: &Policy, arrived: Duration) -> CallEnd {
-        let deadline = Deadline::at(&self.clock, Tick::ZERO + arrived + self.deadline);
-        let result = deadline.scope(policy.call(|| self.attempt())).await;
+    async fn protected(&self, policy: &Policy, call: &InFlight<'_>) -> Result<(), CallEnd> {
+        let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
+        let result = deadline.scope(policy.call(|| call.attempt())).await;
         self.watch(policy);
-        match result.map_err(|error| error.layer()) {
-            Ok(()) => CallEnd::Answered,
-            // The policy's own limit is not what ended the call if the caller had less patience.
-            Err(Some(Layer::TotalTimeout)) if policy.config().total_timeout.is_none_or(|own| own >= self.deadline) => {
-                CallEnd::GivenUp
-            }
-            Err(Some(layer)) => CallEnd::Stopped(layer),
-            Err(None) => CallEnd::Failed,
-        }
+        result.map_err(|error| self.end_of(policy, &error))
     }
 
-    async fn attempt(&self) -> Result<(), CallError> {
-        self.attempts.set(self.attempts.get() + 1);
-        self.dependency.call().await
+    /// How a call that its policy gave up ended.
+    fn end_of(&self, policy: &Policy, error: &PolicyError<CallError>) -> CallEnd {
+        let layer = match error {
+            // Whatever kept retry from another attempt, it is the dependency that did not answer.
+            PolicyError::Failed { error, .. } => return error.end(),
+            other => other.layer(),
+        };
+        let config = policy.config();
+        match layer {
+            Some(Layer::RateLimit) => CallEnd::RateLimit,
+            Some(Layer::Bulkhead) if config.adaptive.is_some() => CallEnd::AdaptiveLimit,
+            Some(Layer::Bulkhead) => CallEnd::Bulkhead,
+            Some(Layer::CircuitBreaker) => CallEnd::CircuitBreaker,
+            // The policy's own limit is not what ended the call if the caller had less patience.
+            Some(Layer::TotalTimeout) if config.total_timeout.is_none_or(|own| own >= self.deadline) => {
+                CallEnd::Deadline
+            }
+            // A time limit: no other layer refuses a call or cuts it off.
+            _ => CallEnd::Timeout,
+        }
     }
 
     fn now(&self) -> Duration {
@@ -147,19 +152,40 @@ impl Caller {
     }
 }
 
-/// A call that is under way. It is noted when it ends, and when it is dropped with the drill.
+/// A call that is under way. It is recorded when it ends, and when it is dropped with the drill.
 struct InFlight<'a> {
     caller: &'a Caller,
     arrived: Duration,
-    end: Option<CallEnd>,
+    attempts: Cell<u32>,
+    end: CallEnd,
+}
+
+impl InFlight<'_> {
+    fn attempt(&self) -> Reply {
+        self.attempts.set(self.attempts.get() + 1);
+        self.caller.dependency.call()
+    }
+
+    /// How a call ends that is answered now.
+    fn answered(&self) -> CallEnd {
+        match self.took() <= self.caller.deadline {
+            true => CallEnd::InTime,
+            false => CallEnd::Late,
+        }
+    }
+
+    fn took(&self) -> Duration {
+        self.caller.now() - self.arrived
+    }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let latency = self.caller.now() - self.arrived;
-        self.caller
-            .measured
-            .borrow_mut()
-            .ended(self.arrived, latency, self.end, self.caller.deadline);
+        self.caller.measured.borrow_mut().record(&EndedCall {
+            arrived: self.arrived,
+            took: self.took(),
+            end: self.end,
+            attempts: self.attempts.get(),
+        });
     }
 }
