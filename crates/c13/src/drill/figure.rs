@@ -196,7 +196,7 @@ pub(crate) static FIGURES: &[Figure] = &[
     },
     Figure {
         name: "detect_s",
-        doc: "from the start of the first fault until a breaker opened",
+        doc: "from the start of the first fault until the breaker was open; in a fleet, half of the breakers",
         unit: SECONDS,
         shown: Shown::AfterFaults("breaker opened after"),
         read: Read::Run(|measured| measured.detected().map(|after| after.as_secs_f64())),

@@ -76,6 +76,7 @@ fn time_to_fill(area: f64, rate: f64, slope: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::drill::scenario::load::LoadPoint;
+    use std::num::NonZeroU32;
 
     fn load(shape: &[(u64, f64)], arrivals: Arrivals) -> Load {
         let shape = shape
@@ -88,6 +89,7 @@ mod tests {
         Load {
             shape,
             arrivals,
+            instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
         }
     }

@@ -73,7 +73,7 @@ pub(crate) struct Measured {
     pub(crate) seconds: Vec<SecondCounts>,
     /// The most calls that reached the dependency within one second.
     pub(crate) peak: f64,
-    /// When the breaker first opened at or after the first fault, from the start of the drill.
+    /// When half of the breakers were first open at or after the first fault, from the start of the drill.
     pub(crate) first_open: Option<Duration>,
     /// When the first fault starts, if there is one.
     pub(crate) first_fault: Option<Duration>,
@@ -105,7 +105,7 @@ impl Measured {
         self.seconds[second].good += u32::from(call.end == CallEnd::InTime);
     }
 
-    /// From the start of the first fault to the first opening of the breaker; `None` if it did not open.
+    /// From the start of the first fault until half of the breakers were open; `None` if that was never so.
     pub(crate) fn detected(&self) -> Option<Duration> {
         let (fault, open) = self.first_fault.zip(self.first_open)?;
         Some(open.saturating_sub(fault))

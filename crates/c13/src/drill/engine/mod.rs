@@ -5,6 +5,7 @@
 //! - `latency`: how long the dependency works on a call.
 //! - `fault`: the condition of the dependency at a moment.
 //! - `dependency`: servers, queue, slowness under load.
+//! - `fleet`: the clients that share the load, each with a policy of its own.
 //! - `end`: how a call ends.
 //! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
@@ -14,6 +15,7 @@ mod all;
 mod dependency;
 mod end;
 mod fault;
+mod fleet;
 mod latency;
 mod load;
 mod measure;

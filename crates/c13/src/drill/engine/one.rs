@@ -2,14 +2,14 @@
 
 use super::dependency::{CallError, Reply, Servers, peak};
 use super::end::CallEnd;
+use super::fleet::Fleet;
 use super::load::ArrivalTimes;
 use super::measure::{EndedCall, Measured};
 use crate::drill::scenario::{Scenario, Variant};
 use c13_reliability::Layer;
-use c13_reliability::patterns::circuit_breaker::CircuitState;
 use c13_reliability::policy::{Policy, PolicyError};
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Deadline, Env, Executor, Spawner, Tick};
+use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,14 +37,12 @@ pub(super) fn run_variant(
         executor.spawner(),
         Random::stream(seed, "dependency"),
     );
-    let policy = variant.policy.map(|config| {
-        Policy::with_config(config, Env::new(clock.clone()).random(Random::stream(seed, "policy")))
-            .expect("the policy was checked when the scenario was read")
-    });
+    let clients = scenario.load.instances.get() as usize;
+    let fleet = variant.policy.map(|config| Fleet::new(clients, config, &clock, seed));
     let caller = Rc::new(Caller {
         clock,
         dependency: dependency.clone(),
-        policy,
+        fleet,
         deadline: scenario.load.deadline,
         first_fault: scenario.first_fault_start(),
         measured: RefCell::new(Measured {
@@ -80,11 +78,11 @@ async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller
     }
 }
 
-/// Who makes the calls: an application with one policy, or with none.
+/// Who makes the calls: a fleet of clients with a policy each, or clients with none.
 struct Caller {
     clock: Clock,
     dependency: Servers,
-    policy: Option<Policy>,
+    fleet: Option<Fleet>,
     deadline: Duration,
     first_fault: Option<Duration>,
     measured: RefCell<Measured>,
@@ -98,18 +96,20 @@ impl Caller {
             attempts: Cell::new(0),
             end: CallEnd::Unanswered,
         };
-        let result = match &self.policy {
-            Some(policy) => self.protected(policy, &call).await,
+        let result = match &self.fleet {
+            Some(fleet) => self.protected(fleet, &call).await,
             None => call.attempt().await.map_err(CallError::end),
         };
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
-    /// One call through the policy, under the caller's deadline.
-    async fn protected(&self, policy: &Policy, call: &InFlight<'_>) -> Result<(), CallEnd> {
+    /// One call through the policy of the client that it reaches, under the caller's deadline.
+    async fn protected(&self, fleet: &Fleet, call: &InFlight<'_>) -> Result<(), CallEnd> {
+        let client = fleet.next();
+        let policy = fleet.policy(client);
         let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
         let result = deadline.scope(policy.call(|| call.attempt())).await;
-        self.watch(policy);
+        self.watch(fleet, client);
         result.map_err(|error| self.end_of(policy, &error))
     }
 
@@ -139,14 +139,12 @@ impl Caller {
         self.clock.now() - Tick::ZERO
     }
 
-    /// Notes when the breaker first opened after the trouble began. It opens on a call's result, so looking after each
-    /// call finds the moment.
-    fn watch(&self, policy: &Policy) {
-        let (Some(first_fault), Some(breaker)) = (self.first_fault, policy.circuit_breaker()) else {
-            return;
-        };
+    /// Notes when half of the fleet's breakers were first open after the trouble began.
+    fn watch(&self, fleet: &Fleet, client: usize) {
+        let open = fleet.is_open_after_call_of(client);
+        let Some(first_fault) = self.first_fault else { return };
         let mut measured = self.measured.borrow_mut();
-        if measured.first_open.is_none() && self.now() >= first_fault && breaker.current_state() == CircuitState::Open {
+        if open && measured.first_open.is_none() && self.now() >= first_fault {
             measured.first_open = Some(self.now());
         }
     }

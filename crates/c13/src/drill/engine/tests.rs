@@ -7,9 +7,11 @@ use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
 use crate::drill::watch::{Interrupted, Watch};
 use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, FailuresWithin};
+use c13_reliability::patterns::retry::{RetryConfig, retry_config};
 use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::Source;
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -203,4 +205,35 @@ fn a_policy_without_parts_fares_like_none_but_for_the_deadline_it_honours() {
     scenario.variants[1].policy = Some(PolicyConfig::NONE);
     let report = drill(&scenario, 5);
     assert_eq!(figures(&report, "unprotected"), figures(&report, "critical"));
+}
+
+#[test]
+fn a_fleet_keeps_the_goodput_that_one_breaker_for_the_whole_load_would_turn_away() {
+    // A quarter of the calls fails: one client meets enough failures in a row of calls to open, most of fifty do not.
+    let errors = r#"{ at = "20s", for = "60s", kind = "error_rate", rate = "25%" }"#;
+    let mut scenario = small(errors, CRITICAL);
+    for (clients, goodput, detected) in [(1, 0.0..0.6, true), (50, 0.85..1.0, false)] {
+        scenario.load.instances = NonZeroU32::new(clients).expect("there is a client");
+        let critical = figures(&drill(&scenario, 5), "critical");
+        assert!(
+            goodput.contains(&value(&critical, "goodput_ratio")),
+            "{clients} clients: {critical:?}"
+        );
+        assert_eq!(
+            critical.named("detect_s").is_some(),
+            detected,
+            "{clients} clients: {critical:?}"
+        );
+    }
+}
+
+#[test]
+fn the_budget_of_each_client_lets_a_fleet_retry_more() {
+    let mut scenario = small(REFUSE, CRITICAL);
+    let amplification = [1, 10].map(|clients| {
+        scenario.load.instances = NonZeroU32::new(clients).expect("there is a client");
+        scenario.variants[1].policy = Some(PolicyConfig::NONE.retry(RetryConfig::new(3, retry_config::STRATEGY)));
+        value(&figures(&drill(&scenario, 5), "critical"), "amplification")
+    });
+    assert!(amplification[1] > 1.2 * amplification[0], "{amplification:?}");
 }

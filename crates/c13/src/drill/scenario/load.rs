@@ -1,10 +1,12 @@
-//! The load: how many requests arrive, when, and how long each caller waits.
+//! The load: how many requests arrive, when, how many clients share them, and how long each caller waits.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use c13_reliability::policy::document::Table;
+use c13_reliability::policy::document::{Table, whole};
 
-use super::{at_most, size::LONGEST_DEADLINE};
+use super::at_most;
+use super::size::{LONGEST_DEADLINE, MOST_CLIENTS};
 
 /// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency gets no fewer calls.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,8 @@ pub(crate) struct Load {
     pub shape: Vec<LoadPoint>,
     /// How the requests are spread.
     pub arrivals: Arrivals,
+    /// How many clients share the requests: instances of the calling service, each with a policy of its own. 1 unless set.
+    pub instances: NonZeroU32,
     /// After this time, counted from the intended arrival, the caller gives up: an answer that comes later is no goodput.
     pub deadline: Duration,
 }
@@ -45,6 +49,7 @@ impl Load {
         let arrivals = table
             .optional_choice("arrivals", &arrivals)
             .unwrap_or(Arrivals::Poisson);
+        let instances = read_instances(table);
         let deadline: Option<Duration> = table.required("deadline");
         table.must("deadline", deadline != Some(Duration::ZERO), "must be longer than zero");
         at_most(table, "deadline", deadline, LONGEST_DEADLINE);
@@ -76,6 +81,7 @@ impl Load {
         Some(Self {
             shape: shape.or(constant)?,
             arrivals,
+            instances: instances?,
             deadline: deadline?,
         })
     }
@@ -107,6 +113,15 @@ impl Load {
         };
         starts.zip(ends).map(area).sum()
     }
+}
+
+/// How many clients there are: 1 unless set. `None` is an error.
+fn read_instances(table: &Table<'_>) -> Option<NonZeroU32> {
+    let Some(value) = table.value("instances") else {
+        return Some(NonZeroU32::MIN);
+    };
+    let clients = value.read_with(|value| whole(value, 1, MOST_CLIENTS.into()))?;
+    u32::try_from(clients).ok().and_then(NonZeroU32::new)
 }
 
 fn read_shape(table: &Table<'_>) -> Option<Vec<LoadPoint>> {
@@ -157,6 +172,7 @@ mod tests {
         Load {
             shape,
             arrivals: Arrivals::Poisson,
+            instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
         }
     }

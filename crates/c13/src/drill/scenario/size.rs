@@ -13,6 +13,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// A call is kept until its caller gives up.
 pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(86_400);
 
+/// Each client has a policy of its own, of some kilobytes, in each variant.
+pub(super) const MOST_CLIENTS: u32 = 10_000;
+
 /// Each change of the dependency looks at all of them.
 pub(super) const MOST_FAULTS: usize = 100;
 

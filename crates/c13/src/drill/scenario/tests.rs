@@ -165,6 +165,7 @@ fn what_is_written_is_what_is_read() {
         Load {
             shape,
             arrivals: Arrivals::Poisson,
+            instances: NonZeroU32::MIN,
             deadline: seconds(2)
         }
     );
@@ -218,7 +219,7 @@ fn everything_can_be_said_in_other_ways() {
         ("duration = \"10m\"", "duration = \"10m\"\nseed = 7\nrepeat = 3"),
         (
             "rps = 500",
-            "arrivals = \"constant\"\nshape = [{ at = \"0s\", rps = 0 }, { at = \"1m\", rps = 10.5 }]",
+            "arrivals = \"constant\"\ninstances = 20\nshape = [{ at = \"0s\", rps = 0 }, { at = \"1m\", rps = 10.5 }]",
         ),
         (
             "lognormal = { p50 = \"40ms\", p99 = \"250ms\" }",
@@ -245,7 +246,7 @@ fn everything_can_be_said_in_other_ways() {
         (scenario.seed, scenario.repeat.get(), scenario.load.arrivals),
         (7, 3, Arrivals::Constant)
     );
-    assert_eq!(scenario.load.shape.len(), 2);
+    assert_eq!((scenario.load.shape.len(), scenario.load.instances.get()), (2, 20));
     let latency = Latency::Uniform { min: 0.0, max: 0.002 };
     assert_eq!(
         (scenario.dependency.latency, scenario.dependency.error_rate.value()),
@@ -529,7 +530,7 @@ fn every_wrong_value_of_a_load_is_reported() {
     refused(
         &[
             ("rps = 500\n", "rps = 0\narrivals = \"poison\"\n"),
-            ("deadline = \"2s\"", "deadline = \"0s\""),
+            ("deadline = \"2s\"", "deadline = \"0s\"\ninstances = 0"),
         ],
         r#"
         error: `load.rps` must be above zero
@@ -551,6 +552,12 @@ fn every_wrong_value_of_a_load_is_reported() {
           |
         7 | deadline = "0s"
           |            ^^^^
+
+        error: `load.instances` must be a whole number from 1 to 10000
+         --> drill.toml:8:13
+          |
+        8 | instances = 0
+          |             ^
         "#,
     );
 }
