@@ -11,9 +11,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
     match command {
         Command::Drill(args) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
             let line = output::ProgressLine::new();
-            let show = |progress: drill::watch::Progress<'_>| {
-                line.show(&format!("drilling {}", progress.variant), progress.share);
-            };
+            let show = |share| line.show("drilling", share);
             cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
         })),
         Command::Config(args) => output::config(cmd::config::run(&args)),

@@ -4,14 +4,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the file that prints")]
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use c13_reliability::distributed::lock::Status;
 use c13_reliability::microservices::health::ProbeUrl;
-use c13_reliability::policy::document::Diagnostics;
+use c13_reliability::policy::document::{Diagnostics, duration_text};
+use c13_reliability::time::{Clock, Tick};
 
 use crate::cmd::config::ConfigAnswer;
 use crate::cmd::drill::Drilled;
@@ -161,8 +163,21 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 fn report(outcome: Result<Drilled, Failure>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let (text, status) = match outcome {
         Ok(Drilled::Scenario(text)) => (text.to_owned(), DONE),
-        Ok(Drilled::Summary { summary, wall, json }) => {
-            let status = if summary.is_met() { DONE } else { MISSED };
+        Ok(Drilled::Summary {
+            summary,
+            wall,
+            json,
+            interrupted,
+        }) => {
+            let status = match &interrupted {
+                Some(left_out) => {
+                    // The status says it too.
+                    let _ = writeln!(err, "interrupted: {}", one_line(left_out));
+                    INTERRUPTED
+                }
+                None if summary.is_met() => DONE,
+                None => MISSED,
+            };
             match json {
                 false => (table::render(&summary, wall), status),
                 true => match json::render(&summary) {
@@ -223,26 +238,47 @@ fn input_errors(errors: &Diagnostics) -> String {
 #[derive(Debug)]
 pub(crate) struct ProgressLine {
     shown: bool,
-    percent: Cell<Option<u8>>,
+    clock: Clock,
+    start: Tick,
+    text: RefCell<String>,
 }
 
 impl ProgressLine {
     /// A line that is shown if there is a terminal to show it on.
     pub(crate) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let clock = Clock::system();
         Self {
             shown: io::stderr().is_terminal() && !dumb,
-            percent: Cell::new(None),
+            start: clock.now(),
+            clock,
+            text: RefCell::default(),
         }
     }
 
-    /// Shows the progress, if it is another percent.
+    /// Shows which share of the whole is done, from 0 to 1, and how long the rest may take.
     pub(crate) fn show(&self, doing: &str, share: f64) {
-        let percent = (share.clamp(0.0, 1.0) * 100.0) as u8;
-        if self.shown && self.percent.replace(Some(percent)) != Some(percent) {
-            write_error(&format!("{CLEAR_LINE}{doing}: {percent}%"));
+        if !self.shown {
+            return;
+        }
+        let text = progress(doing, share, self.clock.now().since(self.start));
+        if self.text.replace(text.clone()) != text {
+            write_error(&format!("{CLEAR_LINE}{text}"));
         }
     }
+}
+
+/// A line of progress after so much time. How long the rest takes is said as soon as the past says something about it.
+fn progress(doing: &str, share: f64, passed: Duration) -> String {
+    /// In less time than this, starting the work is a good part of it.
+    const TELLING: Duration = Duration::from_secs(2);
+    let share = share.clamp(0.0, 1.0);
+    let percent = (share * 100.0) as u8;
+    if passed < TELLING || percent == 0 {
+        return format!("{doing}: {percent}%");
+    }
+    let left = Duration::from_secs((passed.as_secs_f64() * (1.0 - share) / share).ceil() as u64);
+    format!("{doing}: {percent}%, {} left", duration_text(left))
 }
 
 const CLEAR_LINE: &str = "\r\x1b[2K";
@@ -250,7 +286,7 @@ const CLEAR_LINE: &str = "\r\x1b[2K";
 impl Drop for ProgressLine {
     /// Clears the line.
     fn drop(&mut self) {
-        if self.percent.get().is_some() {
+        if !self.text.borrow().is_empty() {
             write_error(CLEAR_LINE);
         }
     }
@@ -268,23 +304,17 @@ mod tests {
     use crate::drill::fake::{self, no_files};
     use crate::drill::scenario::Scenario;
     use crate::drill::summary::Summary;
-    use crate::drill::watch::Watch;
     use c13_reliability::policy::document::Source;
-    use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     fn drilled(runs: u64, json: bool) -> Result<Drilled, Failure> {
         let scenario = fake::scenario();
-        let stop = AtomicBool::new(false);
-        let watch = Watch::new(&stop, &|_| {});
-        let runs: Vec<_> = (42..42 + runs)
-            .map(|seed| fake::run(&scenario, seed, &watch).expect("nobody stops it"))
-            .collect();
+        let runs: Vec<_> = (42..42 + runs).map(|seed| fake::report(&scenario, seed)).collect();
         let summary = Summary::new(&scenario, &runs).expect("the figures are numbers");
         Ok(Drilled::Summary {
             summary,
             wall: Duration::from_secs(1),
             json,
+            interrupted: None,
         })
     }
 
@@ -303,6 +333,39 @@ mod tests {
             assert_eq!((out.is_empty(), err.as_str(), status), (false, "", DONE));
             let (out, err, status) = printed(drilled(3, json));
             assert_eq!((out.is_empty(), err.as_str(), status), (false, "", MISSED));
+        }
+    }
+
+    #[test]
+    fn an_interrupted_drill_prints_what_is_known_and_says_what_is_missing() {
+        let Ok(Drilled::Summary { summary, wall, .. }) = drilled(3, false) else {
+            panic!("it is a summary")
+        };
+        let interrupted = Some("3 of 20 runs are reported".to_owned());
+        let (out, err, status) = printed(Ok(Drilled::Summary {
+            summary,
+            wall,
+            json: false,
+            interrupted,
+        }));
+        assert!(out.contains("seeds 42 to 44"), "{out}");
+        assert_eq!(
+            (err.as_str(), status),
+            ("interrupted: 3 of 20 runs are reported\n", INTERRUPTED)
+        );
+    }
+
+    #[test]
+    fn a_line_of_progress_says_how_long_the_rest_takes() {
+        for (share, seconds, text) in [
+            (0.004, 0, "drilling: 0%"),
+            (0.5, 1, "drilling: 50%"),
+            (0.004, 9, "drilling: 0%"),
+            (0.25, 10, "drilling: 25%, 30s left"),
+            (0.5, 90, "drilling: 50%, 1m 30s left"),
+            (1.0, 90, "drilling: 100%, 0s left"),
+        ] {
+            assert_eq!(progress("drilling", share, Duration::from_secs(seconds)), text);
         }
     }
 

@@ -7,8 +7,8 @@ use c13_reliability::policy::document::Source;
 
 use super::figure::FIGURES;
 use super::report::{DrillReport, VariantReport};
-use super::scenario::Scenario;
-use super::watch::{Interrupted, Progress, Watch};
+use super::scenario::{Scenario, Variant};
+use super::watch::{Interrupted, Watch};
 
 /// The built-in incident with objectives and names of our own choosing, so that tests stand when its numbers are tuned.
 const SCENARIO: &str = r#"
@@ -62,19 +62,26 @@ pub(crate) fn scenario() -> Scenario {
     Scenario::read(Source::new("fake.toml", SCENARIO), &no_files).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// An engine that reports its progress and makes its figures out of nothing but the seed.
-pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<DrillReport, Interrupted> {
-    let mut variants = Vec::new();
-    for variant in &scenario.variants {
-        for step in 0..10 {
-            watch.report(Progress {
-                variant: &variant.name,
-                share: f64::from(step) / 10.0,
-            })?;
+/// An engine that reports its progress and makes its figures out of nothing but the seeds.
+pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Result<Vec<DrillReport>, Interrupted> {
+    let mut runs = Vec::new();
+    for &seed in seeds {
+        let share = runs.len() as f64 / seeds.len() as f64;
+        if watch.report(share).is_err() {
+            return Err(Interrupted { known: runs });
         }
-        variants.push(variant_report(&variant.name, seed, scenario.duration));
+        runs.push(report(scenario, seed));
     }
-    Ok(DrillReport { seed, variants })
+    Ok(runs)
+}
+
+/// The run with this seed.
+pub(crate) fn report(scenario: &Scenario, seed: u64) -> DrillReport {
+    let report = |variant: &Variant| variant_report(&variant.name, seed, scenario.duration);
+    DrillReport {
+        seed,
+        variants: scenario.variants.iter().map(report).collect(),
+    }
 }
 
 /// Figures that lie a little further out with each seed after 42; `naive-retry` never recovers, and neither does `critical`

@@ -1,6 +1,5 @@
 //! What programs and people get to see of a drill, to the letter.
 
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::figure::FIGURES;
@@ -8,14 +7,10 @@ use super::figures::Figures;
 use super::report::DrillReport;
 use super::scenario::Scenario;
 use super::summary::Summary;
-use super::watch::Watch;
 use super::{fake, json, table};
 
 fn summary_of(scenario: &Scenario, runs: u64) -> Summary {
-    let stop = AtomicBool::new(false);
-    let watch = Watch::new(&stop, &|_| {});
-    let run = |seed| fake::run(scenario, seed, &watch).expect("nobody stops it");
-    let runs: Vec<DrillReport> = (42..42 + runs).map(run).collect();
+    let runs: Vec<DrillReport> = (42..42 + runs).map(|seed| fake::report(scenario, seed)).collect();
     Summary::new(scenario, &runs).expect("the figures are numbers")
 }
 
@@ -411,8 +406,7 @@ fn equal_runs_give_equal_bytes_and_others_do_not() {
 #[test]
 fn a_figure_that_is_no_number_is_never_reported() {
     let scenario = fake::scenario();
-    let stop = AtomicBool::new(false);
-    let run = || fake::run(&scenario, 42, &Watch::new(&stop, &|_| {})).expect("nobody stops it");
+    let run = || fake::report(&scenario, 42);
     let mut broken = run();
     let figures = &broken.variants[1].figures;
     let without_number = |name: &str| {

@@ -27,18 +27,21 @@ pub(crate) enum Drilled {
         wall: Duration,
         /// Whether it is printed as JSON.
         json: bool,
+        /// If it was interrupted, what is reported all the same.
+        interrupted: Option<String>,
     },
 }
 
-/// Runs the command. `engine` simulates one run of a scenario with a seed.
+/// Runs the command. `engine` simulates a scenario with each seed.
 ///
 /// # Errors
 ///
-/// A scenario that is wrong or cannot be read, a run that was stopped, or figures that make no sense.
+/// A scenario that is wrong or cannot be read, a drill that was stopped before anything was known, or figures that make no
+/// sense.
 pub(crate) fn run(
     args: &DrillArgs,
     watch: &Watch<'_>,
-    engine: impl Fn(&Scenario, u64, &Watch<'_>) -> Result<DrillReport, Interrupted>,
+    engine: impl Fn(&Scenario, &[u64], &Watch<'_>) -> Result<Vec<DrillReport>, Interrupted>,
 ) -> Result<Drilled, Failure> {
     if args.print_scenario {
         return Ok(Drilled::Scenario(Scenario::BUILT_IN));
@@ -49,18 +52,37 @@ pub(crate) fn run(
     scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
     let clock = Clock::system();
     let start = clock.now();
-    let mut runs = Vec::new();
-    for run in 0..scenario.repeat.get() {
-        let seed = scenario.seed.wrapping_add(run.into());
-        runs.push(engine(&scenario, seed, watch).map_err(|Interrupted| Failure::Interrupted)?);
-    }
+    let seeds: Vec<u64> = (0..scenario.repeat.get())
+        .map(|run| scenario.seed.wrapping_add(run.into()))
+        .collect();
+    let (runs, interrupted) = match engine(&scenario, &seeds, watch) {
+        Ok(runs) => (runs, None),
+        Err(Interrupted { known }) => {
+            let told = restrict_to(&mut scenario, &known).ok_or(Failure::Interrupted)?;
+            (known, Some(told))
+        }
+    };
     let wall = clock.now().since(start);
     let summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
     Ok(Drilled::Summary {
         summary,
         wall,
         json: args.json,
+        interrupted,
     })
+}
+
+/// Leaves out of the scenario what an interrupted drill has not found out, and says what is left; `None` if that is nothing.
+fn restrict_to(scenario: &mut Scenario, known: &[DrillReport]) -> Option<String> {
+    let variants = &known.first()?.variants;
+    if variants.len() == scenario.variants.len() {
+        return Some(format!("{} of {} runs are reported", known.len(), scenario.repeat));
+    }
+    scenario
+        .variants
+        .retain(|variant| variants.iter().any(|report| report.name == variant.name));
+    let names: Vec<&str> = variants.iter().map(|report| report.name.as_str()).collect();
+    Some(format!("of the first run, {} is reported", names.join(", ")))
 }
 
 fn scenario_source(file: Option<&Path>) -> Result<Source, Failure> {
@@ -87,7 +109,6 @@ fn service_file(scenario: Option<&Path>, name: &str) -> Result<Source, String> {
 mod tests {
     use super::*;
     use crate::drill::fake;
-    use std::cell::RefCell;
     use std::io;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -117,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_built_in_scenario_can_be_had_and_is_not_run() {
-        let engine = |_: &Scenario, _: u64, _: &Watch<'_>| panic!("nothing is run");
+        let engine = |_: &Scenario, _: &[u64], _: &Watch<'_>| panic!("nothing is run");
         let stop = AtomicBool::new(false);
         let outcome = run(
             &DrillArgs {
@@ -132,37 +153,69 @@ mod tests {
 
     #[test]
     fn each_run_has_the_next_seed() {
-        let seeds = RefCell::new(Vec::new());
-        let engine = |scenario: &Scenario, seed: u64, watch: &Watch<'_>| {
-            seeds.borrow_mut().push(seed);
-            fake::run(scenario, seed, watch)
-        };
         let stop = AtomicBool::new(false);
         let args = DrillArgs {
             seed: Some(u64::MAX),
             repeat: Some(3),
             ..args()
         };
+        let engine = |scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>| {
+            assert_eq!(seeds, [u64::MAX, 0, 1]);
+            fake::run(scenario, seeds, watch)
+        };
         let Ok(Drilled::Summary { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), engine) else {
             panic!("it runs")
         };
-        assert_eq!(seeds.into_inner(), [u64::MAX, 0, 1]);
         assert_eq!((summary.seed, summary.runs), (u64::MAX, 3));
     }
 
     #[test]
-    fn an_interrupted_drill_gives_nothing() {
-        let stop = AtomicBool::new(false);
-        let at_half = |progress: crate::drill::watch::Progress<'_>| {
-            if progress.variant == "critical" {
-                // Relaxed: one thread.
-                stop.store(true, Ordering::Relaxed);
-            }
+    fn an_interrupted_drill_gives_what_is_known() {
+        let args = DrillArgs {
+            repeat: Some(20),
+            ..args()
         };
-        assert!(matches!(
-            run(&args(), &Watch::new(&stop, &at_half), fake::run),
-            Err(Failure::Interrupted)
-        ));
+        let stopped_at = |share: f64| {
+            let stop = AtomicBool::new(false);
+            // Relaxed: one thread.
+            let progress = |now: f64| stop.store(now >= share, Ordering::Relaxed);
+            run(&args, &Watch::new(&stop, &progress), fake::run)
+        };
+        let Ok(Drilled::Summary {
+            summary, interrupted, ..
+        }) = stopped_at(0.1)
+        else {
+            panic!("something is known")
+        };
+        assert_eq!(
+            (summary.runs, interrupted.as_deref()),
+            (3, Some("3 of 20 runs are reported"))
+        );
+        let stop = AtomicBool::new(true);
+        let nothing = run(&args, &Watch::new(&stop, &|_| {}), fake::run);
+        assert!(matches!(nothing, Err(Failure::Interrupted)));
+    }
+
+    #[test]
+    fn an_interrupted_run_is_reported_with_the_variants_that_it_has() {
+        let engine = |scenario: &Scenario, seeds: &[u64], _: &Watch<'_>| {
+            let mut run = fake::report(scenario, seeds[0]);
+            run.variants.remove(1);
+            Err(Interrupted { known: vec![run] })
+        };
+        let stop = AtomicBool::new(false);
+        let Ok(Drilled::Summary {
+            summary, interrupted, ..
+        }) = run(&args(), &Watch::new(&stop, &|_| {}), engine)
+        else {
+            panic!("something is known")
+        };
+        let names: Vec<&str> = summary.variants.iter().map(|variant| &*variant.name).collect();
+        assert_eq!(names, ["unprotected", "critical"]);
+        assert_eq!(
+            interrupted.as_deref(),
+            Some("of the first run, unprotected, critical is reported")
+        );
     }
 
     #[test]

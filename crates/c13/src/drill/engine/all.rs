@@ -1,11 +1,11 @@
-//! All variants of a scenario under one seed, spread over the machine's processors.
+//! All runs of a scenario: every variant under every seed, spread over the machine's processors.
 
 use super::measure::Measured;
 use super::one::run_variant;
 use crate::drill::figures::Figures;
 use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
-use crate::drill::watch::{Interrupted, Progress, Watch};
+use crate::drill::watch::{Interrupted, Watch};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -14,92 +14,107 @@ use std::time::Duration;
 /// How many points a picture of goodput over time has.
 const POINTS: usize = 120;
 
-/// A report of a thread that works on variants.
+/// A report of a thread that works on runs of variants.
 enum ThreadReport {
-    /// The share of a variant's time that has passed, from 0 to 1.
+    /// The share of a run's time that has passed, from 0 to 1.
     Progress(usize, f64),
-    /// A variant is done.
-    Done(usize, Box<Measured>),
+    /// A run is done.
+    Done(usize, VariantReport),
 }
 
-/// Rehearses `scenario` once with `seed`.
+/// Rehearses `scenario` once with each seed.
 ///
-/// Variants share nothing, so the result is the same whatever the number of processors.
+/// A variant under a seed shares nothing with the others, so the result is the same whatever the number of processors.
 ///
 /// # Errors
 ///
-/// The run was stopped.
-pub(crate) fn run(scenario: &Scenario, seed: u64, watch: &Watch<'_>) -> Result<DrillReport, Interrupted> {
-    let variants = &scenario.variants;
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
+/// The drill was stopped; what it had found by then comes with the error.
+pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Result<Vec<DrillReport>, Interrupted> {
+    let work = Work {
+        scenario,
+        seeds,
+        next: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+    };
     let (tell, news) = mpsc::channel();
-    let threads = std::thread::available_parallelism()
-        .map_or(1, NonZeroUsize::get)
-        .min(variants.len());
-
-    let mut results: Vec<Option<Box<Measured>>> = variants.iter().map(|_| None).collect();
-    let mut shares = vec![0.0; variants.len()];
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut results: Vec<Option<VariantReport>> = Vec::new();
+    results.resize_with(work.len(), || None);
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let (tell, next, stop) = (tell.clone(), &next, &stop);
-            scope.spawn(move || work(scenario, seed, next, stop, &tell));
+        for _ in 0..processors.min(work.len()) {
+            let (tell, work) = (tell.clone(), &work);
+            scope.spawn(move || work.take_part(&tell));
         }
         drop(tell);
+        let mut shares = vec![0.0; work.len()];
+        let mut share = 0.0;
         // Ends when the last thread has ended and dropped its sender.
         for news in news {
-            let index = match news {
-                ThreadReport::Progress(index, share) => {
-                    shares[index] = share;
-                    index
-                }
-                ThreadReport::Done(index, measured) => {
-                    results[index] = Some(measured);
-                    shares[index] = 1.0;
-                    index
+            let (index, now) = match news {
+                ThreadReport::Progress(index, now) => (index, now),
+                ThreadReport::Done(index, report) => {
+                    results[index] = Some(report);
+                    (index, 1.0)
                 }
             };
-            let share = shares.iter().sum::<f64>() / shares.len() as f64;
-            if watch
-                .report(Progress {
-                    variant: &variants[index].name,
-                    share,
-                })
-                .is_err()
-            {
+            share += (now - std::mem::replace(&mut shares[index], now)) / shares.len() as f64;
+            if watch.report(share).is_err() {
                 // Relaxed: a flag that is seen a moment later stops a moment later.
-                stop.store(true, Ordering::Relaxed);
+                work.stop.store(true, Ordering::Relaxed);
             }
         }
     });
-    let reports = results.into_iter().zip(variants).map(|(measured, variant)| {
-        measured
-            .map(|measured| report(scenario, variant, &measured))
-            .ok_or(Interrupted)
-    });
-    Ok(DrillReport {
-        seed,
-        variants: reports.collect::<Result<_, _>>()?,
-    })
+    let stopped = results.iter().any(Option::is_none);
+    let mut results = results.into_iter();
+    let runs: Vec<DrillReport> = seeds
+        .iter()
+        .map(|&seed| DrillReport {
+            seed,
+            variants: results.by_ref().take(scenario.variants.len()).flatten().collect(),
+        })
+        .collect();
+    if stopped {
+        return Err(Interrupted::with(runs, scenario.variants.len()));
+    }
+    Ok(runs)
 }
 
-/// Works on one variant after the other until none is left, or until `stop` is set.
-fn work(scenario: &Scenario, seed: u64, next: &AtomicUsize, stop: &AtomicBool, tell: &mpsc::Sender<ThreadReport>) {
-    loop {
-        // Relaxed: the counter only has to give each variant to one thread.
-        let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(variant) = scenario.variants.get(index) else {
-            return;
-        };
+/// The runs to be made: every variant under the first seed, then every variant under the next.
+struct Work<'a> {
+    scenario: &'a Scenario,
+    seeds: &'a [u64],
+    next: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl Work<'_> {
+    fn len(&self) -> usize {
+        self.seeds.len() * self.scenario.variants.len()
+    }
+
+    /// Makes one run after the other until none is left, or until the drill is stopped.
+    fn take_part(&self, tell: &mpsc::Sender<ThreadReport>) {
+        loop {
+            // Relaxed: the counter only has to give each run to one thread.
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= self.len() || !self.make(index, tell) {
+                return;
+            }
+        }
+    }
+
+    /// Makes one run; whether another one is wanted.
+    fn make(&self, index: usize, tell: &mpsc::Sender<ThreadReport>) -> bool {
+        let variants = &self.scenario.variants;
+        let (variant, seed) = (&variants[index % variants.len()], self.seeds[index / variants.len()]);
         let goes_on = |share: f64| {
             // Relaxed: as where it is set. Where the receiver is gone, no result is wanted.
-            tell.send(ThreadReport::Progress(index, share)).is_ok() && !stop.load(Ordering::Relaxed)
+            tell.send(ThreadReport::Progress(index, share)).is_ok() && !self.stop.load(Ordering::Relaxed)
         };
-        let told = run_variant(scenario, variant, seed, &goes_on)
-            .is_some_and(|measured| tell.send(ThreadReport::Done(index, Box::new(measured))).is_ok());
-        if !told {
-            return;
-        }
+        run_variant(self.scenario, variant, seed, &goes_on).is_some_and(|measured| {
+            let report = report(self.scenario, variant, &measured);
+            tell.send(ThreadReport::Done(index, report)).is_ok()
+        })
     }
 }
 

@@ -9,7 +9,7 @@
 //! - `end`: how a call ends.
 //! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
-//! - `all`: all variants, on all processors.
+//! - `all`: all variants under all seeds, on all processors.
 
 mod all;
 mod dependency;

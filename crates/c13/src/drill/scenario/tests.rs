@@ -557,7 +557,7 @@ fn every_wrong_value_of_a_load_is_reported() {
          --> drill.toml:8:13
           |
         8 | instances = 0
-          |             ^
+          |             ^ too small
         "#,
     );
 }
