@@ -5,7 +5,11 @@
 
 pub(crate) mod dependency;
 pub(crate) mod fault;
+mod fault_kind;
+pub(crate) mod latency;
 pub(crate) mod load;
+#[cfg(test)]
+mod model_tests;
 mod size;
 pub(crate) mod slo;
 #[cfg(test)]
@@ -17,8 +21,9 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
 
-pub(crate) use dependency::{Dependency, Latency, QueueOrder};
+pub(crate) use dependency::{Balance, Dependency, QueueOrder};
 pub(crate) use fault::{Effect, Fault, OutageMode};
+pub(crate) use latency::Latency;
 pub(crate) use load::{Arrivals, Load};
 pub(crate) use slo::Objective;
 pub(crate) use variant::{Files, Variant};

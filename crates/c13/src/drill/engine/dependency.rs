@@ -1,39 +1,22 @@
-//! The simulated dependency: servers, a queue before them, and slowness that grows with the queue.
+//! The simulated dependency: instances behind a balancer, their servers, the queue before each, and slowness that grows with
+//! what they have to do.
 
-use super::end::CallEnd;
+use super::balancer::Balancer;
 use super::fault::Condition;
+use super::instance::Instance;
+use super::job::{CallError, Job, Reply};
 use super::latency;
 use crate::drill::scenario::{Dependency, Fault, OutageMode, QueueOrder};
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Spawner, Tick};
+use c13_reliability::time::{Clock, Sleep, Spawner, Tick};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// Why a call to the dependency failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CallError {
-    /// It worked on the call and failed.
-    Failed,
-    /// Its queue was full.
-    Overloaded,
-    /// An outage refused the call.
-    Refused,
-}
-
-impl CallError {
-    /// How a call ends that ends with this error.
-    pub(super) fn end(self) -> CallEnd {
-        match self {
-            Self::Failed => CallEnd::Failed,
-            Self::Overloaded | Self::Refused => CallEnd::Refused,
-        }
-    }
-}
 
 /// The dependency, as the calls see it. Clones are the same dependency.
 #[derive(Clone)]
@@ -44,73 +27,117 @@ pub(super) struct Servers {
 struct ServersShared {
     settings: Dependency,
     faults: Vec<Fault>,
+    /// When faults start and end, earliest first.
+    changes: Vec<Duration>,
     clock: Clock,
-    spawner: Spawner,
+    /// How long calls take, and which of them fail.
     random: Random,
+    /// Which calls a fault is for, if it is for a share of them.
+    chance: Random,
     state: RefCell<ServersState>,
 }
 
-#[derive(Default)]
 struct ServersState {
-    busy: usize,
-    queue: VecDeque<Rc<Job>>,
+    instances: Vec<Instance>,
+    balancer: Balancer,
+    /// What ends when; the first is on top.
+    ends: BinaryHeap<Reverse<End>>,
+    /// How many ends there were: of two at one instant, the earlier one comes first.
+    number: u64,
+    /// How many of `changes` have been.
+    changed: usize,
+    /// Until when the timekeeper sleeps, and how it is woken.
+    asleep_until: Tick,
+    timekeeper: Option<Waker>,
     /// Calls that reached it, by the second of their arrival.
     offered: Vec<u32>,
-    condition: Option<(Tick, Condition)>,
 }
 
-/// A call that the dependency has received.
-#[derive(Default)]
-struct Job {
-    answer: RefCell<JobAnswer>,
+/// Something that ends at a moment.
+struct End {
+    at: Tick,
+    number: u64,
+    what: Ending,
 }
 
-#[derive(Default)]
-struct JobAnswer {
-    result: Option<Result<(), CallError>>,
-    waiting: Option<Waker>,
-    /// Whether the caller has gone.
-    left: bool,
+enum Ending {
+    /// The work of a server on a call.
+    Work {
+        job: Rc<Job>,
+        generation: u32,
+        result: Result<(), CallError>,
+    },
+    /// The work of a server on a refusal.
+    Refusal { instance: usize, generation: u32 },
+    /// The way of a refusal to its caller.
+    Answer { job: Rc<Job>, error: CallError },
 }
 
 impl Servers {
-    pub(super) fn new(settings: &Dependency, faults: &[Fault], clock: Clock, spawner: Spawner, random: Random) -> Self {
-        let shared = ServersShared {
+    pub(super) fn new(settings: &Dependency, faults: &[Fault], clock: Clock, spawner: &Spawner, seed: u64) -> Self {
+        let mut changes: Vec<Duration> = faults.iter().flat_map(|fault| [fault.at, fault.end()]).collect();
+        changes.sort_unstable();
+        changes.dedup();
+        let instance = |index| {
+            let (condition, until) = Condition::at(settings, faults, index, Duration::ZERO);
+            Instance::new(condition, until)
+        };
+        let state = ServersState {
+            instances: (0..settings.instances.get() as usize).map(instance).collect(),
+            balancer: Balancer::new(settings.balance, Random::stream(seed, "balancer")),
+            ends: BinaryHeap::new(),
+            number: 0,
+            changed: 0,
+            asleep_until: Tick::ZERO,
+            timekeeper: None,
+            offered: Vec::new(),
+        };
+        let shared = Rc::new(ServersShared {
             settings: settings.clone(),
             faults: faults.to_vec(),
-            clock,
-            spawner,
-            random,
-            state: RefCell::default(),
-        };
-        Self {
-            shared: Rc::new(shared),
-        }
+            changes,
+            clock: clock.clone(),
+            random: Random::stream(seed, "dependency"),
+            chance: Random::stream(seed, "faults"),
+            state: RefCell::new(state),
+        });
+        spawner.spawn(Timekeeper {
+            sleep: Box::pin(clock.sleep_until(Tick::MAX)),
+            shared: shared.clone(),
+        });
+        Self { shared }
     }
 
     /// Sends one call. The dependency works on it whether or not the caller goes on waiting.
     pub(super) fn call(&self) -> Reply {
-        let shared = &self.shared;
-        let now = shared.clock.now();
-        let condition = shared.condition(now);
-        let second = (now - Tick::ZERO).as_secs() as usize;
-        let mut state = shared.state.borrow_mut();
+        let now = self.shared.clock.now() - Tick::ZERO;
+        let state = &mut *self.shared.state.borrow_mut();
+        let second = now.as_secs() as usize;
         if state.offered.len() <= second {
             state.offered.resize(second + 1, 0);
         }
         state.offered[second] += 1;
-        let job = Rc::new(Job::default());
-        match condition.outage {
-            Some(OutageMode::Refuse) => job.finish(Err(CallError::Refused)),
-            Some(OutageMode::Blackhole) => {}
-            None if state.busy < condition.servers => {
-                state.busy += 1;
-                shared.start(job.clone(), &condition, state.queue.len());
-            }
-            None if state.queue.len() < shared.capacity() => state.queue.push_back(job.clone()),
-            None => job.finish(Err(CallError::Overloaded)),
+        let ServersShared { settings, faults, .. } = &*self.shared;
+        let index = state.balancer.pick(&state.instances, settings, faults, now);
+        let job = Rc::new(Job::new(index));
+        state.instances[index].connections += 1;
+        self.shared.receive(state, &job, now);
+        Reply {
+            job,
+            servers: self.clone(),
         }
-        Reply { job }
+    }
+
+    /// Records that the caller of a call waits no longer.
+    pub(super) fn left(&self, job: &Job) {
+        let abandons = self.shared.settings.queue.is_some_and(|queue| queue.abandon);
+        let Some(abandoned) = job.leave(abandons) else { return };
+        let mut state = self.shared.state.borrow_mut();
+        let instance = &mut state.instances[job.instance];
+        instance.connections -= 1;
+        if abandoned {
+            instance.abandon_one();
+        }
     }
 
     /// The calls that reached it, by the second in which they did.
@@ -120,96 +147,258 @@ impl Servers {
 }
 
 impl ServersShared {
-    /// The condition at `now`; computed at most once an instant.
-    fn condition(&self, now: Tick) -> Condition {
-        let mut state = self.state.borrow_mut();
-        match state.condition {
-            Some((at, condition)) if at == now => condition,
-            _ => {
-                let condition = Condition::at(&self.settings, &self.faults, now - Tick::ZERO);
-                state.condition = Some((now, condition));
-                condition
+    /// An instance receives a call.
+    fn receive(&self, state: &mut ServersState, job: &Rc<Job>, now: Duration) {
+        let index = job.instance;
+        let condition = self.condition(state, index, now);
+        if condition.crashed {
+            return self.refuse(state, job, CallError::Refused { retry_after: None }, now);
+        }
+        if let Some(outage) = condition.outage.filter(|outage| self.is_for(outage.share.value())) {
+            return match outage.mode {
+                OutageMode::Blackhole => {}
+                OutageMode::Refuse => {
+                    let retry_after = outage.retry_after;
+                    self.refuse(state, job, CallError::Refused { retry_after }, now);
+                }
+            };
+        }
+        let capacity = self.settings.queue.map_or(0, |queue| queue.capacity.get() as usize);
+        if state.instances[index].queued() > 0 {
+            // Servers that are back since this very instant serve the queue first.
+            self.serve(state, index, now);
+        }
+        let instance = &mut state.instances[index];
+        let hangs = condition.hangs_until.is_some();
+        if hangs && capacity == 0 {
+            // It is taken, and never looked at.
+        } else if instance.busy < condition.servers && !hangs {
+            instance.busy += 1;
+            self.start(state, job.clone(), &condition, now);
+        } else if instance.queued() < capacity {
+            instance.push(job.clone());
+        } else {
+            if self.settings.refuse.costs > 0.0 {
+                instance.refusals += 1;
+            }
+            self.refuse(state, job, CallError::Overloaded, now);
+        }
+    }
+
+    /// Whether a fault that is for a share of the calls is for this one.
+    fn is_for(&self, share: f64) -> bool {
+        share >= 1.0 || self.chance.unit() < share
+    }
+
+    fn refuse(&self, state: &mut ServersState, job: &Rc<Job>, error: CallError, now: Duration) {
+        match self.settings.refuse.takes {
+            Duration::ZERO => end(state, job, Err(error)),
+            takes => {
+                let job = job.clone();
+                self.at(state, now, takes, Ending::Answer { job, error });
             }
         }
     }
 
-    /// The capacity of the queue.
-    fn capacity(&self) -> usize {
-        self.settings.queue.map_or(0, |queue| queue.capacity.get() as usize)
+    /// The condition of an instance. One that dies loses what it has.
+    fn condition(&self, state: &mut ServersState, index: usize, now: Duration) -> Condition {
+        let instance = &mut state.instances[index];
+        if now >= instance.until {
+            let before = instance.condition;
+            (instance.condition, instance.until) = Condition::at(&self.settings, &self.faults, index, now);
+            if instance.condition.crashed && !before.crashed {
+                crash(state, index);
+            }
+        }
+        state.instances[index].condition
     }
 
-    /// Works on `job` with a server that was free, while `queued` others wait.
-    fn start(self: &Rc<Self>, job: Rc<Job>, condition: &Condition, queued: usize) {
+    /// A server works on `job` that was free; it is counted as busy already.
+    fn start(&self, state: &mut ServersState, job: Rc<Job>, condition: &Condition, now: Duration) {
+        let instance = &state.instances[job.instance];
+        let (queued, generation) = (instance.queued(), instance.generation);
         let overload = self.settings.queue.map_or(1.0, |queue| queue.slowdown(queued as u32));
-        let work = latency::sample(&self.settings.latency, &self.random, condition.slowdown * overload);
-        let fails = self.random.unit() < condition.error_rate;
-        let this = self.clone();
-        self.spawner.spawn(async move {
-            this.clock.sleep(work).await;
-            job.finish(if fails { Err(CallError::Failed) } else { Ok(()) });
-            this.state.borrow_mut().busy -= 1;
-            this.serve();
-        });
+        let slow = self.settings.slowdown_of(instance.busy + queued) * overload * condition.cold;
+        let (slowdown, delay) = match self.is_for(condition.slow_share) {
+            true => (condition.slowdown, condition.delay),
+            false => (1.0, Duration::ZERO),
+        };
+        let work = latency::sample(&self.settings.latency, &self.random, slowdown * slow).saturating_add(delay);
+        let (work, result) = if self.random.unit() < condition.error_rate {
+            let error = match condition.lasting > 0.0 && self.is_for(condition.lasting) {
+                true => CallError::Lasting,
+                false => CallError::Failed,
+            };
+            (condition.error_takes.unwrap_or(work), Err(error))
+        } else {
+            (work, Ok(()))
+        };
+        let what = Ending::Work {
+            job,
+            generation,
+            result,
+        };
+        self.at(state, now, work, what);
     }
 
-    /// Gives queued calls to free servers.
-    fn serve(self: &Rc<Self>) {
-        let Some(queue) = self.settings.queue else { return };
-        let condition = self.condition(self.clock.now());
-        let mut state = self.state.borrow_mut();
-        while state.busy < condition.servers {
-            let next = match queue.order {
-                QueueOrder::Fifo => state.queue.pop_front(),
-                QueueOrder::Lifo => state.queue.pop_back(),
-            };
-            let Some(job) = next else { return };
-            if queue.abandon && job.answer.borrow().left {
+    /// Gives refusals and queued calls to the free servers of an instance.
+    fn serve(&self, state: &mut ServersState, index: usize, now: Duration) {
+        let condition = self.condition(state, index, now);
+        if condition.crashed || condition.hangs_until.is_some() {
+            return;
+        }
+        let order = self.settings.queue.map_or(QueueOrder::Fifo, |queue| queue.order);
+        while state.instances[index].busy < condition.servers {
+            let instance = &mut state.instances[index];
+            if instance.refusals > 0 {
+                instance.refusals -= 1;
+                instance.busy += 1;
+                let generation = instance.generation;
+                let work = latency::sample(&self.settings.latency, &self.random, self.settings.refuse.costs);
+                self.at(
+                    state,
+                    now,
+                    work,
+                    Ending::Refusal {
+                        instance: index,
+                        generation,
+                    },
+                );
                 continue;
             }
-            state.busy += 1;
-            self.start(job, &condition, state.queue.len());
+            let Some(job) = instance.pop(order) else { return };
+            instance.busy += 1;
+            self.start(state, job, &condition, now);
         }
     }
-}
 
-impl Job {
-    fn finish(&self, result: Result<(), CallError>) {
-        let waiting = {
-            let mut answer = self.answer.borrow_mut();
-            answer.result = Some(result);
-            answer.waiting.take()
-        };
-        if let Some(waker) = waiting {
-            waker.wake();
+    /// Lets something end after some time.
+    fn at(&self, state: &mut ServersState, now: Duration, after: Duration, what: Ending) {
+        let at = Tick::ZERO + now.saturating_add(after);
+        state.number += 1;
+        let number = state.number;
+        state.ends.push(Reverse(End { at, number, what }));
+        if at < state.asleep_until
+            && let Some(timekeeper) = &state.timekeeper
+        {
+            state.asleep_until = at;
+            timekeeper.wake_by_ref();
         }
     }
-}
 
-/// Waits for the dependency's answer. Dropping it marks the call as abandoned by its caller.
-pub(super) struct Reply {
-    job: Rc<Job>,
-}
-
-impl Future for Reply {
-    type Output = Result<(), CallError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = self.job.answer.borrow_mut();
-        match answer.result {
-            Some(result) => Poll::Ready(result),
-            None => {
-                answer.waiting = Some(cx.waker().clone());
-                Poll::Pending
+    /// Does everything that is due. Returns when something is due next.
+    fn settle(&self) -> Tick {
+        let now = self.clock.now();
+        let since = now - Tick::ZERO;
+        let state = &mut *self.state.borrow_mut();
+        while let Some(change) = self.changes.get(state.changed) {
+            if *change > since {
+                break;
+            }
+            state.changed += 1;
+            (0..state.instances.len()).for_each(|index| self.serve(state, index, since));
+        }
+        while state.ends.peek().is_some_and(|Reverse(end)| end.at <= now) {
+            if let Some(Reverse(end)) = state.ends.pop() {
+                self.settle_one(state, end.what, since);
             }
         }
+        let change = self
+            .changes
+            .get(state.changed)
+            .map_or(Tick::MAX, |change| Tick::ZERO + *change);
+        let next = state.ends.peek().map_or(change, |Reverse(end)| end.at.min(change));
+        state.asleep_until = next;
+        next
+    }
+
+    fn settle_one(&self, state: &mut ServersState, what: Ending, now: Duration) {
+        let (index, generation) = match &what {
+            Ending::Work { job, generation, .. } => (job.instance, *generation),
+            Ending::Refusal { instance, generation } => (*instance, *generation),
+            Ending::Answer { job, error } => return end(state, job, Err(*error)),
+        };
+        let condition = self.condition(state, index, now);
+        if state.instances[index].generation != generation {
+            return;
+        }
+        if let Some(until) = condition.hangs_until {
+            // It goes on where it stopped, as far as can be seen from outside.
+            return self.at(state, now, until - now, what);
+        }
+        if let Ending::Work { job, result, .. } = &what {
+            end(state, job, *result);
+        }
+        state.instances[index].busy -= 1;
+        self.serve(state, index, now);
     }
 }
 
-impl Drop for Reply {
-    fn drop(&mut self) {
-        let mut answer = self.job.answer.borrow_mut();
-        answer.left = true;
-        answer.waiting = None;
+/// Ends a call for its caller.
+fn end(state: &mut ServersState, job: &Job, result: Result<(), CallError>) {
+    if job.end(result) {
+        state.instances[job.instance].connections -= 1;
+    }
+}
+
+/// An instance dies: the calls that it has are lost.
+fn crash(state: &mut ServersState, index: usize) {
+    let mut lost: Vec<Rc<Job>> = state.instances[index].crash().into();
+    let served = state.ends.iter().filter_map(|Reverse(end)| match &end.what {
+        Ending::Work { job, .. } if job.instance == index => Some((end.number, job.clone())),
+        _ => None,
+    });
+    let mut served: Vec<(u64, Rc<Job>)> = served.collect();
+    // In the order in which they began, whatever the heap's.
+    served.sort_unstable_by_key(|(number, _)| *number);
+    lost.extend(served.into_iter().map(|(_, job)| job));
+    lost.iter().for_each(|job| end(state, job, Err(CallError::Lost)));
+}
+
+impl PartialEq for End {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for End {}
+
+impl PartialOrd for End {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for End {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+/// Does what is due at the dependency, and sleeps until something is due. One task for all calls: a task for each would cost
+/// three allocations a call.
+struct Timekeeper {
+    sleep: Pin<Box<Sleep>>,
+    shared: Rc<ServersShared>,
+}
+
+impl Future for Timekeeper {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        loop {
+            let next = this.shared.settle();
+            let mut state = this.shared.state.borrow_mut();
+            if state.timekeeper.is_none() {
+                state.timekeeper = Some(cx.waker().clone());
+            }
+            drop(state);
+            this.sleep.as_mut().reset(next);
+            if this.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
     }
 }
 

@@ -7,13 +7,25 @@ use std::time::Duration;
 
 /// A random sample of how long one call takes, multiplied by `factor`.
 pub(super) fn sample(latency: &Latency, random: &Random, factor: f64) -> Duration {
-    let seconds = match latency {
+    Duration::try_from_secs_f64(seconds(latency, random) * factor).unwrap_or(Duration::MAX)
+}
+
+fn seconds(latency: &Latency, random: &Random) -> f64 {
+    match latency {
         Latency::Constant(value) => *value,
         Latency::Uniform { min, max } => min + (max - min) * random.unit(),
         Latency::Exponential { mean } => standard_exponential(random) * mean,
         Latency::LogNormal { mu, sigma } => libm::exp(mu + sigma * standard_normal(random)),
-    };
-    Duration::try_from_secs_f64(seconds * factor).unwrap_or(Duration::MAX)
+        Latency::Mix(parts) => parts.last().map_or(0.0, |(_, last)| {
+            let mut left = random.unit();
+            let part = parts.iter().find(|(share, _)| {
+                left -= share;
+                left < 0.0
+            });
+            // The shares add up to 1 but for rounding.
+            seconds(part.map_or(last, |(_, latency)| latency), random)
+        }),
+    }
 }
 
 /// A random sample of the exponential distribution with a mean of one. By `libm`, as all functions here that the standard
@@ -56,6 +68,20 @@ mod tests {
     fn an_exponential_latency_has_the_mean_it_was_given() {
         let (p50, p99) = quantiles(&Latency::Exponential { mean: 0.1 });
         assert!((p50 - 69.3).abs() < 1.5 && (p99 - 460.5).abs() < 12.0, "{p50} {p99}");
+    }
+
+    #[test]
+    fn each_part_of_a_mix_has_its_share_of_the_calls() {
+        let parts = vec![
+            (0.9, Latency::Constant(0.01)),
+            (0.1, Latency::Uniform { min: 0.9, max: 1.0 }),
+        ];
+        let (mix, random) = (Latency::Mix(parts), Random::new(9));
+        let slow = (0..100_000)
+            .filter(|_| sample(&mix, &random, 1.0) >= Duration::from_millis(900))
+            .count();
+        // Five standard deviations of a binomial distribution with a mean of 10,000.
+        assert!(slow.abs_diff(10_000) < 475, "{slow}");
     }
 
     #[test]

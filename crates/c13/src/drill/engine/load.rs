@@ -10,7 +10,8 @@ use std::time::Duration;
 /// The load curve is integrated, and a call arrives whenever the integral has grown by one (constant arrivals) or by an
 /// exponentially distributed step of mean one (a Poisson process of varying rate, by time rescaling).
 pub(super) struct ArrivalTimes {
-    /// `(seconds, calls per second)` at the curve's corners; linear between them, constant after the last.
+    /// `(seconds, calls per second)` at the curve's corners; linear between them, constant after the last. Two at one time are
+    /// a step.
     corners: Vec<(f64, f64)>,
     arrivals: Arrivals,
     random: Random,
@@ -50,6 +51,10 @@ impl ArrivalTimes {
                 self.at += area / from;
                 return Some(Duration::from_secs_f64(self.at));
             };
+            if end <= start {
+                self.corner += 1;
+                continue;
+            }
             let slope = (to - from) / (end - start);
             let rate = from + slope * (self.at - start);
             let left = end - self.at;
@@ -114,6 +119,19 @@ mod tests {
         assert!((1_999..=2_001).contains(&count(&ramp, 10, 20)));
         assert!((1_499..=1_501).contains(&count(&ramp, 20, 30)));
         assert_eq!(count(&ramp, 30, 100), 0);
+    }
+
+    #[test]
+    fn a_step_changes_the_load_at_once() {
+        for (shape, before, after) in [
+            (&[(0, 100.0), (10, 100.0), (10, 300.0)][..], 999, 3_000),
+            (&[(0, 100.0), (10, 100.0), (10, 0.0)], 999, 0),
+            (&[(0, 0.0), (10, 0.0), (10, 50.0)], 0, 500),
+        ] {
+            let step = load(shape, Arrivals::Constant);
+            assert!(count(&step, 0, 10).abs_diff(before) <= 1, "{shape:?}");
+            assert!(count(&step, 10, 20).abs_diff(after) <= 1, "{shape:?}");
+        }
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //!
 //! - `load`: when the calls arrive.
 //! - `latency`: how long the dependency works on a call.
-//! - `fault`: the condition of the dependency at a moment.
-//! - `dependency`: servers, queue, slowness under load.
+//! - `fault`: the condition of an instance of the dependency at a moment.
+//! - `dependency`: instances, their servers and queues, slowness under load.
+//! - `balancer`: which instance takes a call.
+//! - `instance`: the state of one instance.
+//! - `job`: a call that the dependency has received.
 //! - `fleet`: the clients that share the load, each with a policy of its own.
 //! - `end`: how a call ends.
 //! - `measure`: how the calls ended, counted.
@@ -12,10 +15,15 @@
 //! - `all`: all variants under all seeds, on all processors.
 
 mod all;
+mod balancer;
 mod dependency;
+#[cfg(test)]
+mod dependency_tests;
 mod end;
 mod fault;
 mod fleet;
+mod instance;
+mod job;
 mod latency;
 mod load;
 mod measure;

@@ -1,12 +1,14 @@
 //! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
 
-use super::dependency::{CallError, Reply, Servers, peak};
+use super::dependency::{Servers, peak};
 use super::end::CallEnd;
 use super::fleet::Fleet;
+use super::job::{CallError, Reply};
 use super::load::ArrivalTimes;
 use super::measure::{EndedCall, Measured};
 use crate::drill::scenario::{Scenario, Variant};
 use c13_reliability::Layer;
+use c13_reliability::gate::Outcome;
 use c13_reliability::policy::{Policy, PolicyError};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
@@ -34,11 +36,13 @@ pub(super) fn run_variant(
         &scenario.dependency,
         &scenario.faults,
         clock.clone(),
-        executor.spawner(),
-        Random::stream(seed, "dependency"),
+        &executor.spawner(),
+        seed,
     );
     let clients = scenario.load.instances.get() as usize;
-    let fleet = variant.policy.map(|config| Fleet::new(clients, config, &clock, seed));
+    let fleet = variant
+        .policy
+        .map(|config| Rc::new(Fleet::new(clients, config, &clock, seed)));
     let caller = Rc::new(Caller {
         clock,
         dependency: dependency.clone(),
@@ -74,7 +78,10 @@ pub(super) fn run_variant(
 async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller: Rc<Caller>) {
     while let Some(at) = times.next().filter(|at| *at < end) {
         caller.clock.sleep_until(Tick::ZERO + at).await;
-        spawner.spawn(caller.clone().call(at));
+        match &caller.fleet {
+            Some(fleet) => spawner.spawn(caller.clone().call(fleet.clone(), at)),
+            None => spawner.spawn(caller.clone().call_unprotected(at)),
+        };
     }
 }
 
@@ -82,24 +89,24 @@ async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller
 struct Caller {
     clock: Clock,
     dependency: Servers,
-    fleet: Option<Fleet>,
+    fleet: Option<Rc<Fleet>>,
     deadline: Duration,
     first_fault: Option<Duration>,
     measured: RefCell<Measured>,
 }
 
 impl Caller {
-    async fn call(self: Rc<Self>, arrived: Duration) {
-        let mut call = InFlight {
-            caller: &self,
-            arrived,
-            attempts: Cell::new(0),
-            end: CallEnd::Unanswered,
-        };
-        let result = match &self.fleet {
-            Some(fleet) => self.protected(fleet, &call).await,
-            None => call.attempt().await.map_err(CallError::end),
-        };
+    async fn call(self: Rc<Self>, fleet: Rc<Fleet>, arrived: Duration) {
+        let mut call = InFlight::new(&self, arrived);
+        let result = self.protected(&fleet, &call).await;
+        call.end = result.err().unwrap_or_else(|| call.answered());
+    }
+
+    /// A call without a policy. It is a future of its own, because that of a call with a policy is many times as large, and of
+    /// calls without one very many may wait.
+    async fn call_unprotected(self: Rc<Self>, arrived: Duration) {
+        let mut call = InFlight::new(&self, arrived);
+        let result = call.attempt().await.map_err(CallError::end);
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
@@ -108,7 +115,8 @@ impl Caller {
         let client = fleet.next();
         let policy = fleet.policy(client);
         let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
-        let result = deadline.scope(policy.call(|| call.attempt())).await;
+        let call = policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict);
+        let result = deadline.scope(call).await;
         self.watch(fleet, client);
         result.map_err(|error| self.end_of(policy, &error))
     }
@@ -158,7 +166,16 @@ struct InFlight<'a> {
     end: CallEnd,
 }
 
-impl InFlight<'_> {
+impl<'a> InFlight<'a> {
+    fn new(caller: &'a Caller, arrived: Duration) -> Self {
+        Self {
+            caller,
+            arrived,
+            attempts: Cell::new(0),
+            end: CallEnd::Unanswered,
+        }
+    }
+
     fn attempt(&self) -> Reply {
         self.attempts.set(self.attempts.get() + 1);
         self.caller.dependency.call()

@@ -1,11 +1,15 @@
-//! The dependency that the callers call: servers with a latency, a queue before them, and how both behave under load.
+//! The dependency that the callers call: instances behind a balancer, the servers of each, a queue before them, and how all
+//! of it behaves under load.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use c13_reliability::policy::document::{Diagnostic, Ratio, Table};
+use c13_reliability::policy::document::{Ratio, Table, Value, whole};
 
-/// `[dependency]`: a number of servers that each take one call at a time.
+use super::latency::{self, Latency};
+use super::size::MOST_INSTANCES;
+
+/// `[dependency]`: instances with a number of servers each, of which each takes one call at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Dependency {
     /// What people call it.
@@ -14,50 +18,59 @@ pub(crate) struct Dependency {
     pub latency: Latency,
     /// The share of calls that end in an error, after as long as an answer takes.
     pub error_rate: Ratio,
-    /// How many calls are served at the same time.
+    /// How many instances there are, each with its own servers and its own queue.
+    pub instances: NonZeroU32,
+    /// Which instance takes a call.
+    pub balance: Balance,
+    /// How the balancer finds out which instances are down. Without it, it sends calls to all of them.
+    pub health: Option<HealthChecks>,
+    /// How many calls each instance serves at the same time.
     pub concurrency: NonZeroU32,
-    /// Where calls wait for a server. Without it, a call that finds every server busy is refused at once.
+    /// Where calls wait for a server of their instance. Without it, a call that finds every server busy is refused at once.
     pub queue: Option<Queue>,
+    /// What a refusal takes.
+    pub refuse: Refuse,
+    /// How many times as long a call takes while its instance has so many calls, queued and served: straight lines between
+    /// these points, level before the first and after the last.
+    pub slow: Vec<(f64, f64)>,
 }
 
-/// How long a server takes for a call: the same distribution at all times, multiplied by faults and by the queue's
-/// [`slowdown`](Queue::slowdown). Times are in seconds.
+/// How calls are spread over the instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// To one after the other.
+    RoundRobin,
+    /// To the one that has the fewest calls which are not answered yet.
+    LeastConnections,
+    /// To the one of two, picked at random, that has fewer such calls.
+    PowerOfTwo,
+}
+
+/// The balancer asks each instance from time to time whether it is up, and sends calls to those that were.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Latency {
-    /// Always the same.
-    Constant(f64),
-    /// Any time between two bounds, all equally likely.
-    Uniform {
-        /// The shortest.
-        min: f64,
-        /// The longest.
-        max: f64,
-    },
-    /// Most short, few long: the time until something that may happen at any moment.
-    Exponential {
-        /// The mean.
-        mean: f64,
-    },
-    /// Logarithms are normally distributed, as latencies of services tend to be.
-    LogNormal {
-        /// The mean of the logarithms.
-        mu: f64,
-        /// Their standard deviation.
-        sigma: f64,
-    },
+pub(crate) struct HealthChecks {
+    /// The time between two checks.
+    pub every: Duration,
+    /// If fewer than this share of the instances is up, calls go to all of them.
+    pub panic: Ratio,
 }
 
-impl Latency {
-    /// Half of the calls are served within `p50`, and 99 of 100 within `p99`.
-    pub(crate) fn log_normal(p50: Duration, p99: Duration) -> Self {
-        /// The 99th percentile of the standard normal distribution.
-        const Z99: f64 = 2.326_347_874_040_841;
-        let mu = libm::log(p50.as_secs_f64());
-        Self::LogNormal {
-            mu,
-            sigma: (libm::log(p99.as_secs_f64()) - mu) / Z99,
-        }
-    }
+/// What a refusal takes: of a call that finds the queue full, or meets an outage that refuses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Refuse {
+    /// Until the caller has it.
+    pub takes: Duration,
+    /// The work that a server has with a call that finds the queue full, as a share of the work of a call. It goes before the
+    /// calls that are queued.
+    pub costs: f64,
+}
+
+impl Refuse {
+    /// A refusal at once and for nothing.
+    pub(crate) const FREE: Self = Self {
+        takes: Duration::ZERO,
+        costs: 0.0,
+    };
 }
 
 /// Where calls wait for a server.
@@ -69,7 +82,7 @@ pub(crate) struct Queue {
     pub order: QueueOrder,
     /// How many times as long a call takes when it is taken from a full queue; at least 1. See [`slowdown`](Self::slowdown).
     pub overload_factor: f64,
-    /// Whether a queued call whose caller has left is dropped. Otherwise the servers work for callers that are gone.
+    /// Whether a queued call leaves the queue with its caller. Otherwise the servers work for callers that are gone.
     pub abandon: bool,
 }
 
@@ -95,22 +108,44 @@ impl Dependency {
     pub(super) fn read(table: &Table<'_>) -> Option<Self> {
         let name: Option<String> = table.required("name");
         table.must("name", name.as_deref() != Some(""), "must not be empty");
-        let latency = table
-            .required_table("latency")
-            .and_then(|latency| read_latency(table, &latency));
+        let latency = latency::read(table);
         let error_rate = table.optional("error_rate").unwrap_or(Ratio::ZERO);
+        let instances = up_to(table, "instances", MOST_INSTANCES);
+        let balance = read_balance(table);
+        let health = read_health(table);
         let concurrency = table.required("concurrency");
         let queue = read_queue(table);
+        let refuse = read_refuse(table);
+        let slow = read_slow(table);
         Some(Self {
             name: name?,
             latency: latency?,
             error_rate,
+            instances: instances?,
+            balance: balance?,
+            health: health?,
             concurrency: concurrency?,
             queue: queue?,
+            refuse: refuse?,
+            slow: slow?,
         })
     }
 
-    /// How many servers are left of this share of them, rounded to the nearest whole number.
+    /// How many times as long a call takes on an instance that has so many calls, queued and served.
+    #[must_use]
+    pub(crate) fn slowdown_of(&self, in_flight: usize) -> f64 {
+        let in_flight = in_flight as f64;
+        let next = self.slow.partition_point(|(calls, _)| *calls <= in_flight);
+        let after = self.slow.get(next);
+        let Some(&(calls, factor)) = next.checked_sub(1).and_then(|before| self.slow.get(before)) else {
+            return after.map_or(1.0, |(_, factor)| *factor);
+        };
+        after.map_or(factor, |(more, slower)| {
+            factor + (slower - factor) * (in_flight - calls) / (more - calls)
+        })
+    }
+
+    /// How many servers of an instance are left of this share of them, rounded to the nearest whole number.
     #[must_use]
     pub(crate) fn servers_left(&self, share: Ratio) -> u32 {
         // At most `concurrency`, since a ratio is at most 1.
@@ -118,75 +153,106 @@ impl Dependency {
     }
 }
 
-/// The distributions: the key that names one, and how what it names is read. One row a distribution.
-type Distribution = (&'static str, fn(&Table<'_>, &'static str) -> Option<Latency>);
-const DISTRIBUTIONS: [Distribution; 4] = [
-    ("lognormal", |table, key| {
-        let lognormal = table.required_table(key)?;
-        let (p50, p99) = ordered(&lognormal, "p50", "p99")?;
-        lognormal.must("p50", !p50.is_zero(), "must be longer than zero");
-        Some(Latency::log_normal(p50, p99))
-    }),
-    ("constant", |table, key| above_zero(table, key).map(Latency::Constant)),
-    ("uniform", |table, key| {
-        let (min, max) = ordered(&table.required_table(key)?, "min", "max")?;
-        let (min, max) = (min.as_secs_f64(), max.as_secs_f64());
-        Some(Latency::Uniform { min, max })
-    }),
-    ("exponential", |table, key| {
-        let mean = above_zero(&table.required_table(key)?, "mean")?;
-        Some(Latency::Exponential { mean })
-    }),
-];
+/// A number from 1 to the most, 1 unless set. `None` is an error.
+pub(super) fn up_to(table: &Table<'_>, key: &'static str, most: u32) -> Option<NonZeroU32> {
+    let Some(value) = table.value(key) else {
+        return Some(NonZeroU32::MIN);
+    };
+    let number = value.read_with(|value| whole(value, 1, most.into()))?;
+    u32::try_from(number).ok().and_then(NonZeroU32::new)
+}
 
-fn read_latency(dependency: &Table<'_>, table: &Table<'_>) -> Option<Latency> {
-    let given: Vec<Distribution> = DISTRIBUTIONS.into_iter().filter(|(key, _)| table.has(key)).collect();
-    match given[..] {
-        [(key, read)] => read(table, key),
-        [] => {
-            // A name that is none of these is reported as an unknown key.
-            if table.is_empty() {
-                let error = dependency
-                    .error("latency", "`dependency.latency` names no distribution")
-                    .absence();
-                table.report(error.help("write, for example, `{ lognormal = { p50 = \"40ms\", p99 = \"250ms\" } }`"));
-            }
-            None
-        }
-        [(first, _), (second, _), ..] => {
-            let error = Diagnostic::new(table.key_span(second)?, "`dependency.latency` has one distribution");
-            table.report(
-                error
-                    .label("the second")
-                    .also(table.key_span(first), "the first")
-                    .help("remove one of the two"),
-            );
-            table.ignore_rest();
-            None
-        }
+/// Refuses a key that says something about several instances where there is one.
+fn needs_instances(table: &Table<'_>, key: &'static str) {
+    if table.has(key) && !table.has("instances") {
+        let path = table.path_of(key);
+        let error = table.error(key, format!("`{path}` needs several instances")).absence();
+        table.report(error.help("add `instances = 4`, or remove this"));
     }
 }
 
-/// A duration above zero, in seconds.
-fn above_zero(table: &Table<'_>, key: &'static str) -> Option<f64> {
-    let duration: Option<Duration> = table.required(key);
-    table.must(key, duration != Some(Duration::ZERO), "must be longer than zero");
-    duration.map(|duration| duration.as_secs_f64())
+fn read_balance(table: &Table<'_>) -> Option<Balance> {
+    needs_instances(table, "balance");
+    if !table.has("balance") {
+        return Some(Balance::RoundRobin);
+    }
+    let names = [
+        ("round_robin", Balance::RoundRobin),
+        ("least_connections", Balance::LeastConnections),
+        ("p2c", Balance::PowerOfTwo),
+    ];
+    table.optional_choice("balance", &names)
 }
 
-/// Two durations of which the second is not the shorter, and not zero.
-fn ordered(table: &Table<'_>, low: &'static str, high: &'static str) -> Option<(Duration, Duration)> {
-    let (least, most) = (table.required::<Duration>(low), table.required::<Duration>(high));
-    table.must(high, most != Some(Duration::ZERO), "must be longer than zero");
-    let (least, most) = least.zip(most)?;
-    if least > most {
-        let error = table.error(
-            high,
-            format!("`{}` must not be shorter than `{low}`", table.path_of(high)),
+/// The outer `None` is an error, the inner one no checks.
+fn read_health(table: &Table<'_>) -> Option<Option<HealthChecks>> {
+    needs_instances(table, "health");
+    if !table.has("health") {
+        return Some(None);
+    }
+    let health = table.optional_table("health")?;
+    let every: Option<Duration> = health.required("every");
+    health.must("every", every != Some(Duration::ZERO), "must be longer than zero");
+    let panic = health.optional("panic").unwrap_or(Ratio::ZERO);
+    Some(Some(HealthChecks { every: every?, panic }))
+}
+
+fn read_refuse(table: &Table<'_>) -> Option<Refuse> {
+    if !table.has("refuse") {
+        return Some(Refuse::FREE);
+    }
+    let refuse = table.optional_table("refuse")?;
+    let takes: Option<Duration> = refuse.optional("takes");
+    let costs: Option<Ratio> = refuse.optional("costs");
+    if takes.is_none() && costs.is_none() && refuse.is_empty() {
+        let error = table.error("refuse", "`dependency.refuse` sets nothing").absence();
+        table.report(error.help("write, for example, `refuse = { takes = \"2ms\", costs = \"20%\" }`"));
+    }
+    Some(Refuse {
+        takes: takes.unwrap_or(Duration::ZERO),
+        costs: costs.map_or(0.0, Ratio::value),
+    })
+}
+
+/// The points of `slow.in_flight`, with more calls in each.
+fn read_slow(table: &Table<'_>) -> Option<Vec<(f64, f64)>> {
+    if !table.has("slow") {
+        return Some(Vec::new());
+    }
+    let slow = table.optional_table("slow")?;
+    let Some(points) = slow.value("in_flight") else {
+        slow.report_missing("in_flight", Some("[[12, 1.0], [40, 3.0]]"));
+        return None;
+    };
+    let list = points.read_list()?;
+    let curve: Option<Vec<(f64, f64)>> = list.iter().map(read_point).collect();
+    let curve = curve?;
+    if curve.is_empty() || !curve.is_sorted_by(|before, after| before.0 < after.0) {
+        let error = slow.error(
+            "in_flight",
+            "`dependency.slow.in_flight` must have points with more calls in each",
         );
-        table.report(error.also(table.value_span(low), format!("`{low}` is set here")));
+        slow.report(error.help("write, for example, `in_flight = [[12, 1.0], [40, 3.0]]`"));
+        return None;
     }
-    Some((least, most))
+    Some(curve)
+}
+
+/// A pair of calls in flight and the factor there.
+fn read_point(point: &Value<'_>) -> Option<(f64, f64)> {
+    let pair = point.read_list()?;
+    let [calls, factor] = &pair[..] else {
+        let error = point.error("a point of `dependency.slow.in_flight` is a number of calls and a factor");
+        point.refuse(error.help("write, for example, `[40, 3.0]`"));
+        return None;
+    };
+    let calls = calls.read_with(|value| whole(value, 0, u32::MAX.into()))?;
+    let factor: f64 = factor.read()?;
+    if factor < 1.0 {
+        point.refuse(point.error("a factor of `dependency.slow.in_flight` must be 1 or more"));
+        return None;
+    }
+    Some((calls as f64, factor))
 }
 
 /// The queue and what depends on there being one. The outer `None` is an error, the inner one no queue.
@@ -227,8 +293,45 @@ fn read_queue(table: &Table<'_>) -> Option<Option<Queue>> {
 }
 
 #[cfg(test)]
+impl Dependency {
+    /// One instance with so many servers, which take 1 ms for a call, and no queue.
+    pub(crate) fn of_servers(servers: u32) -> Self {
+        Self {
+            name: "it".to_owned(),
+            latency: Latency::Constant(0.001),
+            error_rate: Ratio::ZERO,
+            instances: NonZeroU32::MIN,
+            balance: Balance::RoundRobin,
+            health: None,
+            concurrency: NonZeroU32::new(servers).expect("there are servers"),
+            queue: None,
+            refuse: Refuse::FREE,
+            slow: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slowness_by_calls_in_flight_follows_its_points() {
+        let mut dependency = Dependency::of_servers(1);
+        assert_eq!(dependency.slowdown_of(99), 1.0, "without points there is none");
+        dependency.slow = vec![(12.0, 1.0), (40.0, 3.0), (50.0, 3.5)];
+        for (in_flight, factor) in [
+            (0, 1.0),
+            (12, 1.0),
+            (26, 2.0),
+            (40, 3.0),
+            (45, 3.25),
+            (50, 3.5),
+            (1_000, 3.5),
+        ] {
+            assert_eq!(dependency.slowdown_of(in_flight), factor, "{in_flight}");
+        }
+    }
 
     #[test]
     fn calls_from_a_full_queue_take_the_factor_as_long_and_from_half_of_it_half_as_much_more() {
@@ -244,13 +347,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_servers_is_a_whole_number_of_them() {
-        let dependency = Dependency {
-            name: "d".to_owned(),
-            latency: Latency::Constant(0.001),
-            error_rate: Ratio::ZERO,
-            concurrency: NonZeroU32::new(100).expect("100 is not zero"),
-            queue: None,
-        };
+        let dependency = Dependency::of_servers(100);
         for (share, servers) in [(0.29, 29), (0.004, 0), (0.005, 1), (1.0, 100)] {
             assert_eq!(
                 dependency.servers_left(Ratio::new(share).expect("a ratio")),

@@ -1,13 +1,16 @@
 //! What goes wrong with the dependency, when, and for how long.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use c13_reliability::policy::document::{Diagnostic, Ratio, Table, duration_text};
+use c13_reliability::policy::document::{Diagnostic, Ratio, Span, Table, duration_text, whole};
 
-use super::{Dependency, WINDOW, size::MOST_FAULTS};
+use super::fault_kind::{self, Kind};
+use super::size::{MOST_FAULTS, MOST_FAULTS_OF_ALL};
+use super::{Dependency, WINDOW};
 
-/// `[[fault]]`: from `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and
-/// then all apply; faults of one kind may not.
+/// From `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and then all apply;
+/// faults of one kind may not, unless they are on different instances.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
     /// When it starts, from the start of the drill.
@@ -18,6 +21,10 @@ pub(crate) struct Fault {
     pub kind: &'static str,
     /// A few words for under a picture: `latency ×6`.
     pub words: String,
+    /// The instances that it is on; `None` for all of them.
+    pub on: Option<Range<usize>>,
+    /// Which `[[fault]]` of the file it comes from: one that is repeated is several faults.
+    pub table: usize,
     /// What it does.
     pub effect: Effect,
 }
@@ -29,70 +36,80 @@ pub(crate) enum Effect {
     Errors {
         /// The share of errors, in place of the dependency's own.
         rate: Ratio,
+        /// The share of these errors that another attempt does not mend, and whose answer says so.
+        lasting: Ratio,
+        /// How long an error takes; `None` for as long as an answer.
+        takes: Option<Duration>,
     },
     /// Calls take longer.
     Slowdown {
-        /// How many times as long; above 1.
+        /// How many times as long; at least 1.
         factor: f64,
-        /// The factor grows from 1 to its full size over this first part of the fault, in a straight line; zero: at once.
+        /// How much longer.
+        add: Duration,
+        /// The slowness grows from none to its full size over this first part of the fault, in a straight line; zero: at
+        /// once.
         ramp: Duration,
+        /// The share of the calls that are slow.
+        share: Ratio,
     },
-    /// Nothing works.
-    Outage(OutageMode),
+    /// Calls are not worked on.
+    Outage(Outage),
     /// Servers are lost. Calls that they are serving go on; fewer new ones are taken.
     FewerServers {
         /// The share of the servers that is left.
         share: Ratio,
     },
+    /// An instance dies: the calls that it has fail, and new ones are refused.
+    Crash(WarmUp),
+    /// An instance is stopped and started anew: it ends the calls that it has, and the balancer sends it no others meanwhile.
+    Restart(WarmUp),
+    /// Nothing moves: new calls are queued, and the calls that are served are answered when the fault is over.
+    Hang,
 }
 
-/// How nothing works.
+/// Calls that are not worked on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Outage {
+    /// How they fare.
+    pub mode: OutageMode,
+    /// The share of the calls that it is for.
+    pub share: Ratio,
+    /// When the refusal tells the caller to come back.
+    pub retry_after: Option<Duration>,
+}
+
+/// How calls fare that are not worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutageMode {
-    /// New calls fail at once.
+    /// New calls are refused.
     Refuse,
     /// New calls are never answered.
     Blackhole,
 }
 
-/// A kind of fault in the file.
-struct Kind {
-    name: &'static str,
-    /// The keys that belong to it, besides those of every fault.
-    keys: &'static [&'static str],
-    /// Reads these keys: what the fault does, and a few words for it.
-    read: fn(&Reading<'_>) -> Option<(Effect, String)>,
+/// How an instance that is back gets to its usual speed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct WarmUp {
+    /// How many times as long its first call takes; falls to 1 in a straight line.
+    pub cold: f64,
+    /// How long that takes.
+    pub takes: Duration,
 }
 
-/// Every kind of fault: one row a kind.
-static KINDS: [Kind; 4] = [
-    Kind {
-        name: "error_rate",
-        keys: &["rate"],
-        read: read_errors,
-    },
-    Kind {
-        name: "latency",
-        keys: &["factor", "ramp"],
-        read: read_slowdown,
-    },
-    Kind {
-        name: "outage",
-        keys: &["mode"],
-        read: read_outage,
-    },
-    Kind {
-        name: "capacity",
-        keys: &["share"],
-        read: read_fewer_servers,
-    },
-];
+impl WarmUp {
+    /// An instance that is at its usual speed at once.
+    pub(crate) const NONE: Self = Self {
+        cold: 1.0,
+        takes: Duration::ZERO,
+    };
+}
 
 /// What the keys of a kind are read from and checked against.
-struct Reading<'t> {
-    table: &'t Table<'t>,
-    length: Option<Duration>,
-    dependency: Option<&'t Dependency>,
+pub(super) struct Reading<'t> {
+    pub(super) table: &'t Table<'t>,
+    pub(super) length: Option<Duration>,
+    pub(super) dependency: Option<&'t Dependency>,
 }
 
 impl Fault {
@@ -102,17 +119,24 @@ impl Fault {
         self.at.saturating_add(self.length)
     }
 
-    /// How many times as long calls take at a time, as far as this fault goes; 1 outside of it.
+    /// Whether it is on this instance.
     #[must_use]
-    pub(crate) fn slowdown_at(&self, at: Duration) -> f64 {
-        let Effect::Slowdown { factor, ramp } = self.effect else {
-            return 1.0;
+    pub(crate) fn is_on(&self, instance: usize) -> bool {
+        self.on.as_ref().is_none_or(|on| on.contains(&instance))
+    }
+
+    /// How far it has grown at a time, from 0 to 1; 0 outside of it.
+    #[must_use]
+    pub(crate) fn growth_at(&self, at: Duration) -> f64 {
+        let ramp = match self.effect {
+            Effect::Slowdown { ramp, .. } => ramp,
+            _ => Duration::ZERO,
         };
         match at.checked_sub(self.at) {
-            Some(since) if since >= self.length => 1.0,
-            Some(since) if since < ramp => 1.0 + (factor - 1.0) * (since.as_secs_f64() / ramp.as_secs_f64()),
-            Some(_) => factor,
-            None => 1.0,
+            Some(since) if since >= self.length => 0.0,
+            Some(since) if since < ramp => since.as_secs_f64() / ramp.as_secs_f64(),
+            Some(_) => 1.0,
+            None => 0.0,
         }
     }
 }
@@ -124,136 +148,232 @@ pub(super) fn read(
     dependency: Option<&Dependency>,
 ) -> Option<Vec<Fault>> {
     let tables = root.tables("fault");
-    let mut faults: Vec<(Fault, &Table<'_>)> = Vec::new();
     if let Some((first, others)) = tables.get(MOST_FAULTS..).and_then(<[_]>::split_first) {
-        let message = format!("a drill has at most {MOST_FAULTS} faults");
-        root.report(Diagnostic::new(first.span().clone(), message).help("make two scenarios of it"));
+        too_many(root, first.span().clone(), MOST_FAULTS);
         first.ignore_rest();
         others.iter().for_each(Table::ignore_rest);
     }
-    for table in tables.iter().take(MOST_FAULTS) {
-        if let Some(fault) = read_one(table, dependency) {
-            check_time(root, table, &fault, duration);
-            faults.push((fault, table));
+    let mut faults: Vec<Fault> = Vec::new();
+    let mut complete = tables.len() <= MOST_FAULTS;
+    for (index, table) in tables.iter().take(MOST_FAULTS).enumerate() {
+        match read_one(root, table, index, duration, dependency) {
+            Some(more) => faults.extend(more),
+            None => complete = false,
+        }
+        if faults.len() > MOST_FAULTS_OF_ALL {
+            too_many(root, table.span().clone(), MOST_FAULTS_OF_ALL);
+            return None;
         }
     }
-    let complete = faults.len() == tables.len();
-    faults.sort_by_key(|(fault, _)| fault.at);
-    for (index, (fault, table)) in faults.iter().enumerate() {
-        let same = |(other, _): &&(Fault, &Table<'_>)| other.kind == fault.kind && other.end() > fault.at;
-        if let Some((_, earlier)) = faults[..index].iter().find(same) {
-            let message = format!("two faults of kind \"{}\" overlap", fault.kind);
-            let error = Diagnostic::new(table.span().clone(), message).label("starts before the other is over");
-            root.report(error.also(earlier.span().clone(), "the other"));
-        }
-    }
-    complete.then(|| faults.into_iter().map(|(fault, _)| fault).collect())
+    faults.sort_by_key(|fault| fault.at);
+    refuse_overlaps(root, &tables, &faults);
+    complete.then_some(faults)
 }
 
-fn read_one(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<Fault> {
-    let at = table.required("at");
+fn too_many(root: &Table<'_>, span: Span, most: usize) {
+    let error = Diagnostic::new(span, format!("a drill has at most {most} faults"));
+    root.report(error.help("make two scenarios of it"));
+}
+
+/// The faults of one table: several if it is repeated, or if instances are in turn.
+fn read_one(
+    root: &Table<'_>,
+    table: &Table<'_>,
+    index: usize,
+    duration: Option<Duration>,
+    dependency: Option<&Dependency>,
+) -> Option<Vec<Fault>> {
+    let at: Option<Duration> = table.required("at");
     let length: Option<Duration> = table.required("for");
     table.must("for", length != Some(Duration::ZERO), "must be longer than zero");
-    let kinds = KINDS.each_ref().map(|kind| (kind.name, kind));
-    let Some(kind) = table.required_choice("kind", &kinds) else {
+    let every: Option<Duration> = table.optional("every");
+    let times = table
+        .value("times")
+        .and_then(|value| value.read_with(|value| whole(value, 1, MOST_FAULTS_OF_ALL as u64)));
+    let on = read_instances(table, dependency);
+    let Some(kind) = table.required_choice("kind", &fault_kind::names()) else {
         // Which other keys belong here depends on the kind.
         table.ignore_rest();
         return None;
     };
-    refuse_keys_of_other_kinds(table, kind);
-    let (effect, words) = (kind.read)(&Reading {
+    fault_kind::refuse_keys_of_other_kinds(table, kind);
+    let reading = Reading {
         table,
         length,
         dependency,
-    })?;
-    Some(Fault {
+    };
+    let (effect, words) = (kind.read)(&reading)?;
+    let first = Fault {
         at: at?,
         length: length?,
         kind: kind.name,
-        words,
+        words: match &on {
+            Some((_, of)) => format!("{words}, {of}"),
+            None => words,
+        },
+        on: on.map(|(range, _)| range),
+        table: index,
         effect,
-    })
+    };
+    let round = in_turn(table, kind, dependency, first);
+    check_time(root, table, &round, duration);
+    repeat(table, every, times, duration, round)
 }
 
-fn read_errors(Reading { table, .. }: &Reading<'_>) -> Option<(Effect, String)> {
-    let rate: Ratio = table.required("rate")?;
-    table.must("rate", rate != Ratio::ZERO, "must be above zero");
-    Some((Effect::Errors { rate }, format!("{rate} errors")))
-}
-
-fn read_slowdown(Reading { table, length, .. }: &Reading<'_>) -> Option<(Effect, String)> {
-    let factor: Option<f64> = table.required("factor");
-    table.must("factor", factor.is_none_or(|factor| factor > 1.0), "must be above 1");
-    let ramp = table.optional("ramp").unwrap_or(Duration::ZERO);
-    if let Some(length) = length.filter(|length| ramp > *length) {
-        let error = table.error("ramp", "`fault.ramp` must not be longer than the fault");
-        table.report(error.also(
-            table.value_span("for"),
-            format!("the fault lasts {}", duration_text(length)),
-        ));
+/// `instances = 1` or `"25%"`: the instances that a fault is on, and a few words for them.
+fn read_instances(table: &Table<'_>, dependency: Option<&Dependency>) -> Option<(Range<usize>, String)> {
+    let value = table.value("instances")?;
+    let all = dependency.map_or(1, |dependency| dependency.instances.get());
+    let count = match value.as_integer() {
+        Some(_) => value.read_with(|value| whole(value, 1, all.into()))? as u32,
+        None => (value.read::<Ratio>()?.value() * f64::from(all)).round() as u32,
+    };
+    if count == 0 || all == 1 {
+        let error = value.error("`fault.instances` must be at least one of several instances");
+        let error = error.label(format!("this is {count} of {all}"));
+        value.refuse(error.help("`dependency.instances` says how many there are"));
+        return None;
     }
-    let factor = factor?;
-    Some((Effect::Slowdown { factor, ramp }, format!("latency ×{factor}")))
+    let plural = if all == 1 { "" } else { "s" };
+    Some((0..count as usize, format!("{count} of {all} instance{plural}")))
 }
 
-fn read_outage(Reading { table, .. }: &Reading<'_>) -> Option<(Effect, String)> {
-    let modes = [
-        ("refuse", (OutageMode::Refuse, "outage: refuses")),
-        ("blackhole", (OutageMode::Blackhole, "outage: no answers")),
-    ];
-    let (mode, words) = table.required_choice("mode", &modes)?;
-    Some((Effect::Outage(mode), words.to_owned()))
-}
-
-fn read_fewer_servers(Reading { table, dependency, .. }: &Reading<'_>) -> Option<(Effect, String)> {
-    let share: Ratio = table.required("share")?;
-    table.must(
-        "share",
-        share != Ratio::ONE,
-        "must be below 1: it is what is left of the servers",
-    );
-    if dependency.is_some_and(|dependency| dependency.servers_left(share) == 0) {
-        let error = table.error("share", "`fault.share` must leave at least one server");
-        table.report(error.help("for none at all write `kind = \"outage\"` and `mode = \"blackhole\"`"));
+/// With `rolling = true`, one fault for each instance, one after the other.
+fn in_turn(table: &Table<'_>, kind: &Kind, dependency: Option<&Dependency>, fault: Fault) -> Vec<Fault> {
+    let rolling = kind.keys.contains(&"rolling") && table.optional("rolling").unwrap_or(false);
+    if !rolling {
+        return vec![fault];
     }
-    Some((Effect::FewerServers { share }, format!("{share} of the servers left")))
+    let all = dependency.map_or(1, |dependency| dependency.instances.get() as usize);
+    let turns = fault.on.clone().unwrap_or(0..all).enumerate();
+    turns
+        .map(|(turn, instance)| Fault {
+            at: fault.at.saturating_add(fault.length.saturating_mul(turn as u32)),
+            on: Some(instance..instance + 1),
+            ..fault.clone()
+        })
+        .collect()
 }
 
-fn refuse_keys_of_other_kinds(table: &Table<'_>, kind: &Kind) {
-    for other in KINDS.iter().filter(|other| other.name != kind.name) {
-        for &key in other.keys.iter().filter(|key| !kind.keys.contains(key)) {
-            if table.contains(key) {
-                table.known(&[key]);
-                let message = format!("`fault.{key}` belongs to faults of kind \"{}\"", other.name);
-                let error = table
-                    .error(key, message)
-                    .also(table.value_span("kind"), "this is another kind");
-                table.report(error);
-            }
+/// The same faults again, each time `every` later.
+fn repeat(
+    table: &Table<'_>,
+    every: Option<Duration>,
+    times: Option<u64>,
+    duration: Option<Duration>,
+    round: Vec<Fault>,
+) -> Option<Vec<Fault>> {
+    let Some(every) = every else {
+        if table.has("times") && !table.has("every") {
+            let error = table.error(
+                "times",
+                "`fault.times` needs `every`: how much later each repetition starts",
+            );
+            table.report(error.absence().help("add `every = \"5m\"`, or remove this"));
         }
+        return Some(round);
+    };
+    let first = round.first()?.at;
+    let length = round.iter().map(Fault::end).max()?.saturating_sub(first);
+    if every <= length {
+        let error = table.error("every", "`fault.every` must be longer than the fault");
+        let takes = format!("the fault takes {}", duration_text(length));
+        table.report(error.also(table.value_span("for"), takes));
+        return None;
+    }
+    // As often as asked, or as often as there is room for.
+    let room = duration?
+        .saturating_sub(WINDOW)
+        .saturating_sub(first.saturating_add(length));
+    let fits = 1 + (room.as_nanos() / every.as_nanos()) as u64;
+    let times = times.unwrap_or(fits);
+    if times > fits {
+        let error = table.error(
+            "times",
+            "the last repetition would end after the drill, or too close to its end",
+        );
+        let error = error.label(format!("there is room for {fits}"));
+        table.report(error.help(format!(
+            "the drill must go on for {} after the last fault, to see a recovery",
+            duration_text(WINDOW)
+        )));
+        return None;
+    }
+    // One more than the most is told as too many.
+    let most = MOST_FAULTS_OF_ALL + 1;
+    let again = |time: u64| {
+        round.iter().map(move |fault| Fault {
+            at: fault.at.saturating_add(every.saturating_mul(time as u32)),
+            ..fault.clone()
+        })
+    };
+    Some((0..times).flat_map(again).take(most).collect())
+}
+
+/// Two faults of one kind at one time on one instance contradict each other.
+fn refuse_overlaps(root: &Table<'_>, tables: &[Table<'_>], faults: &[Fault]) {
+    let mut told = Vec::new();
+    for (index, fault) in faults.iter().enumerate() {
+        let meets = |other: &&Fault| {
+            let apart = match (&other.on, &fault.on) {
+                (Some(one), Some(two)) => one.end <= two.start || two.end <= one.start,
+                _ => false,
+            };
+            other.kind == fault.kind && other.end() > fault.at && !apart
+        };
+        let Some(earlier) = faults[..index].iter().find(meets) else {
+            continue;
+        };
+        if told.contains(&fault.table) {
+            continue;
+        }
+        told.push(fault.table);
+        let message = format!("two faults of kind \"{}\" overlap", fault.kind);
+        let error = Diagnostic::new(tables[fault.table].span().clone(), message);
+        let error = error.label("starts before the other is over");
+        root.report(error.also(tables[earlier.table].span().clone(), "the other"));
     }
 }
 
 /// The time before the faults is measured, and so is the time after them.
-fn check_time(root: &Table<'_>, table: &Table<'_>, fault: &Fault, duration: Option<Duration>) {
+fn check_time(root: &Table<'_>, table: &Table<'_>, round: &[Fault], duration: Option<Duration>) {
+    let (Some(first), Some(last)) = (round.first(), round.last()) else {
+        return;
+    };
     let window = duration_text(WINDOW);
-    if fault.at < WINDOW {
+    if first.at < WINDOW {
         let error = table.error("at", format!("a fault must not start in the first {window}"));
         table.report(error.help("recovery is measured by how well calls do before the first fault"));
     }
     let Some(duration) = duration else { return };
-    if fault.end().saturating_add(WINDOW) > duration {
-        let end = duration_text(fault.end());
-        let message = match fault.end() > duration {
+    if last.end().saturating_add(WINDOW) > duration {
+        let end = duration_text(last.end());
+        let message = match last.end() > duration {
             true => "the fault ends after the drill".to_owned(),
             false => format!("the drill must go on for {window} after the last fault, to see a recovery"),
         };
         let error = table.error("for", message).label(format!("the fault ends at {end}"));
         let error = error.also(root.value_span("duration"), "the drill ends here");
-        let needed = duration_text(fault.end().saturating_add(WINDOW));
+        let needed = duration_text(last.end().saturating_add(WINDOW));
         table.report(error.help(format!(
             "let the drill last {needed} or longer, or the fault end earlier"
         )));
+    }
+}
+
+#[cfg(test)]
+impl Fault {
+    /// A fault of this effect, from one second to another, on all instances.
+    pub(crate) fn of(seconds: Range<u64>, effect: Effect) -> Self {
+        Self {
+            at: Duration::from_secs(seconds.start),
+            length: Duration::from_secs(seconds.end - seconds.start),
+            kind: "any",
+            words: String::new(),
+            on: None,
+            table: 0,
+            effect,
+        }
     }
 }
 
@@ -262,38 +382,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ramp_rises_in_a_straight_line_from_one_to_the_factor() {
-        let seconds = Duration::from_secs;
-        let fault = Fault {
-            at: seconds(60),
-            length: seconds(100),
-            kind: "latency",
-            words: String::new(),
-            effect: Effect::Slowdown {
-                factor: 5.0,
-                ramp: seconds(20),
-            },
+    fn a_ramp_rises_in_a_straight_line() {
+        let slowdown = |ramp| Effect::Slowdown {
+            factor: 5.0,
+            add: Duration::ZERO,
+            ramp,
+            share: Ratio::ONE,
         };
-        for (at, slowdown) in [
-            (0, 1.0),
-            (59, 1.0),
-            (60, 1.0),
-            (65, 2.0),
-            (70, 3.0),
-            (80, 5.0),
-            (159, 5.0),
-            (160, 1.0),
-            (999, 1.0),
+        let fault = Fault::of(60..160, slowdown(Duration::from_secs(20)));
+        for (at, growth) in [
+            (0, 0.0),
+            (59, 0.0),
+            (60, 0.0),
+            (65, 0.25),
+            (70, 0.5),
+            (80, 1.0),
+            (159, 1.0),
+            (160, 0.0),
+            (999, 0.0),
         ] {
-            assert_eq!(fault.slowdown_at(seconds(at)), slowdown, "{at}");
+            assert_eq!(fault.growth_at(Duration::from_secs(at)), growth, "{at}");
         }
-        let at_once = Fault {
-            effect: Effect::Slowdown {
-                factor: 5.0,
-                ramp: Duration::ZERO,
-            },
-            ..fault
-        };
-        assert_eq!(at_once.slowdown_at(seconds(60)), 5.0);
+        let at_once = Fault::of(60..160, slowdown(Duration::ZERO));
+        assert_eq!(at_once.growth_at(Duration::from_secs(60)), 1.0);
     }
 }

@@ -3,16 +3,18 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use c13_reliability::policy::document::{Table, whole};
+use c13_reliability::policy::document::Table;
 
 use super::at_most;
+use super::dependency::up_to;
 use super::size::{LONGEST_DEADLINE, MOST_CLIENTS};
 
 /// `[load]`: an open flow of requests. Callers do not wait for one another, so a slow dependency gets no fewer calls.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
     /// How many requests a second are meant to arrive: straight lines between the points, level after the last. The first
-    /// point is at zero, times increase strictly, and there is at least one point. A constant `rps` is one point.
+    /// point is at zero, none is earlier than the one before, and there is at least one. Two points at one time are a step. A
+    /// constant `rps` is one point.
     pub shape: Vec<LoadPoint>,
     /// How the requests are spread.
     pub arrivals: Arrivals,
@@ -49,7 +51,7 @@ impl Load {
         let arrivals = table
             .optional_choice("arrivals", &arrivals)
             .unwrap_or(Arrivals::Poisson);
-        let instances = read_instances(table);
+        let instances = up_to(table, "instances", MOST_CLIENTS);
         let deadline: Option<Duration> = table.required("deadline");
         table.must("deadline", deadline != Some(Duration::ZERO), "must be longer than zero");
         at_most(table, "deadline", deadline, LONGEST_DEADLINE);
@@ -86,42 +88,23 @@ impl Load {
         })
     }
 
-    /// Requests a second that are meant to arrive at this time.
-    #[must_use]
-    pub(crate) fn rps_at(&self, at: Duration) -> f64 {
-        let next = self.shape.partition_point(|point| point.at <= at);
-        let before = self.shape[next.saturating_sub(1)];
-        let Some(after) = self.shape.get(next) else {
-            return before.rps;
-        };
-        let share = (at.saturating_sub(before.at)).as_secs_f64() / (after.at - before.at).as_secs_f64();
-        before.rps + (after.rps - before.rps) * share
-    }
-
     /// Requests that are meant to arrive in the first `duration` of the drill: the area under the curve.
     #[must_use]
     pub(crate) fn expected_requests(&self, duration: Duration) -> f64 {
-        let starts = self.shape.iter().map(|point| point.at.min(duration));
-        let ends = self
-            .shape
-            .iter()
-            .skip(1)
-            .map(|point| point.at.min(duration))
-            .chain([duration]);
-        let area = |(start, end): (Duration, Duration)| {
-            (self.rps_at(start) + self.rps_at(end)) / 2.0 * end.saturating_sub(start).as_secs_f64()
+        let area = |(index, from): (usize, &LoadPoint)| {
+            let to = self.shape.get(index + 1);
+            let end = to.map_or(duration, |to| to.at.min(duration));
+            let length = end.saturating_sub(from.at).as_secs_f64();
+            let rps = match to {
+                Some(to) if to.at > from.at => {
+                    from.rps + (to.rps - from.rps) * length / (to.at - from.at).as_secs_f64()
+                }
+                _ => from.rps,
+            };
+            (from.rps + rps) / 2.0 * length
         };
-        starts.zip(ends).map(area).sum()
+        self.shape.iter().enumerate().map(area).sum()
     }
-}
-
-/// How many clients there are: 1 unless set. `None` is an error.
-fn read_instances(table: &Table<'_>) -> Option<NonZeroU32> {
-    let Some(value) = table.value("instances") else {
-        return Some(NonZeroU32::MIN);
-    };
-    let clients = value.read_with(|value| whole(value, 1, MOST_CLIENTS.into()))?;
-    u32::try_from(clients).ok().and_then(NonZeroU32::new)
 }
 
 fn read_shape(table: &Table<'_>) -> Option<Vec<LoadPoint>> {
@@ -145,11 +128,21 @@ fn read_shape(table: &Table<'_>) -> Option<Vec<LoadPoint>> {
             complete = false;
             continue;
         };
-        let last = shape.last().map(|last| last.at);
-        if last.is_some_and(|last| last >= at) {
+        if shape.last().is_some_and(|last| last.at > at) {
             let before = points[..index].iter().rev().find_map(|before| before.value_span("at"));
-            let error = point.error("at", "`load.shape.at` must be later than that of the point before");
+            let error = point.error(
+                "at",
+                "`load.shape.at` must not be earlier than that of the point before",
+            );
             point.report(error.also(before, "the point before"));
+            complete = false;
+        }
+        if let [.., first, second] = shape[..]
+            && first.at == at
+            && second.at == at
+        {
+            let error = point.error("at", "`load.shape` has more than two points at one time");
+            point.report(error.label("the third").help("two are a step from one load to another"));
             complete = false;
         }
         shape.push(LoadPoint { at, rps });
@@ -178,21 +171,6 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_straight_between_points_and_level_after_the_last() {
-        let load = load(&[(0, 100.0), (10, 300.0), (20, 0.0)]);
-        for (millis, rps) in [
-            (0, 100.0),
-            (5_000, 200.0),
-            (10_000, 300.0),
-            (15_000, 150.0),
-            (20_000, 0.0),
-            (99_000, 0.0),
-        ] {
-            assert_eq!(load.rps_at(Duration::from_millis(millis)), rps, "{millis}");
-        }
-    }
-
-    #[test]
     fn the_expected_requests_are_the_area_under_the_curve() {
         for (points, seconds, expected) in [
             (&[(0, 500.0)][..], 60, 30_000.0),
@@ -201,6 +179,12 @@ mod tests {
             (&[(0, 100.0), (10, 300.0), (20, 0.0)], 15, 3_125.0),
             (&[(0, 100.0), (10, 300.0), (20, 10.0)], 5, 750.0),
             (&[(0, 100.0), (10, 300.0), (20, 10.0)], 30, 2_000.0 + 1_550.0 + 100.0),
+            (&[(0, 100.0), (10, 100.0), (10, 300.0)], 10, 1_000.0),
+            (
+                &[(0, 100.0), (10, 100.0), (10, 300.0), (20, 100.0)],
+                20,
+                1_000.0 + 2_000.0,
+            ),
         ] {
             assert_eq!(
                 load(points).expected_requests(Duration::from_secs(seconds)),

@@ -16,8 +16,14 @@ pub(super) const LONGEST_DEADLINE: Duration = Duration::from_secs(86_400);
 /// Each client has a policy of its own, of some kilobytes, in each variant.
 pub(super) const MOST_CLIENTS: u32 = 10_000;
 
-/// Each change of the dependency looks at all of them.
+/// A balancer looks at each of them, and so does each change of the dependency.
+pub(super) const MOST_INSTANCES: u32 = 1_000;
+
+/// More tables of faults than these are no incident any more.
 pub(super) const MOST_FAULTS: usize = 100;
+
+/// With repetitions and instances in turn, there may be more. Each change of the dependency looks at all of them.
+pub(super) const MOST_FAULTS_OF_ALL: usize = 1_000;
 
 /// Fewer requests than these say nothing of the slowest hundredth of them.
 const LEAST_REQUESTS: f64 = 1_000.0;
@@ -89,7 +95,7 @@ fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &
     let requests = |from: Duration, to: Duration| load.expected_requests(to) - load.expected_requests(from);
     let unanswered: f64 = faults
         .iter()
-        .filter(|fault| fault.effect == Effect::Outage(OutageMode::Blackhole))
+        .filter(|fault| matches!(fault.effect, Effect::Outage(outage) if outage.mode == OutageMode::Blackhole))
         .map(|fault| requests(fault.at.min(duration), fault.end().min(duration)))
         .sum();
     if unanswered > MOST_AT_ONCE {
@@ -105,8 +111,8 @@ fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &
 /// Requests that the dependency has are kept until it has worked on them.
 fn check_places(root: &Table<'_>, attempts: f64, dependency: Option<&Dependency>) {
     let Some(dependency) = dependency else { return };
-    let places =
-        f64::from(dependency.concurrency.get()) + dependency.queue.map_or(0.0, |queue| f64::from(queue.capacity.get()));
+    let queue = dependency.queue.map_or(0.0, |queue| f64::from(queue.capacity.get()));
+    let places = f64::from(dependency.instances.get()) * (f64::from(dependency.concurrency.get()) + queue);
     let held = places.min(attempts);
     if held > MOST_AT_ONCE {
         let error = too_many(

@@ -1,6 +1,6 @@
 //! What is accepted means what it says, and what is refused is refused in these very words.
 
-use super::dependency::{Latency, QueueOrder};
+use super::dependency::QueueOrder;
 use super::fault::Effect;
 use super::load::{Arrivals, LoadPoint};
 use super::*;
@@ -8,6 +8,7 @@ use crate::drill::fake::no_files;
 use c13_reliability::budget::RetryBudgetConfig;
 use c13_reliability::patterns::circuit_breaker::{FailureRate, FailuresWithin, SlowCalls, Window};
 use c13_reliability::patterns::retry::{Jitter, RetryStrategy};
+use c13_reliability::policy::document::Ratio;
 use c13_reliability::policy::{PolicyConfig, Profile};
 
 /// A scenario that uses every part once.
@@ -171,8 +172,8 @@ fn what_is_written_is_what_is_read() {
     );
     let latency = Latency::log_normal(Duration::from_millis(40), Duration::from_millis(250));
     assert_eq!(
-        (scenario.dependency.latency, scenario.dependency.concurrency.get()),
-        (latency, 64)
+        (&scenario.dependency.latency, scenario.dependency.concurrency.get()),
+        (&latency, 64)
     );
     let queue = scenario.dependency.queue.expect("there is one");
     assert_eq!(
@@ -182,7 +183,9 @@ fn what_is_written_is_what_is_read() {
     assert!(!queue.abandon);
     let effect = Effect::Slowdown {
         factor: 8.0,
+        add: Duration::ZERO,
         ramp: Duration::ZERO,
+        share: Ratio::ONE,
     };
     assert_eq!(
         scenario.faults,
@@ -191,6 +194,8 @@ fn what_is_written_is_what_is_read() {
             length: seconds(60),
             kind: "latency",
             words: "latency ×8".to_owned(),
+            on: None,
+            table: 0,
             effect
         }]
     );
@@ -471,31 +476,31 @@ fn a_curve_starts_at_zero_and_goes_on_in_time() {
     refused(
         &[(
             "rps = 500\n",
-            "shape = [{ at = \"1s\", rps = -1 }, { at = \"1s\", rps = 1, x = 1 }, { at = 2, rps = 1 }]\n",
+            "shape = [{ at = \"1s\", rps = -1 }, { at = \"0s\", rps = 1, x = 1 }, { at = 2, rps = 1 }]\n",
         )],
         r#"
         error: `load.shape.at` must be "0s" in the first point
          --> drill.toml:5:17
           |
-        5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
+        5 | shape = [{ at = "1s", rps = -1 }, { at = "0s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
           |                 ^^^^
 
         error: `load.shape.rps` must not be below zero
          --> drill.toml:5:29
           |
-        5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
+        5 | shape = [{ at = "1s", rps = -1 }, { at = "0s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
           |                             ^^
 
-        error: `load.shape.at` must be later than that of the point before
+        error: `load.shape.at` must not be earlier than that of the point before
          --> drill.toml:5:42
           |
-        5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
+        5 | shape = [{ at = "1s", rps = -1 }, { at = "0s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
           |                 ---- the point before    ^^^^
 
         error: unknown key `load.shape.x`
          --> drill.toml:5:57
           |
-        5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
+        5 | shape = [{ at = "1s", rps = -1 }, { at = "0s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
           |                                                         ^ not a key of `load.shape`
           |
           = help: the keys here are at, rps
@@ -503,10 +508,32 @@ fn a_curve_starts_at_zero_and_goes_on_in_time() {
         error: `load.shape.at` must be a duration in quotes
          --> drill.toml:5:73
           |
-        5 | shape = [{ at = "1s", rps = -1 }, { at = "1s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
+        5 | shape = [{ at = "1s", rps = -1 }, { at = "0s", rps = 1, x = 1 }, { at = 2, rps = 1 }]
           |                                                                         ^ this number has no unit
           |
           = help: write "2s" for seconds or "2ms" for milliseconds
+        "#,
+    );
+}
+
+#[test]
+fn two_points_at_one_time_are_a_step_and_three_are_not() {
+    let step = "shape = [{ at = \"0s\", rps = 10 }, { at = \"1m\", rps = 10 }, { at = \"1m\", rps = 50 }]\n";
+    let load = accepted(&[("rps = 500\n", step)]).load;
+    assert_eq!(load.expected_requests(Duration::from_secs(120)), 600.0 + 3_000.0);
+    refused(
+        &[(
+            "rps = 500\n",
+            "shape = [{ at = \"0s\", rps = 1 }, { at = \"0s\", rps = 2 }, { at = \"0s\", rps = 3 }]\n",
+        )],
+        r#"
+        error: `load.shape` has more than two points at one time
+         --> drill.toml:5:65
+          |
+        5 | shape = [{ at = "0s", rps = 1 }, { at = "0s", rps = 2 }, { at = "0s", rps = 3 }]
+          |                                                                 ^^^^ the third
+          |
+          = help: two are a step from one load to another
         "#,
     );
 }
@@ -946,7 +973,7 @@ fn a_fault_has_a_kind() {
     refused(
         &[("kind = \"latency\"", "kind = \"latncy\"")],
         r#"
-        error: `fault.kind` must be "error_rate", "latency", "outage" or "capacity"
+        error: `fault.kind` must be "error_rate", "latency", "outage", "capacity", "crash", "restart" or "hang"
           --> drill.toml:18:8
            |
         18 | kind = "latncy"
