@@ -48,8 +48,8 @@ async fn main() {
                 "{:>5} ms  limit {:>3}   in the server's queue {:>3}   refused so far {:>6}",
                 passed * 500,
                 snapshot.limit,
-                server.snapshot().queued,
-                snapshot.rejected
+                server.snapshot().calls.queued,
+                snapshot.calls.rejected
             );
             if passed >= 4 && before.is_none() {
                 before = Some(snapshot.limit);

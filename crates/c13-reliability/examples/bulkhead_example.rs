@@ -51,8 +51,8 @@ async fn main() {
     let snapshot = bulkhead.snapshot();
     println!(
         "\n{done} done, {} refused at once, {} gave up in line; nobody is left inside",
-        snapshot.rejected, snapshot.wait_elapsed
+        snapshot.calls.rejected, snapshot.calls.wait_elapsed
     );
-    assert_eq!((snapshot.in_flight, snapshot.queued), (0, 0));
-    assert_eq!((done, snapshot.rejected), (6, 2));
+    assert_eq!((snapshot.calls.in_flight, snapshot.calls.queued), (0, 0));
+    assert_eq!((done, snapshot.calls.rejected), (6, 2));
 }

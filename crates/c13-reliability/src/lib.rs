@@ -20,6 +20,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod budget;
+mod counted;
 pub mod distributed;
 pub mod error;
 pub mod gate;

@@ -6,7 +6,7 @@
 //! - [`Run`]: runs a future under a permit. A panic counts as a failure and goes on unwinding; a dropped future is
 //!   abandoned.
 //! - [`call`]: all of it in one future.
-//! - `semaphore`: permits with a bounded queue, for bulkhead and adaptive limit.
+//! - `semaphore`: permits with a bounded queue, for bulkhead and adaptive limit; [`ConcurrentCalls`] is what both report.
 //! - [`OwnedGate`]: a gate whose permits can be held apart from it. `GateLayer` (feature `tower`) puts any of them around
 //!   services.
 //! - [`Classify`]: what a result means; [`ByResult`] unless set otherwise.
@@ -30,4 +30,5 @@ pub use classify::{ByResult, Classify};
 pub use layer::{GateLayer, GateService, ResponseFuture, TakeReady};
 pub use outcome::Outcome;
 pub use run::Run;
+pub use semaphore::ConcurrentCalls;
 pub(crate) use suspend::Suspend;

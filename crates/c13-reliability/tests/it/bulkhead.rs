@@ -39,7 +39,10 @@ async fn no_more_calls_run_at_a_time_than_may_and_all_get_their_turn() {
     }
     assert!(most.load(Ordering::SeqCst) <= 4);
     let snapshot = bulkhead.snapshot();
-    assert_eq!((snapshot.in_flight, snapshot.queued, snapshot.rejected), (0, 0, 0));
+    assert_eq!(
+        (snapshot.calls.in_flight, snapshot.calls.queued, snapshot.calls.rejected),
+        (0, 0, 0)
+    );
 }
 
 #[tokio::test]

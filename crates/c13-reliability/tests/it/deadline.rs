@@ -77,7 +77,13 @@ fn no_attempt_begins_after_the_deadline_by_any_way_in() {
     // Each is counted, once, and takes nothing of the budget.
     assert_eq!(retry.snapshot().deadline_exceeded, 3);
     assert_eq!((hedge.snapshot().failures, hedge.snapshot().calls_abandoned), (2, 0));
-    assert_eq!((bulkhead.snapshot().wait_elapsed, bulkhead.snapshot().entered), (3, 0));
+    assert_eq!(
+        (
+            bulkhead.snapshot().calls.wait_elapsed,
+            bulkhead.snapshot().calls.admitted
+        ),
+        (3, 0)
+    );
     // Before the deadline all begin.
     let soon = |ask: &dyn Fn() -> bool| assert!(ask());
     soon(&|| {
@@ -204,7 +210,7 @@ fn a_place_that_is_free_at_the_deadline_comes_too_late() {
         let result = executor.block_on(Deadline::at(&clock, Tick::ZERO + deadline).scope(bulkhead.call(work)));
         assert_eq!((result.is_ok(), ran.get()), (runs, runs), "until {deadline:?}");
         assert_eq!(
-            (bulkhead.in_flight(), bulkhead.snapshot().queued),
+            (bulkhead.in_flight(), bulkhead.snapshot().calls.queued),
             (0, 0),
             "until {deadline:?}"
         );

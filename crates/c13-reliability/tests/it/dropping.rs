@@ -88,8 +88,8 @@ impl Stack {
 
     fn assert_nothing_is_left(&self, executor: &Executor, when: &str) {
         let (bulkhead, adaptive) = (self.bulkhead.snapshot(), self.adaptive.snapshot());
-        assert_eq!((bulkhead.in_flight, bulkhead.queued), (0, 0), "{when}");
-        assert_eq!((adaptive.in_flight, adaptive.queued), (0, 0), "{when}");
+        assert_eq!((bulkhead.calls.in_flight, bulkhead.calls.queued), (0, 0), "{when}");
+        assert_eq!((adaptive.calls.in_flight, adaptive.calls.queued), (0, 0), "{when}");
         assert_eq!((self.running.get(), executor.time().waiting()), (0, 0), "{when}");
         assert_eq!(executor.tasks(), 0, "{when}");
         assert_eq!(Deadline::current(&self.clock), None, "{when}");

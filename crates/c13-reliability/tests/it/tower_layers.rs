@@ -369,7 +369,7 @@ fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
     for call in calls.iter_mut().flatten() {
         assert!(call.as_mut().poll(&mut cx).is_pending());
     }
-    let places = || (bulkhead.snapshot().in_flight, bulkhead.snapshot().queued);
+    let places = || (bulkhead.snapshot().calls.in_flight, bulkhead.snapshot().calls.queued);
     assert_eq!(places(), (1, 3));
     calls[1] = None;
     assert_eq!(places(), (1, 2), "it was in line");

@@ -1,31 +1,35 @@
 //! The snapshot of a lock, for this process's acquisitions.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
 
-/// The counts of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`, `failed` and
-/// `abandoned`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LockSnapshot {
-    /// Acquisitions that got the lock.
-    pub acquired: u64,
-    /// Acquisitions that did not, because other holders had it all the time.
-    pub not_acquired: u64,
-    /// Acquisitions that did not, because the backend could not be asked or refused.
-    pub failed: u64,
-    /// Acquisitions that were dropped before they were decided.
-    pub abandoned: u64,
-    /// Holdings that were lost before they were released.
-    pub losses: u64,
-    /// Holdings that were released.
-    pub released: u64,
-    /// Renewals that the backend confirmed in time.
-    pub renewals: u64,
-    /// Renewals that were refused, not answered, or answered too late.
-    pub failed_renewals: u64,
-    /// How long the acquisitions that got the lock waited, in nanoseconds.
-    pub waited: HistogramSnapshot,
+counted! {
+    /// The counts of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`, `failed` and
+    /// `abandoned`.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct LockSnapshot by LockCount {
+        // Ends are read before beginnings, so that a holding that ends meanwhile is not taken for one that never began.
+        /// Holdings that were lost before they were released.
+        pub losses: u64 = Lost,
+        /// Holdings that were released.
+        pub released: u64 = Released,
+        /// Acquisitions that got the lock.
+        pub acquired: u64 = Acquired,
+        /// Acquisitions that did not, because other holders had it all the time.
+        pub not_acquired: u64 = NotAcquired,
+        /// Acquisitions that did not, because the backend could not be asked or refused.
+        pub failed: u64 = Failed,
+        /// Acquisitions that were dropped before they were decided.
+        pub abandoned: u64 = Abandoned,
+        /// Renewals that the backend confirmed in time.
+        pub renewals: u64 = Renewed,
+        /// Renewals that were refused, not answered, or answered too late.
+        pub failed_renewals: u64 = RenewalFailed,
+        /// How long the acquisitions that got the lock waited, in nanoseconds.
+        pub waited: HistogramSnapshot,
+    }
 }
 
 impl Reported for LockSnapshot {

@@ -1,7 +1,7 @@
 //! The counters of a lock's acquisitions and holdings.
 
-use super::snapshot::LockSnapshot;
-use crate::sync::{Histogram, Tally, counts};
+use super::snapshot::{LockCount, LockSnapshot};
+use crate::sync::{Histogram, Tally};
 use crate::time::nanos;
 use std::time::Duration;
 
@@ -9,20 +9,6 @@ use std::time::Duration;
 pub(super) struct LockTally {
     counts: Tally<LockCount>,
     waited: Histogram,
-}
-
-counts! {
-    /// What a lock counts.
-    pub(super) enum LockCount {
-        Acquired,
-        NotAcquired,
-        Failed,
-        Abandoned,
-        Lost,
-        Released,
-        Renewed,
-        RenewalFailed,
-    }
 }
 
 impl LockTally {
@@ -44,18 +30,9 @@ impl LockTally {
     }
 
     pub(super) fn snapshot(&self) -> LockSnapshot {
-        let sum = |count| self.counts.sum(count);
         LockSnapshot {
-            // Ends before beginnings, so that a holding that ends meanwhile is not taken for one that never began.
-            losses: sum(LockCount::Lost),
-            released: sum(LockCount::Released),
-            acquired: sum(LockCount::Acquired),
-            not_acquired: sum(LockCount::NotAcquired),
-            failed: sum(LockCount::Failed),
-            abandoned: sum(LockCount::Abandoned),
-            renewals: sum(LockCount::Renewed),
-            failed_renewals: sum(LockCount::RenewalFailed),
             waited: self.waited.snapshot(),
+            ..LockSnapshot::counted(&self.counts)
         }
     }
 }

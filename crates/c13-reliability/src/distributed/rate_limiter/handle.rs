@@ -3,14 +3,14 @@
 use super::backend::QuotaBackend;
 use super::config::{Limit, OnFailure, SharedLimitConfig};
 use super::outage::Outage;
-use super::snapshot::SharedLimitSnapshot;
+use super::snapshot::{DecisionCount, SharedLimitSnapshot};
 use super::state::{Batch, BatchPlan, Cell, Rate, take_all};
 use crate::distributed::lock::BackendError;
 use crate::error::{ConfigError, Layer, Rejected};
 use crate::gate::{Gate, Outcome, Permit};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::{Random, Tally, counts};
+use crate::sync::{Random, Tally};
 use crate::time::{Clock, Deadline};
 use std::fmt;
 use std::sync::Arc;
@@ -42,20 +42,6 @@ struct Shared {
     rest: Mutex<Rest>,
     /// Calls by how they were decided.
     decided: Tally<DecisionCount>,
-}
-
-counts! {
-    /// How calls were decided.
-    enum DecisionCount {
-        Leased,
-        Exact,
-        Local,
-        Unchecked,
-        Exceeded,
-        NeverPossible,
-        Unavailable,
-        NotAsked,
-    }
 }
 
 /// Where a decision is counted.
@@ -328,21 +314,13 @@ impl Shared {
     }
 
     fn snapshot(&self) -> SharedLimitSnapshot {
-        let sum = |count| self.decided.sum(count);
         let rest = self.rest.lock();
         SharedLimitSnapshot {
-            leased: sum(DecisionCount::Leased),
-            exact: sum(DecisionCount::Exact),
-            local: sum(DecisionCount::Local),
-            unchecked: sum(DecisionCount::Unchecked),
-            exceeded: sum(DecisionCount::Exceeded),
-            never_possible: sum(DecisionCount::NeverPossible),
-            unavailable: sum(DecisionCount::Unavailable),
-            not_asked: sum(DecisionCount::NotAsked),
             active_processes: rest.active,
             backend_failures: rest.outage.failures(),
             backend_failing: rest.outage.is_standing(),
             last_failure: rest.outage.last(),
+            ..SharedLimitSnapshot::counted(&self.decided)
         }
     }
 

@@ -1,37 +1,40 @@
 //! The snapshot of a shared rate limit, for this process's calls.
 
+use crate::counted::counted;
 use crate::distributed::lock::BackendError;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::sync::Arc;
 
-/// How one process's calls were decided. Each call that asked, and was not dropped meanwhile, is in one of the counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SharedLimitSnapshot {
-    /// Calls allowed from tokens that the backend gave in advance.
-    pub leased: u64,
-    /// Calls that the backend allowed, each for itself.
-    pub exact: u64,
-    /// Calls allowed from this process's share, while the backend did not answer.
-    pub local: u64,
-    /// Calls allowed because the backend did not answer, as the setting says.
-    pub unchecked: u64,
-    /// Calls refused because the limit was used up.
-    pub exceeded: u64,
-    /// Calls refused because they asked for more than the limit ever has at once.
-    pub never_possible: u64,
-    /// Calls refused because the backend did not answer, as the setting says.
-    pub unavailable: u64,
-    /// Calls that would have had to ask the backend, and were not allowed to wait for it.
-    pub not_asked: u64,
-    /// How many processes share the limit, as last reported by the backend.
-    pub active_processes: u32,
-    /// Requests that the backend failed, or did not answer in time. While it is left alone after a failure it is not asked.
-    pub backend_failures: u64,
-    /// Whether the most recent request failed: then calls are decided as the setting for an outage says.
-    pub backend_failing: bool,
-    /// What the backend failed with last, also where it has answered since.
-    pub last_failure: Option<Arc<BackendError>>,
+counted! {
+    /// How one process's calls were decided. Each call that asked, and was not dropped meanwhile, is in one of the counts.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct SharedLimitSnapshot by DecisionCount {
+        /// Calls allowed from tokens that the backend gave in advance.
+        pub leased: u64 = Leased,
+        /// Calls that the backend allowed, each for itself.
+        pub exact: u64 = Exact,
+        /// Calls allowed from this process's share, while the backend did not answer.
+        pub local: u64 = Local,
+        /// Calls allowed because the backend did not answer, as the setting says.
+        pub unchecked: u64 = Unchecked,
+        /// Calls refused because the limit was used up.
+        pub exceeded: u64 = Exceeded,
+        /// Calls refused because they asked for more than the limit ever has at once.
+        pub never_possible: u64 = NeverPossible,
+        /// Calls refused because the backend did not answer, as the setting says.
+        pub unavailable: u64 = Unavailable,
+        /// Calls that would have had to ask the backend, and were not allowed to wait for it.
+        pub not_asked: u64 = NotAsked,
+        /// How many processes share the limit, as last reported by the backend.
+        pub active_processes: u32,
+        /// Requests that the backend failed, or did not answer in time. While it is left alone after a failure it is not asked.
+        pub backend_failures: u64,
+        /// Whether the most recent request failed: then calls are decided as the setting for an outage says.
+        pub backend_failing: bool,
+        /// What the backend failed with last, also where it has answered since.
+        pub last_failure: Option<Arc<BackendError>>,
+    }
 }
 
 impl Reported for SharedLimitSnapshot {

@@ -20,7 +20,8 @@
 //! - `state`: the packed state, a plain value. What may be taken is decided here.
 //! - `lending`: the stripes on which lent permits lie, and whether permits are lent now.
 //! - `permits`: the packed state and the lent permits together: take one and give one back. Knows nothing of waiting.
-//! - `semaphore`: the permits with the queue, the settings that can be changed, and what is counted.
+//! - `snapshot`: what is counted, and reported.
+//! - `semaphore`: the permits with the queue, and the settings that can be changed.
 //! - `permit`: a permit that is held. Its `Drop` gives it back.
 //! - `acquire`: the future that acquires a permit, and waits in the queue for it.
 
@@ -32,11 +33,13 @@ mod permit;
 mod permits;
 #[expect(clippy::module_inception, reason = "the type that the folder is named after")]
 mod semaphore;
+mod snapshot;
 mod state;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 
 pub(crate) use acquire::Acquire;
 pub(crate) use permit::SemaphorePermit;
-pub(crate) use semaphore::{AcquireError, Semaphore, SemaphoreCounts};
+pub(crate) use semaphore::{AcquireError, Semaphore};
+pub use snapshot::ConcurrentCalls;
 pub(crate) use state::MAX_PERMITS;

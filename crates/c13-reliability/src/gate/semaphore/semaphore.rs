@@ -1,11 +1,12 @@
 //! The semaphore: permits with a queue in front of them, settings that can be changed while calls run, and what is counted.
 
 use super::permits::{Permits, Queue};
+use super::snapshot::{ConcurrentCalls, PermitCount};
 use super::state::PackedState;
 use crate::gate::cut_short;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::wait_queue::{Owner, WaitQueue};
-use crate::sync::{Count as _, Histogram, HistogramSnapshot, Stripes, Tally, counts};
+use crate::sync::{Count as _, Histogram, Stripes, Tally};
 use crate::time::{Clock, Deadline, Tick, nanos};
 use std::time::Duration;
 
@@ -20,29 +21,6 @@ pub(crate) struct Semaphore {
     counts: Tally<PermitCount>,
     /// How long calls waited that got a permit, in nanoseconds.
     waited: Histogram,
-}
-
-counts! {
-    /// What is counted of calls that ask for a permit.
-    enum PermitCount {
-        Entered,
-        Rejected,
-        WaitElapsed,
-        LeftLine,
-    }
-}
-
-/// What was counted.
-#[derive(Debug)]
-pub(crate) struct SemaphoreCounts {
-    pub(crate) in_flight: u32,
-    pub(crate) queued: usize,
-    pub(crate) limit: u32,
-    pub(crate) entered: u64,
-    pub(crate) rejected: u64,
-    pub(crate) wait_elapsed: u64,
-    pub(crate) left_line: u64,
-    pub(crate) waited: HistogramSnapshot,
 }
 
 /// Why a call gets no permit.
@@ -140,16 +118,13 @@ impl Semaphore {
         &self.clock
     }
 
-    pub(crate) fn counts(&self) -> SemaphoreCounts {
-        SemaphoreCounts {
+    /// The calls now, and what was counted of them.
+    pub(crate) fn calls(&self) -> ConcurrentCalls {
+        ConcurrentCalls {
             in_flight: self.in_flight(),
             queued: self.queue.ahead().waiting,
-            limit: self.limit(),
-            entered: self.counts.sum(PermitCount::Entered),
-            rejected: self.counts.sum(PermitCount::Rejected),
-            wait_elapsed: self.counts.sum(PermitCount::WaitElapsed),
-            left_line: self.counts.sum(PermitCount::LeftLine),
             waited: self.waited.snapshot(),
+            ..ConcurrentCalls::counted(&self.counts)
         }
     }
 
@@ -158,7 +133,7 @@ impl Semaphore {
     pub(super) fn take_permit(&self) -> bool {
         let taken = self.permits.acquire(|| self.serve_queue());
         if taken {
-            self.counts.add_one(PermitCount::Entered);
+            self.counts.add_one(PermitCount::Admitted);
         }
         taken
     }
@@ -166,7 +141,7 @@ impl Semaphore {
     /// Takes a permit even if none is available. The caller answers for it.
     pub(super) fn take_permit_beyond_limit(&self) {
         self.permits.acquire_beyond_limit();
-        self.counts.add_one(PermitCount::Entered);
+        self.counts.add_one(PermitCount::Admitted);
     }
 
     /// Gives a permit back, to the first waiter if anybody waits.
@@ -226,12 +201,12 @@ impl Semaphore {
 
     /// Counts a call that was dropped while it waited.
     pub(super) fn count_abandoned(&self) {
-        self.counts.add_one(PermitCount::LeftLine);
+        self.counts.add_one(PermitCount::Abandoned);
     }
 
     /// Counts and measures a wait that ended with a permit.
     pub(super) fn count_waited(&self, since: Tick) {
-        self.counts.add_one(PermitCount::Entered);
+        self.counts.add_one(PermitCount::Admitted);
         self.waited.record(nanos(self.clock.now() - since));
     }
 }

@@ -139,9 +139,9 @@ fn no_call_is_refused_while_a_permit_is_available_and_no_other_thread_moves() {
             assert_eq!((semaphore.in_flight(), semaphore.available()), (limit, 0));
             drop(held);
         });
-        let entered = limit + [1, 3, 7].iter().map(|visits| limit.min(*visits)).sum::<u32>();
-        let counts = semaphore.counts();
-        assert_eq!((counts.in_flight, counts.entered), (0, u64::from(entered)));
+        let admitted = limit + [1, 3, 7].iter().map(|visits| limit.min(*visits)).sum::<u32>();
+        let calls = semaphore.calls();
+        assert_eq!((calls.in_flight, calls.admitted), (0, u64::from(admitted)));
     }
 }
 

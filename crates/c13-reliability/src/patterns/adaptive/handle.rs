@@ -5,7 +5,7 @@ use super::share::Shares;
 use super::shared::Shared;
 use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
-use crate::gate::semaphore::{Semaphore, SemaphoreCounts};
+use crate::gate::semaphore::Semaphore;
 use crate::gate::{Admittance, Gate, MayWait, Outcome, OwnedGate, Refusal, Run, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Random;
@@ -173,26 +173,10 @@ impl AdaptiveLimit {
     /// Its state now, and what it has counted.
     #[must_use]
     pub fn snapshot(&self) -> AdaptiveSnapshot {
-        let SemaphoreCounts {
-            in_flight,
-            queued,
-            limit,
-            entered,
-            rejected,
-            wait_elapsed,
-            left_line,
-            waited,
-        } = self.shared.semaphore.counts();
         AdaptiveSnapshot {
-            limit,
-            in_flight,
-            queued,
+            limit: self.shared.semaphore.limit(),
             baseline: self.shared.baseline(),
-            entered,
-            rejected,
-            wait_elapsed,
-            left_line,
-            waited,
+            calls: self.shared.semaphore.calls(),
             dropped: self.shared.dropped(),
         }
     }

@@ -74,7 +74,7 @@
 //!
 //! | metric | kind | unit | labels | what |
 //! |---|---|---|---|---|
-//! | `reliability.adaptive.calls` | counter | {call} | `result`: entered, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
+//! | `reliability.adaptive.calls` | counter | {call} | `result`: admitted, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
 //! | `reliability.adaptive.dropped` | counter | {call} | | Calls that ended in a way that is taken for overload |
 //! | `reliability.adaptive.limit` | gauge | {call} | | Calls that may run at a time now |
 //! | `reliability.adaptive.usage` | gauge | {call} | | Calls that run |

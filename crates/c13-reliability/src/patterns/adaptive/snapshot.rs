@@ -1,32 +1,19 @@
 //! What an adaptive limit reports.
 
+use crate::gate::ConcurrentCalls;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
-use crate::sync::HistogramSnapshot;
 use std::time::Duration;
 
-/// The present state of an adaptive limit, and its cumulative counts. Each call is counted once, in `entered`,
-/// `rejected`, `wait_elapsed` or `left_line`.
+/// The present state of an adaptive limit, and its cumulative counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AdaptiveSnapshot {
     /// Calls that may run concurrently now.
     pub limit: u32,
-    /// Calls that run.
-    pub in_flight: u32,
-    /// Calls that are queued.
-    pub queued: usize,
     /// The latency without load, where it is known and the algorithm needs it.
     pub baseline: Option<Duration>,
-    /// Calls that acquired a permit, at once or after a wait in the queue.
-    pub entered: u64,
-    /// Calls refused because all permits were taken and the queue was full.
-    pub rejected: u64,
-    /// Calls whose wait in the queue took longer than allowed.
-    pub wait_elapsed: u64,
-    /// Calls that were dropped while they were queued.
-    pub left_line: u64,
-    /// How long queued calls waited that then acquired a permit, in nanoseconds.
-    pub waited: HistogramSnapshot,
+    /// Its calls: those that run or are queued now, and the counts of all.
+    pub calls: ConcurrentCalls,
     /// Calls that counted as dropped.
     pub dropped: u64,
 }
@@ -41,10 +28,10 @@ impl Reported for AdaptiveSnapshot {
             )
             .by(&["result"]),
             &[
-                ("entered", |s| s.entered),
-                ("full", |s| s.rejected),
-                ("wait", |s| s.wait_elapsed),
-                ("abandoned", |s| s.left_line),
+                ("admitted", |s| s.calls.admitted),
+                ("full", |s| s.calls.rejected),
+                ("wait", |s| s.calls.wait_elapsed),
+                ("abandoned", |s| s.calls.abandoned),
             ],
         ),
         Row::count(
@@ -65,11 +52,11 @@ impl Reported for AdaptiveSnapshot {
         ),
         Row::level(
             Metric::gauge("reliability.adaptive.usage", "{call}", "Calls that run"),
-            |s| s.in_flight.into(),
+            |s| s.calls.in_flight.into(),
         ),
         Row::level(
             Metric::gauge("reliability.adaptive.queue.size", "{call}", "Queued calls"),
-            |s| s.queued as f64,
+            |s| s.calls.queued as f64,
         ),
         Row::times(
             Metric::seconds(
@@ -79,7 +66,7 @@ impl Reported for AdaptiveSnapshot {
                 ],
                 "How long calls were queued that then ran",
             ),
-            |s| &s.waited,
+            |s| &s.calls.waited,
         ),
         Row::known_level(
             Metric::gauge("reliability.adaptive.baseline", "s", "The latency without load"),

@@ -85,7 +85,7 @@ fn simulate(seed: u64, config: AdaptiveConfig, load: Load, change: impl Fn(u64, 
                 if let (Ok(()), Some(second)) = (result, log.borrow_mut().get_mut(second)) {
                     second.served += 1;
                     second.latency.record((clock.now() - began).as_nanos() as u64);
-                    second.most = second.most.max(limit.snapshot().in_flight);
+                    second.most = second.most.max(limit.snapshot().calls.in_flight);
                 }
             });
         }
@@ -222,7 +222,7 @@ fn a_drop_shrinks_the_limit_and_what_says_nothing_does_not() {
             "whatever takes too long is dropped, {outcome:?} too"
         );
     }
-    assert_eq!(limit.snapshot().in_flight, 0);
+    assert_eq!(limit.snapshot().calls.in_flight, 0);
 }
 
 // AL-31: a cancelled call releases its permit and is no sample.
@@ -238,14 +238,14 @@ fn a_call_that_is_dropped_or_panics_releases_its_permit_and_is_no_sample() {
     {
         let mut call = pin!(limit.call(pending::<Result<(), ()>>()));
         assert!(std::future::Future::poll(call.as_mut(), &mut cx).is_pending());
-        assert_eq!(limit.snapshot().in_flight, 1);
+        assert_eq!(limit.snapshot().calls.in_flight, 1);
     }
     let mut call = Box::pin(limit.call(poll_fn(|_| -> Poll<Result<(), ()>> { panic!("boom") })));
     let polled = catch_unwind(AssertUnwindSafe(|| std::future::Future::poll(call.as_mut(), &mut cx)));
     assert!(polled.is_err());
     drop(call);
     let snapshot = limit.snapshot();
-    assert_eq!((snapshot.in_flight, snapshot.limit), (0, 1));
+    assert_eq!((snapshot.calls.in_flight, snapshot.limit), (0, 1));
 }
 
 // AL-11.
@@ -268,7 +268,7 @@ fn never_more_run_than_the_limit_says_on_many_threads() {
             });
         }
     });
-    assert_eq!(limit.snapshot().in_flight, 0);
+    assert_eq!(limit.snapshot().calls.in_flight, 0);
 }
 
 // AL-16.
@@ -299,11 +299,11 @@ fn a_limit_that_grows_admits_queued_calls() {
         })
     });
     executor.run_for(100 * MS);
-    assert_eq!(limit.snapshot().queued, 2);
+    assert_eq!(limit.snapshot().calls.queued, 2);
     held.record(Outcome::Success);
     executor.run_for(Duration::ZERO);
     assert_eq!(
-        (limit.limit(), limit.snapshot().in_flight),
+        (limit.limit(), limit.snapshot().calls.in_flight),
         (2, 2),
         "one place was given back, one is new"
     );
@@ -330,7 +330,7 @@ fn partitions_that_use_their_shares_are_all_full_at_once() {
     assert!(batch.try_admit().is_err() && live.try_admit().is_err() && limit.try_admit().is_err());
     drop(held);
     assert_eq!(
-        (limit.snapshot().in_flight, batch.in_flight(), live.in_flight()),
+        (limit.snapshot().calls.in_flight, batch.in_flight(), live.in_flight()),
         (0, 0, 0)
     );
 }
@@ -343,7 +343,7 @@ fn what_a_partition_does_not_use_is_lent_and_its_share_is_there_when_it_comes() 
     assert_eq!(lent.len(), 10, "alone it may have everything");
     let owed: Vec<_> = std::iter::from_fn(|| live.try_admit().ok()).collect();
     assert_eq!((owed.len(), live.guaranteed()), (7, 7));
-    assert_eq!(limit.snapshot().in_flight, 17, "until the loan is given back");
+    assert_eq!(limit.snapshot().calls.in_flight, 17, "until the loan is given back");
     drop(lent);
     assert!(batch.try_admit().is_ok());
     assert!(limit.partition("other").is_none());
@@ -380,8 +380,11 @@ fn new_settings_keep_running_and_queued_calls_what_was_learned_and_what_was_coun
     let other = aimd(50, 60).window(MS, 7).drops(3 * SECOND, 0.0);
     assert_eq!(limit.reconfigure(other), Ok(()));
     let snapshot = limit.snapshot();
-    assert_eq!((limit.config(), snapshot.limit, snapshot.in_flight), (other, 3, 3));
-    assert_eq!((snapshot.queued, snapshot.entered), (1, 5));
+    assert_eq!(
+        (limit.config(), snapshot.limit, snapshot.calls.in_flight),
+        (other, 3, 3)
+    );
+    assert_eq!((snapshot.calls.queued, snapshot.calls.admitted), (1, 5));
     assert!(limit.try_admit().is_err(), "all places are taken");
 
     assert_eq!(limit.reconfigure(other.limits(7, 4, 9)), Ok(()));

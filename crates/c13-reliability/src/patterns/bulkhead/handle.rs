@@ -4,7 +4,7 @@ use super::call::BulkheadCall;
 use super::permit::BulkheadTicket;
 use super::{Admission, BulkheadConfig, BulkheadRejected, BulkheadSnapshot, OwnedPermit, Permit};
 use crate::error::ConfigError;
-use crate::gate::semaphore::{Semaphore, SemaphoreCounts, SemaphorePermit};
+use crate::gate::semaphore::{Semaphore, SemaphorePermit};
 use crate::gate::{Admittance, Gate, MayWait, OwnedGate, Refusal, Suspend};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Stripes;
@@ -149,25 +149,9 @@ impl Bulkhead {
     /// Its state now, and what it has counted.
     #[must_use]
     pub fn snapshot(&self) -> BulkheadSnapshot {
-        let SemaphoreCounts {
-            in_flight,
-            queued,
-            limit,
-            entered,
-            rejected,
-            wait_elapsed,
-            left_line,
-            waited,
-        } = self.semaphore.counts();
         BulkheadSnapshot {
-            in_flight,
-            queued,
-            max_concurrent: limit,
-            entered,
-            rejected,
-            wait_elapsed,
-            left_line,
-            waited,
+            max_concurrent: self.semaphore.limit(),
+            calls: self.semaphore.calls(),
         }
     }
 }

@@ -76,7 +76,7 @@
 //!
 //! | metric | kind | unit | labels | what |
 //! |---|---|---|---|---|
-//! | `reliability.bulkhead.calls` | counter | {call} | `result`: entered, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
+//! | `reliability.bulkhead.calls` | counter | {call} | `result`: admitted, full, wait, abandoned | Calls, by result; wait: queued for too long, abandoned: dropped while queued |
 //! | `reliability.bulkhead.rejections` | counter | {call} | `reason`: full, wait | Calls that were refused, by reason; wait: queued for too long |
 //! | `reliability.bulkhead.usage` | gauge | {call} | | Calls that run |
 //! | `reliability.bulkhead.limit` | gauge | {call} | | Calls that may run at a time |

@@ -1,29 +1,16 @@
 //! What a bulkhead reports.
 
+use crate::gate::ConcurrentCalls;
 use crate::snapshot::{MILLISECONDS, Metric, Reading, Reported, Row, readings};
-use crate::sync::HistogramSnapshot;
 
-/// The present state of a bulkhead, and its cumulative counts. Each call is counted once, in `entered`, `rejected`,
-/// `wait_elapsed` or `left_line`.
+/// The present state of a bulkhead, and its cumulative counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BulkheadSnapshot {
-    /// Calls that run.
-    pub in_flight: u32,
-    /// Calls that are queued.
-    pub queued: usize,
     /// Calls that may run concurrently.
     pub max_concurrent: u32,
-    /// Calls that acquired a permit, at once or after a wait in the queue.
-    pub entered: u64,
-    /// Calls refused because all permits were taken and the queue was full.
-    pub rejected: u64,
-    /// Calls whose wait in the queue took longer than allowed.
-    pub wait_elapsed: u64,
-    /// Calls that were dropped while they were queued.
-    pub left_line: u64,
-    /// How long queued calls waited that then acquired a permit, in nanoseconds.
-    pub waited: HistogramSnapshot,
+    /// Its calls: those that run or are queued now, and the counts of all.
+    pub calls: ConcurrentCalls,
 }
 
 impl Reported for BulkheadSnapshot {
@@ -36,10 +23,10 @@ impl Reported for BulkheadSnapshot {
             )
             .by(&["result"]),
             &[
-                ("entered", |s| s.entered),
-                ("full", |s| s.rejected),
-                ("wait", |s| s.wait_elapsed),
-                ("abandoned", |s| s.left_line),
+                ("admitted", |s| s.calls.admitted),
+                ("full", |s| s.calls.rejected),
+                ("wait", |s| s.calls.wait_elapsed),
+                ("abandoned", |s| s.calls.abandoned),
             ],
         ),
         Row::counts(
@@ -49,11 +36,11 @@ impl Reported for BulkheadSnapshot {
                 "Calls that were refused, by reason; wait: queued for too long",
             )
             .by(&["reason"]),
-            &[("full", |s| s.rejected), ("wait", |s| s.wait_elapsed)],
+            &[("full", |s| s.calls.rejected), ("wait", |s| s.calls.wait_elapsed)],
         ),
         Row::level(
             Metric::gauge("reliability.bulkhead.usage", "{call}", "Calls that run"),
-            |s| s.in_flight.into(),
+            |s| s.calls.in_flight.into(),
         ),
         Row::level(
             Metric::gauge("reliability.bulkhead.limit", "{call}", "Calls that may run at a time"),
@@ -61,9 +48,9 @@ impl Reported for BulkheadSnapshot {
         ),
         Row::level(
             Metric::gauge("reliability.bulkhead.queue.size", "{call}", "Queued calls"),
-            |s| s.queued as f64,
+            |s| s.calls.queued as f64,
         ),
-        Row::times(Self::WAIT, |s| &s.waited),
+        Row::times(Self::WAIT, |s| &s.calls.waited),
     ];
 }
 

@@ -26,7 +26,7 @@ fn poll<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
 /// No permit is held, no call is queued, and no timer is pending.
 fn assert_empty(bulkhead: &Bulkhead, executor: &Executor) {
     let snapshot = bulkhead.snapshot();
-    assert_eq!((snapshot.in_flight, snapshot.queued), (0, 0));
+    assert_eq!((snapshot.calls.in_flight, snapshot.calls.queued), (0, 0));
     assert_eq!(bulkhead.available(), snapshot.max_concurrent);
     assert_eq!(executor.time().waiting(), 0);
 }
@@ -47,7 +47,7 @@ fn permits_are_acquired_refused_and_released() {
     drop(other);
     assert_eq!((bulkhead.available(), bulkhead.in_flight()), (2, 0));
     assert!(bulkhead.try_admit().is_ok());
-    assert_eq!(bulkhead.snapshot().rejected, 1);
+    assert_eq!(bulkhead.snapshot().calls.rejected, 1);
 }
 
 // BH-02.
@@ -63,7 +63,7 @@ fn a_queued_call_is_refused_when_its_wait_is_over_and_not_before() {
     }));
     assert_eq!(result, Err(BulkheadError::WaitElapsed { waited: 50 * MS }));
     assert_eq!((executor.clock().now(), ran.get()), (Tick::ZERO + 50 * MS, false));
-    assert_eq!(bulkhead.snapshot().wait_elapsed, 1);
+    assert_eq!(bulkhead.snapshot().calls.wait_elapsed, 1);
 }
 
 // BH-04.
@@ -75,9 +75,9 @@ fn a_call_that_is_dropped_in_the_queue_leaves_nothing_behind() {
     {
         let mut waiting = pin!(bulkhead.call(ready(Ok::<(), ()>(()))));
         assert!(poll(waiting.as_mut()).is_pending());
-        assert_eq!((bulkhead.snapshot().queued, executor.time().waiting()), (1, 1));
+        assert_eq!((bulkhead.snapshot().calls.queued, executor.time().waiting()), (1, 1));
     }
-    assert_eq!(bulkhead.snapshot().queued, 0);
+    assert_eq!(bulkhead.snapshot().calls.queued, 0);
     drop(held);
     assert_empty(&bulkhead, &executor);
 }
@@ -170,7 +170,7 @@ fn a_raised_limit_admits_queued_calls_at_once() {
         bulkhead.call(ready(Ok::<_, ()>(7))).await
     });
     assert_eq!((result, executor.clock().now()), (Ok(7), Tick::ZERO + SECOND));
-    assert_eq!(bulkhead.snapshot().waited.max(), 1_000_000_000);
+    assert_eq!(bulkhead.snapshot().calls.waited.max(), 1_000_000_000);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_full_bulkhead_never_runs_the_call() {
     let _held = bulkhead.try_admit();
     let result = executor.block_on(bulkhead.call(poll_fn(|_| -> Poll<Result<(), ()>> { panic!("it runs") })));
     assert_eq!(result, Err(BulkheadError::Full { max_concurrent: 1 }));
-    assert_eq!(bulkhead.snapshot().rejected, 1);
+    assert_eq!(bulkhead.snapshot().calls.rejected, 1);
     let rejected = bulkhead.try_admit().unwrap_err();
     assert_eq!(rejected.to_string(), "the bulkhead is full, its limit is 1");
 }
@@ -272,7 +272,11 @@ fn running_queued_and_refused_calls_add_up() {
         let running = load.min(parallel);
         let queued = (load - running).min(queue);
         assert_eq!(
-            (snapshot.in_flight, snapshot.queued as u32, snapshot.rejected as u32),
+            (
+                snapshot.calls.in_flight,
+                snapshot.calls.queued as u32,
+                snapshot.calls.rejected as u32
+            ),
             (running, queued, load - running - queued),
             "{parallel} parallel, {queue} in line, {load} calls"
         );
@@ -413,7 +417,7 @@ fn kept_in_line(executor: &Executor, max_wait: Duration) -> (Bulkhead, std::pin:
     });
     assert!(poll(kept.as_mut()).is_pending());
     drop(held);
-    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().queued), (1, 0));
+    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().calls.queued), (1, 0));
     (bulkhead, kept)
 }
 
@@ -467,7 +471,7 @@ fn a_call_that_missed_its_grant_is_before_all_others_when_it_is_polled() {
     let mut third = pin!(bulkhead.call(ready(Ok::<_, ()>(()))));
     assert!(poll(third.as_mut()).is_pending());
     assert!(poll(kept.as_mut()).is_pending());
-    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().queued), (1, 2));
+    assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().calls.queued), (1, 2));
     second.set(bulkhead.call(pending()));
     assert!(poll(third.as_mut()).is_pending());
     assert_eq!(poll(kept.as_mut()), Poll::Ready(true));

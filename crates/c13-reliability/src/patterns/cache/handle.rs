@@ -3,9 +3,9 @@
 use super::config::CacheConfig;
 use super::entry::{Bare, Entry, Form, LastUse, Slot, View, whole};
 use super::landing::Landing;
-use super::snapshot::CacheSnapshot;
+use super::snapshot::{CacheCount, CacheSnapshot};
 use super::state::{Freshness, Keep, Stamps, idle_limit};
-use super::store::{CacheCount, Evicted, Map, Sought, Store};
+use super::store::{Evicted, Map, Sought, Store};
 use crate::error::{ConfigError, ConfigValue};
 use crate::single_flight::Flights;
 use crate::snapshot::{Observed, Source};
@@ -243,25 +243,11 @@ where
     #[must_use]
     pub fn snapshot(&self) -> CacheSnapshot {
         let shared = &self.shared;
-        let sum = |count| shared.counts.sum(count);
         CacheSnapshot {
-            hits: sum(CacheCount::Hit),
-            stale_hits: sum(CacheCount::StaleHit),
-            negative_hits: sum(CacheCount::NegativeHit),
-            misses: sum(CacheCount::Miss),
-            coalesced: sum(CacheCount::Coalesced),
-            rescued: sum(CacheCount::Rescued),
-            loads: sum(CacheCount::Load),
-            load_failures: sum(CacheCount::LoadFailure),
-            load_panics: sum(CacheCount::LoadPanic),
-            refreshes: sum(CacheCount::Refresh),
-            evicted: sum(CacheCount::Evicted),
-            expired: sum(CacheCount::Expired),
-            idle: sum(CacheCount::Idle),
-            invalidated: sum(CacheCount::Invalidated),
             load_time: shared.load_time.snapshot(),
             entries: shared.store.len(),
             weight: shared.store.weight(),
+            ..CacheSnapshot::counted(&shared.counts)
         }
     }
 

@@ -1,46 +1,49 @@
 //! The snapshot of a cache, and its metrics.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, SECONDS, readings};
 use crate::sync::HistogramSnapshot;
 
-/// The counters of a cache, and what it holds. Counts are exact; concurrent ones may be missing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct CacheSnapshot {
-    /// Reads served from a fresh entry.
-    pub hits: u64,
-    /// Reads served from an entry that was no longer fresh.
-    pub stale_hits: u64,
-    /// Reads served from a negative entry: there is nothing under the key.
-    pub negative_hits: u64,
-    /// Reads that had to load, or to wait for a load.
-    pub misses: u64,
-    /// Of the misses, those that waited for a load that another read had begun.
-    pub coalesced: u64,
-    /// Of the misses, those served from an entry that was no longer fresh because the load failed.
-    pub rescued: u64,
-    /// Loads that were begun, those in the background among them.
-    pub loads: u64,
-    /// Loads that gave an error.
-    pub load_failures: u64,
-    /// Loads that panicked.
-    pub load_panics: u64,
-    /// Loads begun in the background, for an entry that could still be served.
-    pub refreshes: u64,
-    /// Entries that made room for others, or were too heavy to be kept.
-    pub evicted: u64,
-    /// Entries that were found to have expired.
-    pub expired: u64,
-    /// Entries that were found not to have been read for too long.
-    pub idle: u64,
-    /// Entries that were removed by hand.
-    pub invalidated: u64,
-    /// How long loads took, those that failed among them, in nanoseconds.
-    pub load_time: HistogramSnapshot,
-    /// Entries that are held, including expired ones that no read has found yet.
-    pub entries: u64,
-    /// Their weight; if nothing is weighed, each has the weight 1.
-    pub weight: u64,
+counted! {
+    /// The counters of a cache, and what it holds. Counts are exact; concurrent ones may be missing.
+    #[derive(Clone, Debug, Default)]
+    #[non_exhaustive]
+    pub struct CacheSnapshot by CacheCount {
+        /// Reads served from a fresh entry.
+        pub hits: u64 = Hit,
+        /// Reads served from an entry that was no longer fresh.
+        pub stale_hits: u64 = StaleHit,
+        /// Reads served from a negative entry: there is nothing under the key.
+        pub negative_hits: u64 = NegativeHit,
+        /// Reads that had to load, or to wait for a load.
+        pub misses: u64 = Miss,
+        /// Of the misses, those that waited for a load that another read had begun.
+        pub coalesced: u64 = Coalesced,
+        /// Of the misses, those served from an entry that was no longer fresh because the load failed.
+        pub rescued: u64 = Rescued,
+        /// Loads that were begun, those in the background among them.
+        pub loads: u64 = Load,
+        /// Loads that gave an error.
+        pub load_failures: u64 = LoadFailure,
+        /// Loads that panicked.
+        pub load_panics: u64 = LoadPanic,
+        /// Loads begun in the background, for an entry that could still be served.
+        pub refreshes: u64 = Refresh,
+        /// Entries that made room for others, or were too heavy to be kept.
+        pub evicted: u64 = Evicted,
+        /// Entries that were found to have expired.
+        pub expired: u64 = Expired,
+        /// Entries that were found not to have been read for too long.
+        pub idle: u64 = Idle,
+        /// Entries that were removed by hand.
+        pub invalidated: u64 = Invalidated,
+        /// How long loads took, those that failed among them, in nanoseconds.
+        pub load_time: HistogramSnapshot,
+        /// Entries that are held, including expired ones that no read has found yet.
+        pub entries: u64,
+        /// Their weight; if nothing is weighed, each has the weight 1.
+        pub weight: u64,
+    }
 }
 
 impl Reported for CacheSnapshot {

@@ -3,31 +3,10 @@
 use super::config::CacheConfig;
 use super::entry::{Bare, Dated, Entry, Form, View};
 use super::state::Stamps;
-use crate::sync::counts;
 use crate::time::Tick;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
-
-counts! {
-    /// What a cache counts.
-    pub(super) enum CacheCount {
-        Hit,
-        StaleHit,
-        NegativeHit,
-        Miss,
-        Coalesced,
-        Load,
-        LoadFailure,
-        LoadPanic,
-        Refresh,
-        Evicted,
-        Expired,
-        Idle,
-        Invalidated,
-        Rescued,
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct ByWeight;

@@ -1,9 +1,10 @@
 //! The handle of a fallback: what it returns for a failed call, and its counts.
 
+use super::snapshot::FallbackCount;
 use super::{FallbackError, FallbackSnapshot};
 use crate::snapshot::{Observed, Source};
+use crate::sync::Tally;
 use crate::sync::primitive::Mutex;
-use crate::sync::{Tally, counts};
 use crate::time::{Clock, Tick};
 use std::fmt;
 use std::future::Future;
@@ -39,18 +40,6 @@ enum Otherwise<T, E> {
     Nothing,
     Value(Arc<T>, fn(&T) -> T),
     Function(Function<T, E>),
-}
-
-counts! {
-    /// What a fallback counts.
-    enum FallbackCount {
-        Success,
-        Value,
-        LastGood,
-        Function,
-        FallbackFailure,
-        CallFailure,
-    }
 }
 
 impl<T, E> Fallback<T, E> {
@@ -190,7 +179,7 @@ impl<T, E> Fallback<T, E> {
     /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> FallbackSnapshot {
-        self.shared.snapshot()
+        FallbackSnapshot::counted(&self.shared.counts)
     }
 
     fn change(self, set: impl FnOnce(&mut Shared<T, E>)) -> Self {
@@ -222,18 +211,6 @@ impl<T, E> Shared<T, E> {
                 Otherwise::Function(function) => Otherwise::Function(function.clone()),
             },
             counts: Tally::new(),
-        }
-    }
-
-    fn snapshot(&self) -> FallbackSnapshot {
-        let count = |count| self.counts.sum(count);
-        FallbackSnapshot {
-            successes: count(FallbackCount::Success),
-            values: count(FallbackCount::Value),
-            last_good: count(FallbackCount::LastGood),
-            functions: count(FallbackCount::Function),
-            fallback_failures: count(FallbackCount::FallbackFailure),
-            call_failures: count(FallbackCount::CallFailure),
         }
     }
 

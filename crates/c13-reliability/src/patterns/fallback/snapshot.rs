@@ -1,23 +1,26 @@
 //! What a fallback reports.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// The cumulative counts of a fallback. Each call that ended is counted once, in one of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FallbackSnapshot {
-    /// Calls that succeeded by themselves.
-    pub successes: u64,
-    /// Failed calls answered with the set value.
-    pub values: u64,
-    /// Failed calls answered with the last good value.
-    pub last_good: u64,
-    /// Failed calls answered by a function or a future.
-    pub functions: u64,
-    /// Failed calls whose fallback failed as well.
-    pub fallback_failures: u64,
-    /// Failed calls with nothing to fall back on.
-    pub call_failures: u64,
+counted! {
+    /// The cumulative counts of a fallback. Each call that ended is counted once, in one of these.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct FallbackSnapshot by FallbackCount {
+        /// Calls that succeeded by themselves.
+        pub successes: u64 = Success,
+        /// Failed calls answered with the set value.
+        pub values: u64 = Value,
+        /// Failed calls answered with the last good value.
+        pub last_good: u64 = LastGood,
+        /// Failed calls answered by a function or a future.
+        pub functions: u64 = Function,
+        /// Failed calls whose fallback failed as well.
+        pub fallback_failures: u64 = FallbackFailure,
+        /// Failed calls with nothing to fall back on.
+        pub call_failures: u64 = CallFailure,
+    }
 }
 
 impl Reported for FallbackSnapshot {

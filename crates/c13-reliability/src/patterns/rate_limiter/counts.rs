@@ -1,17 +1,9 @@
 //! What a limiter counts of its decisions. In shadow mode a refusal is only counted.
 
 use super::error::RateLimitError;
+use super::snapshot::{LimitCount, RateLimiterSnapshot};
 use crate::sync::primitive::{AtomicU64, Ordering};
-use crate::sync::{Count as _, Stripes, Tally, counts};
-
-counts! {
-    /// What a limiter counts.
-    enum LimitCount {
-        Allowed,
-        Rejected,
-        Shadowed,
-    }
-}
+use crate::sync::{Count as _, Stripes, Tally};
 
 /// The counters of a limiter, and whether it is in shadow mode.
 #[derive(Debug)]
@@ -74,15 +66,8 @@ impl Counts {
         result
     }
 
-    pub(super) fn allowed(&self) -> u64 {
-        self.tally.sum(LimitCount::Allowed)
-    }
-
-    pub(super) fn rejected(&self) -> u64 {
-        self.tally.sum(LimitCount::Rejected)
-    }
-
-    pub(super) fn shadowed(&self) -> u64 {
-        self.tally.sum(LimitCount::Shadowed)
+    /// What was counted. What is available is for the limiter to say.
+    pub(super) fn snapshot(&self) -> RateLimiterSnapshot {
+        RateLimiterSnapshot::counted(&self.tally)
     }
 }

@@ -1,23 +1,26 @@
 //! The snapshot of a limiter, and its metrics.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// The counters of a limiter, and its state when it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RateLimiterSnapshot {
-    /// Requests that were admitted.
-    pub allowed: u64,
-    /// Requests that were refused, at once or after a wait.
-    pub rejected: u64,
-    /// Requests that would have been refused or had to wait, but for [shadow mode](super::RateLimiterConfig::shadow).
-    pub shadowed: u64,
-    /// How many tokens, or requests of a window, are available.
-    pub available: u64,
-    /// How many are available at most.
-    pub capacity: u64,
-    /// How many waiters there are.
-    pub waiting: u64,
+counted! {
+    /// The counters of a limiter, and its state when it was asked.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct RateLimiterSnapshot by LimitCount {
+        /// Requests that were admitted.
+        pub allowed: u64 = Allowed,
+        /// Requests that were refused, at once or after a wait.
+        pub rejected: u64 = Rejected,
+        /// Requests that would have been refused or had to wait, but for [shadow mode](super::RateLimiterConfig::shadow).
+        pub shadowed: u64 = Shadowed,
+        /// How many tokens, or requests of a window, are available.
+        pub available: u64,
+        /// How many are available at most.
+        pub capacity: u64,
+        /// How many waiters there are.
+        pub waiting: u64,
+    }
 }
 
 impl Reported for RateLimiterSnapshot {

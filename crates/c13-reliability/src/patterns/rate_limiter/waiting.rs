@@ -187,14 +187,11 @@ where
 
 /// The counters of a limiter, and its state now.
 pub(super) fn snapshot<S: Waitable>(limiter: &S) -> RateLimiterSnapshot {
-    let counts = limiter.counts();
     RateLimiterSnapshot {
-        allowed: counts.allowed(),
-        rejected: counts.rejected(),
-        shadowed: counts.shadowed(),
         available: limiter.available(limiter.clock().now()),
         capacity: limiter.capacity(),
         waiting: limiter.queue().ahead().waiting as u64,
+        ..limiter.counts().snapshot()
     }
 }
 

@@ -1,11 +1,12 @@
 //! The handle of a timeout: its limit, its clock and its counts.
 
 use super::call::{Late, TimeoutCall};
+use super::snapshot::TimeoutCount;
 use super::{TimeoutConfig, TimeoutError, TimeoutSnapshot};
 use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
-use crate::sync::{Tally, counts};
+use crate::sync::Tally;
 use crate::time::{Clock, Env, nanos};
 use std::fmt;
 use std::future::Future;
@@ -18,16 +19,6 @@ pub struct Timeout {
     limit_nanos: u64,
     clock: Clock,
     counts: Tally<TimeoutCount>,
-}
-
-counts! {
-    /// What a timeout counts.
-    enum TimeoutCount {
-        Elapsed,
-        DeadlineExceeded,
-        Completed,
-        Abandoned,
-    }
 }
 
 impl Timeout {
@@ -100,7 +91,7 @@ impl Timeout {
     /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> TimeoutSnapshot {
-        read(&self.counts)
+        TimeoutSnapshot::counted(&self.counts)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -162,18 +153,9 @@ impl fmt::Debug for Timeout {
     }
 }
 
-fn read(counts: &Tally<TimeoutCount>) -> TimeoutSnapshot {
-    TimeoutSnapshot {
-        elapsed: counts.sum(TimeoutCount::Elapsed),
-        deadline_exceeded: counts.sum(TimeoutCount::DeadlineExceeded),
-        completed: counts.sum(TimeoutCount::Completed),
-        abandoned: counts.sum(TimeoutCount::Abandoned),
-    }
-}
-
 impl Observed for Timeout {
     fn source(&self) -> Source {
         let counts = self.counts.downgrade();
-        Source::new(move || Some(read(&counts.upgrade()?).readings()))
+        Source::new(move || Some(TimeoutSnapshot::counted(&counts.upgrade()?).readings()))
     }
 }

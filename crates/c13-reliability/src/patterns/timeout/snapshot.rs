@@ -1,19 +1,22 @@
 //! What a timeout reports.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// The cumulative counts of a timeout. Each call that began is counted once, in one of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TimeoutSnapshot {
-    /// Calls that ended in time, well or not.
-    pub completed: u64,
-    /// Calls that took longer than the limit.
-    pub elapsed: u64,
-    /// Calls that the caller's deadline cut short, or that it let not begin.
-    pub deadline_exceeded: u64,
-    /// Calls that were dropped, or panicked, before their end.
-    pub abandoned: u64,
+counted! {
+    /// The cumulative counts of a timeout. Each call that began is counted once, in one of these.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct TimeoutSnapshot by TimeoutCount {
+        /// Calls that ended in time, well or not.
+        pub completed: u64 = Completed,
+        /// Calls that took longer than the limit.
+        pub elapsed: u64 = Elapsed,
+        /// Calls that the caller's deadline cut short, or that it let not begin.
+        pub deadline_exceeded: u64 = DeadlineExceeded,
+        /// Calls that were dropped, or panicked, before their end.
+        pub abandoned: u64 = Abandoned,
+    }
 }
 
 impl Reported for TimeoutSnapshot {

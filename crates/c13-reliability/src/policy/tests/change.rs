@@ -56,14 +56,13 @@ fn an_adaptive_limit_bounds_the_calls_from_before_a_change_and_after_it_together
         })
         .collect();
     let before = policy.adaptive().expect("it has one").snapshot();
-    assert_eq!((before.in_flight, before.queued, before.rejected), (3, 1, 8));
+    assert_eq!(
+        (before.calls.in_flight, before.calls.queued, before.calls.rejected),
+        (3, 1, 8)
+    );
     executor.run_until_idle();
     let served = calls.into_iter().filter(|call| call.take() == Some(true)).count();
-    assert_eq!(
-        (most.get(), served),
-        (3, 4),
-        "three run, and the one in line after them"
-    );
+    assert_eq!((most.get(), served), (3, 4), "three run, and the queued one after them");
 }
 
 #[test]
@@ -170,7 +169,7 @@ fn what_was_taken_out_of_a_policy_is_the_part_that_comes_back() {
     let counts = || {
         (
             limiter.snapshot().allowed,
-            places.snapshot().entered,
+            places.snapshot().calls.admitted,
             retries.snapshot().first_try + retries.snapshot().retries,
             hedge.snapshot().first_wins,
             circuit.metrics().success_count,
@@ -203,7 +202,7 @@ fn an_adaptive_limit_that_comes_back_is_the_one_that_was_taken_out() {
     );
     assert_eq!(policy.reconfigure(config), Ok(()));
     assert_eq!(executor.block_on(policy.call(|| async { Ok::<_, ()>(()) })), Ok(()));
-    assert_eq!(limit.snapshot().entered, 1);
+    assert_eq!(limit.snapshot().calls.admitted, 1);
 }
 
 #[test]

@@ -78,11 +78,11 @@ fn variants() -> [(&'static str, PolicyConfig); 4] {
 fn assert_nothing_is_left(policy: &Policy, executor: &Executor, running: &Cell<u32>, when: &str) {
     if let Some(bulkhead) = policy.bulkhead() {
         let bulkhead = bulkhead.snapshot();
-        assert_eq!((bulkhead.in_flight, bulkhead.queued), (0, 0), "{when}");
+        assert_eq!((bulkhead.calls.in_flight, bulkhead.calls.queued), (0, 0), "{when}");
     }
     if let Some(adaptive) = policy.adaptive() {
         let adaptive = adaptive.snapshot();
-        assert_eq!((adaptive.in_flight, adaptive.queued), (0, 0), "{when}");
+        assert_eq!((adaptive.calls.in_flight, adaptive.calls.queued), (0, 0), "{when}");
     }
     let breaker = policy.circuit_breaker().expect("every variant has one").metrics();
     let counts = [
@@ -167,11 +167,14 @@ fn an_adaptive_limit_learns_from_calls_that_had_to_wait() {
     assert_eq!(policy.adaptive().unwrap().snapshot().dropped, 0);
     assert!(executor.block_on(after(Err("too much"))).is_err());
     let snapshot = policy.adaptive().unwrap().snapshot();
-    assert_eq!((snapshot.dropped, snapshot.in_flight, snapshot.entered), (1, 0, 2));
+    assert_eq!(
+        (snapshot.dropped, snapshot.calls.in_flight, snapshot.calls.admitted),
+        (1, 0, 2)
+    );
     assert!(executor.block_on(clock.timeout(MS / 2, after(Ok(())))).is_err());
     let snapshot = policy.adaptive().unwrap().snapshot();
     assert_eq!(
-        (snapshot.dropped, snapshot.in_flight),
+        (snapshot.dropped, snapshot.calls.in_flight),
         (1, 0),
         "who gives up says nothing"
     );

@@ -2,11 +2,11 @@
 
 use super::config::{MissedTicks, TaskConfig};
 use super::event::SchedulerEvent;
-use super::snapshot::{SchedulerSnapshot, TaskSnapshot};
+use super::snapshot::{SchedulerSnapshot, TaskCount, TaskSnapshot};
 use super::state::{Beat, Finish, Gap};
 use crate::snapshot::Source;
 use crate::sync::foreign;
-use crate::sync::{Histogram, Tally, counts};
+use crate::sync::{Histogram, Tally};
 use crate::time::nanos;
 use std::fmt;
 use std::sync::Arc;
@@ -27,16 +27,6 @@ struct Line {
     counts: Tally<TaskCount>,
     lateness: Histogram,
     run_time: Histogram,
-}
-
-counts! {
-    /// What is counted of a task.
-    enum TaskCount {
-        Run,
-        Missed,
-        DeadlineMissed,
-        Stuck,
-    }
 }
 
 impl Board {
@@ -102,12 +92,9 @@ impl Board {
     pub(super) fn snapshot(&self) -> SchedulerSnapshot {
         let task = |line: &Line| TaskSnapshot {
             name: line.name.clone(),
-            runs: line.counts.sum(TaskCount::Run),
-            missed: line.counts.sum(TaskCount::Missed),
-            deadlines_missed: line.counts.sum(TaskCount::DeadlineMissed),
-            stuck: line.counts.sum(TaskCount::Stuck),
             lateness: line.lateness.snapshot(),
             run_time: line.run_time.snapshot(),
+            ..TaskSnapshot::counted(&line.counts)
         };
         SchedulerSnapshot {
             tasks: self.lines.iter().map(task).collect(),

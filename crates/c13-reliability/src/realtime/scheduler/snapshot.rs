@@ -1,5 +1,6 @@
 //! What a scheduler reports.
 
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings_of};
 use crate::sync::HistogramSnapshot;
 
@@ -11,24 +12,26 @@ pub struct SchedulerSnapshot {
     pub tasks: Vec<TaskSnapshot>,
 }
 
-/// The cumulative counts of one periodic task.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TaskSnapshot {
-    /// Its name.
-    pub name: String,
-    /// Ticks that were run.
-    pub runs: u64,
-    /// Ticks that were skipped.
-    pub missed: u64,
-    /// Runs that were done after their deadline.
-    pub deadlines_missed: u64,
-    /// Runs that were reported as stuck.
-    pub stuck: u64,
-    /// How long after it was due each run began, in nanoseconds.
-    pub lateness: HistogramSnapshot,
-    /// How long each run took, in nanoseconds.
-    pub run_time: HistogramSnapshot,
+counted! {
+    /// The cumulative counts of one periodic task.
+    #[derive(Clone, Debug, Default)]
+    #[non_exhaustive]
+    pub struct TaskSnapshot by TaskCount {
+        /// Its name.
+        pub name: String,
+        /// Ticks that were run.
+        pub runs: u64 = Run,
+        /// Ticks that were skipped.
+        pub missed: u64 = Missed,
+        /// Runs that were done after their deadline.
+        pub deadlines_missed: u64 = DeadlineMissed,
+        /// Runs that were reported as stuck.
+        pub stuck: u64 = Stuck,
+        /// How long after it was due each run began, in nanoseconds.
+        pub lateness: HistogramSnapshot,
+        /// How long each run took, in nanoseconds.
+        pub run_time: HistogramSnapshot,
+    }
 }
 
 const CLASSES: &[f64] = &[

@@ -6,6 +6,7 @@ use super::{Source, Violation};
 const ROWS: &[(&str, u8)] = &[
     ("time", 0),
     ("sync", 0),
+    ("counted", 0),
     ("gate", 1),
     ("keyed", 1),
     ("single_flight", 1),
@@ -32,6 +33,11 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "time",
         "sync",
         "the executor draws its seeded order from a random source",
+    ),
+    (
+        "counted",
+        "sync",
+        "the snapshots that it declares read the tallies there",
     ),
     ("budget", "error", "its settings are refused as those of a pattern are"),
     (

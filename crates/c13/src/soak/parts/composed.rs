@@ -92,7 +92,7 @@ impl SoakPart for Reloaded {
             must_be(
                 &mut faults,
                 "calls in flight at rest",
-                bulkhead.snapshot().in_flight.into(),
+                bulkhead.snapshot().calls.in_flight.into(),
                 0,
             );
         }

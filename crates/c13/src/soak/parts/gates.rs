@@ -131,7 +131,7 @@ impl SoakPart for Places {
     }
 
     fn audit(&self, seen: &Counts) -> Vec<String> {
-        let now = self.bulkhead.snapshot();
+        let now = self.bulkhead.snapshot().calls;
         let mut faults = Vec::new();
         must_be(&mut faults, "refusals", now.rejected + now.wait_elapsed, seen.refusals);
         must_be(&mut faults, "calls in flight at rest", now.in_flight.into(), 0);
@@ -139,7 +139,7 @@ impl SoakPart for Places {
         if self.has_room {
             must_be(
                 &mut faults,
-                "refusals although there is a place for each",
+                "refusals although there is a permit for each",
                 seen.refusals,
                 0,
             );
@@ -180,7 +180,7 @@ impl SoakPart for Adaptive {
     }
 
     fn audit(&self, seen: &Counts) -> Vec<String> {
-        let now = self.limit.snapshot();
+        let now = self.limit.snapshot().calls;
         let mut faults = Vec::new();
         must_be(&mut faults, "refusals", now.rejected + now.wait_elapsed, seen.refusals);
         must_be(&mut faults, "calls in flight at rest", now.in_flight.into(), 0);

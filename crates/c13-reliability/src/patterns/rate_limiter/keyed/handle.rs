@@ -310,11 +310,11 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     /// Its counters, and its state now. Complexity: O(1), and O(keys) for exact windows.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot {
-        let sums = self.sums();
+        let (counted, sums) = (self.shared.counts.snapshot(), self.sums());
         KeyedSnapshot {
-            allowed: self.shared.counts.allowed(),
-            rejected: self.shared.counts.rejected(),
-            shadowed: self.shared.counts.shadowed(),
+            allowed: counted.allowed,
+            rejected: counted.rejected,
+            shadowed: counted.shadowed,
             untracked: sums.untracked,
             evicted: sums.evicted,
             keys: sums.keys,
@@ -406,10 +406,11 @@ impl<K> Clone for KeyedRateLimiter<K> {
 
 impl<K> fmt::Debug for KeyedRateLimiter<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = self.shared.counts.snapshot();
         f.debug_struct("KeyedRateLimiter")
             .field("config", &*self.shared.config.lock())
-            .field("allowed", &self.shared.counts.allowed())
-            .field("rejected", &self.shared.counts.rejected())
+            .field("allowed", &counted.allowed)
+            .field("rejected", &counted.rejected)
             .finish_non_exhaustive()
     }
 }

@@ -172,13 +172,12 @@ impl ShardedRateLimiter {
     /// Its counters, and its state now.
     #[must_use]
     pub fn snapshot(&self) -> RateLimiterSnapshot {
+        let counted = self.shared.counts.snapshot();
         RateLimiterSnapshot {
-            allowed: self.shared.stock.served() + self.shared.counts.allowed(),
-            rejected: self.shared.counts.rejected(),
-            shadowed: self.shared.counts.shadowed(),
+            allowed: self.shared.stock.served() + counted.allowed,
             available: self.available_tokens(),
             capacity: self.capacity(),
-            waiting: 0,
+            ..counted
         }
     }
 }
