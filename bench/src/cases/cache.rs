@@ -25,7 +25,7 @@ pub(crate) fn add(cases: &mut Cases) {
             cache.insert(key, value);
         },
     );
-    let setup = || RecommendationCache::with_config(CacheConfig::new().capacity(2 * KEYS as u64));
+    let setup = || RecommendationCache::from(Cache::new(CacheConfig::new().capacity(2 * KEYS as u64)));
     hits(
         cases,
         true,

@@ -5,7 +5,6 @@ use crate::case::Cases;
 use c13_reliability::distributed::lock::{Lock, LockConfig, MemoryBackend};
 use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimitConfig, SharedRateLimiter, Sharing};
 use c13_reliability::gate::{self, Outcome};
-use c13_reliability::time::Clock;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +44,7 @@ fn leased() -> Arc<SharedRateLimiter> {
     };
     let config = SharedLimitConfig::DEFAULT.sharing(sharing);
     let limits = vec![Limit::new("bench", 1e9, 16_777_215)];
-    let backend = Arc::new(MemoryQuota::new(Clock::system()));
+    let backend = Arc::new(MemoryQuota::new());
     let limiter = SharedRateLimiter::try_new(backend, limits, config).expect("the settings are good");
     drive(limiter.acquire(1)).expect("there is room");
     Arc::new(limiter)

@@ -95,7 +95,7 @@ fn hog(stop: Arc<AtomicBool>) -> impl FnOnce() -> u64 {
 fn on_thread(name: &str, config: ThreadConfig, seconds: u64) {
     let ticks = Arc::new(Mutex::new(Ticks::new()));
     let seen = ticks.clone();
-    let mut scheduler = ThreadScheduler::new("tick", config.insist(true)).expect("the settings make sense");
+    let mut scheduler = ThreadScheduler::new("tick", config.insist(true));
     let task = move |beat: &Beat| seen.lock().expect("no panic").see(beat);
     scheduler
         .add("tick", TaskConfig::every(PERIOD), task)
@@ -113,7 +113,7 @@ fn on_thread(name: &str, config: ThreadConfig, seconds: u64) {
 fn on_tokio(name: &str, clock: Clock, seconds: u64) {
     let ticks = Arc::new(Mutex::new(Ticks::new()));
     let seen = ticks.clone();
-    let mut scheduler = Scheduler::with_clock(clock);
+    let mut scheduler = Scheduler::new().with_env(clock);
     let task = move |beat: Beat| {
         seen.lock().expect("no panic").see(&beat);
         async {}

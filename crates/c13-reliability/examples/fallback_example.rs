@@ -16,7 +16,9 @@ const KEPT: Duration = Duration::from_secs(2);
 async fn main() {
     let clock = Clock::tokio();
     let breaker = CircuitBreaker::new(3, 1, Duration::from_secs(30));
-    let prices = Fallback::<f64, CircuitBreakerError<&str>>::last_good_by(KEPT, clock.clone()).or_value(9.90);
+    let prices = Fallback::<f64, CircuitBreakerError<&str>>::last_good(KEPT)
+        .with_env(clock.clone())
+        .or_value(9.90);
     println!("the last good price counts for 2 s, then yesterday's 9.90 does\n");
 
     let start = clock.now();

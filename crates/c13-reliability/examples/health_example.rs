@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     health.show_messages_to("an-operator's-own-token")?;
     let settings = CheckSettings::new().every(Duration::from_millis(50));
     health.add(Box::new(Database(works.clone())), settings)?;
-    let heart = EventLoopChecker::new(clock.clone(), Duration::from_millis(500));
+    let heart = EventLoopChecker::new(Duration::from_millis(500)).with_env(clock.clone());
     tokio::spawn(heart.clone().beat());
     health.add_watchdog("event loop", move || heart.is_alive());
     let migrations = health.startup_gate("migrations");

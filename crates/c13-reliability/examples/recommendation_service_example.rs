@@ -3,7 +3,7 @@
 //! `cargo run --release --example recommendation_service_example`
 
 use bytes::Bytes;
-use c13_reliability::patterns::cache::{CacheConfig, RecommendationCache};
+use c13_reliability::patterns::cache::{Cache, CacheConfig, RecommendationCache};
 use c13_reliability::sync::Random;
 use c13_reliability::time::Clock;
 use std::convert::Infallible;
@@ -42,7 +42,7 @@ async fn main() {
     let config = CacheConfig::new()
         .ttl(Duration::from_secs(60))
         .stale_if_error(Duration::from_secs(600));
-    let cache = RecommendationCache::with_config(config);
+    let cache = RecommendationCache::from(Cache::new(config));
 
     let uncached = serve(&model, None).await;
     let computed = model.computed.swap(0, Ordering::Relaxed);

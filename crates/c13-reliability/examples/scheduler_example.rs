@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Clock::system();
     let rounds = rounds_within(&clock, PASS);
 
-    let mut scheduler = ThreadScheduler::new("sensors", ThreadConfig::sharpest())?;
+    let mut scheduler = ThreadScheduler::new("sensors", ThreadConfig::sharpest());
     scheduler.on_event(|event| match event {
         SchedulerEvent::DeadlineMissed { task, beat, over } => {
             println!("{task}: tick {} was done {over:?} after its deadline", beat.number);

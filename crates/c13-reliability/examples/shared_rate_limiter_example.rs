@@ -3,12 +3,11 @@
 use c13_reliability::distributed::rate_limiter::{
     Limit, MemoryQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
 };
-use c13_reliability::time::Clock;
 use std::sync::Arc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let backend = Arc::new(MemoryQuota::new(Clock::system()));
+    let backend = Arc::new(MemoryQuota::new());
     let config = SharedLimitConfig::DEFAULT.sharing(Sharing::Exact);
     let limiter = || SharedRateLimiter::try_new(backend.clone(), vec![Limit::new("mail", 1.0, 10)], config);
     let (one, other) = (limiter()?, limiter()?);

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = SupervisorConfig::new()
         .strategy(Strategy::RestForOne)
         .intensity(5, Duration::from_secs(60));
-    let mut supervisor = Supervisor::new(config)?;
+    let mut supervisor = Supervisor::new(config);
 
     supervisor.thread("sensor", ChildConfig::new(), |stop| {
         while !stop.wait_timeout(Duration::from_millis(50)) {}

@@ -6,7 +6,7 @@ use super::state::BudgetState;
 use crate::error::ConfigError;
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Tally, counts};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,22 +59,35 @@ struct Shared {
 }
 
 impl RetryBudget {
-    /// A budget on the system clock.
+    /// A budget with these settings, on the system clock.
+    ///
+    /// # Panics
+    ///
+    /// If a setting breaks its rule. For settings that are not known when writing, use [`try_new`](RetryBudget::try_new).
+    #[must_use]
+    pub fn new(config: RetryBudgetConfig) -> Self {
+        match Self::try_new(config) {
+            Ok(budget) => budget,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](RetryBudget::new), for settings that are only known at run time.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn new(config: RetryBudgetConfig) -> Result<Self, ConfigError> {
+    pub fn try_new(config: RetryBudgetConfig) -> Result<Self, ConfigError> {
         Self::with_config(config, Clock::system())
     }
 
-    /// A budget on `clock`.
+    /// A budget with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The first setting that breaks its rule.
-    pub fn with_config(config: RetryBudgetConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::over(config, clock, CallCounts::new())
+    pub fn with_config(config: RetryBudgetConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Self::over(config, env.into().clock, CallCounts::new())
     }
 
     /// A budget for the calls that `calls` counts from now on.

@@ -20,7 +20,7 @@
 //! ```
 //! use c13_reliability::budget::{RetryBudget, RetryBudgetConfig};
 //!
-//! let budget = RetryBudget::new(RetryBudgetConfig::new().min_per_second(0.0))?;
+//! let budget = RetryBudget::new(RetryBudgetConfig::new().min_per_second(0.0));
 //! for _ in 0..10 {
 //!     budget.deposit();
 //! }

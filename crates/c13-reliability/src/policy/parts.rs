@@ -213,7 +213,7 @@ impl Parts {
             }
             (Some(settings), None) => {
                 let jitter = Random::new(random.next_u64());
-                let breaker = CircuitBreaker::builder(settings).clock(clock.clone()).random(jitter);
+                let breaker = CircuitBreaker::builder(settings).env(Env::new(clock.clone()).random(jitter));
                 let breaker = breaker.stripes(&stripes);
                 let breaker = match &making.name {
                     Some(name) => breaker.name(name),

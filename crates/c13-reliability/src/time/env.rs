@@ -5,7 +5,8 @@ use crate::sync::Random;
 
 /// The clock that a part goes by, the source of its random numbers, and the name that it is reported by.
 ///
-/// Every part that has settings is made by `with_config(config, env)`. Where only the clock matters, a [`Clock`] will do: the
+/// Every part that has settings is made by `with_config(config, env)`. A part that is made of more than settings, such as a
+/// lock, takes it by `with_env(env)` after it was made. Where only the clock matters, a [`Clock`] will do: the
 /// random numbers are then others in every run, and the name is the part's usual one. A part that draws no random numbers,
 /// or is reported under the name that it is registered by, leaves these out.
 ///

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use c13_reliability::patterns::cache::{Background, Cache, CacheConfig, LoadError, Loaded, RecommendationCache};
 use c13_reliability::snapshot::{Registry, Value};
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Executor};
+use c13_reliability::time::{Clock, Env, Executor};
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
@@ -95,9 +95,9 @@ impl World {
     fn with(executor: Executor, config: CacheConfig) -> Self {
         let background: Arc<Mutex<Vec<Background>>> = Arc::default();
         let left = background.clone();
-        let cache = Cache::new(config)
-            .with_clock(executor.clock())
-            .with_seed(1)
+        let env = Env::new(executor.clock()).random(Random::stream(1, "cache"));
+        let cache = Cache::with_config(config, env)
+            .expect("good settings")
             .with_spawner(move |load| left.lock().expect("nobody panics under this lock").push(load));
         Self {
             source: Source::new(&executor),
@@ -144,11 +144,13 @@ fn whatever_is_set_entries_with_times_of_their_own_end_and_all_others_stay() {
         base.ttl(year).refresh_after(year / 2),
         base.idle(year),
     ];
-    let caches = settings.map(|config| (config, Cache::new(config)));
-    let weighed = Cache::weighted(base, 1, |_, value: &u64| *value).unwrap();
-    for (config, cache) in caches.into_iter().chain([(base, weighed)]) {
+    let whole = settings.map(|config| (config, false));
+    for (config, weighed) in whole.into_iter().chain([(base, true)]) {
         let executor = Executor::new();
-        let cache: Cache<u64, u64> = cache.with_clock(executor.clock());
+        let cache: Cache<u64, u64> = match weighed {
+            true => Cache::weighted(config, executor.clock(), 1, |_, value| *value).unwrap(),
+            false => Cache::with_config(config, executor.clock()).unwrap(),
+        };
         cache.insert(1, 10);
         cache.insert_for(2, 20, 3 * SECOND);
         cache.insert_for(3, 30, SECOND);
@@ -212,7 +214,7 @@ fn what_was_loaded_before_an_invalidation_or_an_insertion_is_not_kept_after_it()
 fn an_entry_that_is_not_read_for_long_goes_and_one_that_is_read_stays() {
     let executor = Executor::new();
     let config = CacheConfig::new().idle(10 * SECOND).jitter(0.0);
-    let cache: Cache<u64, &str> = Cache::new(config).with_clock(executor.clock());
+    let cache: Cache<u64, &str> = Cache::with_config(config, executor.clock()).unwrap();
     cache.insert(1, "read");
     cache.insert(2, "left");
     for _ in 0..5 {
@@ -232,7 +234,7 @@ fn an_entry_that_is_not_read_for_long_goes_and_one_that_is_read_stays() {
 #[test]
 fn expired_entries_can_be_swept_and_are_known_until_then() {
     let executor = Executor::new();
-    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new().ttl(SECOND)).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(CacheConfig::new().ttl(SECOND), executor.clock()).unwrap();
     (0..100).for_each(|key| cache.insert(key, key));
     cache.insert_for(200, 200, 60 * SECOND);
     executor.run_for(SECOND);
@@ -249,7 +251,8 @@ fn expired_entries_can_be_swept_and_are_known_until_then() {
 fn jitter_spreads_the_ends_of_entries_written_together() {
     let executor = Executor::new();
     let config = CacheConfig::new().ttl(100 * SECOND).jitter(0.5);
-    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock()).with_seed(3);
+    let env = Env::new(executor.clock()).random(Random::stream(3, "cache"));
+    let cache: Cache<u64, u64> = Cache::with_config(config, env).unwrap();
     (0..1_000).for_each(|key| cache.insert(key, key));
     let left = |seconds: u64| {
         executor.run_for(Duration::from_secs(seconds));
@@ -280,9 +283,12 @@ fn what_makes_room_for_a_loaded_value_is_counted_as_evicted() {
 fn a_cache_never_holds_more_than_its_capacity_of_entries_or_of_weight() {
     let random = Random::new(1);
     let entries: Cache<u64, u64> = Cache::new(CacheConfig::new().capacity(1_000));
-    let bytes = Cache::weighted(CacheConfig::new().capacity(1 << 20), 1_000, |_, value: &Bytes| {
-        value.len() as u64
-    })
+    let bytes = Cache::weighted(
+        CacheConfig::new().capacity(1 << 20),
+        Clock::system(),
+        1_000,
+        |_, value: &Bytes| value.len() as u64,
+    )
     .unwrap();
     for key in 0..200_000_u64 {
         entries.insert(key, key);
@@ -365,7 +371,7 @@ fn threads_that_race_for_keys_load_each_one_at_a_time() {
 fn a_registered_cache_reports_each_read_and_each_eviction_once() {
     let executor = Executor::new();
     let config = CacheConfig::new().ttl(60 * SECOND).jitter(0.0);
-    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(config, executor.clock()).unwrap();
     let registry = Registry::new();
     registry.register("products", &cache).expect("the name is free");
     let failed = executor.block_on(cache.get_or_load(&1, || async { Err(Broken) }));
@@ -402,7 +408,7 @@ fn a_registered_cache_reports_each_read_and_each_eviction_once() {
 fn settings_that_make_no_sense_are_refused() {
     let error = Cache::<u64, u64>::try_new(CacheConfig::new().capacity(0)).unwrap_err();
     assert_eq!(error.to_string(), "cache: `capacity` is 0, but it must be at least 1");
-    let error = Cache::weighted(CacheConfig::new(), 0, |_: &u64, _: &u64| 1).unwrap_err();
+    let error = Cache::weighted(CacheConfig::new(), Clock::system(), 0, |_: &u64, _: &u64| 1).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cache: `typical` is 0, but it must be from 1 to the capacity"
@@ -440,7 +446,7 @@ fn before_a_service_the_cache_answers_what_has_a_key_even_while_the_service_is_n
         .ttl(60 * SECOND)
         .stale_if_error(600 * SECOND)
         .jitter(0.0);
-    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(config, executor.clock()).unwrap();
     let key = |request: &(&'static str, u64)| (request.0 == "GET").then_some(request.1);
     let backend = Backend::default();
     let keep = |answer| {

@@ -168,7 +168,7 @@ fn no_load_begins_after_the_deadline_and_what_is_there_is_served() {
     let executor = Executor::new();
     let clock = executor.clock();
     let config = CacheConfig::new().ttl(SECOND).jitter(0.0).stale_if_error(60 * SECOND);
-    let cache = Cache::<u32, u32>::new(config).with_clock(clock.clone());
+    let cache = Cache::<u32, u32>::with_config(config, clock.clone()).unwrap();
     let loads = Arc::new(AtomicU32::new(0));
     let load = || {
         let loads = loads.clone();

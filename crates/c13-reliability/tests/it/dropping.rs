@@ -57,7 +57,7 @@ impl Stack {
             .limits(1, 1, 1)
             .queue(4, Duration::from_secs(1));
         Self {
-            fallback: Fallback::last_good_by(Duration::MAX, clock.clone()),
+            fallback: Fallback::last_good(Duration::MAX).with_env(clock.clone()),
             timeout: Timeout::with_config(TimeoutConfig::new(Duration::from_secs(1)), clock.clone()).expect(good),
             retry: retry.budget(budget.clone()),
             hedge: hedge.draws_on(budget.clone()),

@@ -24,7 +24,7 @@ impl Folder {
     }
 
     fn backend(&self) -> Arc<dyn Backend> {
-        Arc::new(FileBackend::new(&self.0).unwrap())
+        Arc::new(FileBackend::open(&self.0).unwrap())
     }
 }
 
@@ -68,7 +68,7 @@ async fn two_processes_share_lock_files_and_fences_go_on_growing() {
 async fn a_duplicate_of_a_locked_file_holds_the_lock_until_it_is_released() {
     let folder = Folder::new("duplicates");
     let config = LockConfig::new(Duration::from_secs(2));
-    let (one, other) = (FileBackend::new(&folder.0).unwrap(), folder.backend());
+    let (one, other) = (FileBackend::open(&folder.0).unwrap(), folder.backend());
     let other = Lock::new(other, "key", config);
     assert!(one.held_files().unwrap().is_empty());
     // Whoever held it is gone without a release; a duplicate is left.
@@ -81,7 +81,7 @@ async fn a_duplicate_of_a_locked_file_holds_the_lock_until_it_is_released() {
     drop(duplicates);
     drop(other.try_acquire().await.unwrap().release().await);
     // A release is one for all duplicates.
-    let one = FileBackend::new(&folder.0).unwrap();
+    let one = FileBackend::open(&folder.0).unwrap();
     one.acquire(&claim).await.unwrap();
     let _duplicates = one.held_files().unwrap();
     one.release(&claim, false).await.unwrap();

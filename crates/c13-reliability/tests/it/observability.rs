@@ -75,14 +75,14 @@ impl Service {
             bulkhead: Bulkhead::with_config(BulkheadConfig::new(2).queue(1, ms(2)), clock.clone()).unwrap(),
             adaptive: AdaptiveLimit::with_config(AdaptiveConfig::default().limits(1, 1, 4), clock.clone()).unwrap(),
             hedge: Hedge::with_config(HedgeConfig::new(HedgeDelay::Fixed(ms(1))), clock.clone()).unwrap(),
-            fallback: Fallback::last_good_by(ms(50), clock.clone()),
+            fallback: Fallback::last_good(ms(50)).with_env(clock.clone()),
             sharded: ShardedRateLimiter::with_config(RateLimiterConfig::new(500.0, 2_000), clock.clone()).unwrap(),
             keyed: KeyedRateLimiter::with_config(
                 KeyedConfig::new(RateLimiterConfig::new(1.0, 2).into(), 100),
                 clock.clone(),
             )
             .unwrap(),
-            health: Arc::new(HealthCheckService::with_clock("1".to_owned(), clock)),
+            health: Arc::new(HealthCheckService::new("1".to_owned()).with_env(clock)),
             calls: 0,
         };
         let registry = &service.registry;

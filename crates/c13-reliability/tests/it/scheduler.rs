@@ -23,7 +23,7 @@ fn run_one(config: TaskConfig, ms: u64, work: fn(u64) -> Duration) -> (Vec<(u64,
     let executor = Executor::new();
     let clock = executor.clock();
     let (begun, events) = (Arc::new(Mutex::new(Vec::new())), Log::default());
-    let mut scheduler = Scheduler::with_clock(clock.clone());
+    let mut scheduler = Scheduler::new().with_env(clock.clone());
     let (seen, heard) = (begun.clone(), events.clone());
     scheduler.on_event(move |event| note(&heard, format!("{event:?}")));
     let make = move |beat: c13_reliability::realtime::scheduler::Beat| {
@@ -97,7 +97,7 @@ fn a_run_that_does_not_end_is_told_once_while_it_runs() {
 #[test]
 fn of_tasks_that_are_due_together_the_most_important_runs_first_and_each_is_reported_by_its_name() {
     let executor = Executor::new();
-    let mut scheduler = Scheduler::with_clock(executor.clock());
+    let mut scheduler = Scheduler::new().with_env(executor.clock());
     let order = Log::default();
     for (name, priority) in [("log", 0), ("control", 9), ("filter", 5)] {
         let (order, clock) = (order.clone(), executor.clock());
@@ -137,7 +137,7 @@ fn a_stop_lets_the_run_in_progress_end_and_starts_no_other() {
     let executor = Executor::new();
     let clock = executor.clock();
     let ended = Arc::new(AtomicU64::new(0));
-    let mut scheduler = Scheduler::with_clock(clock.clone());
+    let mut scheduler = Scheduler::new().with_env(clock.clone());
     let counted = ended.clone();
     let task = move |_| {
         let (clock, ended) = (clock.clone(), counted.clone());
@@ -163,7 +163,7 @@ fn a_scheduler_dropped_at_any_moment_leaves_no_timer_behind() {
     for us in (0..12_000).step_by(250) {
         let executor = Executor::new();
         let clock = executor.clock();
-        let mut scheduler = Scheduler::with_clock(clock.clone());
+        let mut scheduler = Scheduler::new().with_env(clock.clone());
         let task = move |_| {
             let clock = clock.clone();
             async move { clock.sleep(MS).await }
@@ -182,7 +182,7 @@ fn a_scheduler_dropped_at_any_moment_leaves_no_timer_behind() {
 
 #[test]
 fn a_thread_keeps_its_ticks_and_stops_when_asked() {
-    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new()).unwrap();
+    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new());
     let (numbers, clock) = (Arc::new(Mutex::new(Vec::new())), Clock::system());
     let seen = numbers.clone();
     scheduler
@@ -217,7 +217,7 @@ fn a_thread_keeps_its_ticks_and_stops_when_asked() {
 
 #[test]
 fn a_task_that_blocks_its_thread_is_seen_by_the_watchdog_and_a_panic_ends_the_thread() {
-    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new()).unwrap();
+    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new());
     let told = Arc::new(AtomicBool::new(false));
     let (heard, seen) = (told.clone(), told);
     scheduler.on_event(move |event| {
@@ -240,7 +240,7 @@ fn a_task_that_blocks_its_thread_is_seen_by_the_watchdog_and_a_panic_ends_the_th
 
 #[test]
 fn a_listener_that_panics_ends_neither_the_watchdog_nor_the_thread() {
-    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new()).unwrap();
+    let mut scheduler = ThreadScheduler::new("test", ThreadConfig::new());
     let told = Arc::new(AtomicU64::new(0));
     let (heard, seen) = (told.clone(), told);
     scheduler.on_event(move |event| {
@@ -265,7 +265,7 @@ fn a_listener_that_panics_ends_neither_the_watchdog_nor_the_thread() {
 
 #[test]
 fn settings_that_make_no_sense_are_refused_and_so_is_what_is_insisted_on() {
-    let error = ThreadScheduler::new("test", ThreadConfig::new().fifo(0)).unwrap_err();
+    let error = ThreadScheduler::try_new("test", ThreadConfig::new().fifo(0)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "scheduler thread: `fifo` is 0, but it must be from 1 to 99"
@@ -279,7 +279,7 @@ fn settings_that_make_no_sense_are_refused_and_so_is_what_is_insisted_on() {
         "periodic task: `period` is 10µs, but it must be at least 100 µs"
     );
 
-    let scheduler = ThreadScheduler::new("test", ThreadConfig::new().cpu(1023).insist(true)).unwrap();
+    let scheduler = ThreadScheduler::new("test", ThreadConfig::new().cpu(1023).insist(true));
     let error = scheduler.start().unwrap_err();
     assert!(
         matches!(&error, StartError::Refused(refusals) if refusals.len() == 1),
@@ -294,7 +294,6 @@ fn settings_that_make_no_sense_are_refused_and_so_is_what_is_insisted_on() {
 #[test]
 fn what_is_refused_is_said_and_the_thread_runs_all_the_same() {
     let running = ThreadScheduler::new("test", ThreadConfig::sharpest().cpu(1023))
-        .unwrap()
         .start()
         .unwrap();
     let refusals: Vec<_> = running.refusals().iter().map(ToString::to_string).collect();

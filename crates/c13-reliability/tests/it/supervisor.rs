@@ -283,7 +283,7 @@ async fn a_panicking_child_runs_again_within_a_millisecond() {
         .intensity(u32::MAX, SECOND)
         .backoff(Duration::ZERO, Duration::ZERO);
     let clock = Clock::system();
-    let mut supervisor = Supervisor::new(config).unwrap();
+    let mut supervisor = Supervisor::new(config);
     let (gaps, died) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(None::<Tick>)));
     let seen = gaps.clone();
     supervisor.task("panics", ChildConfig::new().restart(Restart::OnFailure), move |_| {
@@ -311,7 +311,7 @@ async fn a_panicking_child_runs_again_within_a_millisecond() {
 #[cfg(feature = "tokio")]
 #[tokio::test]
 async fn threads_are_restarted_stopped_and_when_deaf_left_to_themselves() {
-    let mut supervisor = Supervisor::new(SupervisorConfig::new()).unwrap();
+    let mut supervisor = Supervisor::new(SupervisorConfig::new());
     let starts = Arc::new(AtomicUsize::new(0));
     let (counted, released) = (starts.clone(), StopSource::new());
     let signal = released.signal();

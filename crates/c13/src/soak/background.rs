@@ -49,7 +49,7 @@ impl Background {
     /// Starts both.
     pub(super) fn start(clock: &Clock, seed: u64) -> Self {
         let beats = Arc::new(Beats::default());
-        let mut scheduler = Scheduler::with_clock(clock.clone());
+        let mut scheduler = Scheduler::new().with_env(clock.clone());
         let (seen, told) = (beats.clone(), beats.clone());
         let task = move |beat: Beat| {
             seen.see(beat.number, beat.due);

@@ -60,7 +60,7 @@ impl FileBackend {
     /// # Errors
     ///
     /// The folder cannot be made, or is not to be trusted, as [`StateFolder::private`] has it.
-    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
         StateFolder::private(folder).map(Self::within)
     }
 

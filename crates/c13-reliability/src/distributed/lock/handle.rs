@@ -12,7 +12,7 @@ use super::waiting::Waiting;
 use crate::distributed::LONGEST_NAME;
 use crate::error::{ConfigError, ConfigValue};
 use crate::snapshot::{Observed, Source};
-use crate::time::{Clock, Deadline};
+use crate::time::{Clock, Deadline, Env};
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -136,11 +136,15 @@ impl Lock {
         }
     }
 
-    /// The same lock on another clock, for tests in virtual time.
+    /// The same lock by the clock and the random numbers of `env`. Default: the clock since boot.
     #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        let Env { clock, random, .. } = env.into();
         Self {
-            shared: Arc::new(self.shared.anew(clock)),
+            shared: Arc::new(Shared {
+                random,
+                ..self.shared.anew(clock)
+            }),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::distributed::fence::Fence;
 use crate::error::ConfigError;
 use crate::sync::Sweep;
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::future::ready;
@@ -64,12 +64,16 @@ impl MemoryBackend {
     /// No locks yet, by the clock since boot.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_clock(Clock::since_boot())
+        Self::on(Clock::since_boot())
     }
 
-    /// No locks yet, by this clock.
+    /// A backend by the clock of `env`. It has no locks yet.
     #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        Self::on(env.into().clock)
+    }
+
+    fn on(clock: Clock) -> Self {
         Self {
             shared: Arc::new(Shared {
                 clock,
@@ -408,7 +412,7 @@ mod tests {
     #[test]
     fn names_that_are_locked_once_leave_only_those_that_are_held() {
         let executor = Executor::new();
-        let backend = MemoryBackend::with_clock(executor.clock());
+        let backend = MemoryBackend::new().with_env(executor.clock());
         executor.block_on(async {
             let held = claim("held", Duration::from_secs(24 * 3600));
             fence(&backend, &held).await;
@@ -427,7 +431,7 @@ mod tests {
     #[test]
     fn names_that_are_watched_once_are_forgotten() {
         let executor = Executor::new();
-        let backend = MemoryBackend::with_clock(executor.clock());
+        let backend = MemoryBackend::new().with_env(executor.clock());
         executor.block_on(async {
             let (mut most, listened) = (0, claim("listened", Duration::from_secs(1)));
             let mut watch = backend.watch(&listened).await.unwrap();
@@ -451,7 +455,7 @@ mod tests {
     #[test]
     fn fences_of_forgotten_names_grow_on_even_if_the_clock_stands_still() {
         let executor = Executor::new();
-        let backend = MemoryBackend::with_clock(executor.clock());
+        let backend = MemoryBackend::new().with_env(executor.clock());
         executor.block_on(async {
             let mut last: HashMap<String, Fence> = HashMap::new();
             let mut most = 0;
@@ -474,7 +478,7 @@ mod tests {
     #[test]
     fn a_name_whose_fences_are_used_up_takes_none_from_the_others() {
         let executor = Executor::new();
-        let backend = MemoryBackend::with_clock(executor.clock());
+        let backend = MemoryBackend::new().with_env(executor.clock());
         executor.block_on(async {
             let mut greedy = claim("greedy", Duration::from_secs(1));
             greedy.floor = Fence::MAX;

@@ -7,7 +7,7 @@ use crate::distributed::fence::Fence;
 use crate::error::{ConfigError, ConfigValue};
 use crate::sync::Random;
 use crate::sync::primitive::Mutex;
-use crate::time::Clock;
+use crate::time::{Clock, Env};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -61,22 +61,23 @@ impl Quorum {
                 "must be an odd number, at least 3",
             ));
         }
-        Ok(Self::assemble(nodes, Clock::system()))
+        Ok(Self::assemble(nodes, Env::default()))
     }
 
-    /// The same servers by another clock, for tests in virtual time; it holds nothing yet.
+    /// The same servers by the clock and the random numbers of `env`; it holds nothing yet.
     #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
-        Self::assemble(self.shared.nodes.clone(), clock)
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        Self::assemble(self.shared.nodes.clone(), env.into())
     }
 
-    fn assemble(nodes: Vec<Arc<dyn Backend>>, clock: Clock) -> Self {
+    fn assemble(nodes: Vec<Arc<dyn Backend>>, env: Env) -> Self {
+        let Env { clock, random, .. } = env;
         Self {
             shared: Arc::new(Shared {
                 failing: Mutex::new(vec![None; nodes.len()]),
                 nodes,
                 clock,
-                random: Random::from_entropy(),
+                random,
                 fences: Mutex::default(),
             }),
         }

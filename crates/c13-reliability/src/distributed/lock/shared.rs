@@ -58,6 +58,7 @@ impl Shared {
         Self {
             holder: self.holder.clone(),
             clock,
+            random: Random::new(self.random.next_u64()),
             ..Self::new(self.backend.clone(), self.names.clone(), self.mode, self.config)
         }
     }

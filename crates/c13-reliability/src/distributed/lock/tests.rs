@@ -140,7 +140,7 @@ impl Bench {
         let clock = Clock::tokio();
         Self {
             backend: Faulty {
-                inner: MemoryBackend::with_clock(clock.clone()),
+                inner: MemoryBackend::new().with_env(clock.clone()),
                 clock: clock.clone(),
                 acquire: Arc::default(),
                 renew: Arc::default(),
@@ -157,7 +157,7 @@ impl Bench {
     }
 
     fn lock_of(&self, config: LockConfig) -> Lock {
-        Lock::new(Arc::new(self.backend.clone()), "key", config).with_clock(self.clock.clone())
+        Lock::new(Arc::new(self.backend.clone()), "key", config).with_env(self.clock.clone())
     }
 
     async fn owners(&self) -> Vec<String> {
@@ -432,8 +432,8 @@ async fn readers_share_and_a_waiting_writer_comes_before_later_readers() {
     let bench = Bench::new();
     let lock = RwLock::try_new(Arc::new(bench.backend.clone()), "key", LockConfig::new(LEASE)).unwrap();
     let (read, write) = (
-        lock.read().clone().with_clock(bench.clock.clone()),
-        lock.write().clone().with_clock(bench.clock.clone()),
+        lock.read().clone().with_env(bench.clock.clone()),
+        lock.write().clone().with_env(bench.clock.clone()),
     );
     let first = read.try_acquire().await.unwrap();
     let second = read.try_acquire().await.unwrap();
@@ -457,7 +457,7 @@ async fn a_semaphore_has_as_many_holders_as_slots() {
     let bench = Bench::new();
     let slots = 3.try_into().unwrap();
     let semaphore = Semaphore::try_new(Arc::new(bench.backend.clone()), "key", slots, LockConfig::new(LEASE)).unwrap();
-    let slot = semaphore.slot().clone().with_clock(bench.clock.clone());
+    let slot = semaphore.slot().clone().with_env(bench.clock.clone());
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(slot.try_acquire().await.unwrap());
@@ -477,8 +477,8 @@ async fn several_names_are_had_together_or_not_at_all() {
     let config = LockConfig::new(LEASE);
     let both = Lock::try_of_all(backend.clone(), ["a", "b"], config)
         .unwrap()
-        .with_clock(bench.clock.clone());
-    let one = Lock::new(backend.clone(), "b", config).with_clock(bench.clock.clone());
+        .with_env(bench.clock.clone());
+    let one = Lock::new(backend.clone(), "b", config).with_env(bench.clock.clone());
     let guard = one.try_acquire().await.unwrap();
     assert!(both.try_acquire().await.is_err());
     assert!(backend.status("a").await.unwrap().owners.is_empty());

@@ -6,7 +6,7 @@ use crate::distributed::lock::{Answer, BackendError, BackendErrorKind};
 use crate::error::ConfigError;
 use crate::sync::Sweep;
 use crate::sync::primitive::Mutex;
-use crate::time::Clock;
+use crate::time::{Clock, Env};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::ready;
@@ -89,12 +89,18 @@ const MOST_KEYS: usize = 100_000;
 /// How often a map without room is swept for keys that are full again, in microseconds. A sweep costs O(keys).
 const LOOK_EVERY: f64 = 1e5;
 
+impl Default for MemoryQuota {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MemoryQuota {
-    /// No limits yet, by this clock; at most 100,000 keys that are limited at once.
+    /// No limits yet, on the system clock; at most 100,000 keys that are limited at once.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new() -> Self {
         Self {
-            clock,
+            clock: Clock::system(),
             most: MOST_KEYS,
             kept: Mutex::new(Kept {
                 cells: HashMap::new(),
@@ -102,6 +108,13 @@ impl MemoryQuota {
                 looked: f64::NEG_INFINITY,
             }),
         }
+    }
+
+    /// Sets the clock to that of `env`.
+    #[must_use]
+    pub fn with_env(mut self, env: impl Into<Env>) -> Self {
+        self.clock = env.into().clock;
+        self
     }
 
     /// Sets how many keys may be limited at once; none, and every key is refused.
@@ -185,7 +198,7 @@ mod tests {
     #[test]
     fn a_million_keys_that_are_asked_once_leave_only_those_that_are_still_limited() {
         let executor = Executor::new();
-        let quota = MemoryQuota::new(executor.clock());
+        let quota = MemoryQuota::new().with_env(executor.clock());
         executor.block_on(async {
             let slow = [Limit::new("slow", 1.0 / 3600.0, 1)];
             assert_eq!(quota.take(&slow, 1, 1, "p").await.unwrap().granted, 1);
@@ -207,7 +220,7 @@ mod tests {
     #[test]
     fn a_key_too_many_is_refused_and_no_limited_one_is_forgotten_for_it() {
         let executor = Executor::new();
-        let quota = MemoryQuota::new(executor.clock()).most_keys(100);
+        let quota = MemoryQuota::new().with_env(executor.clock()).most_keys(100);
         let limit = |n: u64| [Limit::new(format!("key-{n}"), 0.1, 1)];
         let random = Random::new(11);
         executor.block_on(async {
@@ -230,7 +243,7 @@ mod tests {
     #[test]
     fn a_refusal_keeps_no_key() {
         let executor = Executor::new();
-        let quota = MemoryQuota::new(executor.clock());
+        let quota = MemoryQuota::new().with_env(executor.clock());
         executor.block_on(async {
             let limits = [Limit::new("wide", 10.0, 10), Limit::new("tight", 10.0, 1)];
             assert_eq!(quota.take(&limits, 5, 5, "p").await.unwrap().retry_after, None);

@@ -31,7 +31,7 @@ impl FileQuota {
     /// # Errors
     ///
     /// The folder cannot be made, or cannot be trusted; see [`StateFolder::private`].
-    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
         StateFolder::private(folder).map(Self::within)
     }
 

@@ -11,7 +11,7 @@ use crate::gate::{Gate, Outcome, Permit};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Random, Tally};
-use crate::time::{Clock, Deadline};
+use crate::time::{Clock, Deadline, Env};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,20 +169,20 @@ impl SharedRateLimiter {
             backend.check_key(&limit.key)?;
         }
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, limits, config, Clock::system())),
+            shared: Arc::new(Shared::new(backend, limits, config, Env::default())),
         })
     }
 
-    /// The same limiter on another clock, for tests in virtual time; it starts anew.
+    /// The same limiter by the clock and the random numbers of `env`; it starts anew.
     #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
         let shared = &self.shared;
         Self {
             shared: Arc::new(Shared::new(
                 shared.backend.clone(),
                 shared.limits.clone(),
                 shared.config,
-                clock,
+                env.into(),
             )),
         }
     }
@@ -242,8 +242,8 @@ enum Unasked {
 }
 
 impl Shared {
-    fn new(backend: Arc<dyn QuotaBackend>, limits: Vec<Limit>, config: SharedLimitConfig, clock: Clock) -> Self {
-        let random = Random::from_entropy();
+    fn new(backend: Arc<dyn QuotaBackend>, limits: Vec<Limit>, config: SharedLimitConfig, env: Env) -> Self {
+        let Env { clock, random, .. } = env;
         Self {
             backend,
             plan: BatchPlan::of(&limits, config.sharing),

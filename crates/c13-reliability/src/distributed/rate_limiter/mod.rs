@@ -29,12 +29,11 @@
 //!
 //! ```
 //! use c13_reliability::distributed::rate_limiter::{Limit, MemoryQuota, SharedLimitConfig, SharedRateLimiter};
-//! use c13_reliability::time::Clock;
 //! use std::sync::Arc;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let backend = Arc::new(MemoryQuota::new(Clock::system()));
+//! let backend = Arc::new(MemoryQuota::new());
 //! let limits = vec![Limit::new("payments", 100.0, 10)];
 //! let limiter = SharedRateLimiter::try_new(backend, limits, SharedLimitConfig::DEFAULT)?;
 //! limiter.acquire(1).await?;

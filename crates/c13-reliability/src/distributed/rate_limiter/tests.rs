@@ -67,13 +67,13 @@ const EXACT: SharedLimitConfig = SharedLimitConfig::DEFAULT
 fn limiter(config: SharedLimitConfig) -> (SharedRateLimiter, Arc<Faulty>, Clock) {
     let clock = Clock::tokio();
     let backend = Arc::new(Faulty {
-        inner: MemoryQuota::new(clock.clone()),
+        inner: MemoryQuota::new().with_env(clock.clone()),
         fault: Mutex::new(Fault::None),
         requests: AtomicU64::new(0),
     });
     let limits = vec![Limit::new("mail", 10.0, 5)];
     let limiter = SharedRateLimiter::try_new(backend.clone(), limits, config).unwrap();
-    (limiter.with_clock(clock.clone()), backend, clock)
+    (limiter.with_env(clock.clone()), backend, clock)
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,7 +158,7 @@ async fn a_callers_deadline_cuts_its_request_short_and_says_nothing_about_the_ba
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_too_long_is_refused() {
-    let backend = Arc::new(MemoryQuota::new(Clock::tokio()));
+    let backend = Arc::new(MemoryQuota::new().with_env(Clock::tokio()));
     for (length, is_taken) in [(1_000, true), (1_001, false)] {
         let limits = vec![Limit::new("k".repeat(length), 1.0, 1)];
         let made = SharedRateLimiter::try_new(backend.clone(), limits, SharedLimitConfig::DEFAULT);

@@ -7,7 +7,7 @@
 //! use c13_reliability::time::Executor;
 //!
 //! let executor = Executor::new();
-//! let health = HealthCheckService::with_clock("1.4.0".to_owned(), executor.clock());
+//! let health = HealthCheckService::new("1.4.0".to_owned()).with_env(executor.clock());
 //! let migrations = health.startup_gate("migrations");
 //! assert_eq!(health.check_startup().status, HealthStatus::Unhealthy);
 //! migrations.open();

@@ -9,7 +9,7 @@ use super::report::overall;
 use super::{CheckSettings, ComponentHealth, HealthCheck, HealthChecker, HealthStatus};
 use crate::error::{ConfigError, NameTaken};
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -44,7 +44,7 @@ use std::task::{Poll, Waker};
 /// }
 ///
 /// let executor = Executor::new();
-/// let service = HealthCheckService::with_clock("1.4.0".to_owned(), executor.clock());
+/// let service = HealthCheckService::new("1.4.0".to_owned()).with_env(executor.clock());
 /// executor.block_on(async {
 ///     service.add_checker(Box::new(Says("database", HealthStatus::Healthy))).await;
 ///     service.add(Box::new(Says("cache", HealthStatus::Unhealthy)), CheckSettings::new().optional())?;
@@ -74,12 +74,7 @@ impl HealthCheckService {
     /// A service of this version, without checks, on the system's clock.
     #[must_use]
     pub fn new(version: String) -> Self {
-        Self::with_clock(version, Clock::system())
-    }
-
-    /// A service of this version, without checks, on this clock.
-    #[must_use]
-    pub fn with_clock(version: String, clock: Clock) -> Self {
+        let clock = Clock::system();
         Self {
             version,
             born: clock.now(),
@@ -88,6 +83,14 @@ impl HealthCheckService {
             lifecycle: Arc::default(),
             access: Access::default(),
         }
+    }
+
+    /// The same service by the clock of `env`, by which it starts now.
+    #[must_use]
+    pub fn with_env(mut self, env: impl Into<Env>) -> Self {
+        self.clock = env.into().clock;
+        self.born = self.clock.now();
+        self
     }
 
     /// Adds a critical check with the default [`CheckSettings`].

@@ -3,7 +3,7 @@
 use super::{ComponentHealth, HealthChecker};
 use crate::error::{ConfigError, ConfigValue};
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 ///
 /// let executor = Executor::new();
-/// let watch = EventLoopChecker::new(executor.clock(), Duration::from_secs(1));
+/// let watch = EventLoopChecker::new(Duration::from_secs(1)).with_env(executor.clock());
 /// executor.spawn(watch.clone().beat());
 /// executor.run_for(Duration::from_secs(60));
 /// assert!(watch.is_alive());
@@ -69,25 +69,25 @@ impl Beats {
 }
 
 impl EventLoopChecker {
-    /// A heartbeat on `clock` that may be late by `limit`.
+    /// A heartbeat that may be late by `limit`, on the system clock.
     ///
     /// # Panics
     ///
     /// If `limit` is zero; [`try_new`](Self::try_new) returns the error.
     #[must_use]
-    pub fn new(clock: Clock, limit: Duration) -> Self {
-        match Self::try_new(clock, limit) {
+    pub fn new(limit: Duration) -> Self {
+        match Self::try_new(limit) {
             Ok(checker) => checker,
             Err(error) => panic!("{error}"),
         }
     }
 
-    /// A heartbeat on `clock` that may be late by `limit`.
+    /// The same as [`new`](Self::new), for a limit that is only known at run time.
     ///
     /// # Errors
     ///
     /// If `limit` is zero.
-    pub fn try_new(clock: Clock, limit: Duration) -> Result<Self, ConfigError> {
+    pub fn try_new(limit: Duration) -> Result<Self, ConfigError> {
         if limit.is_zero() {
             let value = ConfigValue::Duration(limit);
             return Err(ConfigError::new(
@@ -97,6 +97,16 @@ impl EventLoopChecker {
                 "must be more than zero",
             ));
         }
+        Ok(Self::on(Clock::system(), limit))
+    }
+
+    /// Another heartbeat that may be as late, by the clock of `env`.
+    #[must_use]
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        Self::on(env.into().clock, self.limit)
+    }
+
+    fn on(clock: Clock, limit: Duration) -> Self {
         let now = clock.now();
         let beats = Beats {
             due: now + PERIOD,
@@ -104,11 +114,11 @@ impl EventLoopChecker {
             worst: Duration::ZERO,
             worst_before: Duration::ZERO,
         };
-        Ok(Self {
+        Self {
             clock,
             limit,
             beats: Arc::new(Mutex::new(beats)),
-        })
+        }
     }
 
     /// Beats ten times a second, for ever: start it as a task.
@@ -160,7 +170,7 @@ mod tests {
     #[test]
     fn a_late_beat_is_told_for_a_while_and_then_forgotten() {
         let executor = Executor::new();
-        let watch = EventLoopChecker::new(executor.clock(), Duration::from_millis(200));
+        let watch = EventLoopChecker::new(Duration::from_millis(200)).with_env(executor.clock());
         executor.spawn(watch.clone().beat());
         let status = |watch: &EventLoopChecker| executor.block_on(watch.check()).status;
         executor.run_for(12 * SECOND);
@@ -179,10 +189,10 @@ mod tests {
     #[test]
     fn a_heart_that_does_not_beat_is_found() {
         let executor = Executor::new();
-        let watch = EventLoopChecker::new(executor.clock(), SECOND);
+        let watch = EventLoopChecker::new(SECOND).with_env(executor.clock());
         executor.run_for(2 * SECOND);
         assert!(!watch.is_alive());
         assert_eq!(executor.block_on(watch.check()).status, HealthStatus::Degraded);
-        assert!(EventLoopChecker::try_new(executor.clock(), Duration::ZERO).is_err());
+        assert!(EventLoopChecker::try_new(Duration::ZERO).is_err());
     }
 }

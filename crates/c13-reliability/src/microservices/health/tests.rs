@@ -90,7 +90,7 @@ impl HealthChecker for Shared {
 }
 
 fn service(executor: &Executor) -> Arc<HealthCheckService> {
-    Arc::new(HealthCheckService::with_clock("1.0.0".to_owned(), executor.clock()))
+    Arc::new(HealthCheckService::new("1.0.0".to_owned()).with_env(executor.clock()))
 }
 
 fn statuses(report: &super::HealthCheck) -> Vec<(&str, HealthStatus)> {

@@ -47,7 +47,11 @@ impl AdaptiveLimit {
     ///
     /// The first setting that breaks its rule. A share must be above 0, all together at most 1; names must be distinct;
     /// a queue does not go with partitions.
-    pub fn partitioned(config: AdaptiveConfig, clock: Clock, shares: &[(&str, f64)]) -> Result<Self, ConfigError> {
+    pub fn partitioned(
+        config: AdaptiveConfig,
+        env: impl Into<Env>,
+        shares: &[(&str, f64)],
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         without_queue(&config)?;
         let refused = |setting, value, rule| Err(ConfigError::new("adaptive limit", setting, value, rule));
@@ -72,7 +76,8 @@ impl AdaptiveLimit {
             );
         }
         let shares = Shares::new(shares.iter().copied());
-        Ok(Self::of_parts(config, clock, Random::from_entropy(), Some(shares)))
+        let Env { clock, random, .. } = env.into();
+        Ok(Self::of_parts(config, clock, random, Some(shares)))
     }
 
     /// For settings that were checked.

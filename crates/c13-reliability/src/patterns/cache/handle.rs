@@ -10,7 +10,7 @@ use crate::error::{ConfigError, ConfigValue};
 use crate::single_flight::Flights;
 use crate::snapshot::{Observed, Source};
 use crate::sync::{Histogram, Random, Tally};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
@@ -72,14 +72,23 @@ where
         Self::try_new(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A cache that holds up to [`CacheConfig::capacity`] entries.
+    /// The same as [`new`](Cache::new), for settings that are only known at run time.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense.
     pub fn try_new(config: CacheConfig) -> Result<Self, ConfigError> {
+        Self::with_config(config, Env::default())
+    }
+
+    /// A cache with these settings. Ages are measured by the clock of `env`, and jitter is drawn from its random numbers.
+    ///
+    /// # Errors
+    ///
+    /// The setting that makes no sense.
+    pub fn with_config(config: CacheConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self::build(config, config.capacity, None))
+        Ok(Self::build(config, env.into(), config.capacity, None))
     }
 
     /// A cache whose entries together weigh at most [`CacheConfig::capacity`], bytes for example. `typical` is what an
@@ -93,6 +102,7 @@ where
     /// The setting that makes no sense.
     pub fn weighted(
         config: CacheConfig,
+        env: impl Into<Env>,
         typical: u64,
         weigh: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
@@ -101,43 +111,25 @@ where
             let rule = "must be from 1 to the capacity";
             return Err(ConfigError::new("cache", "typical", ConfigValue::Count(typical), rule));
         }
-        Ok(Self::build(config, config.capacity / typical, Some(Box::new(weigh))))
+        let expected = config.capacity / typical;
+        Ok(Self::build(config, env.into(), expected, Some(Box::new(weigh))))
     }
 
-    fn build(config: CacheConfig, expected: u64, weigh: Option<Weigh<K, V>>) -> Self {
+    fn build(config: CacheConfig, env: Env, expected: u64, weigh: Option<Weigh<K, V>>) -> Self {
+        let Env { clock, random, .. } = env;
         Self {
             shared: Arc::new(Shared {
                 config,
-                clock: Clock::system(),
+                clock,
                 store: Store::new(&config, weigh.is_some(), expected),
                 flights: Arc::new(Flights::new(FLIGHT_SHARDS, config.load_lease)),
                 counts: Tally::new(),
                 load_time: Histogram::new(),
-                random: Random::from_entropy(),
+                random,
                 weigh,
                 spawn: None,
             }),
         }
-    }
-
-    /// Sets the clock that ages are measured by.
-    ///
-    /// # Panics
-    ///
-    /// If the cache was cloned already.
-    #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
-        self.change(|shared| shared.clock = clock)
-    }
-
-    /// Sets what jitter is drawn from, so that a run can be repeated.
-    ///
-    /// # Panics
-    ///
-    /// If the cache was cloned already.
-    #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        self.change(|shared| shared.random = Random::stream(seed, "cache"))
     }
 
     /// Sets how loads in the background are run. Unless it is set they run as tasks of the tokio runtime that the read is
@@ -147,13 +139,9 @@ where
     ///
     /// If the cache was cloned already.
     #[must_use]
-    pub fn with_spawner(self, spawn: impl Fn(Background) + Send + Sync + 'static) -> Self {
-        self.change(|shared| shared.spawn = Some(Box::new(spawn)))
-    }
-
-    fn change(mut self, change: impl FnOnce(&mut Shared<K, V>)) -> Self {
+    pub fn with_spawner(mut self, spawn: impl Fn(Background) + Send + Sync + 'static) -> Self {
         let shared = Arc::get_mut(&mut self.shared).expect("a cache is set up before it is cloned");
-        change(shared);
+        shared.spawn = Some(Box::new(spawn));
         self
     }
 

@@ -3,7 +3,9 @@
 use super::config::CacheConfig;
 use super::handle::Cache;
 use super::snapshot::CacheSnapshot;
+use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
+use crate::time::Env;
 use bytes::Bytes;
 
 /// A cache of encoded recommendations by number: a [`Cache`] from `u64` to [`Bytes`] of 100,000 entries.
@@ -29,17 +31,16 @@ impl RecommendationCache {
     /// A cache of 100,000 entries that stay fresh for ever.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_config(CacheConfig::new())
+        Self::from(Cache::new(CacheConfig::new()))
     }
 
-    /// A cache with other settings.
+    /// A cache with these settings, by the clock and the random numbers of `env`.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If a setting makes no sense.
-    #[must_use]
-    pub fn with_config(config: CacheConfig) -> Self {
-        Self::from(Cache::new(config))
+    /// The setting that makes no sense.
+    pub fn with_config(config: CacheConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Ok(Self::from(Cache::with_config(config, env)?))
     }
 
     /// The fresh bytes under `key`.

@@ -6,8 +6,8 @@ use super::handle::CircuitBreaker;
 use super::shared::Shared;
 use super::snapshot::{CircuitEvent, CircuitState};
 use crate::error::ConfigError;
-use crate::sync::{Random, Stripes};
-use crate::time::{Clock, Env};
+use crate::sync::Stripes;
+use crate::time::Env;
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,8 +26,7 @@ use std::sync::Arc;
 #[must_use = "a builder makes nothing until `build`"]
 pub struct CircuitBreakerBuilder {
     config: CircuitBreakerConfig,
-    clock: Option<Clock>,
-    random: Option<Random>,
+    env: Option<Env>,
     name: Option<String>,
     state: CircuitState,
     compact: bool,
@@ -39,8 +38,7 @@ impl CircuitBreakerBuilder {
     pub(super) fn new(config: CircuitBreakerConfig) -> Self {
         Self {
             config,
-            clock: None,
-            random: None,
+            env: None,
             name: None,
             state: CircuitState::Closed,
             compact: false,
@@ -50,28 +48,13 @@ impl CircuitBreakerBuilder {
     }
 
     /// The clock that it goes by, the source of its random numbers, and its name. Default: [`Env::default`].
+    /// The random numbers are for jitter and for the calls of a recovery's stages.
     pub fn env(mut self, env: impl Into<Env>) -> Self {
-        let Env { clock, random, name } = env.into();
-        self.clock = Some(clock);
-        self.random = Some(random);
-        self.name = name.or(self.name);
+        self.env = Some(env.into());
         self
     }
 
-    /// The clock it goes by. Default: the system's.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// The source of random numbers for jitter and for the calls of a recovery's stages: with a fixed seed, runs repeat.
-    /// Default: seeded from the system's randomness.
-    pub fn random(mut self, random: Random) -> Self {
-        self.random = Some(random);
-        self
-    }
-
-    /// The name it is reported by. Default: `circuit_breaker`.
+    /// The name it is reported by, whatever [`env`](Self::env) says. Default: `circuit_breaker`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
@@ -120,14 +103,9 @@ impl CircuitBreakerBuilder {
             None if self.compact => Stripes::compact(words),
             None => Stripes::new(words),
         };
-        let shared = Shared::new(
-            self.config,
-            self.clock.unwrap_or_default(),
-            self.random.unwrap_or_else(Random::from_entropy),
-            self.name.as_deref(),
-            self.state,
-            &stripes,
-        );
+        let Env { clock, random, name } = self.env.unwrap_or_default();
+        let name = self.name.or(name);
+        let shared = Shared::new(self.config, clock, random, name.as_deref(), self.state, &stripes);
         for listener in self.listeners {
             shared.outbox().listen(listener);
         }

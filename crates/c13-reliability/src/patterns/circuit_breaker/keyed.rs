@@ -10,7 +10,7 @@ use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::{Entry, Shard, Shards, Table, Tag};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Random, length_of};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
@@ -289,8 +289,7 @@ impl<K> Set<K> {
 /// Starts a breaker of a set.
 fn start(config: CircuitBreakerConfig, clock: &Clock, random: &Random) -> CircuitBreakerBuilder {
     CircuitBreaker::builder(config)
-        .clock(clock.clone())
-        .random(Random::new(random.next_u64()))
+        .env(Env::new(clock.clone()).random(Random::new(random.next_u64())))
         .compact()
 }
 

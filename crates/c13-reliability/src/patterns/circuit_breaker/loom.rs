@@ -2,7 +2,7 @@
 
 use super::{CircuitBreaker, CircuitBreakerConfig, CircuitEvent, CircuitState, FailureRate, Window};
 use crate::sync::Random;
-use crate::time::VirtualTime;
+use crate::time::{Env, VirtualTime};
 use loom::thread;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,8 +19,7 @@ fn one_failure() -> CircuitBreakerConfig {
 
 fn breaker(config: CircuitBreakerConfig, time: &VirtualTime) -> CircuitBreaker {
     CircuitBreaker::builder(config)
-        .clock(time.clock())
-        .random(Random::new(1))
+        .env(Env::new(time.clock()).random(Random::new(1)))
         .compact()
         .build()
         .expect("the settings are good")

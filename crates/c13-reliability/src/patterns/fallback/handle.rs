@@ -5,7 +5,7 @@ use super::{FallbackError, FallbackSnapshot};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Tally;
 use crate::sync::primitive::Mutex;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -58,24 +58,14 @@ impl<T, E> Fallback<T, E> {
         Self::nothing().or_function(function)
     }
 
-    /// Answers with the last good value, if it is not older than `max_age` by the system clock; [`Duration::MAX`] is no
-    /// limit. Every good value is cloned for it.
+    /// Answers with the last good value, if it is not older than `max_age`; [`Duration::MAX`] is no limit. Every good value is
+    /// cloned for it.
     #[must_use]
     pub fn last_good(max_age: Duration) -> Self
     where
         T: Clone,
     {
-        Self::last_good_by(max_age, Clock::system())
-    }
-
-    /// The same as [`last_good`](Fallback::last_good), by `clock`.
-    #[must_use]
-    pub fn last_good_by(max_age: Duration, clock: Clock) -> Self
-    where
-        T: Clone,
-    {
         Self::nothing().change(|shared| {
-            shared.clock = clock;
             shared.last_good = Some(LastGood {
                 max_age,
                 value: Mutex::new(None),
@@ -96,6 +86,14 @@ impl<T, E> Fallback<T, E> {
                 counts: Tally::new(),
             }),
         }
+    }
+
+    /// Measures the age of the last good value by the clock of `env`. Default: the system's.
+    ///
+    /// A setter: settings and counts that clones have of their own by now are not taken over.
+    #[must_use]
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        self.change(|shared| shared.clock = env.into().clock)
     }
 
     /// Answers with a clone of `value` where there is no last good value.

@@ -61,7 +61,7 @@ fn an_error_that_is_not_handled_comes_back_as_it_is() {
 #[test]
 fn the_last_good_value_answers_until_it_is_too_old() {
     let executor = Executor::new();
-    let fallback = Fallback::<u32, &str>::last_good_by(60 * SECOND, executor.clock());
+    let fallback = Fallback::<u32, &str>::last_good(60 * SECOND).with_env(executor.clock());
     assert_eq!(call(&fallback, Err("down")), Err(FallbackError::CallFailed("down")));
     assert_eq!(call(&fallback, Ok(1)), Ok(1));
     assert_eq!(call(&fallback, Ok(2)), Ok(2));
@@ -76,7 +76,9 @@ fn the_last_good_value_answers_until_it_is_too_old() {
 #[test]
 fn where_there_is_no_last_good_value_the_next_best_answers() {
     let executor = Executor::new();
-    let fallback = Fallback::<u32, &str>::last_good_by(Duration::MAX, executor.clock()).or_function(|_| Ok(9));
+    let fallback = Fallback::<u32, &str>::last_good(Duration::MAX)
+        .with_env(executor.clock())
+        .or_function(|_| Ok(9));
     assert_eq!(call(&fallback, Err("down")), Ok(9));
     assert_eq!(call(&fallback, Ok(1)), Ok(1));
     executor.run_for(1_000_000 * SECOND);
@@ -101,7 +103,9 @@ fn clones_share_the_last_good_value() {
 #[test]
 fn a_second_future_answers_only_where_nothing_else_does() {
     let executor = Executor::new();
-    let fallback = Fallback::<u32, &str>::last_good_by(60 * SECOND, executor.clock()).handles(|error| *error != "bad");
+    let fallback = Fallback::<u32, &str>::last_good(60 * SECOND)
+        .with_env(executor.clock())
+        .handles(|error| *error != "bad");
     let run = |result: Result<u32, &'static str>, second: Result<u32, &'static str>| {
         let clock = executor.clock();
         executor.block_on(fallback.call_or_else(ready(result), |_| async move {

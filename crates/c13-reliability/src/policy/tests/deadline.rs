@@ -70,7 +70,7 @@ type Cached = CachedPolicy<Cache<u64, u32>, TypedPolicy<u32, &'static str>>;
 type Answer = fn(Duration) -> Result<u32, &'static str>;
 
 fn cached(config: PolicyConfig, executor: &Executor) -> Cached {
-    let cache = Cache::new(CacheConfig::new()).with_clock(executor.clock());
+    let cache = Cache::with_config(CacheConfig::new(), executor.clock()).expect("good settings");
     policy(config, &executor.clock()).typed().cached(cache)
 }
 

@@ -230,7 +230,7 @@ fn a_hit_in_the_cache_takes_no_token_and_the_total_timeout_bounds_the_wait_for_a
         .total_timeout(SECOND)
         .rate_limit(RateLimiterConfig::new(0.001, 2));
     let policy = policy(config, &clock);
-    let cache: Cache<u64, u32> = Cache::new(CacheConfig::new().capacity(10)).with_clock(clock);
+    let cache: Cache<u64, u32> = Cache::with_config(CacheConfig::new().capacity(10), clock).unwrap();
     let cached = policy.typed::<u32, &'static str>().cached(cache);
     let asked = Arc::new(AtomicU32::new(0));
     let load = |answer: Result<u32, &'static str>| {

@@ -8,7 +8,7 @@ use super::state::{Agenda, Beat};
 use crate::error::ConfigError;
 use crate::realtime::stop::{StopSignal, StopSource};
 use crate::snapshot::{Observed, Source};
-use crate::time::{Clock, Sleep, Tick};
+use crate::time::{Clock, Env, Sleep, Tick};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -27,7 +27,7 @@ use std::task::{Context, Poll};
 /// use std::time::Duration;
 ///
 /// let executor = Executor::new();
-/// let mut scheduler = Scheduler::with_clock(executor.clock());
+/// let mut scheduler = Scheduler::new().with_env(executor.clock());
 /// scheduler.add("sensor", TaskConfig::every(Duration::from_millis(2)), |_| async { /* one pass */ })?;
 /// let (handle, run) = scheduler.start();
 /// executor.spawn(run);
@@ -47,17 +47,18 @@ impl Scheduler {
     /// A scheduler on the [precise](Clock::precise) clock of the machine.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_clock(Clock::precise())
-    }
-
-    /// A scheduler on another clock, such as a virtual one.
-    #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
         Self {
-            clock,
+            clock: Clock::precise(),
             tasks: Vec::new(),
             listener: None,
         }
+    }
+
+    /// The same scheduler by the clock of `env`, such as a virtual one.
+    #[must_use]
+    pub fn with_env(self, env: impl Into<Env>) -> Self {
+        let clock = env.into().clock;
+        Self { clock, ..self }
     }
 
     /// Adds a task: `make` is called at each tick, and the future that it makes is run to its end.

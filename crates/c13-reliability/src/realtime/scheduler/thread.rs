@@ -32,7 +32,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 /// use c13_reliability::realtime::scheduler::{TaskConfig, ThreadConfig, ThreadScheduler};
 /// use std::time::Duration;
 ///
-/// let mut scheduler = ThreadScheduler::new("sensors", ThreadConfig::new())?;
+/// let mut scheduler = ThreadScheduler::new("sensors", ThreadConfig::new());
 /// scheduler.add("gyroscope", TaskConfig::every(Duration::from_millis(2)), |beat| {
 ///     // one pass
 ///     let _ = beat.lateness;
@@ -55,10 +55,23 @@ type Job = Box<dyn FnMut(&Beat) + Send>;
 impl ThreadScheduler {
     /// A scheduler whose thread will be called `name`.
     ///
+    /// # Panics
+    ///
+    /// If a setting makes no sense. For settings that are not known when writing, use [`try_new`](ThreadScheduler::try_new).
+    #[must_use]
+    pub fn new(name: &str, config: ThreadConfig) -> Self {
+        match Self::try_new(name, config) {
+            Ok(scheduler) => scheduler,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](ThreadScheduler::new), for settings that are only known at run time.
+    ///
     /// # Errors
     ///
     /// The setting of `config` that makes no sense.
-    pub fn new(name: &str, config: ThreadConfig) -> Result<Self, ConfigError> {
+    pub fn try_new(name: &str, config: ThreadConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
             name: name.to_owned(),

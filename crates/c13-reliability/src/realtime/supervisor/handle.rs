@@ -57,10 +57,23 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor without children yet.
     ///
+    /// # Panics
+    ///
+    /// If a setting makes no sense. For settings that are not known when writing, use [`try_new`](Supervisor::try_new).
+    #[must_use]
+    pub fn new(config: SupervisorConfig) -> Self {
+        match Self::try_new(config) {
+            Ok(supervisor) => supervisor,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same as [`new`](Supervisor::new), for settings that are only known at run time.
+    ///
     /// # Errors
     ///
     /// The setting that makes no sense.
-    pub fn new(config: SupervisorConfig) -> Result<Self, ConfigError> {
+    pub fn try_new(config: SupervisorConfig) -> Result<Self, ConfigError> {
         Self::with_config(config, Clock::system())
     }
 

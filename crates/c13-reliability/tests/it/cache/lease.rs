@@ -109,7 +109,7 @@ fn a_read_beside_a_loader_in_the_same_task_is_not_taken_for_the_loader_s_own() {
 fn a_cached_policy_s_operation_that_makes_its_own_call_is_refused_at_once() {
     let executor = Executor::new();
     let policy = Policy::with_config(Profile::Standard.config(), Env::new(executor.clock()).seed(1)).unwrap();
-    let cache = Cache::<u64, u64>::new(CacheConfig::new()).with_clock(executor.clock());
+    let cache = Cache::<u64, u64>::with_config(CacheConfig::new(), executor.clock()).unwrap();
     let cached = Arc::new(policy.typed::<u64, String>().cached(cache));
     let inner = cached.clone();
     let operation = move || {

@@ -93,7 +93,7 @@ fn a_reader_dropped_between_being_chosen_and_loading_passes_the_load_on() {
 #[test]
 fn a_load_that_panics_fails_its_waiters_and_leaves_no_key_behind() {
     let executor = Executor::new();
-    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new()).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(CacheConfig::new(), executor.clock()).unwrap();
     let failed = Rc::new(Cell::new(0));
     let clock = executor.clock();
     let mut leader = Box::pin({
@@ -214,7 +214,7 @@ fn without_anywhere_to_run_it_the_read_that_finds_an_entry_due_loads_it() {
         .ttl(60 * SECOND)
         .stale_while_revalidate(600 * SECOND)
         .jitter(0.0);
-    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(config, executor.clock()).unwrap();
     let read = || {
         executor
             .block_on(cache.get_or_load(&1, {
@@ -263,7 +263,7 @@ fn during_an_outage_what_is_stale_is_served_up_to_its_age_limit() {
 fn that_there_is_nothing_is_remembered_for_its_own_time() {
     let executor = Executor::new();
     let config = CacheConfig::new().ttl(60 * SECOND).negative_ttl(5 * SECOND).jitter(0.0);
-    let cache: Cache<u64, u64> = Cache::new(config).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(config, executor.clock()).unwrap();
     let asked = Arc::new(AtomicU64::new(0));
     let find = || {
         let asked = asked.clone();
@@ -286,7 +286,7 @@ fn that_there_is_nothing_is_remembered_for_its_own_time() {
 #[test]
 fn a_load_says_how_long_to_keep_what_it_brought() {
     let executor = Executor::new();
-    let cache: Cache<u64, u64> = Cache::new(CacheConfig::new()).with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(CacheConfig::new(), executor.clock()).unwrap();
     let load = |loaded: Loaded<u64>| {
         executor
             .block_on(cache.find_or_load(&1, || async { Ok::<_, Broken>(loaded) }))

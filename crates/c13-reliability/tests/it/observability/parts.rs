@@ -38,7 +38,7 @@ fn a_cache_accounts_for_each_read() {
     let registry = Registry::new();
     let executor = Executor::new();
     let config = CacheConfig::new().capacity(50).ttl(ms(20)).negative_ttl(ms(20));
-    let cache: Cache<u64, u64> = Cache::try_new(config).unwrap().with_clock(executor.clock());
+    let cache: Cache<u64, u64> = Cache::with_config(config, executor.clock()).unwrap();
     registry.register("products", &cache).unwrap();
     let random = Random::new(3);
     executor.block_on(async {
@@ -75,7 +75,7 @@ fn a_cache_accounts_for_each_read() {
 fn a_scheduler_and_a_supervisor_report_each_task_and_child() {
     let registry = Registry::new();
     let executor = Executor::new();
-    let mut scheduler = Scheduler::with_clock(executor.clock());
+    let mut scheduler = Scheduler::new().with_env(executor.clock());
     scheduler.add("tick", TaskConfig::every(ms(2)), |_| async {}).unwrap();
     let (ticks, run) = scheduler.start();
     executor.spawn(run);
@@ -142,7 +142,7 @@ async fn a_lock_accounts_for_each_acquisition_and_holding() {
 #[tokio::test]
 async fn a_shared_rate_limit_accounts_for_each_request() {
     let registry = Registry::new();
-    let backend = Arc::new(MemoryQuota::new(Clock::system()));
+    let backend = Arc::new(MemoryQuota::new());
     let limits = vec![Limit::new("payments", 1.0, 10)];
     let limiter = SharedRateLimiter::try_new(backend, limits, SharedLimitConfig::DEFAULT).unwrap();
     registry.register("payments", &limiter).unwrap();

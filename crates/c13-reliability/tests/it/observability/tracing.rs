@@ -130,7 +130,7 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
             .open_for(Duration::from_secs(1));
         let breaker = CircuitBreaker::builder(config)
             .name("payments")
-            .clock(executor.clock())
+            .env(executor.clock())
             .build()
             .unwrap();
         executor.block_on(async {
@@ -148,7 +148,7 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
         assert_eq!(told, wanted);
 
         let works = Arc::new(AtomicBool::new(true));
-        let service = HealthCheckService::with_clock("1".to_owned(), executor.clock());
+        let service = HealthCheckService::new("1".to_owned()).with_env(executor.clock());
         executor.block_on(async {
             service.add_checker(Box::new(Database(works.clone()))).await;
             service.check_health().await;
@@ -254,7 +254,7 @@ fn spans_say_how_calls_and_checks_ended_and_only_to_those_who_ask() {
             };
             let call = AssertUnwindSafe(|| Executor::new().block_on(spanned("quotes", panics)));
             assert!(catch_unwind(call).is_err());
-            let service = HealthCheckService::with_clock("1".to_owned(), executor.clock());
+            let service = HealthCheckService::new("1".to_owned()).with_env(executor.clock());
             executor.block_on(async {
                 service.add_checker(Box::new(Database(Arc::default()))).await;
                 service.check_health().await;

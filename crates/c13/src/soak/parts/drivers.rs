@@ -170,7 +170,7 @@ pub(crate) struct Fallbacks {
 impl Fallbacks {
     pub(crate) fn new(ground: &Ground) -> Self {
         Self {
-            fallback: Fallback::last_good_by(Duration::from_secs(1), ground.clock.clone()),
+            fallback: Fallback::last_good(Duration::from_secs(1)).with_env(ground.clock.clone()),
             limit: limit(ground),
             ground: ground.clone(),
         }
@@ -222,7 +222,7 @@ impl Reads {
             .ttl(Duration::from_millis(200))
             .stale_if_error(Duration::from_secs(2));
         Self {
-            cache: Cache::try_new(config).expect(SOUND).with_clock(ground.clock.clone()),
+            cache: Cache::with_config(config, ground.clock.clone()).expect(SOUND),
             limit: limit(ground),
             ground: ground.clone(),
         }

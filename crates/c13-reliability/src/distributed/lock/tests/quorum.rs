@@ -10,12 +10,12 @@ fn servers() -> (Vec<Faulty>, Quorum, Clock) {
     let nodes = servers
         .iter()
         .map(|server| Arc::new(server.clone()) as Arc<dyn Backend>);
-    let quorum = Quorum::try_new(nodes.collect()).unwrap().with_clock(clock.clone());
+    let quorum = Quorum::try_new(nodes.collect()).unwrap().with_env(clock.clone());
     (servers, quorum, clock)
 }
 
 fn lock(quorum: &Quorum, clock: &Clock) -> Lock {
-    Lock::new(Arc::new(quorum.clone()), "key", LockConfig::new(LEASE * 10)).with_clock(clock.clone())
+    Lock::new(Arc::new(quorum.clone()), "key", LockConfig::new(LEASE * 10)).with_env(clock.clone())
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,9 +5,8 @@ use super::super::config::CircuitBreakerConfig;
 use super::{Circuits, Each, KeyedBreakers, Set, check_bytes, start};
 use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::{Seeds, Shards};
-use crate::sync::Random;
 use crate::sync::primitive::{AtomicU64, Mutex};
-use crate::time::Clock;
+use crate::time::Env;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +24,7 @@ pub struct KeyedBreakersBuilder<K> {
     max_bytes: usize,
     max_key_bytes: usize,
     idle_after: Duration,
-    clock: Option<Clock>,
-    random: Option<Random>,
+    env: Env,
     each: Option<Each<K>>,
 }
 
@@ -38,8 +36,7 @@ impl<K> KeyedBreakersBuilder<K> {
             max_bytes: 256 << 20,
             max_key_bytes: 1_024,
             idle_after: Duration::from_secs(3600),
-            clock: None,
-            random: None,
+            env: Env::default(),
             each: None,
         }
     }
@@ -71,15 +68,9 @@ impl<K> KeyedBreakersBuilder<K> {
         self
     }
 
-    /// The clock its breakers go by. Default: the system's.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// What its breakers' random numbers are seeded from. Default: the system's randomness.
-    pub fn random(mut self, random: Random) -> Self {
-        self.random = Some(random);
+    /// The clock that its breakers go by, and what their random numbers are seeded from. Default: [`Env::default`].
+    pub fn env(mut self, env: impl Into<Env>) -> Self {
+        self.env = env.into();
         self
     }
 
@@ -114,8 +105,7 @@ impl<K> KeyedBreakersBuilder<K> {
             return refused("idle_after", value, "must be above zero");
         }
         check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
-        let clock = self.clock.unwrap_or_default();
-        let random = self.random.unwrap_or_else(Random::from_entropy);
+        let Env { clock, random, .. } = self.env;
         let overflow = start(self.config, &clock, &random).name(OVERFLOW);
         Ok(KeyedBreakers {
             set: Arc::new(Set {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 fn set(time: &VirtualTime, max_keys: usize) -> KeyedBreakers<u64> {
     KeyedBreakers::builder(CircuitBreakerConfig::new().consecutive_failures(1))
-        .clock(time.clock())
+        .env(time.clock())
         .max_keys(max_keys)
         .build()
         .expect("good")
@@ -117,7 +117,7 @@ fn an_idle_circuit_that_refuses_calls_stays() {
         .consecutive_failures(1)
         .open_for(secs(7200.0));
     let keys = KeyedBreakers::builder(config)
-        .clock(time.clock())
+        .env(time.clock())
         .max_keys(1_000)
         .build()
         .expect("good");
@@ -222,7 +222,7 @@ fn a_compact_breaker_behaves_like_any_other() {
     let rule = FailureRate::new(0.5, Window::Time(secs(10.0)), 4);
     let time = VirtualTime::new();
     let breaker = CircuitBreaker::builder(CircuitBreakerConfig::new().failure_rate(rule))
-        .clock(time.clock())
+        .env(time.clock())
         .compact()
         .build()
         .expect("good");
@@ -240,7 +240,7 @@ fn settings_of_the_set_that_make_no_sense_are_refused_by_name() {
         KeyedBreakers::<u64>::builder(config)
             .max_keys(max_keys)
             .idle_after(idle)
-            .clock(Clock::system())
+            .env(Clock::system())
             .build()
             .expect_err("refused")
             .setting

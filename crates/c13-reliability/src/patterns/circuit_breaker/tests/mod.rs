@@ -18,7 +18,7 @@ mod watching;
 
 use super::*;
 use crate::sync::Random;
-use crate::time::VirtualTime;
+use crate::time::{Env, VirtualTime};
 use std::time::Duration;
 
 /// A breaker and the clock it goes by.
@@ -40,8 +40,7 @@ impl Bench {
     pub(super) fn new(config: CircuitBreakerConfig) -> Self {
         let time = VirtualTime::new();
         let breaker = CircuitBreaker::builder(config)
-            .clock(time.clock())
-            .random(Random::new(7))
+            .env(Env::new(time.clock()).random(Random::new(7)))
             .build()
             .expect("the settings are good");
         Self { time, breaker }

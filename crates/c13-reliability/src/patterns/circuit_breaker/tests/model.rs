@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::gate::{Outcome, Permit as _};
-use crate::time::Tick;
+use crate::time::{Env, Tick};
 
 /// A call that ended while the circuit was closed or only watching.
 #[derive(Clone, Copy)]
@@ -286,9 +286,7 @@ fn sequence(seed: u64) {
     let shape = random.next_u64();
     let config = settings(&random, shape);
     let time = VirtualTime::new();
-    let mut builder = CircuitBreaker::builder(config)
-        .clock(time.clock())
-        .random(Random::new(seed));
+    let mut builder = CircuitBreaker::builder(config).env(Env::new(time.clock()).random(Random::new(seed)));
     if random.below(2) == 0 {
         builder = builder.compact();
     }

@@ -358,7 +358,7 @@ fn cb_38_and_41_it_may_start_in_any_state_and_go_to_metrics_only_from_each() {
     for state in [Closed, Open, HalfOpen, ForcedOpen, ForcedClosed, MetricsOnly] {
         let time = VirtualTime::new();
         let breaker = CircuitBreaker::builder(r())
-            .clock(time.clock())
+            .env(time.clock())
             .initial_state(state)
             .build()
             .expect("good");

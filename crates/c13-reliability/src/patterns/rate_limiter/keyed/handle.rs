@@ -12,7 +12,7 @@ use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::Seeds;
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
-use crate::time::Clock;
+use crate::time::{Clock, Env};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
@@ -87,18 +87,17 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     ///
     /// The setting that makes no sense: see [`KeyedConfig`].
     pub fn try_new(quota: impl Into<Quota>, max_keys: usize) -> Result<Self, ConfigError> {
-        let config = KeyedConfig::new(quota.into(), max_keys);
-        config.validate()?;
-        Self::with_config(config, Clock::system())
+        Self::with_config(KeyedConfig::new(quota.into(), max_keys), Clock::system())
     }
 
-    /// A keyed limiter with all settings, on `clock`.
+    /// A keyed limiter with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense: see [`KeyedConfig`].
-    pub fn with_config(config: KeyedConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: KeyedConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
+        let clock = env.into().clock;
         let (now, seeds) = (clock.now(), Seeds::from_entropy());
         let (max_keys, longest) = (config.max_keys, config.max_key_bytes);
         let keys = match config.quota {

@@ -8,7 +8,7 @@ use super::super::waitable::waitable_limiter;
 use super::super::waiting::{self, Waitable};
 use super::shared::SharedWindow;
 use crate::error::ConfigError;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,20 +57,18 @@ impl SlidingWindowRateLimiter {
     ///
     /// The setting that makes no sense: see [`SlidingWindowConfig`].
     pub fn try_new(window: Duration, max_requests: u64) -> Result<Self, ConfigError> {
-        let config = SlidingWindowConfig::new(window, max_requests);
-        config.validate()?;
-        Self::with_config(config, Clock::system())
+        Self::with_config(SlidingWindowConfig::new(window, max_requests), Clock::system())
     }
 
-    /// A window with all settings, on `clock`.
+    /// A window with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense: see [`SlidingWindowConfig`].
-    pub fn with_config(config: SlidingWindowConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: SlidingWindowConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            shared: Arc::new(SharedWindow::new(&config, clock)),
+            shared: Arc::new(SharedWindow::new(&config, env.into().clock)),
         })
     }
 

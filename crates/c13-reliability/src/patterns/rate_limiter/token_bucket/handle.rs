@@ -10,7 +10,7 @@ use super::reservation::Reservation;
 use super::shared::SharedBucket;
 use crate::error::ConfigError;
 use crate::sync::Stripes;
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::sync::Arc;
 
 /// A token bucket: it holds up to `capacity` tokens and refills by `rate` tokens a second. A request takes as many tokens as it
@@ -62,18 +62,16 @@ impl TokenBucketRateLimiter {
     ///
     /// The setting that makes no sense: see [`RateLimiterConfig`].
     pub fn try_new(capacity: u64, rate: f64) -> Result<Self, ConfigError> {
-        let config = RateLimiterConfig::new(rate, capacity);
-        config.validate()?;
-        Self::with_config(config, Clock::system())
+        Self::with_config(RateLimiterConfig::new(rate, capacity), Clock::system())
     }
 
-    /// A bucket with all settings, on `clock`.
+    /// A bucket with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense: see [`RateLimiterConfig`].
-    pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
-        Self::on(&Stripes::new(Self::WORDS), config, clock)
+    pub fn with_config(config: RateLimiterConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
+        Self::on(&Stripes::new(Self::WORDS), config, env.into().clock)
     }
 
     /// How many words of a stripe it takes.

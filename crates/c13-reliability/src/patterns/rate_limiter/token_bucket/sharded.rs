@@ -14,7 +14,7 @@ use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::Mutex;
 use crate::sync::{STOCKS, StripedStock, Stripes};
-use crate::time::{Clock, Tick};
+use crate::time::{Clock, Env, Tick};
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -80,19 +80,18 @@ impl ShardedRateLimiter {
     ///
     /// The setting that makes no sense: see [`with_config`](Self::with_config).
     pub fn try_new(capacity: u64, rate: f64) -> Result<Self, ConfigError> {
-        let config = RateLimiterConfig::new(rate, capacity);
-        check(&config)?;
-        Self::with_config(config, Clock::system())
+        Self::with_config(RateLimiterConfig::new(rate, capacity), Clock::system())
     }
 
-    /// A bucket with these settings, on `clock`.
+    /// A bucket with these settings, by the clock of `env`.
     ///
     /// # Errors
     ///
     /// The setting that makes no sense: see [`RateLimiterConfig`]. Besides, the burst must be at least 1,040, and waiting,
     /// pacing and warming up are not supported.
-    pub fn with_config(config: RateLimiterConfig, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn with_config(config: RateLimiterConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         check(&config)?;
+        let clock = env.into().clock;
         let batch = (config.burst / (2 * STOCKS)).min(LARGEST_BATCH);
         Ok(Self {
             shared: Arc::new(Shared {
