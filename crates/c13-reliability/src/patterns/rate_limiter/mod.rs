@@ -98,7 +98,7 @@ mod token_bucket;
 mod waitable;
 mod waiting;
 
-pub use config::{DEFAULT_MAX_WAITERS, RateLimiterConfig, SlidingWindowConfig, WarmUp};
+pub use config::DEFAULT_MAX_WAITERS;
 pub use error::RateLimitError;
 pub use keyed::{ClientAddress, KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
 #[cfg(feature = "axum")]
@@ -109,6 +109,6 @@ pub use keyed::{
 #[cfg(feature = "tower")]
 pub use layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;
-pub use sliding_window::SlidingWindowRateLimiter;
+pub use sliding_window::{SlidingWindowConfig, SlidingWindowRateLimiter};
 pub use snapshot::RateLimiterSnapshot;
-pub use token_bucket::{Reservation, ShardedRateLimiter, TokenBucketRateLimiter};
+pub use token_bucket::{RateLimiterConfig, Reservation, ShardedRateLimiter, TokenBucketRateLimiter, WarmUp};

@@ -1,6 +1,7 @@
 //! What can be set of a keyed limiter: the quota of each key, and how many keys are kept.
 
-use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
+use super::super::sliding_window::SlidingWindowConfig;
+use super::super::token_bucket::RateLimiterConfig;
 use crate::error::{ConfigError, ConfigValue};
 
 pub(super) const PART: &str = "keyed rate limiter";

@@ -1,8 +1,9 @@
 //! The quota of one key for each kind of limiter: what is kept for a key, and how a request is decided. Pure.
 
-use super::super::config::{RateLimiterConfig, SlidingWindowConfig};
 use super::super::error::{RateLimitError, Shortfall};
+use super::super::sliding_window::SlidingWindowConfig;
 use super::super::sliding_window::window::SlidingWindow;
+use super::super::token_bucket::RateLimiterConfig;
 use super::super::token_bucket::gcra::{Attempt, Plan};
 use super::snapshot::QuotaStatus;
 use crate::time::Tick;

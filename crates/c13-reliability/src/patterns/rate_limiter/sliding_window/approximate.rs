@@ -3,7 +3,7 @@
 //! Time is cut into windows of the length. Of the requests in the previous window, a share counts that is as large as its
 //! overlap with the sliding window, as if they had come evenly.
 
-use super::super::config::SlidingWindowConfig;
+use super::config::SlidingWindowConfig;
 use super::window::SlidingWindow;
 use crate::time::{Tick, nanos};
 use std::time::Duration;

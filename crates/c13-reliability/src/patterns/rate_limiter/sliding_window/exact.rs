@@ -1,6 +1,6 @@
 //! The exact sliding window, as a plain value: the times of the last requests, in a ring.
 
-use super::super::config::SlidingWindowConfig;
+use super::config::SlidingWindowConfig;
 use super::window::SlidingWindow;
 use crate::time::{Tick, nanos};
 use std::time::Duration;

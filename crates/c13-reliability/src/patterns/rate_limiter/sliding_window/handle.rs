@@ -1,11 +1,11 @@
 //! The sliding window's handle.
 
-use super::super::config::SlidingWindowConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
 use super::super::waitable::waitable_limiter;
 use super::super::waiting::{self, Waitable};
+use super::config::SlidingWindowConfig;
 use super::shared::SharedWindow;
 use crate::error::ConfigError;
 use crate::time::{Clock, Env, Tick};

@@ -1,9 +1,9 @@
 //! The state that clones of a sliding window share: the window, behind a mutex, the counts, and the queue of waiters.
 
-use super::super::config::SlidingWindowConfig;
 use super::super::counts::Counts;
 use super::super::error::{RateLimitError, Shortfall};
 use super::super::waiting::{WaitLimits, Waitable, refusal};
+use super::config::SlidingWindowConfig;
 use super::state::WindowState;
 use crate::sync::primitive::Mutex;
 use crate::sync::wait_queue::{Ahead, Owner, WaitQueue};

@@ -1,7 +1,7 @@
 //! A sliding window of either kind, as a plain value.
 
-use super::super::config::SlidingWindowConfig;
 use super::approximate::ApproximateWindow;
+use super::config::SlidingWindowConfig;
 use super::exact::ExactWindow;
 use super::window::SlidingWindow;
 use crate::time::Tick;

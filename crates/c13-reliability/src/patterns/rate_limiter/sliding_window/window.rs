@@ -1,6 +1,6 @@
 //! What both kinds of sliding window do.
 
-use super::super::config::SlidingWindowConfig;
+use super::config::SlidingWindowConfig;
 use crate::time::Tick;
 
 /// A sliding window of one kind.

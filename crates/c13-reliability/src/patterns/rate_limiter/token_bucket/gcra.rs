@@ -11,8 +11,8 @@
 //! Algorithm: ITU-T I.371, generic cell rate algorithm, virtual scheduling.
 
 use super::super::cold_path::cold_path;
-use super::super::config::RateLimiterConfig;
 use super::super::error::Shortfall;
+use super::config::RateLimiterConfig;
 use crate::time::Tick;
 use std::num::NonZeroU64;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! The token bucket's handle.
 
-use super::super::config::RateLimiterConfig;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
 use super::super::waitable::waitable_limiter;
 use super::super::waiting::{self, Waitable};
+use super::config::RateLimiterConfig;
 use super::reservation::Reservation;
 use super::shared::SharedBucket;
 use crate::error::ConfigError;

@@ -1,7 +1,7 @@
 //! Interleavings of the bucket's word with changes of its plan, and with those who wait for it.
 
-use super::super::config::RateLimiterConfig;
 use super::super::waiting::{Wait, Waitable};
+use super::config::RateLimiterConfig;
 use super::gcra::Plan;
 use super::packed::{FastTake, PackedBucket, Taker};
 use super::shared::SharedBucket;

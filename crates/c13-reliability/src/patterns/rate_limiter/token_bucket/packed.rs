@@ -12,8 +12,8 @@
 //! accident. A thread that only reads compares the epoch again at the end.
 
 use super::super::cold_path::cold_path;
-use super::super::config::RateLimiterConfig;
 use super::super::error::Shortfall;
+use super::config::RateLimiterConfig;
 use super::gcra::{ARRIVAL, Attempt, Missing, Pace, Plan};
 use super::warm_up::Warmth;
 use crate::sync::CacheLine;

@@ -3,11 +3,11 @@
 //! Lending admits nothing beyond the bound: a thread borrows only when it holds less than is asked for, so its stock is at most
 //! a batch less one, and all stocks together are below what was taken off the capacity.
 
-use super::super::config::RateLimiterConfig;
 use super::super::counts::Counts;
 use super::super::error::RateLimitError;
 use super::super::permit::RateLimitPermit;
 use super::super::snapshot::RateLimiterSnapshot;
+use super::config::RateLimiterConfig;
 use super::packed::{FastTake, PackedBucket, Taker};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
@@ -38,10 +38,10 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct ShardedRateLimiter {
-    shared: Arc<Shared>,
+    shared: Arc<ShardedBucket>,
 }
 
-struct Shared {
+struct ShardedBucket {
     packed: PackedBucket,
     clock: Clock,
     stock: StripedStock,
@@ -94,7 +94,7 @@ impl ShardedRateLimiter {
         let clock = env.into().clock;
         let batch = (config.burst / (2 * STOCKS)).min(LARGEST_BATCH);
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(ShardedBucket {
                 packed: PackedBucket::new(&central(config, batch), clock.now()),
                 clock,
                 stock: StripedStock::on(&Stripes::new(StripedStock::WORDS)),
@@ -193,7 +193,7 @@ impl Observed for ShardedRateLimiter {
     }
 }
 
-impl Shared {
+impl ShardedBucket {
     /// Takes `n` tokens where this thread's stock does not suffice.
     #[inline(never)]
     fn take(&self, n: u64) -> Result<(), RateLimitError> {

@@ -1,10 +1,10 @@
 //! The state that clones of a token bucket share: the packed bucket, the counts, and the queue of waiters.
 
 use super::super::cold_path::cold_path;
-use super::super::config::RateLimiterConfig;
 use super::super::counts::Counts;
 use super::super::error::{RateLimitError, Shortfall};
 use super::super::waiting::{WaitLimits, Waitable, refusal};
+use super::config::RateLimiterConfig;
 use super::packed::{FastTake, PackedBucket, Taker};
 use crate::sync::Stripes;
 use crate::sync::primitive::Mutex;

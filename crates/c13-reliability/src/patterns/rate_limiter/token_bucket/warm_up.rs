@@ -4,7 +4,7 @@
 //! are. From the limit down to a threshold the price falls in a straight line from the cold factor to 1; the limit is
 //! such that buying as fast as the price allows takes the warm-up's period. Below the threshold the price is 1.
 
-use super::super::config::WarmUp;
+use super::config::WarmUp;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Warmth {
