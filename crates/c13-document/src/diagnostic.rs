@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::{Source, Span, render::Look};
 
-/// A place and a few words about it.
+/// A place in a source, and a few words about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// What is to be seen there; may be empty.
+    /// A note on it; may be empty.
     pub text: String,
 }
 
@@ -78,7 +78,7 @@ impl Diagnostic {
         }
     }
 
-    /// Says what is to be seen at the place itself.
+    /// Adds a note to the place itself.
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.primary.text = text.into();
         self
@@ -101,7 +101,7 @@ impl Diagnostic {
         self
     }
 
-    /// Points at a place that somebody wrote, if there is one.
+    /// Points at a place that was written by hand, if there is one.
     pub fn at_something_written(mut self) -> Self {
         if self.primary.span.source().is_generated()
             && let Some(written) = self
@@ -134,7 +134,7 @@ impl Diagnostic {
     }
 
     /// Marks the error as one of a key that is not there, by its path. Where an unknown key is probably that one misspelt,
-    /// only the unknown key is told.
+    /// only the unknown key is reported.
     pub fn lacks(mut self, path: impl Into<String>) -> Self {
         self.lacks.push(path.into());
         self.absence()
@@ -157,7 +157,7 @@ impl fmt::Display for Diagnostic {
 impl Error for Diagnostic {}
 
 /// Errors as they are noted: the first of them, and how many more there were. A text of a mebibyte may hold as many errors
-/// as bytes, and nobody reads them all.
+/// as bytes, more than anyone reads.
 #[derive(Debug, Default)]
 pub struct Noted {
     list: Vec<Diagnostic>,
@@ -189,7 +189,7 @@ impl Noted {
         errors.into_iter().for_each(|error| self.push(error));
     }
 
-    /// Takes over that another reading left something out; its errors are told elsewhere.
+    /// Notes that another reading left something out, without its errors, which are reported elsewhere.
     pub fn add_uncounted(&mut self, errors: &Diagnostics) {
         self.stopped |= errors.stopped || errors.more > 0;
     }
@@ -206,7 +206,7 @@ impl Noted {
         self.stopped = true;
     }
 
-    /// Whether no more errors are kept, so that it is vain to put them into words.
+    /// Whether no more errors are kept, so that there is no use in wording them.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.list.len() >= Self::MOST
@@ -236,7 +236,7 @@ impl Noted {
 
     /// All of these errors, none twice; `None` if there are none.
     #[must_use]
-    pub fn told(self) -> Option<Diagnostics> {
+    pub fn into_diagnostics(self) -> Option<Diagnostics> {
         (!self.is_empty()).then(|| Diagnostics::new(self))
     }
 }
@@ -252,12 +252,12 @@ pub struct Diagnostics {
     stopped: bool,
 }
 
-/// As many errors are printed; whoever has more starts with these.
+/// How many errors are printed; the others can wait until these are mended.
 const MOST_PRINTED: usize = 50;
 
 impl Diagnostics {
     /// Puts the errors in the order of their places: source by source as they first occur, then line by line. None is
-    /// told twice, and a missing key is not told where it is there misspelt.
+    /// reported twice, and a missing key is not reported where it is there misspelt.
     pub(crate) fn new(noted: Noted) -> Self {
         let Noted {
             mut list,

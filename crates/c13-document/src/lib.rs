@@ -1,7 +1,7 @@
 //! TOML files read by name and place: every error in one go, each with its line, its rule and a way out.
 //!
-//! A deserialiser stops at the first error and forgets where a value stood. Whoever mends a policy during an incident
-//! wants the whole list at once, with the lines to change. So a [`Document`] keeps the place of every key and value, and
+//! A deserialiser stops at the first error and forgets where a value stood. An engineer who mends a policy during an
+//! incident wants the whole list at once, with the lines to change. So a [`Document`] keeps the place of every key and value, and
 //! is read by asking for what should be there:
 //!
 //! ```
@@ -37,10 +37,10 @@
 //!
 //! - Nothing fails early. A reader that finds a value missing or wrong notes it and answers `None`, and the caller reads
 //!   on. [`Document::finish`] gives the value only if nothing was noted.
-//! - Asking makes a key known. Whatever nobody asked for is reported by `finish` as unknown, with the nearest name that
-//!   somebody did ask for; no key is ever silently ignored.
-//! - One mistake makes one error: a key that is missing because it is misspelt is told as misspelt, and nothing is told
-//!   twice.
+//! - Asking makes a key known. A key that was not asked for is reported by `finish` as unknown, with the nearest name that
+//!   was asked for; no key is ever silently ignored.
+//! - One mistake makes one error: a key that is missing because it is misspelt is reported as misspelt, and nothing is
+//!   reported twice.
 //! - Syntax errors do not hide the rest: what can still be read is read and checked, but a value on a broken line
 //!   counts as neither wrong nor missing.
 //! - Reading is bounded. Of very many errors the first 200 are kept and the others counted; a text with over a thousand
@@ -73,7 +73,7 @@ mod value;
 pub use diagnostic::{Diagnostic, Diagnostics, Label, Noted};
 pub use duration::{duration_text, parse_duration};
 pub use quantity::{QuantityError, Rate, Ratio};
-pub use read::{FromValue, Refusal, whole};
+pub use read::{FromValue, ValueError, whole};
 pub use source::{Position, Source, Span};
 pub use suggest::nearest;
 pub use table::{Document, Table};

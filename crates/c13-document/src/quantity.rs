@@ -16,7 +16,7 @@ pub struct QuantityError {
     pub rule: String,
     /// The bytes of the text that break it.
     pub range: Range<usize>,
-    /// What to write instead, where that can be told.
+    /// What to write instead, where that is known.
     pub help: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Values that were refused: that they were is remembered, and nothing is said of what follows from it.
+//! Values that were refused: this is remembered, and errors that follow from it are not reported.
 
 use super::{
     Span, Table, Value,

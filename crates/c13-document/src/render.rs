@@ -1,7 +1,7 @@
 //! Draws an error with the lines of the source that it is about.
 //!
 //! [`annotate_snippets`] draws the marked lines. What it must not see is kept from it here: control characters, and lines
-//! so long that nobody would read them.
+//! too long to read.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::{Diagnostic, Label, Source, Span};
 
 /// More of a line than this many characters is not shown.
 const WIDEST_LINE: usize = 100;
-/// So many characters of a long line are shown before the marked place.
+/// How many characters of a long line are shown before the marked place.
 const LEAD_IN: usize = 30;
 /// More bytes of a message than these are not shown: its middle is left out.
 const LONGEST_MESSAGE: usize = 1_000;

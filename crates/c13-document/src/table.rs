@@ -384,7 +384,7 @@ impl<'d> Table<'d> {
         keys.iter().for_each(|key| self.fields.ask(key));
     }
 
-    /// Reports no unknown keys in this table and the tables in it, because it cannot be told what belongs here. Values
+    /// Reports no unknown keys in this table and the tables in it, because it is not known what belongs here. Values
     /// that are read are still checked.
     pub fn ignore_rest(&self) {
         self.fields.rest.set(Rest::Ignored);

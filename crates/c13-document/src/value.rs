@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    Diagnostic, Document, FromValue, Refusal, Span, Table,
+    Diagnostic, Document, FromValue, Span, Table, ValueError,
     node::{Content, Node, Rest},
     suggest::nearest,
 };
@@ -119,7 +119,7 @@ impl<'d> Value<'d> {
 
     /// Reads the value with a function. Its refusal is noted as an error.
     #[must_use]
-    pub fn read_with<T>(&self, read: impl FnOnce(&Self) -> Result<T, Refusal>) -> Option<T> {
+    pub fn read_with<T>(&self, read: impl FnOnce(&Self) -> Result<T, ValueError>) -> Option<T> {
         self.shape().filter(|_| !self.node.refused.get())?;
         match read(self) {
             Ok(value) => Some(value),

@@ -3,7 +3,7 @@
 use super::backend::{Attempted, Claim, Released, Status};
 use super::error::{AcquireError, BackendError, BackendErrorKind};
 use super::guard::{Held, LockGuard, Phase, ReleaseCall};
-use super::shared::Shared;
+use super::shared::SharedLock;
 use super::snapshot::LockCount;
 use super::state::{Lease, Loss, Step};
 use super::validity::Validity;
@@ -31,7 +31,7 @@ pub(super) struct Patience {
 /// One task does all of it, so that nothing is left behind wherever the caller stops waiting: an attempt without a caller is
 /// abandoned, and a guard that no caller received is dropped and so released.
 pub(super) async fn run(
-    lock: Arc<Shared>,
+    lock: Arc<SharedLock>,
     patience: Patience,
     reports: Option<watch::Sender<Option<Waiting>>>,
     mut answer: Answer,
@@ -102,7 +102,7 @@ enum Pending {
 }
 
 struct Attempt {
-    lock: Arc<Shared>,
+    lock: Arc<SharedLock>,
     claim: Claim,
     pending: Pending,
     /// Until when the lock stays taken at least, once it is granted.

@@ -22,22 +22,22 @@ use tokio::sync::broadcast;
 /// Keeps locks in files of one folder, for all processes of one machine, without a server.
 ///
 /// A lock is a lock of the operating system on a file (`flock`), so it goes with the process that holds it, however that
-/// ends. There is no lease: a process that stands still, or a machine that is suspended, keeps its locks, and
+/// ends. There is no lease: a stopped process, or a suspended machine, keeps its locks, and
 /// [`LockConfig::lease`](super::LockConfig) only says how long a request may take. The holder looks twice a second whether
-/// the file is still the one in the folder; if somebody has removed it, the lock is lost. Waiters of other processes look
+/// the file is still the one in the folder; if it was removed, the lock is lost. Waiters of other processes look
 /// every 10 ms.
 ///
 /// The folder must be on a local file system. A request is a few system calls, made on the calling thread, none of which
 /// waits for another process. Files stay, with the fence of the last grant. There is no queue: fair locks are refused.
 ///
-/// Whoever can write to the folder can break the locks in it, so it has to be a folder of this user alone: see
+/// A user who can write to the folder can break the locks in it, so it has to be a folder of this user alone: see
 /// [`StateFolder`] for the rules, and for folders that several users share on purpose.
 #[derive(Clone)]
 pub struct FileBackend {
-    shared: Arc<Shared>,
+    shared: Arc<LockedFiles>,
 }
 
-struct Shared {
+struct LockedFiles {
     folder: StateFolder,
     /// By owner, the files that are locked for it.
     held: Mutex<HashMap<Arc<str>, Vec<FileLock>>>,
@@ -46,12 +46,12 @@ struct Shared {
 
 /// How often a waiter looks whether another process has released the lock.
 const POLL: Duration = Duration::from_millis(10);
-/// How often a holder looks whether its file is still in its place.
+/// How often a holder looks whether its file is still in the folder.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often, and how far apart, a lock is tried that only a look at it stands in the way of.
+/// How often, and how far apart, a lock is tried again while another process only reads its status.
 const TRIES: usize = 4;
 const APART: Duration = Duration::from_millis(1);
-/// Wakes that a waiter may be behind before it looks by itself.
+/// How many notifications a waiter may miss before it looks by itself.
 const WAKES: usize = 16;
 
 impl FileBackend {
@@ -59,7 +59,7 @@ impl FileBackend {
     ///
     /// # Errors
     ///
-    /// The folder cannot be made, or is not to be trusted, as [`StateFolder::private`] has it.
+    /// The folder cannot be made, or cannot be trusted; see [`StateFolder::private`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, BackendError> {
         StateFolder::private(folder).map(Self::within)
     }
@@ -68,7 +68,7 @@ impl FileBackend {
     #[must_use]
     pub fn within(folder: StateFolder) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(LockedFiles {
                 folder,
                 held: Mutex::default(),
                 wakes: broadcast::Sender::new(WAKES),
@@ -76,11 +76,11 @@ impl FileBackend {
         }
     }
 
-    /// Duplicates of all files that are locked through this backend now, for a process that shall hold the locks too.
+    /// Duplicates of all files that are locked through this backend now, for another process to hold the locks too.
     ///
     /// A duplicate is another descriptor of the same open file, as `dup` makes it, closed on `exec` unless that is
-    /// changed. The kernel keeps a lock until the last descriptor of the file is closed, so whoever has the duplicate holds
-    /// the lock even if this process is killed. A release gives the lock up for all of them at once.
+    /// changed. The kernel keeps a lock until the last descriptor of the file is closed, so a process that has the duplicate holds
+    /// the lock even if this one is killed. A release gives the lock up for all of them at once.
     ///
     /// # Errors
     ///
@@ -123,14 +123,14 @@ impl FileBackend {
         Ok(Some(locked))
     }
 
-    /// Locks a file unless somebody holds it; whoever only looks at its status for a moment does not.
+    /// Locks a file unless a process holds the lock; one that only reads the status for a moment does not hold it.
     async fn lock_exclusively(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
         let folder = &self.shared.folder;
         for _ in 1..TRIES {
             if let Some(lock) = folder.try_lock(name)? {
                 return Ok(Some(lock));
             }
-            // A look locks as readers do. Where there is a writer, it is held for sure.
+            // Reading the status takes a shared lock. If that fails, a holder has the exclusive one.
             if folder.try_lock_shared(name)?.is_none() {
                 return Ok(None);
             }
@@ -144,7 +144,7 @@ impl FileBackend {
         let folder = &self.shared.folder;
         let mut turns: Vec<Turn> = Vec::new();
         if claim.mode != Mode::Exclusive {
-            // In one order, so that two who share several locks never wait for each other.
+            // In one order, so that two processes that share several locks never wait for each other.
             let mut names: Vec<&String> = claim.names.iter().collect();
             names.sort();
             for name in names {
@@ -187,7 +187,7 @@ impl FileBackend {
         let Some(locked) = self.lock_all(claim).await? else {
             return held(None);
         };
-        // Given back, or left by a holder that died, but to stay taken.
+        // Released, or left by a holder that died, but its minimum time is not over.
         let mut kept = None;
         for name in claim.names.iter() {
             kept = kept.max(self.last_grant(name)?.and_then(|grant| grant.kept_for()));
@@ -224,7 +224,7 @@ impl FileBackend {
                 unlocked = Err(error);
             }
         }
-        // An error means that nobody listens.
+        // An error means that there is no listener.
         drop(self.shared.wakes.send("".into()));
         unlocked
     }
@@ -238,7 +238,7 @@ impl FileBackend {
         };
         let Some(last) = last else { return Ok(status) };
         let base = file(name, "lock");
-        // Where the last holder is the only one, a look beside others tells, which keeps nobody out.
+        // A shared lock is enough to see whether the last holder has released it, and keeps no other reader out.
         let free = match folder.try_lock_shared(&base)? {
             None => false,
             Some(_) if last.is_exclusive => true,
@@ -267,7 +267,7 @@ struct Grant {
     fence: Fence,
     owner: String,
     is_exclusive: bool,
-    /// Until when the lock stays taken, whoever holds it, by the clock since boot.
+    /// Until when the lock stays taken, even without a holder, by the clock since boot.
     until: Tick,
     /// Which boot that clock counts from.
     boot: String,
@@ -307,7 +307,7 @@ impl Grant {
         format!("{fence} {owner} {mode} {until} {boot} {since} {holder}\n")
     }
 
-    /// How much longer the lock stays taken although nobody holds it; `None` if it does not.
+    /// How much longer the lock stays taken without a holder; `None` if it does not.
     fn kept_for(&self) -> Option<Duration> {
         let left = self.until - Clock::since_boot().now();
         // A restart of the machine ends it: no job that ran before is still being started elsewhere.
@@ -318,10 +318,10 @@ impl Grant {
 /// Whatever a record says, no lock stays taken for longer without a holder: the most that a setting may say.
 const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// What tells this boot of the machine from all others; always the same where the system does not say.
+/// Identifies this boot of the machine; always the same text where the system does not say.
 fn boot() -> String {
-    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    told.map_or_else(|_| "-".to_owned(), |id| id.trim().to_owned())
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map_or_else(|_| "-".to_owned(), |id| id.trim().to_owned())
 }
 
 /// The file of a name with this ending.
@@ -361,7 +361,7 @@ impl Backend for FileBackend {
     }
 
     fn release_unattended(&self, claim: &Claim) {
-        // Closed in any case, and nobody is left who could be told.
+        // It is closed in any case, and no caller is left to report an error to.
         drop(self.give_back(claim));
     }
 

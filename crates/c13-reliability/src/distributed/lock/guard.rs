@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 /// The state of the holding, as the background task knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Granted, and not taken yet by whoever asked for it.
+    /// Granted, and not taken yet by the future that asked for it.
     Offered,
     Held,
     Lost(Loss),
@@ -41,7 +41,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Goes from `from` to `to`; false if it was in another phase by now.
+    /// Changes the phase from `from` to `to`; false if it is another one by now.
     fn goes(&self, from: Phase, to: Phase) -> bool {
         self.phase.send_if_modified(|phase| {
             let goes = *phase == from;
@@ -52,12 +52,12 @@ impl Held {
         })
     }
 
-    /// Whoever asked for the lock has it from now on; false if it was withdrawn, or lost before.
+    /// The future that asked for the lock has it from now on; false if it was withdrawn or lost before.
     pub(super) fn take(&self) -> bool {
         self.goes(Phase::Offered, Phase::Held)
     }
 
-    /// Takes the lock back from somebody who did not come for it; false if it was taken by now.
+    /// Takes the lock back from a future that has not taken it; false if it has by now.
     pub(super) fn withdraw(&self) -> bool {
         self.goes(Phase::Offered, Phase::Ended)
     }
@@ -95,7 +95,7 @@ impl Held {
                 Err(lost) => return Some(lost),
                 Ok(until) => until,
             };
-            // A renewal, a loss or a release: the next round tells which.
+            // A renewal, a loss or a release: the next round finds out which.
             let _: Result<_, Elapsed> = self.clock.timeout_at(until, phase.changed()).await;
         }
     }
@@ -117,7 +117,7 @@ pub struct LockGuard {
 }
 
 impl LockGuard {
-    /// The guard for whoever asked for it; nothing if it came too late, see [`OFFER`].
+    /// The guard for the future that asked for it; `None` if it asked too late, see [`OFFER`].
     pub(super) fn taken(self) -> Option<Self> {
         self.held.take().then_some(self)
     }

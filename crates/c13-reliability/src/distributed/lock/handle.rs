@@ -6,7 +6,7 @@ use super::config::LockConfig;
 use super::error::{AcquireError, BackendError, BackendErrorKind, LockError};
 use super::guard::{LockContext, LockGuard};
 use super::holder::Holder;
-use super::shared::Shared;
+use super::shared::SharedLock;
 use super::snapshot::LockSnapshot;
 use super::waiting::Waiting;
 use crate::distributed::LONGEST_NAME;
@@ -27,7 +27,7 @@ use tokio::sync::{oneshot, watch};
 /// that waiter. (Fair locks queue each waiter at the backend instead.)
 #[derive(Clone)]
 pub struct Lock {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedLock>,
 }
 
 impl Lock {
@@ -119,7 +119,7 @@ impl Lock {
             backend.check_name(name)?;
         }
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, names.into(), mode, config)),
+            shared: Arc::new(SharedLock::new(backend, names.into(), mode, config)),
         })
     }
 
@@ -129,7 +129,7 @@ impl Lock {
     pub fn held_for(self, program: &str) -> Self {
         let shared = &self.shared;
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedLock {
                 holder: Holder::describe(program),
                 ..shared.anew(shared.clock.clone())
             }),
@@ -141,7 +141,7 @@ impl Lock {
     pub fn with_env(self, env: impl Into<Env>) -> Self {
         let Env { clock, random, .. } = env.into();
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedLock {
                 random,
                 ..self.shared.anew(clock)
             }),

@@ -22,10 +22,10 @@ use tokio::sync::broadcast;
 /// locks that are held, waited for, or buried, and 64 more.
 #[derive(Clone)]
 pub struct MemoryBackend {
-    shared: Arc<Shared>,
+    shared: Arc<MemoryLocks>,
 }
 
-struct Shared {
+struct MemoryLocks {
     clock: Clock,
     kept: Mutex<Kept>,
 }
@@ -42,7 +42,7 @@ struct Kept {
 const FAR_AHEAD: u64 = 1 << 52;
 
 impl Kept {
-    /// Forgets the locks that nobody holds or waits for, if there are many.
+    /// Forgets the locks that have neither holder nor waiter, if there are many.
     fn make_room(&mut self, now: Tick) {
         if !self.sweep.is_due(self.locks.len()) {
             return;
@@ -75,7 +75,7 @@ impl MemoryBackend {
 
     fn on(clock: Clock) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(MemoryLocks {
                 clock,
                 kept: Mutex::new(Kept {
                     locks: HashMap::new(),
@@ -139,7 +139,7 @@ struct Record {
     wakes: broadcast::Sender<Arc<str>>,
 }
 
-/// Wakes that a waiter may be behind before it looks by itself.
+/// How many notifications a waiter may miss before it looks by itself.
 const WAKES: usize = 16;
 
 impl Default for Record {
@@ -169,7 +169,7 @@ impl Record {
         self.buried.retain(|_, until| *until > now);
     }
 
-    /// Whether nobody holds it or waits for it, and nothing is buried.
+    /// Whether it has neither holder, waiter nor tombstone.
     fn is_idle(&self) -> bool {
         self.exclusive.is_none()
             && self.shared.is_empty()
@@ -182,7 +182,7 @@ impl Record {
         self.exclusive.as_ref().is_some_and(|(held, _)| **held == *owner) || self.shared.contains_key(owner)
     }
 
-    /// Whether nothing but time stands between `claim` and this lock.
+    /// Whether `claim` can have this lock once leases or minimum times are over.
     fn is_free_for(&self, claim: &Claim) -> bool {
         let free = match claim.mode {
             Mode::Exclusive => self.exclusive.is_none() && self.shared.is_empty(),
@@ -224,10 +224,10 @@ impl Record {
         }
     }
 
-    /// Tells the first in the queue, or whoever waits, that it is worth a look.
+    /// Notifies the first waiter in the queue, or all waiters where there is no queue, that the lock may be free.
     fn wake(&self) {
         let first = self.queue.front().map_or_else(|| "".into(), |(first, _)| first.clone());
-        // An error means that nobody listens.
+        // An error means that there is no listener.
         drop(self.wakes.send(first));
     }
 }
@@ -354,7 +354,7 @@ impl Backend for MemoryBackend {
     }
 
     fn watch<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Watch> {
-        // One name is enough: whoever waits for several looks again by itself.
+        // One name is enough: a waiter for several names looks again by itself.
         let kept = &mut *self.shared.kept.lock();
         kept.make_room(self.shared.clock.now());
         let record = kept.locks.entry(claim.names[0].clone()).or_default();
@@ -445,7 +445,7 @@ mod tests {
                 most = most.max(known(&backend));
             }
             assert!(most <= 128, "{most} names at once");
-            // Whoever still listens is heard.
+            // Those that still listen are counted.
             fence(&backend, &listened).await;
             backend.release(&listened, false).await.unwrap();
             watch.woken(&listened.owner).await;

@@ -1,4 +1,4 @@
-//! The backend of several independent ones: a lock is had when a majority gives it (the Redlock algorithm, with fences).
+//! A backend over several independent ones: a lock is acquired when a majority grants it (the Redlock algorithm, with fences).
 
 use super::backend::{Answer, Attempted, Backend, Claim, Released, Status, Watch};
 use super::error::{BackendError, BackendErrorKind};
@@ -18,31 +18,31 @@ use tokio::task::JoinSet;
 ///
 /// All are asked at once, each for at most 50 ms (a twentieth of the lease, if that is less). A grant takes two rounds: the
 /// second raises the fences of the majority above all that the first has seen, so that any later majority holds a server
-/// that knows a fence as great. What a minority has given is given back at once. A server that was away is asked again at
+/// that knows a fence as great. Grants of a minority are released at once. A server that was away is asked again at
 /// each renewal, once a majority has confirmed that the lock is still held; a lost lock is never acquired anew.
 ///
-/// A server that restarts without its data must stay away for a lease, or it may vote twice and only the fence tells such
-/// holders apart: `RedisBackend::after_restarts_wait` sees to that. There is no queue: fair locks are refused.
+/// A server that restarts without its data must grant nothing for the length of a lease, or it may vote twice, and then only
+/// the fence distinguishes the two holders: `RedisBackend::after_restarts_wait` sees to that. There is no queue: fair locks are refused.
 ///
 /// Algorithm: Redlock, as described in the Redis documentation; the fence round is ours.
 #[derive(Clone)]
 pub struct Quorum {
-    shared: Arc<Shared>,
+    shared: Arc<Servers>,
 }
 
-struct Shared {
+struct Servers {
     nodes: Vec<Arc<dyn Backend>>,
     clock: Clock,
     random: Random,
     /// The fences of the locks that are held, which a server that comes back must know.
     fences: Mutex<HashMap<Arc<str>, Fence>>,
-    /// By server, what its last request failed with.
+    /// The error of each server's last request, if it failed.
     failing: Mutex<Vec<Option<BackendError>>>,
 }
 
 /// The longest that one server is waited for.
 const NODE_LIMIT: Duration = Duration::from_millis(50);
-/// The longest that those who split a vote wait before they try again.
+/// The longest wait of callers that split a vote, before they try again.
 const SPLIT_WAIT: Duration = Duration::from_millis(40);
 
 impl Quorum {
@@ -50,7 +50,7 @@ impl Quorum {
     ///
     /// # Errors
     ///
-    /// Fewer than three, or an even number of them: that would need more to be up, for nothing.
+    /// Fewer than three, or an even number of them: one server more would then have to be up, and nothing would be gained.
     pub fn try_new(nodes: Vec<Arc<dyn Backend>>) -> Result<Self, ConfigError> {
         if nodes.len() < 3 || nodes.len().is_multiple_of(2) {
             let value = ConfigValue::Count(nodes.len() as u64);
@@ -73,7 +73,7 @@ impl Quorum {
     fn assemble(nodes: Vec<Arc<dyn Backend>>, env: Env) -> Self {
         let Env { clock, random, .. } = env;
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Servers {
                 failing: Mutex::new(vec![None; nodes.len()]),
                 nodes,
                 clock,
@@ -83,8 +83,8 @@ impl Quorum {
         }
     }
 
-    /// By server, what its last request failed with; `None` where it was answered. A majority goes on without them, and
-    /// each that begins to fail is an event of the target `c13::lock`.
+    /// The error of each server's last request; `None` where it was answered. A majority goes on without the servers that fail.
+    /// A server that begins to fail is an event of the target `c13::lock`.
     #[must_use]
     pub fn failing(&self) -> Vec<Option<BackendError>> {
         self.shared.failing.lock().clone()
@@ -103,7 +103,7 @@ impl Quorum {
         }
     }
 
-    /// That too few servers can be asked, and why: for good only if those that refuse leave no majority.
+    /// The error of a request that too few servers answered. It is a permanent one only if those that refuse leave no majority.
     fn too_few<T>(&self, answers: &[Result<T, BackendError>]) -> BackendError {
         let errors: Vec<&BackendError> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
         let of = |kind| errors.iter().filter(|error| error.kind == kind).count();
@@ -216,14 +216,14 @@ impl Quorum {
         }
         if granted.len() + lapses.len() < self.majority() {
             if !granted.is_empty() || unsettled {
-                // What a minority has given, or may still give, must not stay.
+                // Grants of a minority, also those still under way, must not stay.
                 drop(self.release_all(claim, unsettled).await);
             }
             return Err(self.too_few(&answers));
         }
         self.release_all(claim, false).await?;
-        // Where others have a majority it is theirs for a while; where the vote was split nobody has, and the next try is
-        // soon, at a time of each one's own.
+        // If another caller has a majority, it holds the lock for a while. If the vote was split, no caller does, and each tries
+        // again soon, after a random time.
         let split = Duration::from_nanos(self.shared.random.below(SPLIT_WAIT.as_nanos() as u64));
         let lapses_in = if lapses.len() >= self.majority() {
             lapses.into_iter().flatten().min()
@@ -247,7 +247,7 @@ impl Quorum {
         }
         let mut raised: Vec<Fence> = answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect();
         raised.sort_unstable_by(|a, b| b.cmp(a));
-        // The greatest fence that a majority has reached: whatever majority comes next, one of it knows this one.
+        // The greatest fence that a majority has reached: any later majority has a server that knows it.
         Ok(raised.get(self.majority() - 1).copied())
     }
 
@@ -271,8 +271,8 @@ impl Quorum {
         Err(self.too_few(&answers))
     }
 
-    /// Asks the servers that have forgotten the lock for it again. Only after a majority has confirmed it, and none of
-    /// these votes counts before it is confirmed by a later renewal.
+    /// Acquires the lock again on servers that have forgotten it. Only after a majority has confirmed it, and none of these
+    /// votes counts before a later renewal has confirmed it.
     fn heal(&self, claim: &Claim, answers: &[Result<bool, BackendError>]) {
         let Some(fence) = self.shared.fences.lock().get(&claim.owner).copied() else {
             return;
@@ -281,14 +281,14 @@ impl Quorum {
             if *answer == Ok(false) {
                 let (node, mut claim) = (node.clone(), claim.clone());
                 let (quorum, limit) = (self.clone(), limit(&claim));
-                // Without a greater token it stays with the others.
+                // Without a greater fence the other servers are enough.
                 let Some(floor) = fence.next(0) else { continue };
                 claim.floor = floor;
                 tokio::spawn(async move {
                     let asked = quorum.shared.clock.timeout(limit, node.acquire(&claim)).await;
                     let held = quorum.shared.fences.lock().contains_key(&claim.owner);
                     if !held || !matches!(asked, Ok(Ok(_))) {
-                        // Released meanwhile, or unanswered: what may come of it must not stay.
+                        // Released meanwhile, or unanswered: a grant that may still come must not stay.
                         drop(quorum.shared.clock.timeout(limit, node.release(&claim, !held)).await);
                     }
                 });

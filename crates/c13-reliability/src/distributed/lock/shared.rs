@@ -13,7 +13,7 @@ use crate::time::{Clock, Tick};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore as Turns};
 
-pub(super) struct Shared {
+pub(super) struct SharedLock {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) names: Arc<[String]>,
     pub(super) mode: Mode,
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) tally: LockTally,
 }
 
-impl Shared {
+impl SharedLock {
     pub(super) fn new(backend: Arc<dyn Backend>, names: Arc<[String]>, mode: Mode, config: LockConfig) -> Self {
         Self {
             terms: Terms::of(&config, backend.look_interval()),
@@ -95,7 +95,7 @@ impl Shared {
     not(feature = "tracing"),
     expect(clippy::unused_self, reason = "there are no events")
 )]
-impl Shared {
+impl SharedLock {
     /// Reports that an acquisition waits for a backend that does not answer.
     #[cold]
     pub(super) fn report_backend(&self, _cause: &BackendError) {

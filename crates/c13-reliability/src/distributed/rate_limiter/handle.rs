@@ -21,10 +21,10 @@ use std::time::Duration;
 /// Clones are one process. A call is refused or allowed at once; nothing queues.
 #[derive(Clone)]
 pub struct SharedRateLimiter {
-    shared: Arc<Shared>,
+    shared: Arc<FleetLimiter>,
 }
 
-struct Shared {
+struct FleetLimiter {
     backend: Arc<dyn QuotaBackend>,
     limits: Vec<Limit>,
     config: SharedLimitConfig,
@@ -169,7 +169,7 @@ impl SharedRateLimiter {
             backend.check_key(&limit.key)?;
         }
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, limits, config, Env::default())),
+            shared: Arc::new(FleetLimiter::new(backend, limits, config, Env::default())),
         })
     }
 
@@ -178,7 +178,7 @@ impl SharedRateLimiter {
     pub fn with_env(self, env: impl Into<Env>) -> Self {
         let shared = &self.shared;
         Self {
-            shared: Arc::new(Shared::new(
+            shared: Arc::new(FleetLimiter::new(
                 shared.backend.clone(),
                 shared.limits.clone(),
                 shared.config,
@@ -241,7 +241,7 @@ enum Unasked {
     },
 }
 
-impl Shared {
+impl FleetLimiter {
     fn new(backend: Arc<dyn QuotaBackend>, limits: Vec<Limit>, config: SharedLimitConfig, env: Env) -> Self {
         let Env { clock, random, .. } = env;
         Self {

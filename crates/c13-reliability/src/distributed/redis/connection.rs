@@ -26,32 +26,32 @@ use tokio::task::AbortHandle;
 ///
 /// A server may send 4 MiB between two requests; one that sends more is taken for broken, so that it cannot fill the memory.
 /// In a cluster, in answers of Sentinels and over TLS that is not bounded but by `response_timeout`: connect only to servers
-/// that are trusted as far as that.
+/// that you trust that far.
 ///
 /// It connects when it is first used, and again when the connection breaks, when requests go unanswered, or when the
-/// server says that it is a master no more. It never repeats a request by itself.
+/// server says that it is no longer a master. It never repeats a request by itself.
 ///
 /// Each new connection asks the server once for its eviction policy: see [`evicts`](Self::evicts).
 #[derive(Clone)]
 pub struct Redis {
-    shared: Arc<Shared>,
+    shared: Arc<SharedConnection>,
 }
 
-struct Shared {
+struct SharedConnection {
     target: Target,
     settings: RedisSettings,
     clock: Clock,
     link: Arc<Mutex<Link>>,
-    /// Requests in a row that nobody got a reply to.
+    /// Requests in a row without a reply.
     unanswered: AtomicU64,
-    /// The eviction policy that the server told last.
+    /// The eviction policy that the server reported last.
     eviction: primitive::Mutex<Option<Arc<str>>>,
 }
 
 #[derive(Default)]
 struct Link {
     connection: Option<Connection>,
-    /// Counts the connections, so that whoever finds one broken does not take down its successor.
+    /// Counts the connections, so that a request that finds one broken does not close its successor.
     number: u64,
 }
 
@@ -63,13 +63,13 @@ enum Target {
         master: String,
     },
     Cluster(Vec<ConnectionInfo>),
-    /// Somebody else's connection, that cannot be made anew.
+    /// A connection that the caller supplied. It cannot be made anew.
     Given(MultiplexedConnection),
 }
 
 #[derive(Clone)]
 enum Connection {
-    /// The task is there as long as somebody has the connection; there is none for a connection that was given.
+    /// The task lives as long as there is a handle to the connection; a connection that was supplied has none.
     One(MultiplexedConnection, Option<Arc<Driver>>),
     Cluster(ClusterConnection),
 }
@@ -105,8 +105,8 @@ impl Redis {
         Self::to(Target::Server(Box::new(info(url, &settings)?)), settings)
     }
 
-    /// Whoever is master of the group `master` according to the first of the Sentinels at `urls` that answers. Asked
-    /// again for each new connection.
+    /// The master of the group `master`, as the first of the Sentinels at `urls` that answers names it. They are asked again
+    /// for each new connection.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Redis {
         Self::to(Target::Cluster(infos(urls, &settings)?), settings)
     }
 
-    /// A connection that somebody else has made. It is used as it is and not made anew when it breaks.
+    /// A connection that the caller has made. It is used as it is, and not made anew when it breaks.
     #[must_use]
     pub fn of_connection(connection: MultiplexedConnection) -> Self {
         Self::assemble(Target::Given(connection), RedisSettings::DEFAULT)
@@ -143,7 +143,7 @@ impl Redis {
 
     fn assemble(target: Target, settings: RedisSettings) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedConnection {
                 target,
                 settings,
                 clock: Clock::system(),
@@ -168,7 +168,7 @@ impl Redis {
 
     /// The policy by which this server evicts keys when its memory is full, such as `allkeys-lru`: locks and limits are
     /// not safe there. `None` where the policy is `noeviction`, and where it is not known: before the first connection,
-    /// or because the server does not tell.
+    /// or because the server does not report it.
     ///
     /// Each new connection asks; a policy that evicts is an event of the target `c13::redis` too.
     #[must_use]
@@ -182,7 +182,7 @@ impl Redis {
         Ok(eviction::policy(&self.request(redis::cmd("INFO").arg("memory")).await?))
     }
 
-    /// What an error of this Redis leaves open, in words that begin with the address.
+    /// The backend error for an error of this Redis, in words that begin with the address.
     #[must_use]
     pub fn failure(&self, error: RedisError) -> BackendError {
         let mut failure = BackendError::from(error);
@@ -245,7 +245,7 @@ impl Redis {
             return Ok((link.number, connection.clone()));
         }
         let shared = self.shared.clone();
-        // In a task of its own: whoever stops waiting must not end it, or requests whose limit is shorter than the
+        // In a task of its own: a request that stops waiting must not end it, or requests whose limit is shorter than the
         // handshake would never get a connection.
         let connecting = tokio::spawn(async move {
             let connection = shared.connect().await.map_err(not_connected)?;
@@ -261,7 +261,7 @@ impl Redis {
 
     /// Gives up connection `number`, unless it was given up before.
     fn give_up(&self, number: u64) {
-        // Whoever has the lock is connecting anew already.
+        // The holder of this lock is already making a new connection.
         if let Ok(mut link) = self.shared.link.try_lock()
             && link.number == number
         {
@@ -310,7 +310,7 @@ impl Connection {
     }
 }
 
-impl Shared {
+impl SharedConnection {
     async fn connect(&self) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
@@ -341,11 +341,11 @@ impl Shared {
         }
     }
 
-    /// Asks a new connection for the server's eviction policy, which nobody has to tell.
+    /// Asks the server of a new connection for its eviction policy, which it need not report.
     ///
     /// # Errors
     ///
-    /// The connection is of no use: it does not answer, or the server wants nothing to do with this client.
+    /// The connection cannot be used: it does not answer, or the server refuses this client.
     async fn look_at_eviction(&self, connection: &Connection) -> RedisResult<()> {
         let mut command = redis::cmd("INFO");
         command.arg("memory");
@@ -366,12 +366,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Whoever is master now.
+    /// The present master.
     async fn master(&self) -> RedisResult<Client> {
         let Target::Sentinel { sentinels, master } = &self.target else {
             return Err(unreachable("no sentinels"));
         };
-        // Made anew each time: it keeps what it was told once.
+        // Made anew each time, because it never forgets an answer.
         let mut group = Sentinel::build(sentinels.clone())?;
         let first = &sentinels[0];
         let node = SentinelNodeConnectionInfo::default()
@@ -381,7 +381,7 @@ impl Shared {
     }
 }
 
-impl Shared {
+impl SharedConnection {
     async fn to_server(&self, client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Connection> {
         match self.dial(client, config).await {
             Err(error) if error.kind() == ErrorKind::AuthenticationFailed => {
@@ -467,7 +467,7 @@ fn infos(urls: &[&str], settings: &RedisSettings) -> RedisResult<Vec<ConnectionI
     urls.iter().map(|url| info(url, settings)).collect()
 }
 
-/// Watches what becomes of one request: dropped without an answer, it counts against the connection.
+/// Watches one request: dropped without an answer, it counts against the connection.
 struct Asked<'a> {
     redis: &'a Redis,
     number: u64,
@@ -481,7 +481,7 @@ impl Asked<'_> {
         match error {
             Some(error) if error.is_timeout() => self.unanswered(),
             Some(error) if is_fatal(error) => self.redis.give_up(self.number),
-            // Relaxed: a count; whoever reads it late gives the connection up one request later.
+            // Relaxed: a count; a thread that reads it late gives the connection up one request later.
             _ => self.redis.shared.unanswered.store(0, Ordering::Relaxed),
         }
     }
@@ -504,7 +504,7 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// Whether the connection is of no more use: broken, or to a server that is no master any more.
+/// Whether the connection cannot be used any more: it is broken, or its server is no longer a master.
 fn is_fatal(error: &RedisError) -> bool {
     let demoted = matches!(
         error.kind(),

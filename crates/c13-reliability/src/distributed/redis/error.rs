@@ -1,4 +1,4 @@
-//! What an error of Redis leaves open: whether asking again can help, and whether the request may have been carried out.
+//! What an error of Redis means: whether asking again can help, and whether the request may have been carried out.
 
 use crate::distributed::lock::{BackendError, BackendErrorKind};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
@@ -6,12 +6,12 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-/// What servers say that will pass: they cannot serve at the moment, and have carried nothing out.
+/// Codes of errors that will pass: the server cannot serve at the moment, and has carried nothing out.
 const PASSING: &[&str] = &["BUSY", "MISCONF", "NOREPLICAS", "OOM", "UNKILLABLE"];
 /// As [`PASSING`], of an error whose code says nothing.
 const PASSING_TEXT: &str = "max number of clients";
 
-/// The words of a resolver that knows that there is no such host, by system. Other failures to look a name up may pass.
+/// What a resolver says, on each system, if there is no such host. Other failures to look a name up may pass.
 const NO_SUCH_HOST: &[&str] = &[
     "Name or service not known",
     "No address associated with hostname",
@@ -22,7 +22,7 @@ const NO_SUCH_HOST: &[&str] = &[
 /// The longest text of a server that an error repeats.
 const LONGEST_TEXT: usize = 300;
 
-/// What an error of Redis leaves open. A script that cannot run is refused before its first write.
+/// What an error of Redis means. A script that cannot run is refused before its first write.
 impl From<RedisError> for BackendError {
     fn from(error: RedisError) -> Self {
         Self::new(kind(&error), printable(&error.to_string(), LONGEST_TEXT))

@@ -1,4 +1,4 @@
-//! What a Redis does with keys when its memory is full: evicting one is losing a lock or forgetting a limit.
+//! What a Redis does with keys when its memory is full: if it evicts one, a lock is lost or a limit forgotten.
 
 use super::error::printable;
 use redis::Value;

@@ -1,4 +1,4 @@
-//! Connections to Redis that come back by themselves: one server, whoever is master, or a cluster.
+//! Connections to Redis that are restored by themselves: to one server, to the present master, or to a cluster.
 
 mod connection;
 mod error;

@@ -1,6 +1,6 @@
-//! The stream to a server, which reads no more of an answer than any answer of ours can be long.
+//! The stream to a server, which reads no more of an answer than the longest answer that we ask for.
 //!
-//! The client library reads whatever a server sends into memory. A server that is broken, or that somebody else runs, would
+//! The client library reads all that a server sends into memory. A server that is broken, or that a stranger runs, would
 //! fill it at the speed of the network until the request's time is over.
 
 use futures_util::future::select_ok;

@@ -1,4 +1,5 @@
-//! One connection for all messages: channels come and go with those who listen, and whoever may have missed one is woken.
+//! One connection for all messages: a channel lasts as long as its listeners, and a listener that may have missed a message
+//! is woken.
 
 use super::connection::Redis;
 use crate::sync::primitive::Mutex;
@@ -12,10 +13,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-/// The channels that somebody listens to, over one connection that a task keeps.
+/// The channels that have listeners, over one connection that a task keeps.
 ///
-/// The connection is there while anybody listens. It is asked for a sign of life every second, because a broken one makes
-/// no sound; when it is made anew, every listener is woken once for what it may have missed.
+/// The connection lasts while there are listeners. It is asked for a sign of life every second, because a broken one sends
+/// nothing; when it is made anew, every listener is woken once for what it may have missed.
 #[derive(Clone)]
 pub(crate) struct Subscriptions {
     hub: Arc<Hub>,
@@ -30,7 +31,7 @@ struct Hub {
 #[derive(Default)]
 struct Channels {
     listened: HashMap<String, Channel>,
-    /// Tells the task of channels that come and go; `None` while there is no task.
+    /// Reports channels that come and go to the task; `None` while there is no task.
     changes: Option<mpsc::UnboundedSender<Change>>,
 }
 
@@ -105,7 +106,7 @@ impl Subscriptions {
     }
 }
 
-/// Keeps one listener's channel; dropped, the channel goes if nobody else listens to it.
+/// Keeps one listener's channel; when it is dropped, the channel ends unless it has other listeners.
 pub(crate) struct Listening {
     hub: Arc<Hub>,
     channel: String,
@@ -136,14 +137,14 @@ impl Hub {
     fn pass_on(&self, message: &Msg) {
         let channels = self.channels.lock();
         if let Some(channel) = channels.listened.get(message.get_channel_name()) {
-            // Anybody can publish: what is no owner's name wakes everybody.
+            // Any client can publish: what is no owner's name wakes all listeners.
             let turn = message.get_payload::<String>().unwrap_or_default();
             let turn = if turn.len() <= LONGEST_OWNER {
                 turn
             } else {
                 String::new()
             };
-            // An error means that nobody listens any more.
+            // An error means that there is no listener any more.
             drop(channel.wakes.send(turn.into()));
         }
     }
@@ -158,7 +159,7 @@ impl Hub {
         self.channels.lock().listened.keys().cloned().collect()
     }
 
-    /// Ends the task unless somebody listens; decided under the lock under which listeners come.
+    /// Ends the task unless there are listeners; decided under the lock under which listeners are added.
     fn may_end(&self) -> bool {
         let mut channels = self.channels.lock();
         if channels.listened.is_empty() {
@@ -168,7 +169,7 @@ impl Hub {
     }
 }
 
-/// The task: keeps the connection while somebody listens.
+/// The task: keeps the connection while there are listeners.
 async fn attend(hub: Weak<Hub>, redis: Redis, mut changes: mpsc::UnboundedReceiver<Change>) {
     loop {
         let connected = redis.messages().await;
@@ -180,7 +181,7 @@ async fn attend(hub: Weak<Hub>, redis: Redis, mut changes: mpsc::UnboundedReceiv
         {
             return;
         }
-        // Those who wait for a confirmation hear that there is none, and look by themselves meanwhile.
+        // Listeners that wait for a confirmation are told that there is none, and look by themselves meanwhile.
         while let Ok(change) = changes.try_recv() {
             if let Change::Listen(_, confirm) = change {
                 drop(confirm.send(Err(gone())));

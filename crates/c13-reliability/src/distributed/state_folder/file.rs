@@ -1,4 +1,4 @@
-//! A file that is locked, and whether it is still the one that others find.
+//! A file that is locked, and whether it is still the one that other processes find.
 
 use super::folder::StateFolder;
 use super::trust::{failed, io_failed};
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-/// A file of a [`StateFolder`] that this process has locked. Dropped, it is closed, and unlocked if nobody has a duplicate.
+/// A file of a [`StateFolder`] that this process has locked. When it is dropped it is closed, and unlocked unless there is a duplicate.
 #[derive(Debug)]
 pub struct FileLock {
     folder: StateFolder,
@@ -29,7 +29,7 @@ impl FileLock {
         }
     }
 
-    /// Whether the locked file is the one that others find.
+    /// Whether the locked file is the one that other processes find.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl FileLock {
         }
     }
 
-    /// Another descriptor of the same open file: whoever has it holds the lock too.
+    /// Another descriptor of the same open file: a process that has it holds the lock too.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl FileLock {
     }
 }
 
-/// The time in which a record is one process's alone. It ends when this is dropped.
+/// One process's turn, in which no other process writes the record. It ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "the turn is over when this is dropped"]
 pub struct Turn {
@@ -75,7 +75,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Marks the file with the present time, which tells those who wait that another turn has begun.
+    /// Marks the file with the present time, by which waiting processes see that another turn has begun.
     pub(super) fn new(lock: FileLock) -> Self {
         let now = Timespec {
             tv_sec: 0,
@@ -85,7 +85,7 @@ impl Turn {
             last_access: now,
             last_modification: now,
         };
-        // Without the mark, whoever waits through many turns may take them for one.
+        // Without the mark, a process that waits through many turns may take them for one.
         futimens(&lock.file, &times).unwrap_or_default();
         Self { lock }
     }

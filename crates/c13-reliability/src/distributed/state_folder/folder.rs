@@ -21,15 +21,15 @@ use std::time::Duration;
 ///
 /// # Whom it trusts
 ///
-/// What lies in a place that others can write to is not trusted. Before anything is opened, the whole way to the folder is
-/// walked from the root, link by link:
+/// Files where others can write are not trusted. Before anything is opened, the whole path to the folder is walked from the
+/// root, link by link:
 ///
 /// | what | must |
 /// |---|---|
 /// | each folder on the way, each link | belong to the superuser or to us |
 /// | each folder on the way | not be writable by others, unless it is sticky as `/tmp` is |
-/// | the folder itself | be no link, belong to us, and be writable by nobody else |
-/// | each file in it | be a regular file with one name, belong to us, and be writable by nobody else |
+/// | the folder itself | be no link, belong to us, and be writable by us alone |
+/// | each file in it | be a regular file with one name, belong to us, and be writable by us alone |
 ///
 /// "Others" are the folder's group too, unless the group's number is the owner's: that is a user's private group. A folder
 /// that is not there is made with the mode 0700, its files with 0600.
@@ -40,17 +40,17 @@ use std::time::Duration;
 ///
 /// # What survives
 ///
-/// Records are written as a new file that is renamed over the old one, so that a reader, and whoever comes after a process
-/// that was killed, finds the old or the new record whole. They are not flushed to the disk: a machine that loses its
-/// power may forget the last of them. No call waits in the kernel for somebody else's lock.
+/// Records are written as a new file that is renamed over the old one, so that a reader, also after a process was killed,
+/// finds the old or the new record whole. They are not flushed to the disk: a machine that loses its power may lose the last
+/// of them. No call waits in the kernel for the lock of another process.
 ///
 /// Cheap to clone; all clones are one folder.
 #[derive(Clone)]
 pub struct StateFolder {
-    shared: Arc<Shared>,
+    shared: Arc<CheckedFolder>,
 }
 
-struct Shared {
+struct CheckedFolder {
     path: PathBuf,
     may_be_shared: bool,
     opened: Mutex<Arc<Opened>>,
@@ -65,12 +65,12 @@ type Report = Box<dyn Fn(&str) + Send + Sync>;
 const LONGEST_RECORD: u64 = 16 * 1024;
 /// How often a file may be replaced or removed by others while it is being locked.
 const TRIES: usize = 16;
-/// How long one other process may have a record, for which ours need some microseconds.
+/// How long another process may keep its turn, for which ours need some microseconds.
 const TURN: Duration = Duration::from_secs(2);
 /// How long to wait between two looks whether it has done: at first, and in the end. Many wait at once.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(10);
-/// How much of that time one look accounts for at most, however late it comes: this process may have stood still.
+/// How much of that time one look accounts for at most, however late it is: this process may have been stopped.
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 const COMMON: OFlags = OFlags::NOFOLLOW
@@ -83,7 +83,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// The folder or the way to it is not to be trusted, or cannot be made; with the path and the rule.
+    /// The folder or the path to it cannot be trusted, or cannot be made; with the path and the rule.
     pub fn private(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
         Self::open(path.into(), false)
     }
@@ -94,7 +94,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// The folder or the way to it is not to be trusted, or cannot be made; with the path and the rule.
+    /// The folder or the path to it cannot be trusted, or cannot be made; with the path and the rule.
     pub fn shared(path: impl Into<PathBuf>) -> Result<Self, BackendError> {
         Self::open(path.into(), true)
     }
@@ -107,7 +107,7 @@ impl StateFolder {
         })?;
         let opened = Opened::at(&path, may_be_shared)?;
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(CheckedFolder {
                 path,
                 may_be_shared,
                 opened: Mutex::new(Arc::new(opened)),
@@ -117,9 +117,8 @@ impl StateFolder {
         })
     }
 
-    /// Has `report` called with a line of text when a record turns out to be damaged and is taken for empty.
-    ///
-    /// With the feature `tracing` that is an event too.
+    /// Calls `report` with a line of text when a record is damaged and is taken for empty. With the feature `tracing` that is
+    /// an event too.
     ///
     /// # Panics
     ///
@@ -146,16 +145,16 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// The file is not to be trusted, or the system refuses.
+    /// The file cannot be trusted, or the system refuses.
     pub fn try_lock(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
         self.lock_with(name, File::try_lock)
     }
 
-    /// As [`try_lock`](Self::try_lock), beside others that have it locked in this way, but not in that.
+    /// As [`try_lock`](Self::try_lock), but shared with other processes that lock it in this way.
     ///
     /// # Errors
     ///
-    /// The file is not to be trusted, or the system refuses.
+    /// The file cannot be trusted, or the system refuses.
     pub fn try_lock_shared(&self, name: &str) -> Result<Option<FileLock>, BackendError> {
         self.lock_with(name, File::try_lock_shared)
     }
@@ -177,7 +176,7 @@ impl StateFolder {
                 Err(TryLockError::Error(error)) => return Err(io_failed(&self.file(name), &error)),
             }
             let lock = FileLock::new(self.clone(), folder, name, file);
-            // Removed or replaced before it was locked, it keeps nobody out.
+            // Removed or replaced before it was locked, it keeps no other process out.
             if lock.is_in_place()? {
                 return Ok(Some(lock));
             }
@@ -186,14 +185,14 @@ impl StateFolder {
         Err(BackendError::new(BackendErrorKind::Unable, message))
     }
 
-    /// Waits until no other process has the record of this name, and keeps others off as long as the turn lasts.
+    /// Waits until no other process has a turn at the record of this name, and keeps others out as long as the turn lasts.
     ///
     /// It waits as long as others take turns, in no order, and gives up when one of them has kept its turn for two seconds.
     /// Bound it by a time limit of your own.
     ///
     /// # Errors
     ///
-    /// The file is not to be trusted, or one other process keeps it locked.
+    /// The file cannot be trusted, or one other process keeps it locked.
     ///
     /// # Cancel safety
     ///
@@ -234,7 +233,7 @@ impl StateFolder {
     ///
     /// # Errors
     ///
-    /// The file is not to be trusted, or the system refuses.
+    /// The file cannot be trusted, or the system refuses.
     pub fn read<T>(&self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, BackendError> {
         let folder = self.current()?;
         let Some(file) = self.open_file(&folder, name, OFlags::RDONLY)? else {
@@ -261,7 +260,7 @@ impl StateFolder {
         Ok(parsed)
     }
 
-    /// Replaces a record, all of it or nothing. Only whoever has its turn may do so.
+    /// Replaces a record, all of it or nothing. Only the process that has the turn may do so.
     ///
     /// # Errors
     ///
@@ -285,7 +284,7 @@ impl StateFolder {
         done
     }
 
-    /// Removes a file. That it is not there is as good.
+    /// Removes a file, if it is there.
     ///
     /// # Errors
     ///
@@ -297,7 +296,7 @@ impl StateFolder {
         }
     }
 
-    /// The folder that others find at the path now, checked.
+    /// The folder that other processes find at the path now, checked.
     pub(super) fn current(&self) -> Result<Arc<Opened>, BackendError> {
         let shared = &self.shared;
         let opened = shared.opened.lock().clone();
@@ -320,7 +319,7 @@ impl StateFolder {
                 Ok(Some(file.into()))
             }
             Err(Errno::NOENT) => Ok(None),
-            // What cannot be opened is named by what it is, if that is the reason.
+            // If it cannot be opened because of what it is, the error says what it is.
             Err(errno) => Err(self.why_not(folder, name).unwrap_or_else(|| failed(&path, errno))),
         }
     }
@@ -360,7 +359,7 @@ impl StateFolder {
         }
     }
 
-    /// Makes a new file in the place of what a killed process may have left under this name.
+    /// Makes a new file, and replaces what a killed process may have left under this name.
     fn make(&self, folder: &Opened, name: &str) -> Result<File, BackendError> {
         let access = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | COMMON;
         let mut made = openat(&folder.descriptor, name, access, Mode::RUSR | Mode::WUSR);
@@ -378,9 +377,9 @@ impl StateFolder {
     }
 }
 
-/// The turn of another process, as it looks to whoever waits.
+/// The turn of another process, as a waiting process sees it.
 struct OthersTurn {
-    /// What tells it from the next turn.
+    /// Distinguishes it from the next turn.
     taken: Option<(i64, u64)>,
     seen: Tick,
     held: Duration,

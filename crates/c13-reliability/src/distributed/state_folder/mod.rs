@@ -1,5 +1,5 @@
-//! A folder of this machine in which processes keep what they share: locks, fences, limits, journals. Whom it trusts is
-//! decided in `trust`, the way to it is walked in `walk`, and `folder` is what users hold.
+//! A folder of this machine in which processes keep what they share: locks, fences, limits, journals. `trust` decides which
+//! owners and modes are trusted, `walk` walks the path to the folder, and `folder` is what users hold.
 
 mod file;
 mod folder;

@@ -1,4 +1,4 @@
-//! Who may have which file: the rules by owner, group, mode and kind, as pure functions, and the errors they make.
+//! Which files are trusted: the rules by owner, group, mode and kind, as pure functions, and their errors.
 
 use crate::distributed::lock::{BackendError, BackendErrorKind};
 use rustix::fs::{FileType, Stat};
@@ -62,8 +62,8 @@ impl Facts {
         Ok(())
     }
 
-    /// Refuses a state folder that is not `user`'s alone. Where it `may_be_shared`, its group may have it too; says whether
-    /// it has.
+    /// Refuses a state folder that is not `user`'s alone. Where it `may_be_shared`, its group may write to it too; returns
+    /// whether it may.
     pub(super) fn check_folder(self, user: u32, may_be_shared: bool) -> Result<bool, &'static str> {
         if self.kind != FileType::Directory {
             return Err("is not a folder");
@@ -108,7 +108,7 @@ impl Facts {
         }
     }
 
-    /// The error for what breaks a rule.
+    /// The error for a file that breaks a rule.
     pub(super) fn refused(self, path: &Path, rule: &str) -> BackendError {
         let Self { owner, group, mode, .. } = self;
         BackendError::new(
@@ -127,7 +127,7 @@ pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The error for a system call that failed: for good, unless the cause is one that passes.
+/// The error for a system call that failed: a permanent one, unless the cause will pass.
 pub(super) fn failed(path: &Path, errno: Errno) -> BackendError {
     const PASSING: [Errno; 14] = [
         Errno::INTR,

@@ -1,4 +1,4 @@
-//! The way to a state folder, walked from the root, so that nobody but the superuser and us decides where it ends.
+//! The path to a state folder, walked from the root, so that only the superuser and we decide where it ends.
 
 use super::trust::{Facts, failed, user};
 use crate::distributed::lock::BackendError;
@@ -19,18 +19,18 @@ pub(super) struct Opened {
     looks: Looks,
 }
 
-/// What tells a folder from another, and from itself under other rights.
+/// Identifies a folder, with its rights.
 type Looks = (u64, u64, u32, u32, u32);
 
 /// As many links as the kernel follows.
 const MOST_LINKS: usize = 40;
-/// How often what was just made may be gone again.
+/// How often a folder that was just made may be gone again.
 const TRIES: usize = 16;
 
 const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Opened {
-    /// Goes to the folder at this absolute path and checks it and the way; makes what is not there, for us alone.
+    /// Goes to the folder at this absolute path, and checks it and the way to it; makes what is missing, for us alone.
     pub(super) fn at(path: &Path, may_be_shared: bool) -> Result<Self, BackendError> {
         let mut walk = Walk::begin()?;
         let mut left: VecDeque<OsString> = path.components().filter_map(step).collect();
@@ -72,7 +72,7 @@ impl Opened {
         })
     }
 
-    /// Whether it is still the folder that others find at this path, under the same rights.
+    /// Whether it is still the folder that other processes find at this path, with the same rights.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| looks(&stat) == self.looks)
     }

@@ -11,17 +11,17 @@ use crate::policy::document::{Diagnostic, Document, Noted, Shape, Span, Table, V
 /// Names are labels of metrics and parts of environment variables.
 const LONGEST_NAME: usize = 64;
 
-/// So much may be laid over each other for all policies together: each value counts for every policy that has it below it.
+/// The most values that may be merged for all policies together; each value counts for every policy that has it below it.
 const MOST_WEIGHT: usize = 200_000;
 
-/// What a policy weighs whatever it says, for its settings are told one by one.
+/// The weight of any policy, whatever it says, because its settings are reported one by one.
 const OWN_WEIGHT: usize = 100;
 
-/// So many names are listed where one is not known, and so many compared with it.
+/// How many names are listed where one is not known, and how many are compared with it.
 const MOST_LISTED: usize = 20;
 const MOST_COMPARED: usize = 200;
 
-/// The tables of all documents, by what they are about.
+/// The tables of all documents: those of the defaults, and those of each policy.
 pub(super) struct Tables<'d> {
     defaults: Vec<Table<'d>>,
     policies: Vec<Named<'d>>,
@@ -46,7 +46,7 @@ enum Parent {
     Nothing,
     Profile(usize),
     Policy(usize),
-    /// It extends what is not there, or itself; or what it extends does; or it is one too many.
+    /// Unknown: it, or what it extends, extends a policy that is missing, or itself; or there are too many policies.
     Wrong,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Layer<'a, '_> {
         }
     }
 
-    /// Whether it says something of each policy rather than of this one.
+    /// Whether it is about every policy, not this one alone.
     pub(super) fn is_defaults(&self) -> bool {
         matches!(self, Self::Defaults(_))
     }
@@ -87,7 +87,7 @@ pub(super) fn names(code: &[(String, crate::policy::PolicyConfig)], files: &[Doc
 }
 
 impl<'d> Tables<'d> {
-    /// Sorts the tables of all documents; the first `files` of them may name policies, the others only be about these.
+    /// Sorts the tables of all documents. The first `files` of them may name policies, the others only change these.
     pub(super) fn read(
         code: &'d [(&'d str, Document)],
         documents: &'d [Document],
@@ -113,8 +113,7 @@ impl<'d> Tables<'d> {
         for document in files {
             tables.add_document(document, true, errors);
         }
-        // An overlay that is wrong as it stands is not looked into, and what a file should have named may be in one that
-        // is empty.
+        // An overlay that is wrong in itself is not read further, and an empty file may be the one that should have named a policy.
         for document in overlays.iter().filter(|document| !document.has_errors()) {
             tables.add_document(document, !empty.is_empty(), errors);
         }
@@ -122,9 +121,9 @@ impl<'d> Tables<'d> {
             let root = document.root();
             document.has_errors() || root.all().any(|(key, ..)| !ROOTS.contains(&key))
         };
-        let told = errors.len() > before || !empty.is_empty() || documents.iter().any(is_odd);
+        let reported = errors.len() > before || !empty.is_empty() || documents.iter().any(is_odd);
         if tables.policies.is_empty()
-            && !told
+            && !reported
             && let Some(document) = documents.first()
         {
             let error = Diagnostic::new(document.root().span().clone(), "no policy is named").absence();
@@ -138,7 +137,7 @@ impl<'d> Tables<'d> {
         tables
     }
 
-    /// Adds what one document says; whether it may name policies that nobody has named before it.
+    /// Adds the tables of one document. `may_name` is whether it may name policies that no earlier document has named.
     fn add_document(&mut self, document: &'d Document, may_name: bool, errors: &mut Noted) {
         let root = document.root();
         root.known(&ROOTS);
@@ -179,7 +178,7 @@ impl<'d> Tables<'d> {
         }
     }
 
-    /// The error of a policy that the environment or the command line is about, and that is not there.
+    /// The error for a policy that the environment or the command line changes, and that is not there.
     fn unnamed(&self, name: &str, place: &Span) -> Diagnostic {
         let message = format!("no file and no code names a policy `{name}`");
         let error = Diagnostic::new(place.clone(), message).absence();
@@ -234,13 +233,13 @@ impl<'d> Tables<'d> {
         &self.defaults
     }
 
-    /// All tables that somebody wrote, whatever becomes of them.
+    /// All tables that were written, whether or not they have an effect.
     pub(super) fn written(&self) -> impl Iterator<Item = &Table<'d>> {
         let own = self.policies.iter().flat_map(|policy| &policy.tables);
         self.defaults.iter().chain(own)
     }
 
-    /// Where a policy is to be seen in what somebody wrote: what it extends, or its header.
+    /// Where a policy stands in the text: its key `extends`, or its header.
     pub(super) fn place_of(&self, name: &str) -> Option<(Span, String)> {
         let policy = &self.policies[*self.index.get(name)?];
         match (&policy.extends, policy.header) {
@@ -256,12 +255,12 @@ impl<'d> Tables<'d> {
         }
     }
 
-    /// Finds what each policy starts from, and tells what cannot be told once: a name that is not there, and a circle.
+    /// Finds what each policy extends, and reports, once each, names that are missing and circles.
     fn find_parents(&mut self, errors: &mut Noted) {
         for at in 0..self.policies.len() {
             self.policies[at].parent = self.parent_of(at, errors);
         }
-        // Which policies are known to lead to an end.
+        // Which policies are known to be in no circle.
         let mut done = vec![false; self.policies.len()];
         for start in 0..self.policies.len() {
             let mut path: Vec<usize> = Vec::new();
@@ -311,7 +310,7 @@ impl<'d> Tables<'d> {
         )
     }
 
-    /// The error of policies each of which extends the next, and the last the first.
+    /// The error for policies each of which extends the next, and the last the first.
     fn circle(&self, members: &[usize]) -> Diagnostic {
         let name = |at: usize| self.policies[at].name;
         let place = |at: usize| {
@@ -334,7 +333,7 @@ impl<'d> Tables<'d> {
         })
     }
 
-    /// The layers of a policy, lowest first; `None` if what it extends cannot be told.
+    /// The layers of a policy, lowest first; `None` if what it extends is not known.
     pub(super) fn layers(&self, name: &str) -> Option<Vec<Layer<'_, 'd>>> {
         let mut at = *self.index.get(name)?;
         let mut chain = vec![&self.policies[at]];
@@ -366,8 +365,8 @@ impl<'d> Tables<'d> {
         }
     }
 
-    /// Refuses what a few lines can ask for: many policies that extend one another in a row, each with the settings of all
-    /// those below it.
+    /// Refuses what a few lines could otherwise cause: many policies that extend one another in a row, each with the settings
+    /// of all those below it.
     fn bound(&mut self, errors: &mut Noted) {
         let below = OWN_WEIGHT.saturating_add(weight(&self.defaults));
         let mut sum = 0_usize;
@@ -390,7 +389,7 @@ impl<'d> Tables<'d> {
         }
     }
 
-    /// What each policy lays over each other, by how much it is.
+    /// How many values each policy merges.
     fn weights(&self) -> Vec<usize> {
         let mut weights: Vec<Option<usize>> = vec![None; self.policies.len()];
         for start in 0..self.policies.len() {
@@ -427,7 +426,7 @@ impl<'d> Tables<'d> {
     }
 }
 
-/// How much some tables are to lay over each other.
+/// How many values some tables have to be merged from.
 fn weight(tables: &[Table<'_>]) -> usize {
     let weights = tables.iter().map(|table| 1 + table.weight());
     weights.fold(0, usize::saturating_add)
@@ -443,16 +442,16 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// So many other members of a circle are shown.
+/// How many other members of a circle are shown.
 const MOST_SHOWN: usize = 5;
-/// So many members of a circle are named.
+/// How many members of a circle are named.
 const MOST_NAMED: usize = 10;
 
 fn is_empty(file: &Document) -> bool {
     file.source().text().trim().is_empty()
 }
 
-/// Tells of keys at the top that should stand in a policy; others are told as any unknown key is.
+/// Reports keys at the top that belong into a policy; all others are reported as unknown keys.
 fn explain_unknown_roots(root: &Table<'_>, errors: &mut Noted) {
     let is_set = root.document().source().name() == SET;
     for (key, place, value) in root.all() {

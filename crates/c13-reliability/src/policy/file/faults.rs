@@ -1,4 +1,4 @@
-//! What is wrong with policies, each mistake told once however many of them have it, with the policies that have it.
+//! The errors of policies. A mistake that many policies share is reported once, with the names of these policies.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ pub(super) struct Faults<'n> {
     index: HashMap<(String, usize), Vec<usize>>,
 }
 
-/// So many policies are named before the others are counted.
+/// How many policies are named; the others are counted.
 const MOST_NAMED: usize = 3;
 
 impl<'n> Faults<'n> {
-    /// Whether there are so many that nobody reads the others.
+    /// Whether there are more errors than are worth reading.
     pub(super) fn is_full(&self) -> bool {
         self.list.len() >= Noted::MOST
     }
@@ -34,9 +34,9 @@ impl<'n> Faults<'n> {
         }
     }
 
-    /// All errors; those that are about a policy as a whole say about which.
-    pub(super) fn told(self, tables: &Tables<'_>) -> Vec<Diagnostic> {
-        let told = self.list.into_iter().map(|(error, policies)| {
+    /// All errors. Those that are about a policy as a whole name it.
+    pub(super) fn reported(self, tables: &Tables<'_>) -> Vec<Diagnostic> {
+        let errors = self.list.into_iter().map(|(error, policies)| {
             if speaks_for_itself(&error, &policies) {
                 return error;
             }
@@ -49,11 +49,11 @@ impl<'n> Faults<'n> {
             }
             error
         });
-        told.collect()
+        errors.collect()
     }
 }
 
-/// Whether the error names one of its policies, or is about a single key that several policies have from elsewhere.
+/// Whether the error names one of its policies, or is about a single key that several policies inherit.
 fn speaks_for_itself(error: &Diagnostic, policies: &[&str]) -> bool {
     let named = error.message.split_once("`policy.").map(|(_, path)| path);
     let owner = named.and_then(|path| path.split(['.', '`']).next());

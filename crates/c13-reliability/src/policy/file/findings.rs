@@ -1,4 +1,4 @@
-//! Tells which rules the settings of a policy break: each at the setting, with what has to do with it and a way out.
+//! Reports which rules the settings of a policy break: each at the setting, with the related settings and a fix.
 
 use super::read::Reader;
 use super::rows::{rows, switches};
@@ -77,13 +77,13 @@ fn is_missing(error: &ConfigError) -> bool {
     matches!(error.fix, Fix::Set(_))
 }
 
-/// Whether an error follows from another one: something that has to do with it is not known.
+/// Whether an error follows from another one: a setting that the rule compares with is not known.
 fn is_moot(reader: &Reader<'_>, part: &str, error: &ConfigError) -> bool {
     let settings = std::iter::once(error.setting).chain(error.notes.iter().map(|note| note.setting));
     settings
         .into_iter()
         .any(|setting| match (part, setting.split_once('.')) {
-            // Between parts, nothing is measured by one that is wrong.
+            // Rules between parts are not checked against a part that is wrong in itself.
             ("", Some((part, _))) => is_unknown(reader, part),
             ("", None) => false,
             _ => is_unknown(reader, &join(part, setting)),
@@ -189,7 +189,7 @@ fn table_path(reader: &Reader<'_>, part: &str, setting: &str) -> String {
     table.path_of(key)
 }
 
-/// Notes once that a setting is missing, with everything that asks for it.
+/// Notes once that a setting is missing, with all settings that ask for it.
 fn report_missing<'e>(
     reader: &Reader<'_>,
     part: &str,
@@ -265,7 +265,7 @@ fn keep_one(reader: &Reader<'_>) -> &'static str {
     }
 }
 
-/// What all attempts and the pauses between them come to, in words.
+/// How long all attempts and the pauses between them take, in words.
 fn sum_of_attempts(config: &PolicyConfig) -> String {
     let (Some(retry), Some(each), Some(needed)) = (config.retry, config.longest_attempt(), config.longest_call())
     else {
@@ -301,7 +301,7 @@ fn most_retries(config: &PolicyConfig) -> Option<u32> {
     fitting.checked_sub(1)
 }
 
-/// Settings that mean nothing beside those that are there. Those of a rule that is switched off may stay.
+/// Settings that have no effect with the others as they are. Those of a rule that is switched off may stay.
 fn refuse_idle_keys(reader: &Reader<'_>) {
     for row in rows().filter(|row| !row.needs.0.is_empty()) {
         let (parent, key) = row.split();
@@ -326,7 +326,7 @@ fn refuse_idle_keys(reader: &Reader<'_>) {
     }
 }
 
-/// A budget of a hedge's own, where it draws on that of retry.
+/// A budget of the hedge's own that has no effect, because the hedge uses that of retry.
 fn refuse_idle_budget(reader: &Reader<'_>) {
     let shared = reader.config.retry.and_then(|retry| retry.budget);
     let own = reader.table("hedge").and_then(|hedge| hedge.value_span("budget"));

@@ -7,13 +7,13 @@ use std::ops::Range;
 use super::set::ENVIRONMENT_PREFIX;
 use crate::policy::document::{Diagnostic, Document, Source, Span, nearest};
 
-/// What errors call the command line's settings.
+/// The name of the command line's settings in errors.
 pub(super) const SET: &str = "--set";
 
 /// What a setting's path begins with.
 pub(super) const ROOTS: [&str; 2] = ["policy", "defaults"];
 
-/// The settings of the variables that are ours. `names` are the policies that they may be about.
+/// The settings of the variables that are ours. `names` are the policies that they may change.
 pub(super) fn variable_documents(variables: &[(String, String)], names: &[String]) -> Vec<Document> {
     let names = &Names::new(names);
     // The first spelling of each name, and the first that differs from it.
@@ -32,7 +32,7 @@ pub(super) fn variable_documents(variables: &[(String, String)], names: &[String
     documents.collect()
 }
 
-/// The policies that variables may be about, by how they are written in a variable's name: dashes are underscores there.
+/// The policies that variables may change, by how they are written in a variable's name: dashes are underscores there.
 struct Names<'n>(HashMap<String, Vec<&'n str>>);
 
 impl<'n> Names<'n> {
@@ -96,7 +96,7 @@ fn variable_document(name: &str, value: &str, names: &Names<'_>) -> Option<Docum
     Some(Document::parse(Source::new(name, assignment(&keys, value))))
 }
 
-/// The error of a variable that sets what another one sets, in other letters.
+/// The error for a variable that sets the same as another one, with other capitals.
 fn twice(name: &str, value: &str, other: &str, names: &Names<'_>) -> Option<Document> {
     let text = assignment(&keys_of(name, names), value);
     let place = 0..text.find(" = ").unwrap_or(0);
@@ -125,7 +125,7 @@ fn keys_of(variable: &str, names: &Names<'_>) -> Vec<String> {
     keys
 }
 
-/// The root that somebody meant who wrote this word.
+/// The root that was probably meant by this word.
 fn nearest_root(word: &str) -> Option<&'static str> {
     let near = nearest(word, ROOTS.into_iter().chain(["policies"]))?;
     Some(ROOTS.into_iter().find(|root| *root == near).unwrap_or("policy"))
@@ -154,7 +154,7 @@ fn nearly_ours(name: &str) -> Option<String> {
     });
     let (root, after) = match parted {
         Some(parted) => parted,
-        // A name that begins as it should is told of its own keys.
+        // A name that begins correctly gets an error about its keys.
         None if begins_right => return None,
         None => {
             let (head, after) = rest.split_once("__")?;
@@ -195,7 +195,7 @@ pub(super) fn set_document(argument: &str) -> Document {
     }
 }
 
-/// A document of which nothing is read but that it is wrong.
+/// A document with nothing but an error.
 fn refused(name: &str, text: String, place: Range<usize>, message: &str, label: &str, help: &str) -> Document {
     let document = Document::unread(Source::new(name, text));
     let error = Diagnostic::new(Span::new(document.source(), place), message);

@@ -1,4 +1,4 @@
-//! Reads a policy from its tables, row by row, and tells every rule that it breaks.
+//! Reads a policy from its tables, row by row, and reports every rule that it breaks.
 
 use super::chain::Layer;
 use super::findings::check;
@@ -7,10 +7,10 @@ use super::rows::{PARTS, rows, switches};
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Diagnostics, Document, Table, Value};
 
-/// Reads a policy from tables that are laid over each other, lowest first; `path` is what errors call the whole.
+/// Reads a policy from merged tables, lowest first; `path` is its name in errors.
 ///
-/// What no table says is as the part's own defaults have it, and a part that no table names is not there; `false` in
-/// place of a part switches it off.
+/// A setting that no table has gets the default of its part, and a part that no table names is not there; `false` in place of
+/// a part switches it off.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ fn idle_parts(table: &Table<'_>) -> Vec<&'static str> {
         let part = table.value_at(part).and_then(|value| value.as_table());
         part.is_some_and(|part| {
             let switches = |(key, _, value): (&str, _, Value<'_>)| {
-                // Who writes `max_attempts` is told what to write instead.
+                // For `max_attempts` the error says what to write instead.
                 let is_switch = keys.contains(&key) || key == MAX_ATTEMPTS;
                 // The delay of a hedge may be false; a rule of the breaker that is, is none.
                 is_switch && (value.as_boolean() != Some(false) || key == "delay")
@@ -77,13 +77,12 @@ pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic>
     }
     document.leave_out("extends");
     document.root().known(&PARTS);
-    // Values are looked at by themselves; what is wrong beside one that is not there need not be, beside the one that a
-    // policy has.
+    // Values are checked one by one: rules between settings may hold once a policy adds what is missing here.
     faults(document, |error| error.unknown_key)
 }
 
-/// What is wrong with single values of one layer, and with the names of its parts: that holds whatever other layers say,
-/// even where they hide it.
+/// The errors of single values of one layer, and of the names of its parts. They stand whatever other layers say, even where
+/// these hide the value.
 pub(super) fn faults_of_values(layer: &Table<'_>) -> Vec<Diagnostic> {
     let Some(document) = Document::layered("", std::slice::from_ref(layer)) else {
         return Vec::new();
@@ -93,7 +92,7 @@ pub(super) fn faults_of_values(layer: &Table<'_>) -> Vec<Diagnostic> {
     faults(document, |error| error.of_value)
 }
 
-/// What is wrong with a document that is no whole policy, of the kind that is asked for.
+/// The errors of a document that is not a whole policy, of the kind that is asked for.
 fn faults(document: Document, is_asked: impl Fn(&Diagnostic) -> bool) -> Vec<Diagnostic> {
     let config = read(&document.root());
     let errors = document.finish(config.or(Some(PolicyConfig::NONE))).err();
@@ -120,7 +119,7 @@ pub(super) struct Reader<'d> {
     /// The tables that are there, by their paths; the first is the policy itself.
     pub(super) open: Vec<(&'static str, Table<'d>)>,
     pub(super) config: PolicyConfig,
-    /// The settings that are missing or cannot be read: a default stands in, and nothing is measured by that.
+    /// The settings that are missing or cannot be read: they have a default, and no rule is checked against it.
     pub(super) unknown: Vec<&'static str>,
 }
 
@@ -198,7 +197,7 @@ impl<'d> Reader<'d> {
     }
 }
 
-/// The key by which a table says what kind it is.
+/// The key that names the strategy of a table.
 const STRATEGY: &str = "strategy";
 
 /// Refuses a key that belongs to another strategy.
@@ -207,7 +206,7 @@ fn refuse_foreign(table: &Table<'_>, row: &Row, key: &'static str) {
         return;
     }
     if table.is_below(key, STRATEGY) {
-        // It belonged to the strategy that this one has taken the place of.
+        // It belonged to the strategy that this one has replaced.
         table.known(&[key]);
         return;
     }
@@ -228,10 +227,10 @@ fn refuse_empty_timeout(table: &Table<'_>, row: &Row) {
     }
 }
 
-/// What others call the number of attempts.
+/// The name in other libraries for the number of attempts.
 const MAX_ATTEMPTS: &str = "max_attempts";
 
-/// Tells who counts attempts how retries are counted.
+/// The error for a number of attempts: says how retries are counted.
 fn refuse_max_attempts(table: &Table<'_>, row: &Row) {
     let Some(value) = table.value_at(MAX_ATTEMPTS).filter(|_| row.path == "retry") else {
         return;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::patterns::circuit_breaker::{Abandoned, Shares, Window};
 use crate::patterns::retry::Jitter;
-use crate::policy::document::{FromValue, Rate, Ratio, Refusal, Value, duration_text, whole};
+use crate::policy::document::{FromValue, Rate, Ratio, Value, ValueError, duration_text, whole};
 use crate::policy::{PolicyConfig, RateLimitPer};
 
 /// One setting of a policy. Reader, writer, schema and the tables of the documentation are loops over these.
@@ -18,16 +18,16 @@ pub(super) struct Row {
     pub(super) can_be_off: bool,
     /// Whether it switches its part on: `[defaults]` without such a key gives values and no part.
     pub(super) is_switch: bool,
-    /// An example, where its table makes no sense without it; for the strategies named, or for any if none is.
+    /// An example, where its table needs it; for the strategies named, or for any if none is.
     needed: Option<(&'static str, &'static [&'static str])>,
     /// The strategies of its table that it belongs to; to any if none is named.
     pub(super) of: &'static [&'static str],
-    /// Keys of its table without any of which it means nothing, and what to do then.
+    /// Keys of its table, one of which it needs to have an effect, and what to do where all are missing.
     pub(super) needs: (&'static [&'static str], &'static str),
     default: Default,
 }
 
-/// Where a setting stands in code's settings.
+/// Where a setting is in the settings of code.
 #[derive(Clone, Copy)]
 pub(super) struct Access {
     /// Its value, where it is set.
@@ -44,9 +44,9 @@ enum Default {
     Plain,
     /// It is this while the setting is not set.
     Unset(Follow),
-    /// It is this, and not written where the setting has this value: it goes on following the others.
+    /// It is this. A setting with this value is not written, so that it goes on following the others.
     Equal(Follow),
-    /// A file that does not say the setting has this.
+    /// A file without the setting has this.
     Start(Follow),
 }
 
@@ -78,13 +78,13 @@ impl Row {
         self
     }
 
-    /// Its table makes no sense without it.
+    /// Its table needs it.
     pub(super) const fn needed(mut self, example: &'static str) -> Self {
         self.needed = Some((example, &[]));
         self
     }
 
-    /// Its table makes no sense without it where it names one of these strategies.
+    /// Its table needs it where it names one of these strategies.
     pub(super) const fn needed_by(mut self, strategies: &'static [&'static str], example: &'static str) -> Self {
         self.needed = Some((example, strategies));
         self
@@ -96,13 +96,13 @@ impl Row {
         self
     }
 
-    /// It means nothing without one of these keys.
+    /// It has no effect without one of these keys.
     pub(super) const fn needs(mut self, keys: &'static [&'static str]) -> Self {
         self.needs.0 = keys;
         self
     }
 
-    /// What to do where it means nothing.
+    /// What to do where it has no effect.
     pub(super) const fn or_else(mut self, help: &'static str) -> Self {
         self.needs.1 = help;
         self
@@ -151,7 +151,7 @@ impl Row {
         let _ = (self.access.set)(config, datum);
     }
 
-    /// Gives it what follows from the settings that a file says.
+    /// Sets it to what follows from the settings of a file.
     pub(super) fn leave_out(&self, config: &mut PolicyConfig) {
         if let Default::Equal(follow) | Default::Start(follow) = self.default
             && let Some(datum) = follow(config)
@@ -160,7 +160,7 @@ impl Row {
         }
     }
 
-    /// An example of its value, where a table of this strategy makes no sense without it.
+    /// An example of its value, where a table of this strategy needs it.
     pub(super) fn needed_in(&self, strategy: Option<Datum>) -> Option<&'static str> {
         let (example, strategies) = self.needed?;
         let is_needed = strategies.is_empty() || is_one_of(strategies, strategy);
@@ -181,7 +181,7 @@ fn is_one_of(strategies: &[&str], strategy: Option<Datum>) -> bool {
 pub(super) enum Kind {
     /// Settings of its own.
     Table,
-    /// A time, or the table of a measured one.
+    /// A time, or a table that says how it is measured.
     Delay,
     Flag,
     /// A whole number from the first to the second.
@@ -250,14 +250,14 @@ fn read_window(value: &Value<'_>) -> Option<Window> {
         if value.as_text().is_some() {
             FromValue::from_value(value)
         } else {
-            let refusal = Refusal::shape("must be a duration or a number of calls", value);
+            let refusal = ValueError::shape("must be a duration or a number of calls", value);
             Err(refusal.help("write \"30s\" or { calls = 100 }"))
         }
     };
     value.read_with(time).map(Window::Time)
 }
 
-/// A value as a file says it.
+/// A value as a file has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Datum {
     /// `false` in place of a value or a table.
@@ -296,7 +296,7 @@ impl Datum {
     }
 }
 
-/// A field of code's settings. A datum of another kind, which the row's kind never reads, leaves it as it is.
+/// A field of the settings of code. A datum of another kind, which the row's kind never reads, leaves it as it is.
 pub(super) trait Field {
     fn datum(&self) -> Option<Datum>;
     fn put(&mut self, datum: Datum);

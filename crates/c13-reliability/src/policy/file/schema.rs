@@ -7,7 +7,7 @@ use super::rows::{PARTS, rows};
 use crate::patterns::circuit_breaker::{Shares, Window};
 use crate::policy::PolicyConfig;
 
-/// What stands in the schema before the parts.
+/// The schema before the parts.
 const HEAD: &str = include_str!("schema_head.json");
 
 /// The JSON schema of a service's file, for editors.
@@ -80,7 +80,7 @@ impl Row {
     }
 }
 
-/// What the schema says of a kind; nothing of a table.
+/// The schema of a kind; empty for a table.
 fn kind_schema(kind: &Kind) -> Option<String> {
     let named = |name: &str| Some(format!("\"$ref\": \"#/$defs/{name}\""));
     match kind {
@@ -109,7 +109,7 @@ fn kind_schema(kind: &Kind) -> Option<String> {
     }
 }
 
-/// What stands above the tables of keys.
+/// The text above the tables of keys.
 const KEYS: &str = "# All keys\n\nEvery key of a policy, by its part. One without a default is needed where its table is, or not set unless a file \
                     sets it.\nThis page is made of the rows that the reader goes by.\n\n";
 

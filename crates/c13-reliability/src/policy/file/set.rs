@@ -59,15 +59,15 @@ impl PolicyFiles {
         Self::default()
     }
 
-    /// A policy as code has it: what files say of it is laid over this.
+    /// A policy as code has it. Settings of files go over this.
     #[must_use]
     pub fn code(mut self, name: &str, config: PolicyConfig) -> Self {
         self.code.push((name.to_owned(), config));
         self
     }
 
-    /// A file, over those that were added before. One without a single character but white space is refused, as a file is
-    /// for a moment while it is written: where nothing is to be said, a comment says so.
+    /// A file, over those that were added before. One with nothing but white space is refused, because a file looks like that
+    /// for a moment while it is written; a file without settings has a comment.
     #[must_use]
     pub fn file(mut self, source: Source) -> Self {
         self.files.push(source);
@@ -92,7 +92,7 @@ impl PolicyFiles {
     #[must_use]
     pub fn environment(self) -> Self {
         let variables = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
-        // The system tells them in no order.
+        // The system lists them in no order.
         let ours: BTreeMap<_, _> = variables.filter(|(name, _)| is_ours(name)).collect();
         ours.iter().fold(self, |files, (name, value)| {
             files.variable(name, &value.to_string_lossy())
@@ -147,16 +147,16 @@ impl PolicyFiles {
                     }
                 }
             }
-            errors.extend(faults.told(&tables));
+            errors.extend(faults.reported(&tables));
             errors.extend(faults_of_idle_defaults(tables.defaults()));
-            let told = |error: &Diagnostic, place: &Span| error.places().any(|told| told == place);
+            let shows = |error: &Diagnostic, place: &Span| error.places().any(|shown| shown == place);
             for table in tables.written() {
                 if errors.is_full() {
                     errors.stop();
                     break;
                 }
                 for error in faults_of_values(table) {
-                    if !errors.list().iter().any(|other| told(other, &error.primary.span)) {
+                    if !errors.list().iter().any(|other| shows(other, &error.primary.span)) {
                         errors.push(error);
                     }
                 }
@@ -170,7 +170,7 @@ impl PolicyFiles {
                 errors.add(&found);
             }
         }
-        errors.told().map_or(Ok(PolicySet { policies }), Err)
+        errors.into_diagnostics().map_or(Ok(PolicySet { policies }), Err)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::idle::{idle_settings, leads_on};
 use super::overlay::{SET, is_ours};
-use super::text::{as_told, follows, leaves};
+use super::text::{canonical, follows, leaves};
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Document, Source, Span, Table};
 
@@ -31,7 +31,7 @@ impl NamedPolicy {
             .collect();
         let is_setting = |path: &str| settings.iter().any(|setting| setting.path == path);
         let is_on = |part: &str| settings.iter().any(|setting| leads_on(part, &setting.path));
-        // What the defaults say of a part that is not there means nothing.
+        // Defaults of a part that is not there have no effect.
         let means_something = |path: &str| match path.rsplit_once('.') {
             Some((part, _)) => part == "timeout" || is_on(part),
             None => true,
@@ -51,7 +51,7 @@ impl NamedPolicy {
                 .filter(|layer| Some(layer.path()) == name)
                 .cloned()
                 .collect();
-            Setting::new(said.path.clone(), as_told(&said.text), place, &own)
+            Setting::new(said.path.clone(), canonical(&said.text), place, &own)
         });
         Self {
             config,
@@ -87,14 +87,14 @@ impl NamedPolicy {
         &self.switched_off
     }
 
-    /// What the layers say and what has no effect in this policy: what `[defaults]` says of parts that nothing switches on,
-    /// what is [hidden](Setting::hidden_by) by a setting of another name, and what nothing asks for.
+    /// Settings of the layers that have no effect in this policy: those of `[defaults]` for parts that nothing switches on, those
+    /// that are [hidden](Setting::hidden_by) by a setting of another name, and those that nothing asks for.
     #[must_use]
     pub fn idle(&self) -> &[Setting] {
         &self.idle
     }
 
-    /// The profile or the policy that this one starts from, if it says one.
+    /// The profile or the policy that this one extends, if any.
     #[must_use]
     pub fn extends(&self) -> Option<&Setting> {
         self.extends.as_ref()
@@ -107,8 +107,8 @@ impl NamedPolicy {
         settings.chain(&self.switched_off).chain(&self.bare)
     }
 
-    /// The policy as a document of its own, to be laid under other tables: every value stands where the layers say it,
-    /// and those that nobody wrote stand in a text called `name`.
+    /// The policy as a document of its own, to go under other tables: every value keeps its place in the layers, and those that
+    /// are defaults stand in a text called `name`.
     ///
     /// It says nothing of defaults that follow from other settings, as [`policy_text`](super::policy_text) does.
     #[must_use]
@@ -140,7 +140,7 @@ pub struct Setting {
     pub value: String,
     /// Where the key and the value stand; `None` for a default.
     place: Option<(Span, Span)>,
-    /// What the layers say of it and what does not count, the uppermost layer first.
+    /// Values of other layers that it hides, the uppermost layer first.
     below: Vec<Place>,
     hidden_by: Option<Place>,
 }
@@ -180,13 +180,13 @@ impl Setting {
         }
     }
 
-    /// The same, where something of another name takes away its effect.
+    /// The same, hidden by a setting of another name.
     pub(super) fn hidden(mut self, by: Option<Place>) -> Self {
         self.hidden_by = by;
         self
     }
 
-    /// Where its own value stands, and those that it hides.
+    /// The places of its own value and of those that it hides.
     pub(super) fn places(&self) -> impl Iterator<Item = &Span> {
         self.span()
             .into_iter()
@@ -205,8 +205,8 @@ impl Setting {
         self.span().map_or_else(|| "default".to_owned(), origin_text)
     }
 
-    /// What the layers say of it too and what does not count, the uppermost first: other values, `false` in place of the
-    /// part that it belongs to, and the values of a part that this one switches off.
+    /// What it hides in other layers, the uppermost first: other values, `false` in place of the part that it belongs to, and the
+    /// values of a part that this one switches off.
     pub fn below(&self) -> impl Iterator<Item = &Place> {
         self.below.iter()
     }
@@ -225,7 +225,7 @@ impl Setting {
 pub struct Place {
     /// The path within the policy at which it stands: the setting's own, one above it or one below.
     pub path: String,
-    /// The value in TOML, told as settings are.
+    /// The value in TOML, written as settings are.
     pub value: String,
     /// Where it stands.
     pub span: Span,
@@ -233,7 +233,7 @@ pub struct Place {
 
 impl Place {
     pub(super) fn new(path: String, written: &str, span: Span) -> Self {
-        let value = as_told(written);
+        let value = canonical(written);
         Self { path, value, span }
     }
 }

@@ -81,12 +81,12 @@ pub(super) fn rate_text(rate: f64) -> String {
     shortest
 }
 
-/// A value as it was written, in the way in which settings are told: times, ratios and rates have one way each.
-pub(super) fn as_told(written: &str) -> String {
+/// A value as settings are written out: times, ratios and rates have one way each.
+pub(super) fn canonical(written: &str) -> String {
     let items = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(items) = items.filter(|items| !items.contains('#')) {
         let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
-        return format!("[{}]", items.map(as_told).collect::<Vec<_>>().join(", "));
+        return format!("[{}]", items.map(canonical).collect::<Vec<_>>().join(", "));
     }
     let quoted = ['"', '\''].iter().find_map(|&quote| {
         let inner = written.strip_prefix(quote)?.strip_suffix(quote)?;
@@ -149,7 +149,7 @@ mod tests {
             ("3", "3"),
             ("false", "false"),
         ] {
-            assert_eq!(as_told(written), told);
+            assert_eq!(canonical(written), told);
         }
     }
 }

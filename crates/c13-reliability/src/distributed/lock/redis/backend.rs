@@ -9,10 +9,10 @@ use crate::error::ConfigError;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::time::Duration;
 
-/// Keeps locks on one Redis: a server, whoever Sentinels say is master, or a cluster.
+/// Keeps locks on one Redis: a server, the master that Sentinels name, or a cluster.
 ///
 /// An acknowledged lock survives what the Redis survives. Replication is asynchronous: a failover can lose it, and the
-/// lock is then given a second time, with a greater fence. [`with_replicas`](Self::with_replicas) waits for replicas
+/// lock is then granted a second time, with a greater fence. [`with_replicas`](Self::with_replicas) waits for replicas
 /// first. For locks the eviction policy must be `noeviction`: each new connection asks for it and warns
 /// ([`Redis::evicts`]), and [`check_eviction`](Self::check_eviction) insists.
 ///
@@ -23,14 +23,14 @@ pub struct RedisBackend {
     redis: Redis,
     subscriptions: Subscriptions,
     durable: Option<Durable>,
-    /// For how many whole seconds the server must be up before it gives locks.
+    /// For how many whole seconds the server must be up before it grants locks.
     up_for: u64,
 }
 
 /// A grant counts once so many replicas have it.
 #[derive(Clone, Debug)]
 struct Durable {
-    /// A connection of its own: nothing else can be asked on it while it waits.
+    /// A connection of its own: it serves no other request while it waits.
     redis: Redis,
     replicas: u32,
     within: Duration,
@@ -66,11 +66,11 @@ impl RedisBackend {
         self
     }
 
-    /// Asks for no lock of a server that has been up for less than `longest_lease`, the longest lease that anybody uses
-    /// there: it may have forgotten in a restart what it had given, and must not give it again before that has lapsed.
+    /// Acquires no lock on a server that has been up for less than `longest_lease`, the longest lease that is used there: a
+    /// restart may have made it forget its grants, and it must not grant a lock again before they have lapsed.
     ///
     /// For the servers of a [`Quorum`](crate::distributed::lock::Quorum), where the others make up for one that is not
-    /// asked. Without it one restart can let two holders have a majority each, and only their fences tell them apart.
+    /// asked. Without it one restart can give two holders a majority each, and only their fences distinguish them.
     #[must_use]
     pub fn after_restarts_wait(mut self, longest_lease: Duration) -> Self {
         // Redis counts whole seconds, rounded down.
@@ -78,7 +78,7 @@ impl RedisBackend {
         self
     }
 
-    /// Whether this Redis never evicts keys, which would be losing locks; asks it for its `maxmemory_policy`.
+    /// Checks that this Redis never evicts keys, which would lose locks; asks it for its `maxmemory_policy`.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl RedisBackend {
                     .await?;
                 if reply.0 == 1 && have < durable.replicas {
                     let message = format!("{have} of {} replicas have the grant", durable.replicas);
-                    // As if it had not been answered: it is there, and must be taken back.
+                    // As if it was not answered: the grant is there, and must be taken back.
                     return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message).into());
                 }
                 reply
@@ -188,14 +188,14 @@ impl RedisBackend {
 
     async fn status_raw(&self, name: &str) -> RedisResult<Status> {
         let keys = keys([name])?;
-        // As bytes: other clients may have written any there.
-        type Told = (Vec<Vec<u8>>, i64, String, usize, Vec<(Vec<u8>, f64)>);
-        let (owners, lapses, fence, queued, told): Told = STATUS.run(&self.redis, &keys, &[]).await?;
+        // As bytes: other clients may have written anything there.
+        type Reply = (Vec<Vec<u8>>, i64, String, usize, Vec<(Vec<u8>, f64)>);
+        let (owners, lapses, fence, queued, described): Reply = STATUS.run(&self.redis, &keys, &[]).await?;
         let owners: Vec<String> = owners
             .iter()
             .map(|owner| String::from_utf8_lossy(owner).into_owned())
             .collect();
-        let holders = told.iter().filter_map(|(text, micros)| {
+        let holders = described.iter().filter_map(|(text, micros)| {
             let text = String::from_utf8_lossy(text);
             let (owner, text) = text.strip_prefix('@')?.split_once(' ')?;
             let since = Duration::from_micros(*micros as u64);

@@ -24,8 +24,7 @@ use std::time::Duration;
 ///
 /// # Cancel safety
 ///
-/// A lock that is dropped while it is held is given back in the background if a tokio runtime is there to do it, and
-/// lapses otherwise.
+/// A lock that is dropped while it is held is released in the background if there is a tokio runtime, and lapses otherwise.
 ///
 /// ```no_run
 /// use c13_reliability::distributed::lock::{RedisDistributedLock, with_distributed_lock};
@@ -86,15 +85,16 @@ impl RedisDistributedLock {
         })
     }
 
-    /// Has the lock if it can be had at once; says whether. True too if this object holds it already, renewed.
+    /// Acquires the lock if it is available at once; returns whether. Also true if this object holds it already: it is then
+    /// renewed.
     ///
     /// # Errors
     ///
-    /// Redis could not be asked. What the attempt may have got is given back in the background.
+    /// Redis could not be asked. A grant that the attempt may have got is released in the background.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives back what it may have got, in the background.
+    /// Dropping the future releases, in the background, what it may have got.
     pub async fn acquire(&mut self) -> Result<bool, RedisError> {
         if self.held.is_some() && self.renew().await? {
             return Ok(true);
@@ -114,7 +114,7 @@ impl RedisDistributedLock {
                 self.held = Some(Held { claim, lease, fence });
                 Ok(true)
             }
-            // Granted, but so late that it is worth nothing: dropped unsettled, it is given back.
+            // Granted, but too late to be of use: dropped unsettled, it is released.
             (Attempted::Granted { .. }, None) => Ok(false),
             _ => {
                 attempt.settle();
@@ -123,15 +123,15 @@ impl RedisDistributedLock {
         }
     }
 
-    /// Gives the lock back; says whether it was still this object's.
+    /// Releases the lock; returns whether this object still held it.
     ///
     /// # Errors
     ///
-    /// Redis could not be asked; the lock is tried to be given back in the background, and lapses otherwise.
+    /// Redis could not be asked; the release is tried again in the background, and otherwise the lock lapses.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the lock back in the background.
+    /// Dropping the future releases the lock in the background.
     pub async fn release(&mut self) -> Result<bool, RedisError> {
         let Some(held) = self.held.take() else {
             return Ok(false);
@@ -146,11 +146,11 @@ impl RedisDistributedLock {
         Ok(released == Released::Released)
     }
 
-    /// Begins the lease anew; says whether the lock is still this object's. Once it said no, it is lost for good.
+    /// Renews the lease; returns whether this object still holds the lock. Once it has returned `false`, the lock is lost for good.
     ///
     /// # Errors
     ///
-    /// Redis could not be asked. That extends nothing, but loses nothing either before the lease is over.
+    /// Redis could not be asked. The lease is not extended, and the lock is not lost before it is over.
     ///
     /// # Cancel safety
     ///
@@ -180,7 +180,7 @@ impl RedisDistributedLock {
     }
 }
 
-/// A claim of which it is not known what became: dropped so, it is given back and buried in the background.
+/// A claim whose outcome is not known: dropped in this state, it is released and buried in the background.
 struct Unsettled<'a> {
     backend: &'a RedisBackend,
     claim: Claim,
@@ -228,7 +228,7 @@ impl fmt::Debug for RedisDistributedLock {
 }
 
 /// Runs `f` under the lock: acquires it, renews it meanwhile, drops `f` at the moment the lock can no longer be trusted,
-/// and gives the lock back, also when `f` fails, panics or is dropped. Where `f` ends, the lock is free when this returns,
+/// and releases the lock, also when `f` fails, panics or is dropped. Where `f` ends, the lock is free when this returns,
 /// unless Redis does not answer.
 ///
 /// It does not wait for another holder, and a lock that `lock` holds already is another holder: release it first.
@@ -240,15 +240,15 @@ impl fmt::Debug for RedisDistributedLock {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops `f` and gives the lock back in the background.
+/// Dropping the future drops `f` and releases the lock in the background.
 pub async fn with_distributed_lock<F, T, E>(lock: &mut RedisDistributedLock, f: F) -> Result<T, LockError<E>>
 where
     F: Future<Output = Result<T, E>>,
 {
     let guard = lock.lock.try_acquire().await?;
     let result = guarded(&guard, f).await;
-    // Whatever came of `f`, and for the time of one request at most: whoever tries again at once must not be kept out by
-    // its own leftover.
+    // Whatever the outcome of `f`, and for the time of one request at most: a caller that tries again at once must not be
+    // kept out by its own previous lock.
     let released = guard.release().await;
     let value = result?.map_err(LockError::OperationFailed)?;
     match released {

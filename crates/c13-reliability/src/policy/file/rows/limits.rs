@@ -9,7 +9,7 @@ use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::policy::RateLimitPer;
 
-const PLACES: Kind = Kind::Whole(1, MAX_PERMITS as u64);
+const PERMITS: Kind = Kind::Whole(1, MAX_PERMITS as u64);
 const LARGEST_BURST: u64 = 1 << 54;
 
 /// A table that code has no part for.
@@ -72,7 +72,7 @@ pub(super) static RATE_LIMIT: &[Row] = &[
 pub(super) static BULKHEAD: &[Row] = &[
     Row::new("bulkhead", Kind::Table,
         "How many calls may run at a time, and how many may queue.", part!(; bulkhead = BulkheadConfig::new(1))).off(),
-    Row::new("bulkhead.max_concurrent", PLACES,
+    Row::new("bulkhead.max_concurrent", PERMITS,
         "Calls that run at a time.", at!(bulkhead; max_concurrent)).switch().needed("10"),
     Row::new("bulkhead.max_queue", Kind::QUEUE,
         "Calls that may queue; none unless set.", at!(bulkhead; max_queue)),
@@ -130,11 +130,11 @@ pub(super) static ADAPTIVE: &[Row] = &[
         "Above so many queued calls it shrinks.", of_algorithm!(Vegas::beta)).of(&[VEGAS]),
     Row::new("adaptive.backoff", Kind::Number("\"minimum\": 0.5, \"exclusiveMaximum\": 1"),
         "What the limit is multiplied by where calls are dropped.", of_algorithm!(Aimd::backoff)).of(&[AIMD]),
-    Row::new("adaptive.min_limit", PLACES,
+    Row::new("adaptive.min_limit", PERMITS,
         "The limit is never below.", at!(adaptive; min_limit)),
-    Row::new("adaptive.max_limit", PLACES,
+    Row::new("adaptive.max_limit", PERMITS,
         "The limit is never above.", at!(adaptive; max_limit)),
-    Row::new("adaptive.initial_limit", PLACES,
+    Row::new("adaptive.initial_limit", PERMITS,
         "The limit before anything was measured; 20, or the nearest that the two allow, unless set.", at!(adaptive; initial_limit)).start(|config| {
         let limit = config.adaptive?;
         let start = limit.initial_limit.max(limit.min_limit);

@@ -1,4 +1,4 @@
-//! The settings of a policy, a row each, in the order in which they are told.
+//! The settings of a policy, a row each, in the order in which they are reported.
 
 mod breaker;
 mod limits;
