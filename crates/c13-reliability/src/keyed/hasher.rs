@@ -122,7 +122,7 @@ mod tests {
     use std::hash::Hash;
     use std::net::{IpAddr, Ipv6Addr};
 
-    /// Whether hashes of `keys` fill 256 shards, and 256 places by their lower bits, about evenly.
+    /// Whether hashes of `keys` fill 256 shards, and 256 slots by their lower bits, about evenly.
     fn are_spread<K: Hash>(keys: impl Iterator<Item = K>) {
         let seeds = Seeds::fixed(0x1234_5678_9ABC_DEF0, 0x0FED_CBA9_8765_4321);
         let hashes: Vec<_> = keys.map(|key| seeds.hash_one(key)).collect();

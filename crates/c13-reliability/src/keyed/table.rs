@@ -1,6 +1,6 @@
 //! A table of keys with a bound on its size, as a plain value: open addressing, entries in place.
 //!
-//! A lookup compares a byte of the key's hash with those of eight places at once, all of them in one word, and so seldom
+//! A lookup compares a byte of the key's hash with those of eight slots at once, all of them in one word, and so seldom
 //! has to walk or to look at other keys.
 //!
 //! Algorithm: linear probing from the start of a group, with the group's marks apart as in Swiss tables.
@@ -42,7 +42,7 @@ impl Tag {
         self.0.get() & ((1 << HASH_BITS) - 1)
     }
 
-    /// The lowest seven bits of the hash, below a bit that an empty place lacks. A lookup compares it first. Where a
+    /// The lowest seven bits of the hash, below a bit that an empty slot lacks. A lookup compares it first. Where a
     /// walk begins depends on the highest bits, so that the keys of a group seldom have the same mark.
     #[inline]
     const fn mark(self) -> u8 {
@@ -66,17 +66,17 @@ impl<K, S> Entry<K, S> {
 /// Keys and their entries. An entry is in its group or on a short walk from there; a removal closes the gap it leaves.
 #[derive(Debug)]
 pub(crate) struct Table<K, S> {
-    places: Vec<Option<Entry<K, S>>>,
-    /// A byte of each place's tag, zero where it is empty; a word holds those of a group.
+    slots: Vec<Option<Entry<K, S>>>,
+    /// A byte of each slot's tag, zero where it is empty; a word holds those of a group.
     marks: Vec<u64>,
     len: usize,
     /// Where the next sweep begins.
     hand: usize,
 }
 
-/// So many places are looked at together; a walk begins at the first of them.
+/// So many slots are looked at together; a walk begins at the first of them.
 const GROUP: usize = 8;
-/// A byte of one for each place of a group.
+/// A byte of one for each slot of a group.
 const EACH: u64 = u64::from_le_bytes([1; GROUP]);
 /// The size of the first allocation, and the size below which it does not shrink.
 const SMALLEST: usize = 16;
@@ -84,7 +84,7 @@ const SMALLEST: usize = 16;
 impl<K, S> Table<K, S> {
     pub(crate) const fn new() -> Self {
         Self {
-            places: Vec::new(),
+            slots: Vec::new(),
             marks: Vec::new(),
             len: 0,
             hand: 0,
@@ -98,17 +98,17 @@ impl<K, S> Table<K, S> {
 
     /// How many bytes its entries take.
     pub(crate) const fn bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Option<Entry<K, S>>>() + self.marks.capacity() * size_of::<u64>()
+        self.slots.capacity() * size_of::<Option<Entry<K, S>>>() + self.marks.capacity() * size_of::<u64>()
     }
 
-    /// The place of the key for which `is_key` holds.
+    /// The slot of the key for which `is_key` holds.
     #[inline]
     pub(crate) fn find(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let group = scaled(tag, self.marks.len());
         let marks = *self.marks.get(group)?;
-        // Which of its group's places a key has is a matter of chance: a branch for each would often be guessed wrong.
+        // Which of its group's slots a key has is a matter of chance: a branch for each would often be guessed wrong.
         let at = group * GROUP + first_of(marks, tag.mark());
-        match self.places.get(at) {
+        match self.slots.get(at) {
             Some(Some(entry)) if is_key(&entry.key) => Some(at),
             _ => self.walk(tag, is_key),
         }
@@ -118,7 +118,7 @@ impl<K, S> Table<K, S> {
     #[inline(never)]
     fn walk(&self, tag: Tag, is_key: impl Fn(&K) -> bool) -> Option<usize> {
         let mut at = self.home(tag);
-        while let Some(entry) = &self.places[at] {
+        while let Some(entry) = &self.slots[at] {
             if entry.tag.hash() == tag.hash() && is_key(&entry.key) {
                 return Some(at);
             }
@@ -127,23 +127,23 @@ impl<K, S> Table<K, S> {
         None
     }
 
-    /// The entry at a place that [`find`](Self::find) or [`insert`](Self::insert) has returned.
+    /// The entry at a slot that [`find`](Self::find) or [`insert`](Self::insert) has returned.
     #[inline]
     pub(crate) fn entry(&mut self, at: usize) -> &mut Entry<K, S> {
-        self.places[at]
+        self.slots[at]
             .as_mut()
-            .expect("the place was named just now and nothing was removed since")
+            .expect("the slot was named just now and nothing was removed since")
     }
 
     /// Adds a key that is not there.
     pub(crate) fn insert(&mut self, tag: Tag, key: K, state: S) -> usize {
-        // Never more than seven tenths full, or walks become long; half of the places are used after growing.
-        if 10 * (self.len + 1) > 7 * self.places.len() {
-            let wanted = self.places.len() + 2 * self.places.len() / 5;
+        // Never more than seven tenths full, or walks become long; half of the slots are used after growing.
+        if 10 * (self.len + 1) > 7 * self.slots.len() {
+            let wanted = self.slots.len() + 2 * self.slots.len() / 5;
             self.rebuild(wanted.max(SMALLEST));
         }
         self.len += 1;
-        self.place(Entry {
+        self.put(Entry {
             tag,
             number: 0,
             key,
@@ -151,14 +151,14 @@ impl<K, S> Table<K, S> {
         })
     }
 
-    /// Removes the entry at a place, and closes the gap.
+    /// Removes the entry at a slot, and closes the gap.
     pub(crate) fn remove(&mut self, mut gap: usize) -> Option<Entry<K, S>> {
         let removed = self.empty(gap)?;
         self.len -= 1;
         let mut at = gap;
         loop {
             at = self.next(at);
-            let Some(entry) = &self.places[at] else { break };
+            let Some(entry) = &self.slots[at] else { break };
             // It may move into the gap unless its walk begins behind the gap: a lookup would not pass the gap then.
             let home = self.home(entry.tag);
             let stays = if gap < at {
@@ -174,7 +174,7 @@ impl<K, S> Table<K, S> {
         Some(removed)
     }
 
-    /// Looks at up to `count` places, on from where the last sweep ended, and gives every entry that `is_idle` to
+    /// Looks at up to `count` slots, on from where the last sweep ended, and gives every entry that `is_idle` to
     /// `removed`. When a whole round is over and little is left, the table becomes smaller.
     pub(crate) fn sweep(
         &mut self,
@@ -182,16 +182,16 @@ impl<K, S> Table<K, S> {
         mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
         mut removed: impl FnMut(Entry<K, S>),
     ) {
-        for _ in 0..count.min(self.places.len()) {
-            if self.hand >= self.places.len() {
+        for _ in 0..count.min(self.slots.len()) {
+            if self.hand >= self.slots.len() {
                 self.hand = 0;
                 self.shrink();
             }
             // What a removal moves into the gap is looked at next.
             if self
-                .places
+                .slots
                 .get(self.hand)
-                .is_some_and(|place| place.as_ref().is_some_and(&mut is_idle))
+                .is_some_and(|slot| slot.as_ref().is_some_and(&mut is_idle))
             {
                 self.remove(self.hand).into_iter().for_each(&mut removed);
             } else {
@@ -202,10 +202,10 @@ impl<K, S> Table<K, S> {
 
     /// The next entry, on from where the last sweep or look ended; `None` if there is none.
     pub(crate) fn next_entry(&mut self) -> Option<usize> {
-        for _ in 0..self.places.len() {
+        for _ in 0..self.slots.len() {
             let at = self.hand;
-            self.hand = if at + 1 < self.places.len() { at + 1 } else { 0 };
-            if self.places.get(at).is_some_and(Option::is_some) {
+            self.hand = if at + 1 < self.slots.len() { at + 1 } else { 0 };
+            if self.slots.get(at).is_some_and(Option::is_some) {
                 return Some(at);
             }
         }
@@ -218,21 +218,16 @@ impl<K, S> Table<K, S> {
         mut is_idle: impl FnMut(&Entry<K, S>) -> bool,
         mut removed: impl FnMut(Entry<K, S>),
     ) {
-        let mut at = 0;
-        while at < self.places.len() {
-            if self.places[at].as_ref().is_some_and(&mut is_idle) {
+        // A removal moves entries back, but none across an empty slot. So a round that begins behind one passes no entry over.
+        let Some(start) = self.slots.iter().position(Option::is_none) else {
+            return;
+        };
+        let mut at = self.next(start);
+        while at != start {
+            if self.slots[at].as_ref().is_some_and(&mut is_idle) {
                 self.remove(at).into_iter().for_each(&mut removed);
             } else {
-                at += 1;
-            }
-        }
-        // A walk that began at the end of the table may have been moved to places that were passed already.
-        at = 0;
-        while at < self.places.len() && self.places[at].is_some() {
-            if self.places[at].as_ref().is_some_and(&mut is_idle) {
-                self.remove(at).into_iter().for_each(&mut removed);
-            } else {
-                at += 1;
+                at = self.next(at);
             }
         }
         self.shrink();
@@ -240,20 +235,20 @@ impl<K, S> Table<K, S> {
 
     /// All entries, in no order.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry<K, S>> {
-        self.places.iter().flatten()
+        self.slots.iter().flatten()
     }
 
     /// All entries, in no order.
     pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry<K, S>> {
-        self.places.iter_mut().flatten()
+        self.slots.iter_mut().flatten()
     }
 
     fn shrink(&mut self) {
         let wanted = (2 * self.len).max(SMALLEST);
         if self.len == 0 {
-            (self.places, self.marks) = (Vec::new(), Vec::new());
+            (self.slots, self.marks) = (Vec::new(), Vec::new());
             self.hand = 0;
-        } else if 2 * wanted <= self.places.len() {
+        } else if 2 * wanted <= self.slots.len() {
             self.rebuild(wanted);
         }
     }
@@ -262,17 +257,17 @@ impl<K, S> Table<K, S> {
     fn rebuild(&mut self, size: usize) {
         let size = size.next_multiple_of(GROUP);
         self.marks = vec![0; size / GROUP];
-        let old = std::mem::replace(&mut self.places, std::iter::repeat_with(|| None).take(size).collect());
+        let old = std::mem::replace(&mut self.slots, std::iter::repeat_with(|| None).take(size).collect());
         self.hand = 0;
         for entry in old.into_iter().flatten() {
-            self.place(entry);
+            self.put(entry);
         }
     }
 
-    /// Puts an entry into the first free place from its own on.
-    fn place(&mut self, entry: Entry<K, S>) -> usize {
+    /// Puts an entry into the first free slot from its own on.
+    fn put(&mut self, entry: Entry<K, S>) -> usize {
         let mut at = self.home(entry.tag);
-        while self.places[at].is_some() {
+        while self.slots[at].is_some() {
             at = self.next(at);
         }
         self.fill(at, entry);
@@ -281,12 +276,12 @@ impl<K, S> Table<K, S> {
 
     fn fill(&mut self, at: usize, entry: Entry<K, S>) {
         self.marks[at / GROUP] |= u64::from(entry.tag.mark()) << (at % GROUP * 8);
-        self.places[at] = Some(entry);
+        self.slots[at] = Some(entry);
     }
 
     fn empty(&mut self, at: usize) -> Option<Entry<K, S>> {
         self.marks[at / GROUP] &= !(0xFF << (at % GROUP * 8));
-        self.places[at].take()
+        self.slots[at].take()
     }
 
     /// Where a walk for `tag` begins.
@@ -297,7 +292,7 @@ impl<K, S> Table<K, S> {
 
     #[inline]
     fn next(&self, at: usize) -> usize {
-        if at + 1 == self.places.len() { 0 } else { at + 1 }
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
     }
 }
 
@@ -307,7 +302,7 @@ const fn scaled(tag: Tag, groups: usize) -> usize {
     ((tag.hash() as u64 * groups as u64) >> HASH_BITS) as usize
 }
 
-/// The first place of a group that has this mark; [`GROUP`] if none has it.
+/// The first slot of a group that has this mark; [`GROUP`] if none has it.
 #[inline]
 const fn first_of(marks: u64, mark: u8) -> usize {
     let differ = marks ^ (EACH * mark as u64);
@@ -422,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_with_a_mark_is_found_among_any_others() {
+    fn the_first_slot_with_a_mark_is_found_among_any_others() {
         let random = Random::new(7);
         for round in 0..20_000 {
             // Few marks, so that many are the same, and those that differ by one bit are beside each other.
