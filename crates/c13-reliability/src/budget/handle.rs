@@ -46,10 +46,10 @@ pub(crate) fn is_due(value: u64) -> bool {
 /// thread that uses it.
 #[derive(Clone)]
 pub struct RetryBudget {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBudget>,
 }
 
-struct Shared {
+struct SharedBudget {
     config: RetryBudgetConfig,
     clock: Clock,
     calls: CallCounts,
@@ -95,7 +95,7 @@ impl RetryBudget {
         config.validate()?;
         let state = Mutex::new(BudgetState::new(&config, calls.values(&CALLS)));
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedBudget {
                 config,
                 clock,
                 calls,

@@ -44,24 +44,24 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct PolicyRegistry {
-    shared: Arc<Shared>,
+    shared: Arc<SharedRegistry>,
 }
 
-struct Shared {
+struct SharedRegistry {
     layers: PolicyFiles,
     paths: Vec<PathBuf>,
     clock: Clock,
     random: Random,
     /// Held while files are read and taken over, which may take as long as their disk does; nothing else waits for it.
     reading: Mutex<()>,
-    state: Mutex<State>,
+    state: Mutex<RegistryState>,
 }
 
 /// The most that a file may hold, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 #[derive(Default)]
-struct State {
+struct RegistryState {
     set: PolicySet,
     policies: BTreeMap<String, Policy>,
     /// Policies that no file names any more, as long as a handle to them or to a part of them exists.
@@ -107,7 +107,7 @@ impl PolicyRegistry {
         env: impl Into<Env>,
     ) -> Result<Self, ReloadError> {
         let Env { clock, random, .. } = env.into();
-        let shared = Shared {
+        let shared = SharedRegistry {
             layers,
             paths: paths.into_iter().map(|path| path.as_ref().to_owned()).collect(),
             clock,
@@ -199,8 +199,8 @@ impl PolicyRegistry {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedRegistry {
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
         // Nothing is half done when a thread panics here: the state is put together before it is stored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,7 +250,7 @@ impl Shared {
             log::applied(&[], &[], &[], true);
             return Ok(Vec::new());
         }
-        let names = |state: &State| state.policies.keys().cloned().collect::<Vec<_>>();
+        let names = |state: &RegistryState| state.policies.keys().cloned().collect::<Vec<_>>();
         let before = names(&state);
         let result = read.and_then(|read| {
             let Some((set, texts)) = read else {
@@ -311,7 +311,7 @@ impl Shared {
     }
 
     /// Takes over settings that are right, as they have been read.
-    fn apply(&self, state: &mut State, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
+    fn apply(&self, state: &mut RegistryState, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
         state.gone.retain(|_, policy| policy.is_shared());
         let mut policies = BTreeMap::new();
         for (name, named) in set.iter() {

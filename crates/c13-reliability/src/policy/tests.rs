@@ -320,26 +320,26 @@ fn a_full_bulkhead_refuses_and_a_place_is_held_through_the_pauses() {
 fn waiting_for_a_place_counts_against_the_total() {
     let executor = Executor::new();
     let clock = executor.clock();
-    // A second for a token, and then two for a place.
+    // A second for a token, and then two for a permit.
     let config = PolicyConfig::NONE
         .total_timeout(2 * SECOND)
         .rate_limit(RateLimiterConfig::new(1.0, 1).start_empty(true).max_wait(SECOND))
         .bulkhead(BulkheadConfig::new(1).queue(4, 2 * SECOND));
     let policy = policy(config, &clock);
     let bulkhead = policy.bulkhead().expect("it has a bulkhead");
-    let place = bulkhead.try_admit().expect("it is empty");
+    let permit = bulkhead.try_admit().expect("it is empty");
     let late = executor
         .block_on(policy.call(|| async { Ok::<_, ()>(()) }))
-        .expect_err("the place is taken");
+        .expect_err("the permit is taken");
     assert_eq!((late.layer(), late.attempts()), (Some(Layer::TotalTimeout), 0));
     assert_eq!(clock.now(), Tick::ZERO + 2 * SECOND);
-    drop(place);
+    drop(permit);
     assert!(executor.block_on(policy.call(|| async { Ok::<_, ()>(()) })).is_ok());
 }
 
 #[test]
 fn a_call_dropped_at_any_await_gives_everything_back() {
-    // Waits for a place, then attempts, then pauses, then attempts again: a wake-up each second.
+    // Waits for a permit, then attempts, then pauses, then attempts again: a wake-up each second.
     for polls in 0..12 {
         let time = VirtualTime::new();
         let clock = time.clock();
@@ -352,7 +352,7 @@ fn a_call_dropped_at_any_await_gives_everything_back() {
             .circuit_breaker(breaker(100));
         let policy = policy(config, &clock);
         let bulkhead = policy.bulkhead().expect("it has a bulkhead");
-        let mut place = bulkhead.try_admit().ok();
+        let mut permit = bulkhead.try_admit().ok();
         {
             let attempt = || async {
                 clock.sleep(3 * SECOND).await;
@@ -362,7 +362,7 @@ fn a_call_dropped_at_any_await_gives_everything_back() {
             let mut done = false;
             for poll in 0..polls {
                 if poll == 2 {
-                    place = None;
+                    permit = None;
                 }
                 done |= call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
                 if done {
@@ -371,11 +371,11 @@ fn a_call_dropped_at_any_await_gives_everything_back() {
                 time.advance(SECOND);
             }
         }
-        drop(place);
+        drop(permit);
         assert_eq!(time.waiting(), 0, "after {polls} polls no timer is left");
         let breaker = policy.circuit_breaker().expect("it has a breaker");
         assert_eq!(breaker.current_state(), CircuitState::Closed, "after {polls} polls");
-        assert!(bulkhead.try_admit().is_ok(), "after {polls} polls the place is free");
+        assert!(bulkhead.try_admit().is_ok(), "after {polls} polls the permit is free");
     }
 }
 

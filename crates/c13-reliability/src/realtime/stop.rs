@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Asks the holders of its [`StopSignal`]s to stop. Clones ask the same ones; asking twice changes nothing.
 #[derive(Clone, Default)]
 pub struct StopSource {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStop>,
 }
 
 /// The request to stop, as a task or a thread receives it. Cheap to clone; clones receive the same request.
@@ -29,11 +29,11 @@ pub struct StopSource {
 /// ```
 #[derive(Clone)]
 pub struct StopSignal {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStop>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SharedStop {
     /// Set once, under the lock of the waiters, so that none of them misses it. Read without the lock: a thread of
     /// real-time priority must not wait for a watchdog that was preempted while it held it.
     stopped: AtomicBool,
@@ -48,7 +48,7 @@ struct Waiting {
     next: u64,
 }
 
-impl Shared {
+impl SharedStop {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // No user code runs under this lock, so a poisoned one still holds a whole value.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -135,7 +135,7 @@ impl StopSignal {
 /// A wait for a stop; made by [`StopSignal::stopped`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Stopped {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStop>,
     place: Option<u64>,
 }
 

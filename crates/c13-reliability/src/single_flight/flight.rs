@@ -38,10 +38,10 @@ struct Flight<V> {
     number: u64,
     /// The number of the flight that this one replaces, directly or not; its own if there was none.
     origin: u64,
-    state: Mutex<State<V>>,
+    state: Mutex<FlightState<V>>,
 }
 
-struct State<V> {
+struct FlightState<V> {
     members: usize,
     /// Since when a member leads.
     led: Option<Tick>,
@@ -162,7 +162,7 @@ impl<K: Hash + Eq + Clone, V> Shard<K, V> {
         let flight = Arc::new(Flight {
             number,
             origin,
-            state: Mutex::new(State {
+            state: Mutex::new(FlightState {
                 members: 0,
                 led: None,
                 kept,
@@ -326,7 +326,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Ticket<K, V> {
     }
 }
 
-impl<V> State<V> {
+impl<V> FlightState<V> {
     /// The index of the waiting member with this number. Complexity: O(log waiters).
     fn place(&self, place: u64) -> Option<usize> {
         self.waiting.binary_search_by_key(&place, |(number, _)| *number).ok()

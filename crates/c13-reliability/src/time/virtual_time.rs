@@ -29,11 +29,11 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Default)]
 pub struct VirtualTime {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTime>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SharedTime {
     now: AtomicU64,
     timers: Mutex<Timers>,
 }

@@ -73,9 +73,9 @@ async fn a_wait_in_line_ends_on_a_real_runtime() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policys_call_that_may_wait_is_not_refused_because_another_was_faster() {
     let minute = Duration::from_secs(60);
-    let place = PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1).queue(1, minute));
+    let bulkhead = PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1).queue(1, minute));
     let token = PolicyConfig::NONE.rate_limit(RateLimiterConfig::new(1e7, 1).max_wait(minute));
-    for (config, calls) in [(place, 50_000), (token, 2_000)] {
+    for (config, calls) in [(bulkhead, 50_000), (token, 2_000)] {
         let policy = Policy::new(config).expect("the settings are good");
         let callers: Vec<_> = (0..2)
             .map(|_| {

@@ -66,13 +66,13 @@ fn no_attempt_begins_after_the_deadline_by_any_way_in() {
     assert_eq!(late(&executor, with), Err(HedgeError::DeadlinePassed));
     let call = bulkhead.call(async { attempt().await });
     assert_eq!(late(&executor, call), Err(BulkheadError::DeadlinePassed));
-    let place = late(&executor, bulkhead.admit()).map(drop);
-    assert_eq!(place, Err(BulkheadRejected::DeadlinePassed));
-    let place = late(&executor, bulkhead.admit_owned()).map(drop);
-    assert_eq!(place, Err(BulkheadRejected::DeadlinePassed));
+    let permit = late(&executor, bulkhead.admit()).map(drop);
+    assert_eq!(permit, Err(BulkheadRejected::DeadlinePassed));
+    let permit = late(&executor, bulkhead.admit_owned()).map(drop);
+    assert_eq!(permit, Err(BulkheadRejected::DeadlinePassed));
     let limit = AdaptiveLimit::with_config(AdaptiveConfig::new(Algorithm::AIMD), clock.clone()).expect("good");
-    let place = late(&executor, limit.admit()).map(drop);
-    assert_eq!(place, Err(AdaptiveRejected::DeadlinePassed));
+    let permit = late(&executor, limit.admit()).map(drop);
+    assert_eq!(permit, Err(AdaptiveRejected::DeadlinePassed));
     assert_eq!(asked.get(), 0);
     // Each is counted, once, and takes nothing of the budget.
     assert_eq!(retry.snapshot().deadline_exceeded, 3);

@@ -369,14 +369,14 @@ fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
     for call in calls.iter_mut().flatten() {
         assert!(call.as_mut().poll(&mut cx).is_pending());
     }
-    let places = || (bulkhead.snapshot().calls.in_flight, bulkhead.snapshot().calls.queued);
-    assert_eq!(places(), (1, 3));
+    let in_use = || (bulkhead.snapshot().calls.in_flight, bulkhead.snapshot().calls.queued);
+    assert_eq!(in_use(), (1, 3));
     calls[1] = None;
-    assert_eq!(places(), (1, 2), "it was in line");
+    assert_eq!(in_use(), (1, 2), "it was in line");
     calls[0] = None;
-    assert_eq!(places(), (1, 1), "the next has its turn, and has not been polled since");
+    assert_eq!(in_use(), (1, 1), "the next has its turn, and has not been polled since");
     calls[2] = None;
-    assert_eq!(places(), (1, 0), "it passed its turn on");
+    assert_eq!(in_use(), (1, 0), "it passed its turn on");
     assert_eq!(
         counts.calls.load(Ordering::Relaxed),
         1,
@@ -386,7 +386,7 @@ fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
     assert!(last.as_mut().poll(&mut cx).is_pending());
     assert_eq!(counts.calls.load(Ordering::Relaxed), 2);
     calls[3] = None;
-    assert_eq!((places(), counts.running.load(Ordering::Relaxed)), ((0, 0), 0));
+    assert_eq!((in_use(), counts.running.load(Ordering::Relaxed)), ((0, 0), 0));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::background::Background;
 use super::dependency::{FaultyDependency, OnPurpose};
 use super::part::{Ground, SoakPart};
 use super::parts::{
-    Adaptive, Breaker, Exclusion, Fallbacks, Hedges, Limits, Places, Reads, Reloaded, Retries, limiters,
+    Adaptive, Breaker, Exclusion, Fallbacks, Hedges, Limits, Permits, Reads, Reloaded, Retries, limiters,
 };
 use super::process;
 use super::report::{Before, PartReport, SoakReport, leaks};
@@ -73,8 +73,8 @@ async fn soak(
     let reloaded = Arc::new(Reloaded::new(&ground, folder)?);
     let mut parts: Vec<Arc<dyn SoakPart>> = vec![
         Arc::new(Breaker::new(&ground)),
-        Arc::new(Places::scarce(&ground)),
-        Arc::new(Places::enough(&ground, CALLERS)),
+        Arc::new(Permits::scarce(&ground)),
+        Arc::new(Permits::enough(&ground, CALLERS)),
         Arc::new(Adaptive::new(&ground)),
         Arc::new(Retries::new(&ground)),
         Arc::new(Limits::new(&ground)),

@@ -165,15 +165,15 @@ fn over_random_runs_on_many_threads_it_decides_as_a_plain_count_does() {
                     }
                     1..=4 => semaphore.permits.lending.begin(),
                     5..=21 => {
-                        let place = hand.run(|| acquire(semaphore));
+                        let permit = hand.run(|| acquire(semaphore));
                         let room = (held.len() as u32) < limit;
-                        assert_eq!(place.is_some(), room, "seed {seed}, step {step}");
-                        held.extend(place);
+                        assert_eq!(permit.is_some(), room, "seed {seed}, step {step}");
+                        held.extend(permit);
                     }
                     _ if held.is_empty() => {}
                     _ => {
-                        let place = held.swap_remove(random.below(held.len() as u64) as usize);
-                        hand.run(move || drop(place));
+                        let permit = held.swap_remove(random.below(held.len() as u64) as usize);
+                        hand.run(move || drop(permit));
                     }
                 }
                 let running = held.len() as u32;
@@ -200,14 +200,14 @@ fn threads_that_pass_permits_on_never_exceed_the_limit_and_lose_none() {
                         if visit % 50 == thread {
                             semaphore.permits.lending.begin();
                         }
-                        if let Some(place) = acquire(semaphore) {
+                        if let Some(permit) = acquire(semaphore) {
                             assert!(inside.fetch_add(1, Ordering::SeqCst) < limit, "limit {limit}");
-                            passed_on.lock().unwrap().push(place);
+                            passed_on.lock().unwrap().push(permit);
                         }
                         if (visit + thread) % 3 > 0 {
-                            let place = passed_on.lock().unwrap().pop();
-                            inside.fetch_sub(place.is_some().into(), Ordering::SeqCst);
-                            drop(place);
+                            let permit = passed_on.lock().unwrap().pop();
+                            inside.fetch_sub(permit.is_some().into(), Ordering::SeqCst);
+                            drop(permit);
                         }
                     }
                 });
@@ -278,8 +278,8 @@ fn a_waiter_gets_the_permit_that_any_thread_releases_and_no_newcomer_overtakes_i
         let mut poll = || waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(poll().is_pending());
         semaphore.permits.lending.begin();
-        let place = held.pop();
-        hands[1].run(move || drop(place));
+        let permit = held.pop();
+        hands[1].run(move || drop(permit));
         assert!(hands[1].run(|| acquire(&semaphore).is_none()), "the waiter is first");
         assert!(matches!(poll(), Poll::Ready(Ok(_))));
     });

@@ -20,16 +20,16 @@ pub(super) struct Check {
     pub(super) name: String,
     pub(super) settings: CheckSettings,
     checker: Box<dyn HealthChecker + Send + Sync>,
-    state: Mutex<State>,
+    state: Mutex<CheckState>,
     /// The present run.
-    runs: Arc<Flights<(), Reading>>,
+    runs: Arc<Flights<(), CheckResult>>,
     durations: Histogram,
 }
 
 #[derive(Default)]
-struct State {
+struct CheckState {
     streak: Streak,
-    last: Option<Reading>,
+    last: Option<CheckResult>,
 }
 
 /// How much later than its time limit a run may end. A run that has not ended by then belongs to a future that nobody
@@ -38,7 +38,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// The last result of a check.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct CheckResult {
     pub(super) component: ComponentHealth,
     pub(super) at: Tick,
 }
@@ -50,13 +50,13 @@ impl Check {
             name,
             settings,
             checker,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(CheckState::default()),
             runs: Arc::new(Flights::new(1, lease)),
             durations: Histogram::new(),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CheckState> {
         self.state.lock()
     }
 
@@ -76,16 +76,16 @@ impl Check {
     ///
     /// Dropping it ends only this wait. If it ran the check, the run is dropped with it, and one of the other waiters
     /// runs the check again.
-    pub(super) async fn read(&self, clock: &Clock) -> Reading {
+    pub(super) async fn read(&self, clock: &Clock) -> CheckResult {
         self.read_within(clock, self.settings.trusted_for()).await
     }
 
     /// Runs the check, or joins the present run.
-    pub(super) async fn refresh(&self, clock: &Clock) -> Reading {
+    pub(super) async fn refresh(&self, clock: &Clock) -> CheckResult {
         self.read_within(clock, Duration::ZERO).await
     }
 
-    async fn read_within(&self, clock: &Clock, trusted_for: Duration) -> Reading {
+    async fn read_within(&self, clock: &Clock, trusted_for: Duration) -> CheckResult {
         let remembered = || {
             let last = self.state().last.clone();
             last.filter(|last| clock.now() - last.at < trusted_for)
@@ -114,7 +114,7 @@ impl Check {
 
     /// Runs the check.
     #[cfg(feature = "tracing")]
-    async fn run(&self, clock: &Clock) -> Reading {
+    async fn run(&self, clock: &Clock) -> CheckResult {
         use tracing::Instrument;
         let span = tracing::debug_span!(target: TARGET, "check", check = &*self.name, status = tracing::field::Empty);
         let reading = self.look(clock).instrument(span.clone()).await;
@@ -124,11 +124,11 @@ impl Check {
 
     /// Runs the check.
     #[cfg(not(feature = "tracing"))]
-    async fn run(&self, clock: &Clock) -> Reading {
+    async fn run(&self, clock: &Clock) -> CheckResult {
         self.look(clock).await
     }
 
-    async fn look(&self, clock: &Clock) -> Reading {
+    async fn look(&self, clock: &Clock) -> CheckResult {
         let start = clock.now();
         let limit = self.settings.timeout;
         let result = clock
@@ -145,7 +145,7 @@ impl Check {
         let message = message.map(|text| redact(&text));
         let settled = self.state().streak.record(&self.settings, status);
         self.tell(&settled, message.as_deref());
-        Reading {
+        CheckResult {
             component: ComponentHealth {
                 name: self.name.clone(),
                 status: settled.status,

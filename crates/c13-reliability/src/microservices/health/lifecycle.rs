@@ -9,11 +9,11 @@ use std::sync::Arc;
 /// What the service itself knows about its state, without a check.
 #[derive(Default)]
 pub(super) struct Lifecycle {
-    state: Mutex<State>,
+    state: Mutex<LifecycleState>,
 }
 
 #[derive(Default)]
-struct State {
+struct LifecycleState {
     /// Startup gates that are not open, by number and name.
     closed: Vec<(u64, String)>,
     gates: u64,
@@ -82,7 +82,7 @@ impl Lifecycle {
     }
 }
 
-impl State {
+impl LifecycleState {
     fn has_started(&mut self) -> bool {
         self.started |= self.closed.is_empty();
         self.started

@@ -1,7 +1,7 @@
 //! The checks of a service, which run concurrently, and the report that they add up to.
 
 use super::access::Access;
-use super::check::{Check, Reading};
+use super::check::{Check, CheckResult};
 use super::join::join_all;
 use super::lifecycle::{Lifecycle, StartupGate};
 use super::observed::ObservedCheck;
@@ -223,7 +223,7 @@ impl HealthCheckService {
     }
 
     async fn report(&self, checks: Vec<Arc<Check>>) -> HealthCheck {
-        let readings: Vec<Reading> = join_all(checks.iter().map(|check| check.read(&self.clock))).await;
+        let readings: Vec<CheckResult> = join_all(checks.iter().map(|check| check.read(&self.clock))).await;
         let status = overall(
             checks
                 .iter()

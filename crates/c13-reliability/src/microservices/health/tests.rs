@@ -48,11 +48,11 @@ impl Part {
     }
 
     fn checker(self: &Arc<Self>) -> Box<dyn HealthChecker + Send + Sync> {
-        Box::new(Shared(self.clone()))
+        Box::new(SharedPart(self.clone()))
     }
 }
 
-struct Shared(Arc<Part>);
+struct SharedPart(Arc<Part>);
 
 /// Counts a run that was dropped as one that no longer runs.
 struct Running<'a>(&'a AtomicU64);
@@ -64,7 +64,7 @@ impl Drop for Running<'_> {
 }
 
 #[async_trait]
-impl HealthChecker for Shared {
+impl HealthChecker for SharedPart {
     async fn check(&self) -> ComponentHealth {
         let part = &self.0;
         part.runs.fetch_add(1, Ordering::SeqCst);

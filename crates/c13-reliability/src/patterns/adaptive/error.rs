@@ -29,8 +29,10 @@ impl fmt::Display for AdaptiveRejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { limit } => write!(f, "the adaptive limit of {limit} is reached"),
-            Self::WaitElapsed { waited } => write!(f, "the adaptive limit had no place for the call within {waited:?}"),
-            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a place"),
+            Self::WaitElapsed { waited } => {
+                write!(f, "the adaptive limit had no permit for the call within {waited:?}")
+            }
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a permit"),
         }
     }
 }

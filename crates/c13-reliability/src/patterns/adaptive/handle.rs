@@ -2,7 +2,7 @@
 
 use super::permit::AdaptiveTicket;
 use super::share::Shares;
-use super::shared::Shared;
+use super::shared::SharedLimit;
 use super::{AdaptiveConfig, AdaptiveRejected, AdaptiveSnapshot, Admission, OwnedPermit, Partition, Permit};
 use crate::error::{ConfigError, ConfigValue};
 use crate::gate::semaphore::Semaphore;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// See the [module](super) for how it learns. A call costs two clock readings and a lock, about 50 ns.
 #[derive(Clone)]
 pub struct AdaptiveLimit {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLimit>,
 }
 
 impl AdaptiveLimit {
@@ -83,7 +83,7 @@ impl AdaptiveLimit {
     /// For settings that were checked.
     fn of_parts(config: AdaptiveConfig, clock: Clock, random: Random, shares: Option<Shares>) -> Self {
         Self {
-            shared: Arc::new(Shared::new(config, clock, random, shares)),
+            shared: Arc::new(SharedLimit::new(config, clock, random, shares)),
         }
     }
 

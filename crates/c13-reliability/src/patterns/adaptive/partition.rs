@@ -1,6 +1,6 @@
 //! A part of an adaptive limit with a guaranteed share.
 
-use super::shared::Shared;
+use super::shared::SharedLimit;
 use super::{AdaptiveRejected, OwnedPermit, Permit};
 use crate::gate::{Admittance, Gate, NeverWaits, OwnedGate, Refusal};
 use std::fmt;
@@ -12,12 +12,12 @@ use std::sync::Arc;
 /// It never waits: a call is admitted at once or refused. Run calls through it with [`gate::call`](crate::gate::call).
 #[derive(Clone)]
 pub struct Partition {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLimit>,
     index: usize,
 }
 
 impl Partition {
-    pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
+    pub(super) fn new(shared: Arc<SharedLimit>, index: usize) -> Self {
         Self { shared, index }
     }
 

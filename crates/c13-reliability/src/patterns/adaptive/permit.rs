@@ -1,7 +1,7 @@
 //! The right to run one call within an adaptive limit.
 
 use super::error::AdaptiveRejected;
-use super::shared::{SemaphoreOf, Shared};
+use super::shared::{SemaphoreOf, SharedLimit};
 use super::state::{Ended, Sample};
 use crate::gate::semaphore::{self, Semaphore, SemaphorePermit};
 use crate::gate::{self, Outcome};
@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 /// abandoned.
 struct RunningCall<H>
 where
-    H: Deref<Target = Shared>,
+    H: Deref<Target = SharedLimit>,
 {
     shared: H,
     part: Option<usize>,
@@ -29,7 +29,7 @@ where
 
 impl<H> RunningCall<H>
 where
-    H: Deref<Target = Shared>,
+    H: Deref<Target = SharedLimit>,
 {
     /// Takes over `permit`, which is one of `shared`'s.
     fn new<P>(shared: H, permit: SemaphorePermit<P>, part: Option<usize>) -> Self
@@ -89,7 +89,7 @@ pub(crate) struct AdaptiveTicket {
 
 impl<H> Drop for RunningCall<H>
 where
-    H: Deref<Target = Shared>,
+    H: Deref<Target = SharedLimit>,
 {
     fn drop(&mut self) {
         if !self.recorded {
@@ -110,11 +110,11 @@ where
 /// Dropping it releases it and counts the call as abandoned.
 #[must_use = "a permit that is dropped is released"]
 pub struct Permit<'a> {
-    running: RunningCall<&'a Shared>,
+    running: RunningCall<&'a SharedLimit>,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(shared: &'a Shared, permit: SemaphorePermit<&'a Semaphore>, part: Option<usize>) -> Self {
+    pub(super) fn new(shared: &'a SharedLimit, permit: SemaphorePermit<&'a Semaphore>, part: Option<usize>) -> Self {
         Self {
             running: RunningCall::new(shared, permit, part),
         }
@@ -135,7 +135,7 @@ impl<'a> Permit<'a> {
         }
     }
 
-    pub(super) fn resume(shared: &'a Shared, ticket: AdaptiveTicket) -> Self {
+    pub(super) fn resume(shared: &'a SharedLimit, ticket: AdaptiveTicket) -> Self {
         let AdaptiveTicket { part, began, in_flight } = ticket;
         let running = RunningCall {
             shared,
@@ -163,7 +163,7 @@ impl fmt::Debug for Permit<'_> {
 /// A [`Permit`] that owns a share of its limit, so that it can move with the call.
 #[must_use = "a permit that is dropped is released"]
 pub struct OwnedPermit {
-    running: RunningCall<Arc<Shared>>,
+    running: RunningCall<Arc<SharedLimit>>,
 }
 
 impl gate::Permit for OwnedPermit {
@@ -186,14 +186,14 @@ pin_project! {
     /// Dropping it leaves the queue.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Admission {
-        shared: Arc<Shared>,
+        shared: Arc<SharedLimit>,
         #[pin]
         admission: semaphore::Acquire<SemaphoreOf>,
     }
 }
 
 impl Admission {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<SharedLimit>) -> Self {
         Self {
             shared: shared.clone(),
             admission: Semaphore::acquire(SemaphoreOf::new(shared)),
@@ -223,7 +223,7 @@ impl fmt::Debug for Admission {
 
 impl OwnedPermit {
     /// Takes a permit if one is available; counts no refusal.
-    pub(super) fn try_acquire(shared: &Arc<Shared>) -> Option<Self> {
+    pub(super) fn try_acquire(shared: &Arc<SharedLimit>) -> Option<Self> {
         let permit = Semaphore::try_acquire_uncounted(SemaphoreOf::new(shared))?;
         Some(Self {
             running: RunningCall::new(shared.clone(), permit, None),
@@ -231,7 +231,7 @@ impl OwnedPermit {
     }
 
     /// For a call of a partition, which never waits.
-    pub(super) fn of_part(shared: &Arc<Shared>, part: usize) -> Result<Self, AdaptiveRejected> {
+    pub(super) fn of_part(shared: &Arc<SharedLimit>, part: usize) -> Result<Self, AdaptiveRejected> {
         let permit = shared.enter_part(part)?;
         Ok(Self {
             running: RunningCall::new(shared.clone(), permit, Some(part)),

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) struct Shared {
+pub(super) struct SharedLimit {
     pub(super) semaphore: Semaphore,
     learning: Mutex<Learning>,
     /// The setting in nanoseconds, for readers without the lock; `u64::MAX` is no limit.
@@ -27,7 +27,7 @@ struct Learning {
     state: LimitState,
 }
 
-impl Shared {
+impl SharedLimit {
     pub(super) fn new(config: AdaptiveConfig, clock: Clock, random: Random, shares: Option<Shares>) -> Self {
         Self {
             semaphore: Semaphore::new(config.initial_limit, config.max_queue, config.max_wait, clock),
@@ -148,10 +148,10 @@ impl Learning {
 
 /// Points to the semaphore of a limit, and owns a share of the limit.
 #[derive(Clone)]
-pub(super) struct SemaphoreOf(Arc<Shared>);
+pub(super) struct SemaphoreOf(Arc<SharedLimit>);
 
 impl SemaphoreOf {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<SharedLimit>) -> Self {
         Self(shared.clone())
     }
 }

@@ -305,7 +305,7 @@ fn a_limit_that_grows_admits_queued_calls() {
     assert_eq!(
         (limit.limit(), limit.snapshot().calls.in_flight),
         (2, 2),
-        "one place was given back, one is new"
+        "one permit was released, one is new"
     );
     let [one, other] = waiting;
     let both = executor.block_on(async { (one.await, other.await) });
@@ -385,7 +385,7 @@ fn new_settings_keep_running_and_queued_calls_what_was_learned_and_what_was_coun
         (other, 3, 3)
     );
     assert_eq!((snapshot.calls.queued, snapshot.calls.admitted), (1, 5));
-    assert!(limit.try_admit().is_err(), "all places are taken");
+    assert!(limit.try_admit().is_err(), "all permits are taken");
 
     assert_eq!(limit.reconfigure(other.limits(7, 4, 9)), Ok(()));
     assert_eq!(limit.limit(), 4, "it is kept within its new bounds");

@@ -59,12 +59,12 @@ impl BulkheadConfig {
     }
 
     pub(crate) const fn check(&self, found: &mut Findings) {
-        let places = self.max_concurrent;
+        let permits = self.max_concurrent;
         let rule = "must be from 1 to 2147483647";
         found.count(
-            places >= 1 && places <= Self::MAX_CONCURRENT,
+            permits >= 1 && permits <= Self::MAX_CONCURRENT,
             "max_concurrent",
-            places as u64,
+            permits as u64,
             rule,
         );
         found.queue(self.max_queue, self.max_wait);

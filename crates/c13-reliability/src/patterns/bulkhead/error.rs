@@ -31,8 +31,8 @@ impl fmt::Display for BulkheadRejected {
             Self::Full { max_concurrent } => {
                 write!(f, "the bulkhead is full, its limit is {max_concurrent}")
             }
-            Self::WaitElapsed { waited } => write!(f, "the bulkhead had no place for the call within {waited:?}"),
-            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a place"),
+            Self::WaitElapsed { waited } => write!(f, "the bulkhead had no permit for the call within {waited:?}"),
+            Self::DeadlinePassed => f.write_str("the deadline had passed before the call asked for a permit"),
         }
     }
 }

@@ -455,9 +455,9 @@ fn a_call_that_never_waits_finds_an_unused_grant_at_the_second_try() {
     let (bulkhead, kept) = kept_in_line(&executor, Duration::MAX);
     executor.run_for(SECOND);
     assert!(bulkhead.try_admit().is_err());
-    let place = bulkhead.try_admit();
-    assert!(place.is_ok());
-    drop((place, kept));
+    let permit = bulkhead.try_admit();
+    assert!(permit.is_ok());
+    drop((permit, kept));
     assert_empty(&bulkhead, &executor);
 }
 

@@ -39,13 +39,13 @@ pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// assert_eq!(cache.snapshot().hits, 1);
 /// ```
 pub struct Cache<K, V> {
-    pub(super) shared: Arc<Shared<K, V>>,
+    pub(super) shared: Arc<SharedCache<K, V>>,
 }
 
 type Weigh<K, V> = Box<dyn Fn(&K, &V) -> u64 + Send + Sync>;
 type Spawn = Box<dyn Fn(Background) + Send + Sync>;
 
-pub(super) struct Shared<K, V> {
+pub(super) struct SharedCache<K, V> {
     pub(super) config: CacheConfig,
     pub(super) clock: Clock,
     store: Store<K, V>,
@@ -118,7 +118,7 @@ where
     fn build(config: CacheConfig, env: Env, expected: u64, weigh: Option<Weigh<K, V>>) -> Self {
         let Env { clock, random, .. } = env;
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedCache {
                 config,
                 clock,
                 store: Store::new(&config, weigh.is_some(), expected),
@@ -260,7 +260,7 @@ where
     }
 }
 
-impl<K, V> Shared<K, V>
+impl<K, V> SharedCache<K, V>
 where
     K: Eq + Hash + Clone,
     V: Clone,
@@ -357,7 +357,7 @@ where
         self.store.read(key).filter(is_fresh)
     }
 
-    /// Whether the entry under `key` may be served and is due to be loaded again; as [`fresh`](Shared::fresh).
+    /// Whether the entry under `key` may be served and is due to be loaded again; as [`fresh`](SharedCache::fresh).
     pub(super) fn is_due(&self, key: &K) -> bool {
         let due = |entry: Entry<V>| {
             matches!(

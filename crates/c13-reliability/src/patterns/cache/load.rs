@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::error::LoadError;
-use super::handle::{Background, Cache, Shared};
+use super::handle::{Background, Cache, SharedCache};
 use super::landing::Landing;
 use super::loaded::Loaded;
 use super::snapshot::CacheCount;
@@ -181,7 +181,7 @@ where
 /// The result of a load, or its panic.
 type Caught<T> = Result<T, Box<dyn Any + Send>>;
 
-impl<K, V> Shared<K, V>
+impl<K, V> SharedCache<K, V>
 where
     K: Eq + Hash + Clone,
     V: Clone,

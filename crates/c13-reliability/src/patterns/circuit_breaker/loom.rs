@@ -108,7 +108,7 @@ fn of_two_threads_racing_into_half_open_one_gets_in() {
         drop((mine, theirs));
         assert_eq!(breaker.metrics().state_transitions, 2);
         assert_eq!(counts(&breaker), [0, 1, 0, 1, 1]);
-        assert!(breaker.try_acquire().is_ok(), "the place is free again");
+        assert!(breaker.try_acquire().is_ok(), "the permit is free again");
     });
 }
 
@@ -119,8 +119,8 @@ fn a_permit_dropped_while_another_closes_is_given_back_once() {
         let breaker = breaker(one_failure().half_open_calls(2), &time);
         breaker.try_acquire().expect("closed").failure();
         time.advance(SECOND);
-        let dropped = breaker.try_acquire_owned().expect("a place");
-        let closes = breaker.try_acquire_owned().expect("a place");
+        let dropped = breaker.try_acquire_owned().expect("a permit");
+        let closes = breaker.try_acquire_owned().expect("a permit");
         let dropping = thread::spawn(move || drop(dropped));
         closes.success();
         dropping.join().unwrap();
@@ -138,8 +138,8 @@ fn two_probes_that_fail_together_open_it_once() {
         breaker.try_acquire().expect("closed").failure();
         time.advance(SECOND);
         let (one, other) = (breaker.try_acquire_owned(), breaker.try_acquire_owned());
-        let failing = thread::spawn(move || one.expect("a place").failure());
-        other.expect("a place").failure();
+        let failing = thread::spawn(move || one.expect("a permit").failure());
+        other.expect("a permit").failure();
         failing.join().unwrap();
         assert_eq!(breaker.current_state(), CircuitState::Open);
         assert_eq!(breaker.snapshot().consecutive_trips, 2);

@@ -31,7 +31,7 @@ struct Stage {
 
 /// The decision that follows from a result.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum RecoveryStep {
     /// Nothing yet.
     Wait,
     /// The next stage begins.
@@ -49,7 +49,7 @@ impl Recovery {
     pub(super) fn admit(&mut self, config: &CircuitBreakerConfig, at: Moment) -> bool {
         let admitted = match (&mut self.stage, &config.recovery) {
             (Some(stage), Some(recovery)) => stage.admit(recovery, at.draw),
-            _ => self.has_place(config),
+            _ => self.has_permit(config),
         };
         if admitted {
             self.running += 1;
@@ -60,14 +60,14 @@ impl Recovery {
 
     /// Whether one more probe may run: no more at one time than the settings say, and no more than could still be
     /// needed.
-    fn has_place(&self, config: &CircuitBreakerConfig) -> bool {
-        let places = config.probes();
-        self.running < places && self.running.saturating_add(self.successes) < places.max(config.success_threshold)
+    fn has_permit(&self, config: &CircuitBreakerConfig) -> bool {
+        let most = config.probes();
+        self.running < most && self.running.saturating_add(self.successes) < most.max(config.success_threshold)
     }
 
     /// The tick until which every call is refused; `None` if the next one may be admitted.
     pub(super) fn refuses_until(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
-        if self.stage.is_some() || self.has_place(config) {
+        if self.stage.is_some() || self.has_permit(config) {
             return None;
         }
         self.deadline(config)
@@ -79,13 +79,19 @@ impl Recovery {
     }
 
     /// Records the result of a call.
-    pub(super) fn record(&mut self, config: &CircuitBreakerConfig, outcome: Outcome, slow: bool, now: Tick) -> Verdict {
+    pub(super) fn record(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        outcome: Outcome,
+        slow: bool,
+        now: Tick,
+    ) -> RecoveryStep {
         self.running = self.running.saturating_sub(1);
-        let verdict = match outcome {
-            Outcome::Failure { open_for: Some(time) } => Verdict::ReopenFor(time),
+        let step = match outcome {
+            Outcome::Failure { open_for: Some(time) } => RecoveryStep::ReopenFor(time),
             Outcome::Failure { open_for: None } => self.judge(config, true, now),
             Outcome::Success => self.judge(config, slow, now),
-            Outcome::Ignored | Outcome::Abandoned => Verdict::Wait,
+            Outcome::Ignored | Outcome::Abandoned => RecoveryStep::Wait,
         };
         // An abandoned call has brought no answer: the others have been running for as long as before.
         if outcome != Outcome::Abandoned {
@@ -94,28 +100,28 @@ impl Recovery {
         if self.running == 0 {
             self.waiting_since = None;
         }
-        verdict
+        step
     }
 
-    fn judge(&mut self, config: &CircuitBreakerConfig, bad: bool, now: Tick) -> Verdict {
+    fn judge(&mut self, config: &CircuitBreakerConfig, bad: bool, now: Tick) -> RecoveryStep {
         if let (Some(stage), Some(recovery)) = (&mut self.stage, &config.recovery) {
-            let verdict = stage.judge(recovery, bad, now);
-            if verdict == Verdict::NextStage {
+            let step = stage.judge(recovery, bad, now);
+            if step == RecoveryStep::NextStage {
                 *stage = Stage::new(stage.number + 1, now);
             }
-            return verdict;
+            return step;
         }
         if bad {
-            return Verdict::Reopen(TransitionReason::ProbeFailed);
+            return RecoveryStep::Reopen(TransitionReason::ProbeFailed);
         }
         self.successes += 1;
         if self.successes < config.success_threshold {
-            Verdict::Wait
+            RecoveryStep::Wait
         } else if config.recovery.is_some() {
             self.stage = Some(Stage::new(0, now));
-            Verdict::NextStage
+            RecoveryStep::NextStage
         } else {
-            Verdict::Close
+            RecoveryStep::Close
         }
     }
 
@@ -166,19 +172,19 @@ impl Stage {
         admitted
     }
 
-    fn judge(&mut self, recovery: &StagedRecovery, bad: bool, now: Tick) -> Verdict {
+    fn judge(&mut self, recovery: &StagedRecovery, bad: bool, now: Tick) -> RecoveryStep {
         self.calls += 1;
         self.failures += u64::from(bad);
         let over = now - self.since >= recovery.stage_length;
         let failing = self.failures as f64 / self.calls as f64 >= recovery.failure_rate;
         if bad && failing && (over || self.calls >= recovery.min_calls) {
-            Verdict::Reopen(TransitionReason::RecoveryFailed)
+            RecoveryStep::Reopen(TransitionReason::RecoveryFailed)
         } else if bad || failing || !over {
-            Verdict::Wait
+            RecoveryStep::Wait
         } else if self.number + 1 < recovery.shares.len() {
-            Verdict::NextStage
+            RecoveryStep::NextStage
         } else {
-            Verdict::Close
+            RecoveryStep::Close
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The state machine of the circuit: which call may run, and what its result changes. A pure value; see [`Machine`].
 
 use super::config::{Abandoned, CircuitBreakerConfig};
-use super::recovery::{Recovery, Verdict};
+use super::recovery::{Recovery, RecoveryStep};
 use super::rules::{Call, Moment, Reading, Reported, Rules, Share};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
 use super::word::Word;
@@ -133,11 +133,11 @@ impl Machine {
         match &mut self.phase {
             Phase::Closed | Phase::MetricsOnly => return self.watch(outcome, slow, at, reading),
             Phase::HalfOpen(recovery) => match recovery.record(&self.config, outcome, slow, at.now) {
-                Verdict::Wait => {}
-                Verdict::NextStage => self.tell_stage(at.now),
-                Verdict::Close => self.close(at.now, reading),
-                Verdict::Reopen(reason) => self.trip(at.now, reason, at.draw),
-                Verdict::ReopenFor(time) => self.open(at.now, time, true, TransitionReason::Dictated),
+                RecoveryStep::Wait => {}
+                RecoveryStep::NextStage => self.tell_stage(at.now),
+                RecoveryStep::Close => self.close(at.now, reading),
+                RecoveryStep::Reopen(reason) => self.trip(at.now, reason, at.draw),
+                RecoveryStep::ReopenFor(time) => self.open(at.now, time, true, TransitionReason::Dictated),
             },
             // Calls run in no other phase but the forced one, where results change nothing.
             Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}

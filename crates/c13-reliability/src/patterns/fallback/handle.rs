@@ -15,10 +15,10 @@ use std::time::Duration;
 ///
 /// See the [module](super) for what comes first.
 pub struct Fallback<T, E> {
-    shared: Arc<Shared<T, E>>,
+    shared: Arc<SharedFallback<T, E>>,
 }
 
-struct Shared<T, E> {
+struct SharedFallback<T, E> {
     clock: Clock,
     handles: Option<Handles<E>>,
     last_good: Option<LastGood<T>>,
@@ -78,7 +78,7 @@ impl<T, E> Fallback<T, E> {
     #[must_use]
     pub fn nothing() -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedFallback {
                 clock: Clock::system(),
                 handles: None,
                 last_good: None,
@@ -180,7 +180,7 @@ impl<T, E> Fallback<T, E> {
         FallbackSnapshot::counted(&self.shared.counts)
     }
 
-    fn change(self, set: impl FnOnce(&mut Shared<T, E>)) -> Self {
+    fn change(self, set: impl FnOnce(&mut SharedFallback<T, E>)) -> Self {
         let mut shared = match Arc::try_unwrap(self.shared) {
             Ok(shared) => shared,
             Err(shared) => shared.fresh(),
@@ -192,7 +192,7 @@ impl<T, E> Fallback<T, E> {
     }
 }
 
-impl<T, E> Shared<T, E> {
+impl<T, E> SharedFallback<T, E> {
     /// The same settings, with nothing kept and nothing counted.
     fn fresh(&self) -> Self {
         Self {

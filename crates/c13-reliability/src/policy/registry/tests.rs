@@ -69,8 +69,8 @@ fn breaker_bucket_permits_and_counts_survive_a_change_of_every_part() {
     let file = folder.write("a.toml", PARTS);
     let registry = open(&file, &executor);
     let policy = registry.policy("a").expect("it is named");
-    let place = policy.bulkhead().expect("it has one");
-    let place = place.try_admit().expect("it is empty");
+    let bulkhead = policy.bulkhead().expect("it has one");
+    let permit = bulkhead.try_admit().expect("it is empty");
     for _ in 0..2 {
         assert!(
             executor
@@ -98,10 +98,13 @@ retry = { max_retries = 1 }
     assert_eq!(
         (bulkhead.in_flight(), bulkhead.try_admit().is_err()),
         (1, true),
-        "the place is taken"
+        "the permit is taken"
     );
-    drop(place);
-    assert!(bulkhead.try_admit().is_ok(), "the place came back to the same bulkhead");
+    drop(permit);
+    assert!(
+        bulkhead.try_admit().is_ok(),
+        "the permit came back to the same bulkhead"
+    );
     let metrics = policy.circuit_breaker().map(|breaker| breaker.metrics().failure_count);
     assert_eq!(metrics, Some(2));
     let refused = executor.block_on(policy.call(|| async { Ok::<_, ()>(()) }));
@@ -505,7 +508,7 @@ fn a_hangup_reads_the_files_anew() {
 
 /// Notes whether policies are available while an event is logged.
 #[cfg(feature = "tracing")]
-struct Listener(std::sync::Weak<Shared>, Arc<Mutex<Vec<bool>>>);
+struct Listener(std::sync::Weak<SharedRegistry>, Arc<Mutex<Vec<bool>>>);
 
 #[cfg(feature = "tracing")]
 impl tracing::Subscriber for Listener {

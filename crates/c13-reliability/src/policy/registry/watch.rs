@@ -1,6 +1,6 @@
 //! Watches files by reading them at an interval.
 
-use super::Shared;
+use super::SharedRegistry;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(super) const SETTLE: Duration = Duration::from_millis(50);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Watches until the registry is gone.
-pub(super) async fn watch(shared: Weak<Shared>, every: Duration) {
+pub(super) async fn watch(shared: Weak<SharedRegistry>, every: Duration) {
     let Some(clock) = shared.upgrade().map(|shared| shared.clock.clone()) else {
         return;
     };

@@ -127,13 +127,13 @@ fn what_was_set_by_hand_stays_when_the_settings_of_something_else_change() {
     let bulkhead = BulkheadConfig::new(10);
     let config = PolicyConfig::NONE.bulkhead(bulkhead);
     let policy = policy(config, &VirtualTime::new().clock());
-    let places = || policy.bulkhead().expect("it has one").config().max_concurrent;
+    let limit = || policy.bulkhead().expect("it has one").config().max_concurrent;
     let resized = policy.bulkhead().map(|bulkhead| bulkhead.resize(3));
     assert_eq!(resized, Some(Ok(())));
     assert_eq!(policy.reconfigure(config.total_timeout(SECOND)), Ok(()));
-    assert_eq!(places(), 3);
+    assert_eq!(limit(), 3);
     assert_eq!(policy.reconfigure(config.bulkhead(bulkhead.queue(1, SECOND))), Ok(()));
-    assert_eq!(places(), 10, "its own settings changed");
+    assert_eq!(limit(), 10, "its own settings changed");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_was_taken_out_of_a_policy_is_the_part_that_comes_back() {
         policy.retry().expect("it has one"),
         policy.hedge().expect("it has one"),
     );
-    let (circuit, limiter, places, retries, hedge) = &taken;
+    let (circuit, limiter, bulkhead, retries, hedge) = &taken;
     let call = |fails: bool| {
         let attempt = || async move { if fails { Err("down") } else { Ok(()) } };
         _ = executor.block_on(policy.call(attempt));
@@ -169,7 +169,7 @@ fn what_was_taken_out_of_a_policy_is_the_part_that_comes_back() {
     let counts = || {
         (
             limiter.snapshot().allowed,
-            places.snapshot().calls.admitted,
+            bulkhead.snapshot().calls.admitted,
             retries.snapshot().first_try + retries.snapshot().retries,
             hedge.snapshot().first_wins,
             circuit.metrics().success_count,

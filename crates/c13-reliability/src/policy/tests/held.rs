@@ -24,7 +24,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
         if let Some(bulkhead) = &self.1 {
-            assert_eq!(bulkhead.in_flight(), 1, "the place is held until the work is dropped");
+            assert_eq!(bulkhead.in_flight(), 1, "the permit is held until the work is dropped");
         }
     }
 }

@@ -185,7 +185,7 @@ fn no_attempt_begins_at_a_deadline_that_a_wait_has_used_up() {
     });
     executor.run_for(MS);
     let asked = Cell::new(0);
-    // The place is free at the very instant of the deadline.
+    // The permit is free at the very instant of the deadline.
     let late = Deadline::at(&clock, Tick::ZERO + SECOND).scope(policy.call(failing(&asked)));
     assert!(executor.block_on(late).is_err());
     assert_eq!(asked.get(), 0);

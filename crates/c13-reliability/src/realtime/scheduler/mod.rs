@@ -40,7 +40,7 @@
 //! What sharpens a tick, dearest last: exact timers (the default; no privileges), a spin of 60 µs before the tick (about 3 %
 //! of a processor at 2 ms), `SCHED_FIFO` (other threads no longer delay the tick; a task that never ends then keeps the
 //! processor to itself, so give it `stuck_after`), shallow sleep (saves waking up a sleeping processor; costs power).
-//! What the system refuses is reported with what to grant ([`Refusal`]).
+//! What the system refuses is reported with what to grant ([`PrivilegeRefused`]).
 //!
 //! # Defaults
 //!
@@ -81,7 +81,7 @@ mod watchdog;
 pub use config::{MIN_PERIOD, MissedTicks, PERIOD, TaskConfig, ThreadConfig};
 pub use event::SchedulerEvent;
 pub use handle::{Scheduler, SchedulerHandle, realtime_scheduler};
-pub use privilege::{Privilege, Refusal};
+pub use privilege::{Privilege, PrivilegeRefused};
 pub use snapshot::{SchedulerSnapshot, TaskSnapshot};
 pub use state::Beat;
 pub use thread::{RunningThread, StartError, TaskPanicked, ThreadScheduler};

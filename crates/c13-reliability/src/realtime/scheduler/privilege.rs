@@ -42,14 +42,14 @@ impl fmt::Display for Privilege {
 /// What the system refused a scheduler thread, why, and what to grant.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Refusal {
+pub struct PrivilegeRefused {
     /// What was refused.
     pub what: Privilege,
     /// The system's own message.
     pub error: io::Error,
 }
 
-impl Refusal {
+impl PrivilegeRefused {
     /// What to grant so that it is not refused next time.
     #[must_use]
     pub fn grant(&self) -> &'static str {
@@ -72,13 +72,13 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PrivilegeRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was refused ({}): {}", self.what, self.error, self.grant())
     }
 }
 
-impl Error for Refusal {
+impl Error for PrivilegeRefused {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // The message shows it already.
         self.error.source()
@@ -93,12 +93,12 @@ pub(super) struct Granted {
 }
 
 /// Asks for all that `config` says, for the thread that calls it; gives what is held and what was refused.
-pub(super) fn acquire(config: &ThreadConfig) -> (Granted, Vec<Refusal>) {
+pub(super) fn acquire(config: &ThreadConfig) -> (Granted, Vec<PrivilegeRefused>) {
     let mut refusals = Vec::new();
     let mut granted = Granted::default();
     let mut ask = |what, result: io::Result<()>| {
         if let Err(error) = result {
-            refusals.push(Refusal { what, error });
+            refusals.push(PrivilegeRefused { what, error });
         }
     };
     if config.lock_memory {
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_why_and_what_to_grant() {
-        let refusal = Refusal {
+        let refusal = PrivilegeRefused {
             what: Privilege::Fifo { priority: 80 },
             error: io::Error::from(io::ErrorKind::PermissionDenied),
         };

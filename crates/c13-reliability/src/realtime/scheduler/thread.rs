@@ -3,7 +3,7 @@
 use super::board::{self, Board, Listener};
 use super::config::{TaskConfig, ThreadConfig};
 use super::event::SchedulerEvent;
-use super::privilege::{self, Refusal};
+use super::privilege::{self, PrivilegeRefused};
 use super::snapshot::SchedulerSnapshot;
 use super::state::{Agenda, Beat};
 use super::watchdog::{self, Running};
@@ -230,7 +230,7 @@ impl fmt::Debug for ThreadScheduler {
 pub struct RunningThread {
     board: Arc<Board>,
     stop: StopSource,
-    refusals: Vec<Refusal>,
+    refusals: Vec<PrivilegeRefused>,
     thread: Option<JoinHandle<()>>,
     watchdog: Option<JoinHandle<()>>,
 }
@@ -238,7 +238,7 @@ pub struct RunningThread {
 impl RunningThread {
     /// What the system refused, and what to grant; empty if it granted everything.
     #[must_use]
-    pub fn refusals(&self) -> &[Refusal] {
+    pub fn refusals(&self) -> &[PrivilegeRefused] {
         &self.refusals
     }
 
@@ -287,7 +287,7 @@ impl RunningThread {
         self.stop.clone()
     }
 
-    fn into_refusals(mut self) -> Vec<Refusal> {
+    fn into_refusals(mut self) -> Vec<PrivilegeRefused> {
         std::mem::take(&mut self.refusals)
     }
 }
@@ -327,7 +327,7 @@ pub enum StartError {
     /// The system has no room for another thread.
     Thread(io::Error),
     /// The system refused these, and the settings insist on them.
-    Refused(Vec<Refusal>),
+    Refused(Vec<PrivilegeRefused>),
 }
 
 impl fmt::Display for StartError {

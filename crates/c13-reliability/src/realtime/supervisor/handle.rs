@@ -4,7 +4,7 @@ use super::child::{ChildResult, Recipe, Running};
 use super::config::{ChildConfig, SupervisorConfig};
 use super::mailbox::{Life, Mailbox};
 use super::snapshot::{ChildSnapshot, ChildState, Exit, LastExit, SupervisorSnapshot};
-use super::state::{Action, Machine, Verdict};
+use super::state::{Action, Ending, Machine};
 use crate::error::ConfigError;
 use crate::realtime::stop::StopSignal;
 use crate::snapshot::{Observed, Source};
@@ -208,10 +208,10 @@ impl Driver {
         }
         self.wait(cx);
         self.show();
-        match self.machine.verdict() {
+        match self.machine.ending() {
             None => Poll::Pending,
-            Some(Verdict::Done | Verdict::Stopped) => Poll::Ready(Ok(())),
-            Some(Verdict::TooManyRestarts(child)) => Poll::Ready(Err(self.escalate(child))),
+            Some(Ending::Done | Ending::Stopped) => Poll::Ready(Ok(())),
+            Some(Ending::TooManyRestarts(child)) => Poll::Ready(Err(self.escalate(child))),
         }
     }
 

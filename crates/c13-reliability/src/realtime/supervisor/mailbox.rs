@@ -31,11 +31,11 @@ pub(super) struct Mail {
 
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
-    state: Mutex<State>,
+    state: Mutex<MailboxState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MailboxState {
     mail: Mail,
     waker: Option<Waker>,
 }
@@ -43,7 +43,7 @@ struct State {
 impl Mailbox {
     fn leave(&self, write: impl FnOnce(&mut Mail)) {
         let waker = {
-            let mut state: MutexGuard<'_, State> = self.state.lock();
+            let mut state: MutexGuard<'_, MailboxState> = self.state.lock();
             write(&mut state.mail);
             state.waker.take()
         };

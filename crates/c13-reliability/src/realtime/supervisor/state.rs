@@ -18,7 +18,7 @@ pub(super) enum Action {
 
 /// How the supervisor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Ending {
     /// All children ended by themselves and none is to be started again.
     Done,
     /// It was asked to.
@@ -44,7 +44,7 @@ enum Then {
         from: usize,
         at: Tick,
     },
-    End(Verdict),
+    End(Ending),
 }
 
 /// All children of one supervisor. Complexity of each event: O(children).
@@ -56,7 +56,7 @@ pub(super) struct Machine {
     restarts: VecDeque<Tick>,
     then: Option<Then>,
     actions: VecDeque<Action>,
-    verdict: Option<Verdict>,
+    ending: Option<Ending>,
 }
 
 impl Machine {
@@ -73,7 +73,7 @@ impl Machine {
             restarts: VecDeque::new(),
             then: None,
             actions: VecDeque::new(),
-            verdict: None,
+            ending: None,
         }
     }
 
@@ -91,8 +91,8 @@ impl Machine {
     }
 
     /// How it ended, once every child has.
-    pub(super) fn verdict(&self) -> Option<Verdict> {
-        self.verdict
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     /// What a child does, and how often it was started again.
@@ -154,7 +154,7 @@ impl Machine {
         let at = now + backoff(&self.config, child.streak, random);
         child.streak = child.streak.saturating_add(1);
         if !self.count_restart(now) {
-            return self.end(Verdict::TooManyRestarts(index), now);
+            return self.end(Ending::TooManyRestarts(index), now);
         }
         let from = match self.config.strategy {
             Strategy::OneForOne => {
@@ -178,13 +178,13 @@ impl Machine {
 
     /// Stops all children, last started first.
     pub(super) fn shut_down(&mut self, now: Tick) {
-        if self.verdict.is_none() && !matches!(self.then, Some(Then::End(_))) {
-            self.end(Verdict::Stopped, now);
+        if self.ending.is_none() && !matches!(self.then, Some(Then::End(_))) {
+            self.end(Ending::Stopped, now);
         }
     }
 
-    fn end(&mut self, verdict: Verdict, now: Tick) {
-        self.then = Some(Then::End(verdict));
+    fn end(&mut self, ending: Ending, now: Tick) {
+        self.then = Some(Then::End(ending));
         self.settle(now);
     }
 
@@ -212,7 +212,7 @@ impl Machine {
                 .iter()
                 .all(|child| matches!(child.state, ChildState::Ended(_)))
             {
-                self.verdict.get_or_insert(Verdict::Done);
+                self.ending.get_or_insert(Ending::Done);
             }
             return;
         };
@@ -235,7 +235,7 @@ impl Machine {
             }
         }
         match then {
-            Then::End(verdict) => self.verdict = Some(verdict),
+            Then::End(ending) => self.ending = Some(ending),
             Then::Restart { at, .. } => {
                 self.then = None;
                 for child in &mut self.children[from..] {
@@ -329,9 +329,9 @@ mod tests {
         assert_eq!(actions(&mut machine).len(), 3);
         machine.exited(0, Exit::Failed, at(1998), 0.0);
         assert_eq!(actions(&mut machine), [Action::Stop(1)]);
-        assert_eq!(machine.verdict(), None);
+        assert_eq!(machine.ending(), None);
         machine.exited(1, Exit::Done, at(2000), 0.0);
-        assert_eq!(machine.verdict(), Some(Verdict::TooManyRestarts(0)));
+        assert_eq!(machine.ending(), Some(Ending::TooManyRestarts(0)));
         assert_eq!(machine.next_timer(), None);
     }
 
@@ -375,17 +375,17 @@ mod tests {
         machine.exited(0, Exit::Done, at(2), 0.0);
         assert_eq!(actions(&mut machine), [Action::Start(0)]);
         assert_eq!(machine.child(1).0, ChildState::Ended(Exit::Done));
-        assert_eq!(machine.verdict(), None);
+        assert_eq!(machine.ending(), None);
     }
 
     #[test]
     fn it_is_done_when_no_child_is_to_run_any_more() {
         let mut two = machine(Strategy::OneForOne, &[ANY.restart(Restart::OnFailure); 2]);
         two.exited(0, Exit::Done, at(1), 0.0);
-        assert_eq!(two.verdict(), None);
+        assert_eq!(two.ending(), None);
         two.exited(1, Exit::Done, at(1), 0.0);
-        assert_eq!(two.verdict(), Some(Verdict::Done));
-        assert_eq!(machine(Strategy::OneForOne, &[]).verdict(), Some(Verdict::Done));
+        assert_eq!(two.ending(), Some(Ending::Done));
+        assert_eq!(machine(Strategy::OneForOne, &[]).ending(), Some(Ending::Done));
     }
 
     #[test]
@@ -399,7 +399,7 @@ mod tests {
         machine.exited(1, Exit::Panicked, at(11), 0.0);
         assert_eq!(actions(&mut machine), [Action::Stop(0)]);
         machine.tick(at(21));
-        assert_eq!(machine.verdict(), Some(Verdict::Stopped));
+        assert_eq!(machine.ending(), Some(Ending::Stopped));
         assert_eq!(machine.child(2).0, ChildState::Abandoned);
         assert_eq!(machine.child(1).0, ChildState::Stopped);
     }
@@ -448,7 +448,7 @@ mod tests {
                 let stopping = |child: &&Child| matches!(child.state, ChildState::Stopping { .. });
                 let stopping = machine.children.iter().filter(stopping).count();
                 assert!(stopping <= 1, "seed {seed}: one at a time");
-                if machine.verdict().is_some() {
+                if machine.ending().is_some() {
                     break;
                 }
                 now += random.below(5);
@@ -471,7 +471,7 @@ mod tests {
             assert!(
                 !alive.contains(&true),
                 "seed {seed}: somebody still runs after {:?}",
-                machine.verdict()
+                machine.ending()
             );
         }
     }

@@ -1,6 +1,6 @@
 //! The objectives of a variant, such as "at least 99 % of requests succeed".
 
-use c13_reliability::policy::document::{Refusal, Table, Value};
+use c13_reliability::policy::document::{Table, Value, ValueError};
 
 use crate::drill::figure::{Bound, FIGURES, Figure, Goal};
 
@@ -61,14 +61,14 @@ fn goals() -> impl Iterator<Item = (&'static Figure, &'static Goal)> {
         .filter_map(|figure| figure.goal.as_ref().map(|goal| (figure, goal)))
 }
 
-fn read_objective(value: &Value<'_>, figure: &'static Figure, goal: &'static Goal) -> Result<Objective, Refusal> {
+fn read_objective(value: &Value<'_>, figure: &'static Figure, goal: &'static Goal) -> Result<Objective, ValueError> {
     let (kind, wanted) = match goal.bound {
         Bound::Floor => ("floor", ">="),
         Bound::Ceiling => ("ceiling", "<="),
     };
     let rule = format!("must be a {kind} in quotes, such as \"{}\"", goal.example);
     let Some(text) = value.as_text() else {
-        return Err(Refusal::shape(rule, value));
+        return Err(ValueError::shape(rule, value));
     };
     let signs = text.len() - text.trim_start_matches(['<', '>', '=', '≤', '≥', '!']).len();
     let sign = &text[..signs];
@@ -81,13 +81,13 @@ fn read_objective(value: &Value<'_>, figure: &'static Figure, goal: &'static Goa
             ("<=" | "<" | "≤", Bound::Floor) => "this is a ceiling, but more is better",
             _ => "write it as >= or <=",
         };
-        return Err(Refusal::new(rule)
+        return Err(ValueError::new(rule)
             .label(label)
             .help(format!("write \"{wanted} {number}\""))
             .within(0..signs));
     }
     let refused = |label: String| {
-        let refusal = Refusal::new(rule.clone()).label(label);
+        let refusal = ValueError::new(rule.clone()).label(label);
         refusal.within(start..start + number.len())
     };
     Ok(Objective {

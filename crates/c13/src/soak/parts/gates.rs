@@ -76,7 +76,7 @@ impl SoakPart for Breaker {
         must_be(&mut faults, "the sum of all outcomes", sum, metrics.total_requests);
         if self.breaker.snapshot().probes_running != 0 {
             faults.push(format!(
-                "{} probes still hold a place",
+                "{} probes still hold a permit",
                 self.breaker.snapshot().probes_running
             ));
         }
@@ -85,14 +85,14 @@ impl SoakPart for Breaker {
 }
 
 /// A bulkhead.
-pub(crate) struct Places {
+pub(crate) struct Permits {
     ground: Ground,
     name: &'static str,
     bulkhead: Bulkhead,
     has_room: bool,
 }
 
-impl Places {
+impl Permits {
     /// With a queue, and full most of the time.
     pub(crate) fn scarce(ground: &Ground) -> Self {
         let config = BulkheadConfig::new(4).queue(8, Duration::from_millis(2));
@@ -115,7 +115,7 @@ impl Places {
     }
 }
 
-impl SoakPart for Places {
+impl SoakPart for Permits {
     fn name(&self) -> &'static str {
         self.name
     }

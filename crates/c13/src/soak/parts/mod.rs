@@ -6,4 +6,4 @@ mod gates;
 
 pub(crate) use composed::{Exclusion, Reloaded};
 pub(crate) use drivers::{Fallbacks, Hedges, Limits, Reads, Retries};
-pub(crate) use gates::{Adaptive, Breaker, Places, limiters};
+pub(crate) use gates::{Adaptive, Breaker, Permits, limiters};

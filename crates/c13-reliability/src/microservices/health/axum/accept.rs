@@ -27,7 +27,7 @@ pub(super) struct Acceptor {
     app: Router,
     settings: ServeSettings,
     clock: Clock,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Becomes true when the last connection is accepted.
     stopped: watch::Sender<bool>,
     /// Kept by each connection until it ends.
@@ -40,7 +40,7 @@ impl Acceptor {
             app,
             settings,
             clock,
-            places: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
             stopped: watch::Sender::new(false),
             alive,
         }
@@ -53,9 +53,9 @@ impl Acceptor {
     /// Dropping it loses no connection: every accepted connection is served.
     pub(super) async fn accept(&self, listener: &TcpListener) {
         // The semaphore is never closed.
-        while let Ok(place) = self.places.clone().acquire_owned().await {
+        while let Ok(permit) = self.permits.clone().acquire_owned().await {
             match listener.accept().await {
-                Ok((stream, remote)) => self.serve(stream, remote, Some(place)),
+                Ok((stream, remote)) => self.serve(stream, remote, Some(permit)),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     report(&error);
@@ -106,12 +106,12 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: TcpStream, remote: SocketAddr, place: Option<OwnedSemaphorePermit>) {
+    fn serve(&self, stream: TcpStream, remote: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
         let (app, settings, clock) = (self.app.clone(), self.settings, self.clock.clone());
         let (stopped, alive) = (self.stopped.subscribe(), self.alive.clone());
         tokio::spawn(async move {
             attend(stream, remote, app, settings, clock, stopped).await;
-            drop((alive, place));
+            drop((alive, permit));
         });
     }
 }

@@ -46,7 +46,7 @@ enum Phase {
 
 /// What to do with a connection now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ConnectionAction {
     /// The client has time until then, if nothing happens.
     WaitUntil(Tick),
     /// The server is at work.
@@ -171,10 +171,10 @@ impl Activity {
 
     /// What to do with the connection now.
     #[must_use]
-    pub(super) fn verdict(&self, settings: &ServeSettings, now: Tick) -> Verdict {
+    pub(super) fn action(&self, settings: &ServeSettings, now: Tick) -> ConnectionAction {
         let phase = self.phase();
         let end = match (phase, self.finishing) {
-            (Phase::Server, _) => return Verdict::Wait,
+            (Phase::Server, _) => return ConnectionAction::Wait,
             (Phase::Idle, None) => self.since + settings.keep_idle,
             (Phase::Idle, Some(finishing)) => self.since.max(finishing.at) + LAST_REQUEST,
             (Phase::Head, None) => self.since + settings.read_within,
@@ -182,7 +182,9 @@ impl Activity {
                 (self.since.max(finishing.at) + LAST_REQUEST).min(self.since + settings.read_within)
             }
             // A stream of unknown length may pause for any time.
-            (Phase::Client, None) if !self.send_blocked && self.sized_bodies_awaited == 0 => return Verdict::Wait,
+            (Phase::Client, None) if !self.send_blocked && self.sized_bodies_awaited == 0 => {
+                return ConnectionAction::Wait;
+            }
             (Phase::Client, None) => self.since + settings.keep_idle,
             (Phase::Client, Some(finishing)) => {
                 let moved = u32::try_from(finishing.moved).unwrap_or(u32::MAX);
@@ -193,9 +195,9 @@ impl Activity {
             }
         };
         match phase {
-            _ if now < end => Verdict::WaitUntil(end),
-            Phase::Idle => Verdict::Retire,
-            _ => Verdict::Cut,
+            _ if now < end => ConnectionAction::WaitUntil(end),
+            Phase::Idle => ConnectionAction::Retire,
+            _ => ConnectionAction::Cut,
         }
     }
 }
@@ -312,12 +314,15 @@ mod tests {
         ];
         for (events, stopped, end) in cases {
             let activity = after(events, *stopped);
-            let seen = activity.verdict(&SETTINGS, at(11).min(at(end.unwrap_or(0) - u64::from(end.is_some()))));
-            let wanted = end.map_or(Verdict::Wait, |end| Verdict::WaitUntil(at(end)));
+            let seen = activity.action(&SETTINGS, at(11).min(at(end.unwrap_or(0) - u64::from(end.is_some()))));
+            let wanted = end.map_or(ConnectionAction::Wait, |end| ConnectionAction::WaitUntil(at(end)));
             assert_eq!(seen, wanted, "{events:?}, stopped at {stopped:?}");
             if let Some(end) = end {
-                let over = activity.verdict(&SETTINGS, at(*end));
-                assert!(matches!(over, Verdict::Retire | Verdict::Cut), "{events:?}: {over:?}");
+                let over = activity.action(&SETTINGS, at(*end));
+                assert!(
+                    matches!(over, ConnectionAction::Retire | ConnectionAction::Cut),
+                    "{events:?}: {over:?}"
+                );
             }
         }
     }
@@ -325,8 +330,8 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_is_retired_and_one_with_half_of_it_is_cut() {
         let kept = after(&[(0, received(1)), (0, RequestBegan), (0, RequestEnded)], None);
-        assert_eq!(kept.verdict(&SETTINGS, at(75)), Verdict::Retire);
+        assert_eq!(kept.action(&SETTINGS, at(75)), ConnectionAction::Retire);
         let half = after(&[(0, received(1))], None);
-        assert_eq!(half.verdict(&SETTINGS, at(10)), Verdict::Cut);
+        assert_eq!(half.action(&SETTINGS, at(10)), ConnectionAction::Cut);
     }
 }

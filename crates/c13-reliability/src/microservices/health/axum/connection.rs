@@ -1,6 +1,6 @@
 //! One connection of a server: its activity is recorded, and it is closed when the client's time is over.
 
-use super::activity::{Activity, Event, LAST_REQUEST, Verdict};
+use super::activity::{Activity, ConnectionAction, Event, LAST_REQUEST};
 use super::settings::ServeSettings;
 use crate::sync::primitive::Mutex;
 use crate::time::{Clock, Tick};
@@ -56,13 +56,13 @@ pub(super) async fn attend(
     let mut retired: Option<Tick> = None;
     loop {
         let now = clock.now();
-        let end = match record.activity.lock().verdict(&settings, now) {
-            Verdict::Wait => now + settings.read_within,
+        let end = match record.activity.lock().action(&settings, now) {
+            ConnectionAction::Wait => now + settings.read_within,
             // An event may shorten the time that the connection waits now.
-            Verdict::WaitUntil(end) => end.min(now + settings.read_within),
-            Verdict::Cut => return,
-            Verdict::Retire if retired.is_some_and(|retired| now >= retired + LAST_REQUEST) => return,
-            Verdict::Retire => {
+            ConnectionAction::WaitUntil(end) => end.min(now + settings.read_within),
+            ConnectionAction::Cut => return,
+            ConnectionAction::Retire if retired.is_some_and(|retired| now >= retired + LAST_REQUEST) => return,
+            ConnectionAction::Retire => {
                 if retired.is_none() {
                     connection.as_mut().graceful_shutdown();
                 }

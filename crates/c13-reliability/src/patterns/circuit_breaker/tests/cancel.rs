@@ -76,7 +76,7 @@ fn a_call_under_an_owned_permit_dropped_at_any_await_takes_no_place_with_it() {
     let polls = dropped_at_each_await(|breaker| {
         let breaker = breaker.clone();
         async move {
-            let permit = breaker.try_acquire_owned().expect("a place");
+            let permit = breaker.try_acquire_owned().expect("a permit");
             let result = three_awaits().await;
             permit.success();
             result

@@ -114,12 +114,12 @@ fn a_call_that_was_running_during_the_change_still_counts() {
 fn probes_keep_their_places_through_a_change() {
     let bench = defaults();
     bench.about_to_probe();
-    let probes = [bench.breaker.try_acquire(), bench.breaker.try_acquire()].map(|probe| probe.expect("a place"));
+    let probes = [bench.breaker.try_acquire(), bench.breaker.try_acquire()].map(|probe| probe.expect("a permit"));
     bench
         .breaker
         .reconfigure(CircuitBreakerConfig::default().success_threshold(3))
         .expect("good");
-    let third = bench.breaker.try_acquire().expect("one more place now");
+    let third = bench.breaker.try_acquire().expect("one more permit now");
     bench.refuses();
     probes.into_iter().for_each(|probe| probe.success());
     bench.is(CircuitState::HalfOpen);

@@ -24,11 +24,11 @@ fn only_as_many_probes_as_set_get_in() {
     let config = CircuitBreakerConfig::default().success_threshold(3).half_open_calls(2);
     let bench = Bench::new(config);
     bench.about_to_probe();
-    let one = bench.breaker.try_acquire().expect("a place");
-    let other = bench.breaker.try_acquire().expect("a place");
+    let one = bench.breaker.try_acquire().expect("a permit");
+    let other = bench.breaker.try_acquire().expect("a permit");
     bench.refuses();
     one.success();
-    let third = bench.breaker.try_acquire().expect("a place is free again");
+    let third = bench.breaker.try_acquire().expect("a permit is free again");
     bench.refuses();
     other.success();
     bench.refuses();
@@ -41,7 +41,7 @@ fn probes_that_were_dropped_or_ignored_give_their_places_back() {
     let bench = defaults();
     bench.about_to_probe();
     for _ in 0..10 {
-        let probes = [bench.breaker.try_acquire(), bench.breaker.try_acquire()].map(|probe| probe.expect("a place"));
+        let probes = [bench.breaker.try_acquire(), bench.breaker.try_acquire()].map(|probe| probe.expect("a permit"));
         bench.refuses();
         drop(probes);
         bench.calls("II");

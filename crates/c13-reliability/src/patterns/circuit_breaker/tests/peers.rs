@@ -220,15 +220,15 @@ fn cb_16_the_time_window_slides() {
 fn cb_17_19_and_29_probes_get_the_permitted_places_and_give_them_back() {
     let bench = Bench::new(r());
     bench.half_open();
-    let mut probes: Vec<_> = (0..4).map(|_| bench.breaker.try_acquire().expect("a place")).collect();
+    let mut probes: Vec<_> = (0..4).map(|_| bench.breaker.try_acquire().expect("a permit")).collect();
     let rejected = bench.breaker.metrics().rejection_count;
     bench.refuses().refuses();
     assert_eq!(bench.breaker.metrics().rejection_count, rejected + 2);
     drop(probes.pop());
-    let again = bench.breaker.try_acquire().expect("its place is free");
+    let again = bench.breaker.try_acquire().expect("its permit is free");
     bench.refuses();
     drop((probes, again));
-    let probes: Vec<_> = (0..4).map(|_| bench.breaker.try_acquire().expect("a place")).collect();
+    let probes: Vec<_> = (0..4).map(|_| bench.breaker.try_acquire().expect("a permit")).collect();
     assert_eq!(bench.breaker.snapshot().probes_succeeded, 0);
     drop(probes);
 }

@@ -216,7 +216,7 @@ where
                     WithoutKey::Allow => None,
                     WithoutKey::Refuse => {
                         return KeyedRateLimitFuture {
-                            response: State::Keyless,
+                            response: LimitedResponse::Keyless,
                             status: None,
                         };
                     }
@@ -225,18 +225,18 @@ where
         };
         let Some((result, status)) = decision else {
             return KeyedRateLimitFuture {
-                response: State::Running {
+                response: LimitedResponse::Running {
                     response: self.inner.call(request),
                 },
                 status: None,
             };
         };
         let response = match result {
-            Ok(()) => State::Running {
+            Ok(()) => LimitedResponse::Running {
                 response: self.inner.call(request),
             },
             // The service inside stays ready for the next request.
-            Err(error) => State::Refused { error },
+            Err(error) => LimitedResponse::Refused { error },
         };
         KeyedRateLimitFuture {
             response,
@@ -254,14 +254,14 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct KeyedRateLimitFuture<F> {
         #[pin]
-        response: State<F>,
+        response: LimitedResponse<F>,
         status: Option<(Arc<str>, QuotaStatus)>,
     }
 }
 
 pin_project! {
-    #[project = StateProjection]
-    enum State<F> {
+    #[project = LimitedResponseProjection]
+    enum LimitedResponse<F> {
         Running { #[pin] response: F },
         Refused { error: RateLimitError },
         Keyless,
@@ -278,9 +278,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = match this.response.project() {
-            StateProjection::Running { response } => ready!(response.poll(cx))?,
-            StateProjection::Refused { error } => refusal(*error),
-            StateProjection::Keyless => {
+            LimitedResponseProjection::Running { response } => ready!(response.poll(cx))?,
+            LimitedResponseProjection::Refused { error } => refusal(*error),
+            LimitedResponseProjection::Keyless => {
                 let mut response = Response::new(C::default());
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response

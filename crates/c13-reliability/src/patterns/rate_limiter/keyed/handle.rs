@@ -37,10 +37,10 @@ use std::time::Duration;
 /// assert_eq!(users.top_refused(1), [("ann".to_owned(), 1)]);
 /// ```
 pub struct KeyedRateLimiter<K> {
-    shared: Arc<Shared<K>>,
+    shared: Arc<SharedKeys<K>>,
 }
 
-struct Shared<K> {
+struct SharedKeys<K> {
     keys: Kind<K>,
     clock: Clock,
     counts: Counts,
@@ -110,7 +110,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
             Quota::SlidingWindow(quota) => Kind::Rings(Keys::new(&WindowQuota::new(quota), max_keys, longest, seeds)),
         };
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedKeys {
                 keys,
                 clock,
                 counts: Counts::new(config.quota.shadow()),
@@ -338,7 +338,7 @@ impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedRateLimiter<K> {
     }
 }
 
-impl<K: Hash + Eq> Shared<K> {
+impl<K: Hash + Eq> SharedKeys<K> {
     /// A function of its own for each kind of quota, so that none of them has to save the registers of all three.
     #[inline(never)]
     fn try_acquire<Q, R>(&self, keys: &Keys<K, R>, key: &Q, n: u64) -> Result<(), RateLimitError>
@@ -366,7 +366,7 @@ impl<K: Hash + Eq> Shared<K> {
     }
 }
 
-impl<K> Shared<K> {
+impl<K> SharedKeys<K> {
     /// Counts a decision, and applies shadow mode and the setting for a full table.
     fn conclude(&self, decision: Decision, n: u64) -> Result<(), RateLimitError> {
         let result = match decision {

@@ -114,7 +114,7 @@ fn half_a_million_keys_stay_under_the_bound_and_their_memory_comes_back() {
         }
     }
     let full = keys.snapshot();
-    // An entry takes 25 bytes, and at least half of the places are used.
+    // An entry takes 25 bytes, and at least half of the slots are used.
     assert!(full.keys <= MAX as u64 && full.bytes <= MAX as u64 * 25 * 2, "{full:?}");
     assert!(
         full.evicted + refused + full.keys == 500_000 && refused < 50_000,

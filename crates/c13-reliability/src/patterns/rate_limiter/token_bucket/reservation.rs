@@ -18,10 +18,10 @@ use std::time::Duration;
 pub struct Reservation {
     bucket: Arc<SharedBucket>,
     n: u64,
-    state: State,
+    state: ReservationState,
 }
 
-enum State {
+enum ReservationState {
     /// It owns the tokens.
     Held,
     /// Its time has not come, or nobody has looked since.
@@ -33,12 +33,12 @@ enum State {
 impl Reservation {
     pub(super) fn new(bucket: Arc<SharedBucket>, n: u64) -> Result<Self, RateLimitError> {
         let now = bucket.clock().now();
-        let mut result = bucket.take(now, n).map(|()| State::Held);
+        let mut result = bucket.take(now, n).map(|()| ReservationState::Held);
         if let Err(RateLimitError::RateLimitExceeded { .. }) = result
             && bucket.lets_callers_wait()
         {
             let max_wait = bucket.wait_limits().max_wait();
-            result = waiting::join(bucket.clone(), now, n, Kind::Reserved, max_wait).map(State::Queued);
+            result = waiting::join(bucket.clone(), now, n, Kind::Reserved, max_wait).map(ReservationState::Queued);
         }
         match result {
             Ok(state) => Ok(Self { bucket, n, state }),
@@ -46,7 +46,7 @@ impl Reservation {
             Err(error) => bucket.counts().settle(Err(error)).map(|()| Self {
                 bucket: bucket.clone(),
                 n: 0,
-                state: State::Held,
+                state: ReservationState::Held,
             }),
         }
     }
@@ -61,7 +61,7 @@ impl Reservation {
     /// lowered, more.
     #[must_use]
     pub fn wait(&self) -> Duration {
-        let State::Queued(place) = &self.state else {
+        let ReservationState::Queued(place) = &self.state else {
             return Duration::ZERO;
         };
         place.settle();
@@ -80,14 +80,14 @@ impl Reservation {
     ///
     /// Dropping the future cancels the reservation.
     pub async fn redeem(mut self) {
-        match std::mem::replace(&mut self.state, State::Held) {
-            State::Queued(place) => {
+        match std::mem::replace(&mut self.state, ReservationState::Held) {
+            ReservationState::Queued(place) => {
                 // While it waits the place alone is responsible for the tokens.
-                self.state = State::Spent;
+                self.state = ReservationState::Spent;
                 let result = Wait::in_place(self.bucket.clone(), place, self.n).await;
                 debug_assert_eq!(result, Ok(()), "it waits as long as it takes");
             }
-            State::Held | State::Spent => self.state = State::Spent,
+            ReservationState::Held | ReservationState::Spent => self.state = ReservationState::Spent,
         }
         self.bucket.counts().admit();
     }
@@ -98,14 +98,14 @@ impl Reservation {
     ///
     /// The reservation, if it has not.
     pub fn try_redeem(mut self) -> Result<(), Self> {
-        if let State::Queued(place) = &mut self.state {
+        if let ReservationState::Queued(place) = &mut self.state {
             place.settle();
             if place.ahead().is_some() {
                 return Err(self);
             }
             place.poll(&Context::from_waker(Waker::noop()));
         }
-        self.state = State::Spent;
+        self.state = ReservationState::Spent;
         self.bucket.counts().admit();
         Ok(())
     }
@@ -117,7 +117,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // A place in the queue leaves the queue by itself.
-        if matches!(self.state, State::Held) {
+        if matches!(self.state, ReservationState::Held) {
             self.bucket.refund(self.bucket.clock().now(), self.n);
         }
     }
