@@ -66,10 +66,7 @@ impl RetryBudget {
     /// If a setting breaks its rule. For settings that are not known when writing, use [`try_new`](RetryBudget::try_new).
     #[must_use]
     pub fn new(config: RetryBudgetConfig) -> Self {
-        match Self::try_new(config) {
-            Ok(budget) => budget,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](RetryBudget::new), for settings that are only known at run time.

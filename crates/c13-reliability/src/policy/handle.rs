@@ -363,8 +363,7 @@ impl CallOptions {
 /// Each part reports its own metrics under the policy's name; after a change of settings, the parts that there are then.
 impl Observed for Policy {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || Some(shared.upgrade()?.parts.load().readings()))
+        Source::of(&self.shared, |shared| shared.parts.load().readings())
     }
 }
 

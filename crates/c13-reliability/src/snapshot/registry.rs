@@ -28,6 +28,16 @@ impl Source {
     pub fn new(read: impl Fn() -> Option<Vec<Reading>> + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
+
+    /// A source that reads `part` with `read` until the last other owner drops it.
+    #[must_use]
+    pub fn of<T: Send + Sync + 'static>(
+        part: &Arc<T>,
+        read: impl Fn(Arc<T>) -> Vec<Reading> + Send + Sync + 'static,
+    ) -> Self {
+        let part = Arc::downgrade(part);
+        Self::new(move || part.upgrade().map(&read))
+    }
 }
 
 impl fmt::Debug for Source {

@@ -356,8 +356,7 @@ pub(super) async fn guarded<T, E>(guard: &LockGuard, work: impl Future<Output = 
 /// It is observed for as long as the lock is: by a handle, an acquisition under way, or a guard.
 impl Observed for Lock {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || Some(shared.upgrade()?.tally.snapshot().readings()))
+        Source::of(&self.shared, |shared| shared.tally.snapshot().readings())
     }
 }
 

@@ -481,8 +481,7 @@ impl Gate for SharedRateLimiter {
 
 impl Observed for SharedRateLimiter {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
+        Source::of(&self.shared, |shared| shared.snapshot().readings())
     }
 }
 

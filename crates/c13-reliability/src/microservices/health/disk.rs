@@ -28,10 +28,7 @@ impl DiskSpaceChecker {
     /// If `unhealthy_below` is more than `degraded_below`; [`try_new`](Self::try_new) returns the error.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, degraded_below: u64, unhealthy_below: u64) -> Self {
-        match Self::try_new(path, degraded_below, unhealthy_below) {
-            Ok(checker) => checker,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(path, degraded_below, unhealthy_below).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`new`](Self::new).

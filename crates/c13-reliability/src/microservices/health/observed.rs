@@ -53,15 +53,12 @@ impl ObservedCheck {
 
 impl Observed for Arc<HealthCheckService> {
     fn source(&self) -> Source {
-        let service = Self::downgrade(self);
-        Source::new(move || {
-            let checks = service.upgrade()?.observed();
-            Some(
-                checks
-                    .iter()
-                    .flat_map(|check| readings_of(&check.name, check))
-                    .collect(),
-            )
+        Source::of(self, |service| {
+            let checks = service.observed();
+            checks
+                .iter()
+                .flat_map(|check| readings_of(&check.name, check))
+                .collect()
         })
     }
 }

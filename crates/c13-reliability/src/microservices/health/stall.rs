@@ -76,10 +76,7 @@ impl EventLoopChecker {
     /// If `limit` is zero; [`try_new`](Self::try_new) returns the error.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
-        match Self::try_new(limit) {
-            Ok(checker) => checker,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(limit).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](Self::new), for a limit that is only known at run time.

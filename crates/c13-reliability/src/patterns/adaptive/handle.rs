@@ -262,13 +262,7 @@ impl OwnedGate for AdaptiveLimit {
 
 impl Observed for AdaptiveLimit {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || {
-            let limit = Self {
-                shared: shared.upgrade()?,
-            };
-            Some(limit.snapshot().readings())
-        })
+        Source::of(&self.shared, |shared| Self { shared }.snapshot().readings())
     }
 }
 

@@ -32,10 +32,7 @@ impl Bulkhead {
     /// use [`try_new`](Bulkhead::try_new).
     #[must_use]
     pub fn new(max_concurrent: u32) -> Self {
-        match Self::try_new(max_concurrent) {
-            Ok(bulkhead) => bulkhead,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(max_concurrent).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](Bulkhead::new), for a number that is only known at run time.
@@ -223,12 +220,6 @@ impl fmt::Debug for Bulkhead {
 
 impl Observed for Bulkhead {
     fn source(&self) -> Source {
-        let semaphore = Arc::downgrade(&self.semaphore);
-        Source::new(move || {
-            let bulkhead = Self {
-                semaphore: semaphore.upgrade()?,
-            };
-            Some(bulkhead.snapshot().readings())
-        })
+        Source::of(&self.semaphore, |semaphore| Self { semaphore }.snapshot().readings())
     }
 }

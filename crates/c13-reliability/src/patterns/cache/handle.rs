@@ -412,13 +412,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || {
-            let cache = Self {
-                shared: shared.upgrade()?,
-            };
-            Some(cache.snapshot().readings())
-        })
+        Source::of(&self.shared, |shared| Self { shared }.snapshot().readings())
     }
 }
 

@@ -53,10 +53,7 @@ impl CircuitBreaker {
     /// [`try_new`](Self::try_new).
     #[must_use]
     pub fn new(failure_threshold: u64, success_threshold: u64, timeout: Duration) -> Self {
-        match Self::try_new(failure_threshold, success_threshold, timeout) {
-            Ok(breaker) => breaker,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(failure_threshold, success_threshold, timeout).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](Self::new), for values that are only known at run time.
@@ -424,7 +421,6 @@ impl Suspend for CircuitBreaker {
 
 impl Observed for CircuitBreaker {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
+        Source::of(&self.shared, |shared| shared.snapshot().readings())
     }
 }

@@ -298,8 +298,9 @@ where
     E: 'static,
 {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || Some(shared.upgrade()?.snapshot().readings()))
+        Source::of(&self.shared, |shared| {
+            FallbackSnapshot::counted(&shared.counts).readings()
+        })
     }
 }
 

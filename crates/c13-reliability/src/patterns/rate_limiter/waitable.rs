@@ -40,8 +40,7 @@ macro_rules! waitable_limiter {
 
         impl $crate::snapshot::Observed for $limiter {
             fn source(&self) -> $crate::snapshot::Source {
-                let shared = std::sync::Arc::downgrade(&self.shared);
-                $crate::snapshot::Source::new(move || Some(waiting::snapshot(&*shared.upgrade()?).readings()))
+                $crate::snapshot::Source::of(&self.shared, |shared| waiting::snapshot(&*shared).readings())
             }
         }
 

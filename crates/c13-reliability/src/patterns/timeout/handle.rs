@@ -29,10 +29,7 @@ impl Timeout {
     /// If the limit is zero. For limits that are not known when writing, use [`try_new`](Timeout::try_new).
     #[must_use]
     pub fn new(limit: Duration) -> Self {
-        match Self::try_new(limit) {
-            Ok(timeout) => timeout,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(limit).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](Timeout::new), for a limit that is only known at run time.

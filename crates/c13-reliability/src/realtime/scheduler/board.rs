@@ -4,7 +4,6 @@ use super::config::{MissedTicks, TaskConfig};
 use super::event::SchedulerEvent;
 use super::snapshot::{SchedulerSnapshot, TaskCount, TaskSnapshot};
 use super::state::{Beat, Finish, Gap};
-use crate::snapshot::Source;
 use crate::sync::foreign;
 use crate::sync::{Histogram, Tally};
 use crate::time::nanos;
@@ -100,12 +99,6 @@ impl Board {
             tasks: self.lines.iter().map(task).collect(),
         }
     }
-}
-
-/// What metrics read of a board, as long as it is there.
-pub(super) fn source(board: &Arc<Board>) -> Source {
-    let board = Arc::downgrade(board);
-    Source::new(move || Some(board.upgrade()?.snapshot().readings()))
 }
 
 impl fmt::Debug for Board {

@@ -1,6 +1,6 @@
 //! The scheduler as a future: on tokio, on any other runtime, or in virtual time.
 
-use super::board::{self, Board, Listener};
+use super::board::{Board, Listener};
 use super::config::{PERIOD, TaskConfig};
 use super::event::SchedulerEvent;
 use super::snapshot::SchedulerSnapshot;
@@ -247,7 +247,7 @@ impl SchedulerHandle {
 
 impl Observed for SchedulerHandle {
     fn source(&self) -> Source {
-        board::source(&self.board)
+        Source::of(&self.board, |board| board.snapshot().readings())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scheduler as a thread of its own: absolute sleeps, a final spin, and what the system grants.
 
-use super::board::{self, Board, Listener};
+use super::board::{Board, Listener};
 use super::config::{TaskConfig, ThreadConfig};
 use super::event::SchedulerEvent;
 use super::privilege::{self, PrivilegeRefused};
@@ -60,10 +60,7 @@ impl ThreadScheduler {
     /// If a setting makes no sense. For settings that are not known when writing, use [`try_new`](ThreadScheduler::try_new).
     #[must_use]
     pub fn new(name: &str, config: ThreadConfig) -> Self {
-        match Self::try_new(name, config) {
-            Ok(scheduler) => scheduler,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(name, config).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](ThreadScheduler::new), for settings that are only known at run time.
@@ -294,7 +291,7 @@ impl RunningThread {
 
 impl Observed for RunningThread {
     fn source(&self) -> Source {
-        board::source(&self.board)
+        Source::of(&self.board, |board| board.snapshot().readings())
     }
 }
 

@@ -62,10 +62,7 @@ impl Supervisor {
     /// If a setting makes no sense. For settings that are not known when writing, use [`try_new`](Supervisor::try_new).
     #[must_use]
     pub fn new(config: SupervisorConfig) -> Self {
-        match Self::try_new(config) {
-            Ok(supervisor) => supervisor,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(config).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The same as [`new`](Supervisor::new), for settings that are only known at run time.
@@ -325,10 +322,9 @@ impl SupervisorHandle {
 
 impl Observed for SupervisorHandle {
     fn source(&self) -> Source {
-        let view = Arc::downgrade(&self.view);
-        Source::new(move || {
-            let children = view.upgrade()?.lock().clone();
-            Some(SupervisorSnapshot { children }.readings())
+        Source::of(&self.view, |view| {
+            let children = view.lock().clone();
+            SupervisorSnapshot { children }.readings()
         })
     }
 }

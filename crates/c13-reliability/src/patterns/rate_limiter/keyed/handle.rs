@@ -75,10 +75,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
     #[must_use]
     #[track_caller]
     pub fn new(quota: impl Into<Quota>, max_keys: usize) -> Self {
-        match Self::try_new(quota, max_keys) {
-            Ok(limiter) => limiter,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(quota, max_keys).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`new`](Self::new), for settings that come from elsewhere.
@@ -328,13 +325,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
 
 impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedRateLimiter<K> {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || {
-            let limiter = Self {
-                shared: shared.upgrade()?,
-            };
-            Some(limiter.snapshot().readings())
-        })
+        Source::of(&self.shared, |shared| Self { shared }.snapshot().readings())
     }
 }
 

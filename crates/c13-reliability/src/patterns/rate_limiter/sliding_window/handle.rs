@@ -45,10 +45,7 @@ impl SlidingWindowRateLimiter {
     #[must_use]
     #[track_caller]
     pub fn new(window: Duration, max_requests: u64) -> Self {
-        match Self::try_new(window, max_requests) {
-            Ok(limiter) => limiter,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(window, max_requests).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`new`](Self::new), for settings that come from elsewhere.

@@ -50,10 +50,7 @@ impl TokenBucketRateLimiter {
     #[must_use]
     #[track_caller]
     pub fn new(capacity: u64, rate: f64) -> Self {
-        match Self::try_new(capacity, rate) {
-            Ok(limiter) => limiter,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(capacity, rate).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`new`](Self::new), for settings that come from elsewhere.

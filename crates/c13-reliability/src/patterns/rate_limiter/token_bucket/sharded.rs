@@ -68,10 +68,7 @@ impl ShardedRateLimiter {
     #[must_use]
     #[track_caller]
     pub fn new(capacity: u64, rate: f64) -> Self {
-        match Self::try_new(capacity, rate) {
-            Ok(limiter) => limiter,
-            Err(error) => panic!("{error}"),
-        }
+        Self::try_new(capacity, rate).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`new`](Self::new), for settings that come from elsewhere.
@@ -183,13 +180,7 @@ impl ShardedRateLimiter {
 
 impl Observed for ShardedRateLimiter {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        Source::new(move || {
-            let limiter = Self {
-                shared: shared.upgrade()?,
-            };
-            Some(limiter.snapshot().readings())
-        })
+        Source::of(&self.shared, |shared| Self { shared }.snapshot().readings())
     }
 }
 
