@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::alone;
 use super::processes::{ENDS, Process, Scene, now, pause, peak_memory, within};
+use super::{alone, assert_none_wrong};
 
 /// Most of the time they wait for each other.
 const WORKERS: usize = 12;
@@ -468,12 +468,7 @@ fn judge_all<T: Send + Sync>(rows: &[T], judge: impl Fn(&T) -> Vec<String> + Syn
     });
     let mut faults = faults.into_inner().expect("nobody panics with it");
     faults.sort();
-    assert!(
-        faults.is_empty(),
-        "{} cells are wrong:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert_none_wrong(&faults);
 }
 
 #[test]

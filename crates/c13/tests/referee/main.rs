@@ -30,3 +30,13 @@ fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Fails if anything is wrong, and lists all of it.
+fn assert_none_wrong(faults: &[String]) {
+    assert!(
+        faults.is_empty(),
+        "{} rows are wrong:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}

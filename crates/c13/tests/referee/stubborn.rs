@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::alone;
 use super::processes::{Process, Scene, has_signal, is_alive, now, pause, signal, state, within};
+use super::{alone, assert_none_wrong};
 
 /// What ends at a signal ends within this.
 const BOUND: Duration = Duration::from_secs(1);
@@ -30,16 +30,6 @@ fn begin(scene: &Scene, words: &str) -> (Process, u32) {
     let pid = scene.wait_for("pid");
     let pid = pid.unwrap_or_else(|| panic!("the command never runs: {}", process.errors()));
     (process, pid.parse().expect("it wrote its number"))
-}
-
-/// What is wrong in each row, all at once.
-fn assert_none(faults: &[String]) {
-    assert!(
-        faults.is_empty(),
-        "{} rows are wrong:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
 }
 
 /// How an ending signal ends a wrapper; nothing to say if as it should.
@@ -89,7 +79,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
                 .map(|fault| format!("{name}, then: {fault}")),
         );
     }
-    assert_none(&faults);
+    assert_none_wrong(&faults);
 }
 
 #[test]
@@ -106,7 +96,7 @@ fn a_stopped_command_ends_at_a_signal() {
         let fault = ends(&scene, &mut wrapper, sent, &[128 + sent.as_raw()], BOUND);
         faults.extend(fault.map(|fault| format!("{name}: {fault}")));
     }
-    assert_none(&faults);
+    assert_none_wrong(&faults);
 }
 
 #[test]
@@ -129,7 +119,7 @@ fn a_command_that_ignores_its_end_is_killed_by_a_second_signal() {
         let fault = ends(&scene, &mut wrapper, sent, &[128 + 9], BOUND);
         faults.extend(fault.map(|fault| format!("{name}: {fault}")));
     }
-    assert_none(&faults);
+    assert_none_wrong(&faults);
 }
 
 #[test]
@@ -152,7 +142,7 @@ fn a_command_in_a_session_of_its_own_ends_with_its_wrapper() {
     if status != Some(124) || !within(BOUND, || !is_alive(command)) {
         faults.push(format!("time limit: {status:?}, alive: {}", is_alive(command)));
     }
-    assert_none(&faults);
+    assert_none_wrong(&faults);
 }
 
 #[test]
