@@ -14,7 +14,7 @@ async fn main() {
     let clock = Clock::tokio();
     let config = BulkheadConfig::new(3).queue(5, 150 * MILLISECOND);
     let bulkhead = Bulkhead::with_config(config, clock.clone()).expect("the settings are good");
-    println!("3 calls of 100 ms at a time, 5 in line for up to 150 ms each; 10 callers come at once\n");
+    println!("3 calls of 100 ms at a time, 5 queued for up to 150 ms each; 10 callers come at once\n");
 
     let start = clock.now();
     let callers: Vec<_> = (1..=10)
@@ -35,7 +35,7 @@ async fn main() {
                         (begun - start).as_millis()
                     ),
                     Err(BulkheadError::Full { .. }) => {
-                        println!("{after:>4} ms  caller {caller:>2} refused: no room in line");
+                        println!("{after:>4} ms  caller {caller:>2} refused: the queue is full");
                     }
                     Err(error) => println!("{after:>4} ms  caller {caller:>2} gave up: {error}"),
                 }
@@ -50,7 +50,7 @@ async fn main() {
     }
     let snapshot = bulkhead.snapshot();
     println!(
-        "\n{done} done, {} refused at once, {} gave up in line; nobody is left inside",
+        "\n{done} done, {} refused at once, {} gave up in the queue; no call is left",
         snapshot.calls.rejected, snapshot.calls.wait_elapsed
     );
     assert_eq!((snapshot.calls.in_flight, snapshot.calls.queued), (0, 0));

@@ -300,7 +300,7 @@ fn retries_beyond_the_budget_give_the_last_error() {
 }
 
 #[test]
-fn a_full_bulkhead_refuses_and_a_place_is_held_through_the_pauses() {
+fn a_full_bulkhead_refuses_and_a_permit_is_held_through_the_pauses() {
     let executor = Executor::new();
     let config = PolicyConfig::NONE
         .bulkhead(BulkheadConfig::new(1))
@@ -317,7 +317,7 @@ fn a_full_bulkhead_refuses_and_a_place_is_held_through_the_pauses() {
 }
 
 #[test]
-fn waiting_for_a_place_counts_against_the_total() {
+fn waiting_for_a_permit_counts_against_the_total() {
     let executor = Executor::new();
     let clock = executor.clock();
     // A second for a token, and then two for a permit.
@@ -380,7 +380,7 @@ fn a_call_dropped_at_any_await_gives_everything_back() {
 }
 
 #[test]
-fn a_panic_in_a_call_gives_the_place_back_and_is_a_failure() {
+fn a_panic_in_a_call_releases_the_permit_and_is_a_failure() {
     let time = VirtualTime::new();
     let config = PolicyConfig::NONE
         .bulkhead(BulkheadConfig::new(1))

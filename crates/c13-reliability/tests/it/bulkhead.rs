@@ -62,7 +62,7 @@ async fn a_refusal_says_which_layer_it_was() {
 }
 
 #[tokio::test]
-async fn a_wait_in_line_ends_on_a_real_runtime() {
+async fn a_wait_in_the_queue_ends_on_a_real_runtime() {
     let config = BulkheadConfig::new(1).queue(1, 5 * MS);
     let bulkhead = Bulkhead::with_config(config, Clock::system()).expect("the settings are good");
     let _held = bulkhead.try_admit();

@@ -354,7 +354,7 @@ fn a_fallback_answers_for_a_service() {
 
 // LL-05.
 #[test]
-fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
+fn a_response_dropped_in_the_queue_or_after_its_turn_came_lets_the_next_one_run() {
     let executor = Executor::new();
     let clock = executor.clock();
     let config = BulkheadConfig::new(1).queue(4, Duration::from_secs(60));
@@ -372,7 +372,7 @@ fn a_response_dropped_in_line_or_after_its_turn_came_lets_the_next_one_in() {
     let in_use = || (bulkhead.snapshot().calls.in_flight, bulkhead.snapshot().calls.queued);
     assert_eq!(in_use(), (1, 3));
     calls[1] = None;
-    assert_eq!(in_use(), (1, 2), "it was in line");
+    assert_eq!(in_use(), (1, 2), "it was queued");
     calls[0] = None;
     assert_eq!(in_use(), (1, 1), "the next has its turn, and has not been polled since");
     calls[2] = None;

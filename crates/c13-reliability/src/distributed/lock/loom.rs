@@ -10,7 +10,7 @@ fn at(n: u64) -> Tick {
 }
 
 #[test]
-fn whoever_was_told_that_the_lock_is_lost_is_never_told_otherwise() {
+fn a_lock_that_was_reported_lost_is_never_reported_safe_again() {
     loom::model(|| {
         let validity = Arc::new(Validity::new(at(10)));
         let renewing = {

@@ -40,8 +40,8 @@ impl fmt::Display for AdaptiveRejected {
 impl Error for AdaptiveRejected {}
 
 impl From<AcquireError> for AdaptiveRejected {
-    fn from(no_place: AcquireError) -> Self {
-        match no_place {
+    fn from(error: AcquireError) -> Self {
+        match error {
             AcquireError::Full { limit } => Self::Full { limit },
             AcquireError::WaitElapsed { waited } => Self::WaitElapsed { waited },
             AcquireError::DeadlinePassed => Self::DeadlinePassed,

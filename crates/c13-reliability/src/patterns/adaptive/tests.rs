@@ -336,7 +336,7 @@ fn partitions_that_use_their_shares_are_all_full_at_once() {
 }
 
 #[test]
-fn what_a_partition_does_not_use_is_lent_and_its_share_is_there_when_it_comes() {
+fn what_a_partition_does_not_use_is_lent_and_its_share_is_there_when_it_needs_it() {
     let executor = Executor::new();
     let (limit, batch, live) = partitioned(&executor);
     let lent: Vec<_> = std::iter::from_fn(|| batch.try_admit().ok()).collect();
@@ -389,7 +389,7 @@ fn new_settings_keep_running_and_queued_calls_what_was_learned_and_what_was_coun
 
     assert_eq!(limit.reconfigure(other.limits(7, 4, 9)), Ok(()));
     assert_eq!(limit.limit(), 4, "it is kept within its new bounds");
-    assert!(executor.block_on(waiting), "and lets those in line in");
+    assert!(executor.block_on(waiting), "and the queued ones get permits");
     let [one, _, _] = held;
     executor.run_for(3 * SECOND);
     assert_eq!(limit.snapshot().dropped, 0);
@@ -405,7 +405,7 @@ fn new_settings_keep_running_and_queued_calls_what_was_learned_and_what_was_coun
 }
 
 #[test]
-fn a_baseline_is_kept_for_who_uses_it_and_forgotten_by_who_does_not() {
+fn a_baseline_is_kept_by_algorithms_that_use_it_and_forgotten_by_the_others() {
     let executor = Executor::new();
     let gradient = AdaptiveConfig::new(Algorithm::GRADIENT)
         .limits(20, 1, 100)

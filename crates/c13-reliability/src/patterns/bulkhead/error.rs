@@ -40,8 +40,8 @@ impl fmt::Display for BulkheadRejected {
 impl Error for BulkheadRejected {}
 
 impl From<AcquireError> for BulkheadRejected {
-    fn from(no_place: AcquireError) -> Self {
-        match no_place {
+    fn from(error: AcquireError) -> Self {
+        match error {
             AcquireError::Full { limit } => Self::Full { max_concurrent: limit },
             AcquireError::WaitElapsed { waited } => Self::WaitElapsed { waited },
             AcquireError::DeadlinePassed => Self::DeadlinePassed,

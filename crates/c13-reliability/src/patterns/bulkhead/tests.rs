@@ -278,7 +278,7 @@ fn running_queued_and_refused_calls_add_up() {
                 snapshot.calls.rejected as u32
             ),
             (running, queued, load - running - queued),
-            "{parallel} parallel, {queue} in line, {load} calls"
+            "{parallel} parallel, {queue} queued, {load} calls"
         );
     }
 }
@@ -408,7 +408,10 @@ fn many_threads_never_exceed_the_limit_and_release_all_permits() {
 }
 
 /// A bulkhead of one permit, and a queued call that was granted it and is kept without being polled.
-fn kept_in_line(executor: &Executor, max_wait: Duration) -> (Bulkhead, std::pin::Pin<Box<dyn Future<Output = bool>>>) {
+fn kept_in_the_queue(
+    executor: &Executor,
+    max_wait: Duration,
+) -> (Bulkhead, std::pin::Pin<Box<dyn Future<Output = bool>>>) {
     let bulkhead = on(executor, BulkheadConfig::new(1).queue(2, max_wait));
     let held = bulkhead.try_admit().expect("nobody is inside");
     let mut kept = Box::pin({
@@ -426,7 +429,7 @@ fn a_granted_permit_whose_waiter_is_not_polled_passes_to_another_call_after_a_se
     // A later call, and when it runs: a call that comes then finds the unused grant.
     for (comes, runs) in [(0, None), (999, None), (1_000, Some(1_000)), (5_000, Some(5_000))] {
         let executor = Executor::new();
-        let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
+        let (bulkhead, mut kept) = kept_in_the_queue(&executor, Duration::MAX);
         executor.run_for(comes * MS);
         let call = bulkhead.call(ready(Ok::<_, ()>(())));
         let call = executor.block_on(executor.clock().timeout(100 * MS, call));
@@ -442,7 +445,7 @@ fn a_granted_permit_whose_waiter_is_not_polled_passes_to_another_call_after_a_se
 #[test]
 fn a_queued_call_takes_the_unused_grant_of_the_one_before_it_at_the_end_of_its_wait() {
     let executor = Executor::new();
-    let (bulkhead, kept) = kept_in_line(&executor, 3 * SECOND);
+    let (bulkhead, kept) = kept_in_the_queue(&executor, 3 * SECOND);
     let result = executor.block_on(bulkhead.call(ready(Ok::<_, ()>(7))));
     assert_eq!((result, executor.clock().now()), (Ok(7), Tick::ZERO + 3 * SECOND));
     drop(kept);
@@ -452,7 +455,7 @@ fn a_queued_call_takes_the_unused_grant_of_the_one_before_it_at_the_end_of_its_w
 #[test]
 fn a_call_that_never_waits_finds_an_unused_grant_at_the_second_try() {
     let executor = Executor::new();
-    let (bulkhead, kept) = kept_in_line(&executor, Duration::MAX);
+    let (bulkhead, kept) = kept_in_the_queue(&executor, Duration::MAX);
     executor.run_for(SECOND);
     assert!(bulkhead.try_admit().is_err());
     let permit = bulkhead.try_admit();
@@ -464,7 +467,7 @@ fn a_call_that_never_waits_finds_an_unused_grant_at_the_second_try() {
 #[test]
 fn a_call_that_missed_its_grant_is_before_all_others_when_it_is_polled() {
     let executor = Executor::new();
-    let (bulkhead, mut kept) = kept_in_line(&executor, Duration::MAX);
+    let (bulkhead, mut kept) = kept_in_the_queue(&executor, Duration::MAX);
     executor.run_for(SECOND);
     let mut second = pin!(bulkhead.call(pending::<Result<(), ()>>()));
     assert!(poll(second.as_mut()).is_pending(), "it runs");

@@ -22,7 +22,7 @@ fn no_token(retry_after: Duration) -> Result<(), PolicyError<&'static str>> {
 }
 
 #[test]
-fn a_call_whose_token_comes_too_late_is_refused_at_once_and_told_when_to_come_back() {
+fn a_call_whose_token_would_come_too_late_is_refused_at_once_with_the_time_to_retry_after() {
     for per in [RateLimitPer::Call, RateLimitPer::Attempt] {
         let executor = Executor::new();
         let clock = executor.clock();
@@ -41,7 +41,7 @@ fn a_call_whose_token_comes_too_late_is_refused_at_once_and_told_when_to_come_ba
 }
 
 #[test]
-fn a_call_does_not_wait_for_a_limit_beside_its_own_that_lets_it_pass_too_late() {
+fn a_call_does_not_wait_for_an_extra_limit_that_would_let_it_pass_too_late() {
     let executor = Executor::new();
     let clock = executor.clock();
     let policy = policy(PolicyConfig::NONE.total_timeout(2 * SECOND), &clock);
@@ -138,7 +138,7 @@ fn a_short_deadline_of_the_call_that_loads_ends_that_call_alone() {
 }
 
 #[test]
-fn a_load_that_ran_out_of_time_is_not_begun_anew_by_who_has_less() {
+fn a_load_that_ran_out_of_time_is_not_begun_anew_by_a_call_with_less() {
     let executor = Executor::new();
     let cached = cached(PolicyConfig::NONE.total_timeout(SECOND), &executor);
     let ended = calls(

@@ -207,7 +207,7 @@ fn what_a_waiting_call_holds_is_given_back_to_the_parts_it_began_with() {
 }
 
 #[test]
-fn a_place_is_held_until_the_attempt_is_dropped_whether_it_ended_or_was_cut_short() {
+fn a_permit_is_held_until_the_attempt_is_dropped_whether_it_ended_or_was_cut_short() {
     let executor = Executor::new();
     let clock = executor.clock();
     let policy = policy(

@@ -167,7 +167,7 @@ fn an_adaptive_limit_does_not_shrink_for_callers_with_short_deadlines() {
 }
 
 #[test]
-fn a_breaker_around_a_time_limit_is_told_nothing_by_a_short_deadline() {
+fn a_short_deadline_reports_nothing_to_a_breaker_around_a_time_limit() {
     for (deadline, expected) in [
         (5 * MS, (0, 1)),
         (499 * MS, (0, 1)),
@@ -198,7 +198,7 @@ fn a_breaker_around_a_time_limit_is_told_nothing_by_a_short_deadline() {
 }
 
 #[test]
-fn a_breaker_around_a_policy_is_told_nothing_by_a_short_deadline() {
+fn a_short_deadline_reports_nothing_to_a_breaker_around_a_policy() {
     let executor = Executor::new();
     let clock = executor.clock();
     let circuit = CircuitBreaker::with_config(breaker(100), clock.clone()).expect("good");

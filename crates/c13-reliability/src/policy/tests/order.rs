@@ -90,7 +90,7 @@ fn the_total_timeout_covers_the_back_off() {
 }
 
 #[test]
-fn the_limiter_counts_calls_by_default_and_attempts_where_it_is_told_to() {
+fn the_limiter_counts_calls_by_default_and_attempts_where_that_is_set() {
     for (per, calls) in [(RateLimitPer::Call, 6), (RateLimitPer::Attempt, 2)] {
         let executor = Executor::new();
         let config = PolicyConfig::NONE
@@ -167,7 +167,7 @@ fn a_call_that_a_shared_limit_refuses_is_counted_there_once_and_one_that_waited_
 }
 
 #[test]
-fn a_hedge_stands_beside_an_attempt_and_each_passes_the_breaker() {
+fn a_hedge_runs_at_the_same_time_as_an_attempt_and_each_passes_the_breaker() {
     let executor = Executor::new();
     let clock = executor.clock();
     let config = PolicyConfig::NONE
@@ -359,7 +359,7 @@ fn what_is_no_future_passes_the_gates() {
 }
 
 #[test]
-fn a_panic_in_what_is_no_future_is_a_failure_and_gives_the_place_back() {
+fn a_panic_in_a_plain_function_is_a_failure_and_releases_the_permit() {
     let config = PolicyConfig::NONE
         .bulkhead(BulkheadConfig::new(1))
         .circuit_breaker(breaker(1));

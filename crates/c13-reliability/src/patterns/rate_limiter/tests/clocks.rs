@@ -58,7 +58,7 @@ fn every_other_limiter_survives_such_clocks_too() {
 }
 
 #[test]
-fn who_waits_survives_a_clock_that_jumps_by_years() {
+fn a_waiter_survives_a_clock_that_jumps_by_years() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 1, 1.0, 60_000 * MS);
     assert!(limiter.try_acquire(1).is_ok());

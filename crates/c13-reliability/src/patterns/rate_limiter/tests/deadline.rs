@@ -48,7 +48,7 @@ fn a_wait_that_would_last_until_the_deadline_is_refused_at_its_start() {
 }
 
 #[test]
-fn a_newcomer_counts_those_ahead_when_it_looks_at_its_deadline() {
+fn a_newcomer_counts_the_waiters_ahead_of_it_when_it_checks_its_deadline() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 2, 1.0, 60 * SECOND);
     assert!(limiter.try_acquire(2).is_ok());
@@ -64,7 +64,7 @@ fn a_newcomer_counts_those_ahead_when_it_looks_at_its_deadline() {
 }
 
 #[test]
-fn a_waiter_whose_turn_is_put_off_stays_in_line_no_longer_than_until_its_deadline() {
+fn a_waiter_whose_turn_is_put_off_stays_in_the_queue_no_longer_than_until_its_deadline() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 1, 1.0, 60 * SECOND);
     assert!(limiter.try_acquire(1).is_ok());
@@ -102,7 +102,7 @@ fn the_limits_own_max_wait_counts_where_it_is_shorter_than_the_deadline() {
 }
 
 #[test]
-fn who_need_not_wait_is_not_asked_for_its_deadline() {
+fn a_call_that_need_not_wait_does_not_look_at_its_deadline() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 1, 1.0, SECOND);
     assert_eq!(
@@ -113,7 +113,7 @@ fn who_need_not_wait_is_not_asked_for_its_deadline() {
 
 #[cfg(feature = "tower")]
 #[test]
-fn a_call_through_a_layer_heeds_the_deadline_of_whoever_polls_it() {
+fn a_call_through_a_layer_heeds_the_deadline_of_the_task_that_polls_it() {
     use crate::gate::Refusal;
     use tower::{Layer, Service, service_fn};
     for (room, may_wait) in [(SECOND, false), (SECOND + NANO, true)] {
@@ -123,7 +123,7 @@ fn a_call_through_a_layer_heeds_the_deadline_of_whoever_polls_it() {
         let mut service =
             RateLimitLayer::new(limiter.clone()).layer(service_fn(|()| std::future::ready(Ok::<_, ()>(()))));
         assert!(Service::<()>::poll_ready(&mut service, &mut Context::from_waker(Waker::noop())).is_ready());
-        // It is in line before it has a deadline.
+        // It is queued before it has a deadline.
         let call = service.call(());
         assert_eq!(limiter.snapshot().waiting, 1);
         let result = executor.block_on(left(&executor, room, call));

@@ -239,7 +239,7 @@ fn with(config: RateLimiterConfig) -> (TokenBucketRateLimiter, VirtualTime) {
 }
 
 #[test]
-fn a_peek_takes_nothing_and_says_what_a_request_would_come_to() {
+fn a_peek_takes_nothing_and_gives_the_decision_that_a_request_would_get() {
     let (limiter, time) = bucket(2, 1.0);
     assert_eq!(limiter.peek(2), Ok(()));
     assert_eq!(limiter.peek(0), Ok(()));
@@ -263,7 +263,7 @@ fn a_refund_can_be_taken_again_and_never_overfills() {
 }
 
 #[test]
-fn a_refund_goes_to_the_one_who_waits_first() {
+fn a_refund_goes_to_the_first_waiter() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 2, 1.0, 10_000 * MS);
     assert!(limiter.try_acquire(2).is_ok());
@@ -390,7 +390,7 @@ fn a_change_of_one_setting_leaves_the_others_and_the_tokens() {
 }
 
 #[test]
-fn a_change_of_the_rate_plans_those_who_wait_anew() {
+fn a_change_of_the_rate_changes_when_waiters_are_served() {
     for rate in [10.0, 1.0, 0.5] {
         let executor = Executor::new();
         let limiter = waiting(&executor, 1, 1.0, 60_000 * MS);
@@ -423,7 +423,7 @@ fn a_change_of_the_rate_plans_those_who_wait_anew() {
 }
 
 #[test]
-fn who_waits_for_more_than_the_bucket_will_ever_hold_is_told_so_at_once() {
+fn a_waiter_for_more_than_the_bucket_will_ever_hold_is_refused_at_once() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 4, 1.0, 60_000 * MS);
     assert!(limiter.try_acquire(4).is_ok());
@@ -450,7 +450,7 @@ fn who_waits_for_more_than_the_bucket_will_ever_hold_is_told_so_at_once() {
 }
 
 #[test]
-fn who_waits_keeps_its_own_patience_when_the_limiter_loses_it() {
+fn a_waiter_keeps_its_own_max_wait_when_that_of_the_limiter_becomes_shorter() {
     let executor = Executor::new();
     let limiter = waiting(&executor, 1, 1.0, 10_000 * MS);
     assert!(limiter.try_acquire(1).is_ok());

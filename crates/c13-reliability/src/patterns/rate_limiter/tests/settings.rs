@@ -108,7 +108,7 @@ fn a_window_that_makes_no_sense_is_refused_by_name() {
 }
 
 #[test]
-fn a_wait_without_an_end_or_without_a_place_is_refused_by_name() {
+fn an_endless_wait_or_a_queue_without_room_is_refused_by_name() {
     let bucket = RateLimiterConfig::new(1.0, 1);
     assert_eq!(setting(bucket.max_wait(Duration::MAX).validate()), "max_wait");
     assert_eq!(setting(bucket.max_waiters(0).validate()), "max_waiters");
