@@ -304,12 +304,6 @@ impl<'d> Table<'d> {
         self.need(key, Some(T::EXAMPLE))?.read()
     }
 
-    /// Like [`required`](Self::required), with a likely value in place of the type's example.
-    #[must_use]
-    pub fn required_like<T: FromValue>(&self, key: &'static str, example: &str) -> Option<T> {
-        self.need(key, Some(example))?.read()
-    }
-
     /// Reads a value that may be missing. A wrong value is `None` as well, and is noted as an error.
     #[must_use]
     pub fn optional<T: FromValue>(&self, key: &'static str) -> Option<T> {

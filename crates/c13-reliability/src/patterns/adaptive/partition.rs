@@ -41,7 +41,7 @@ impl Gate for Partition {
     type Rejection = AdaptiveRejected;
 
     fn try_admit(&self) -> Result<Permit<'_>, AdaptiveRejected> {
-        let permit = self.shared.enter_part(self.index)?;
+        let permit = self.shared.acquire_for_part(self.index)?;
         Ok(Permit::new(&self.shared, permit, Some(self.index)))
     }
 

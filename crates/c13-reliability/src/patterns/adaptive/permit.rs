@@ -60,7 +60,7 @@ where
         self.recorded = true;
         // The permit first, so that a waiter need not wait until the call is measured.
         if let Some(part) = self.part {
-            self.shared.leave_part(part);
+            self.shared.release_for_part(part);
         }
         self.shared.semaphore.release();
         self.shared.record(Sample {
@@ -232,7 +232,7 @@ impl OwnedPermit {
 
     /// For a call of a partition, which never waits.
     pub(super) fn of_part(shared: &Arc<SharedLimit>, part: usize) -> Result<Self, AdaptiveRejected> {
-        let permit = shared.enter_part(part)?;
+        let permit = shared.acquire_for_part(part)?;
         Ok(Self {
             running: RunningCall::new(shared.clone(), permit, Some(part)),
         })

@@ -49,11 +49,11 @@ impl Shares {
         self.busy(index) < self.guaranteed(index, limit)
     }
 
-    pub(super) fn enter(&mut self, index: usize) {
+    pub(super) fn acquire(&mut self, index: usize) {
         self.parts[index].busy += 1;
     }
 
-    pub(super) fn leave(&mut self, index: usize) {
+    pub(super) fn release(&mut self, index: usize) {
         self.parts[index].busy -= 1;
     }
 }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_new_limit_changes_what_is_guaranteed_and_not_which_calls_run() {
         let mut shares = Shares::new([("batch", 0.3), ("live", 0.7)]);
-        shares.enter(0);
+        shares.acquire(0);
         assert_eq!(
             (shares.guaranteed(0, 10), shares.guaranteed(0, 20), shares.busy(0)),
             (3, 6, 1)

@@ -119,7 +119,7 @@ impl SharedLimit {
     }
 
     /// Takes a permit for a call of a partition: an available one, or one that the partition is owed.
-    pub(super) fn enter_part(&self, index: usize) -> Result<SemaphorePermit<&Semaphore>, AcquireError> {
+    pub(super) fn acquire_for_part(&self, index: usize) -> Result<SemaphorePermit<&Semaphore>, AcquireError> {
         let Some(shares) = &self.shares else {
             return self.semaphore.try_acquire();
         };
@@ -129,13 +129,13 @@ impl SharedLimit {
             None if shares.is_owed(index, self.semaphore.limit()) => self.semaphore.acquire_beyond_limit(),
             None => return self.semaphore.try_acquire(),
         };
-        shares.enter(index);
+        shares.acquire(index);
         Ok(permit)
     }
 
-    pub(super) fn leave_part(&self, index: usize) {
+    pub(super) fn release_for_part(&self, index: usize) {
         if let Some(shares) = &self.shares {
-            shares.lock().leave(index);
+            shares.lock().release(index);
         }
     }
 }

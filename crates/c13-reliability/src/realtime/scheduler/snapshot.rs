@@ -102,11 +102,3 @@ impl SchedulerSnapshot {
             .collect()
     }
 }
-
-impl TaskSnapshot {
-    /// The lateness that the share `q` of all runs did not exceed, in microseconds; `None` before the first run.
-    #[must_use]
-    pub fn lateness_us(&self, q: f64) -> Option<f64> {
-        self.lateness.quantile(q).map(|nanos| nanos as f64 / 1e3)
-    }
-}
