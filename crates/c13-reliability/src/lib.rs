@@ -30,6 +30,7 @@ pub mod observability;
 pub mod patterns;
 pub mod policy;
 pub mod realtime;
+mod setters;
 mod single_flight;
 pub mod snapshot;
 pub mod sync;

@@ -1,6 +1,7 @@
 //! The settings of a retry budget.
 
 use crate::error::{ConfigError, Findings};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// The settings of a retry budget.
@@ -26,25 +27,13 @@ impl RetryBudgetConfig {
         }
     }
 
-    /// Sets the extra attempts granted per call, from 0 to 1.
-    #[must_use]
-    pub const fn ratio(mut self, ratio: f64) -> Self {
-        self.ratio = ratio;
-        self
-    }
-
-    /// Sets the extra attempts per second that are always granted; at least 0.
-    #[must_use]
-    pub const fn min_per_second(mut self, min_per_second: f64) -> Self {
-        self.min_per_second = min_per_second;
-        self
-    }
-
-    /// Sets how long calls and extra attempts are remembered; above zero.
-    #[must_use]
-    pub const fn window(mut self, window: Duration) -> Self {
-        self.window = window;
-        self
+    setters! {
+        /// Sets the extra attempts granted per call, from 0 to 1.
+        ratio: f64,
+        /// Sets the extra attempts per second that are always granted; at least 0.
+        min_per_second: f64,
+        /// Sets how long calls and extra attempts are remembered; above zero.
+        window: Duration,
     }
 
     /// Checks all settings.

@@ -7,6 +7,7 @@ use crate::patterns::circuit_breaker::CircuitBreakerConfig;
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use crate::patterns::rate_limiter::RateLimiterConfig;
 use crate::patterns::retry::RetryConfig;
+use crate::setters::setters;
 use std::time::Duration;
 
 /// What the rate limit of a policy counts.
@@ -79,67 +80,25 @@ impl PolicyConfig {
         attempt_timeout: None,
     };
 
-    /// Sets the time limit of the whole call.
-    #[must_use]
-    pub const fn total_timeout(mut self, limit: Duration) -> Self {
-        self.total_timeout = Some(limit);
-        self
-    }
-
-    /// Sets the rate limit.
-    #[must_use]
-    pub const fn rate_limit(mut self, config: RateLimiterConfig) -> Self {
-        self.rate_limit = Some(config);
-        self
-    }
-
-    /// Sets what the rate limit counts.
-    #[must_use]
-    pub const fn rate_limit_per(mut self, per: RateLimitPer) -> Self {
-        self.rate_limit_per = per;
-        self
-    }
-
-    /// Sets the bulkhead.
-    #[must_use]
-    pub const fn bulkhead(mut self, config: BulkheadConfig) -> Self {
-        self.bulkhead = Some(config);
-        self
-    }
-
-    /// Sets the adaptive limit.
-    #[must_use]
-    pub const fn adaptive(mut self, config: AdaptiveConfig) -> Self {
-        self.adaptive = Some(config);
-        self
-    }
-
-    /// Sets retry.
-    #[must_use]
-    pub const fn retry(mut self, config: RetryConfig) -> Self {
-        self.retry = Some(config);
-        self
-    }
-
-    /// Sets the hedge.
-    #[must_use]
-    pub const fn hedge(mut self, config: HedgeConfig) -> Self {
-        self.hedge = Some(config);
-        self
-    }
-
-    /// Sets the circuit breaker.
-    #[must_use]
-    pub const fn circuit_breaker(mut self, config: CircuitBreakerConfig) -> Self {
-        self.circuit_breaker = Some(config);
-        self
-    }
-
-    /// Sets the time limit of one attempt.
-    #[must_use]
-    pub const fn attempt_timeout(mut self, limit: Duration) -> Self {
-        self.attempt_timeout = Some(limit);
-        self
+    setters! {
+        /// Sets the time limit of the whole call.
+        total_timeout: Duration => Some,
+        /// Sets the rate limit.
+        rate_limit: RateLimiterConfig => Some,
+        /// Sets what the rate limit counts.
+        rate_limit_per: RateLimitPer,
+        /// Sets the bulkhead.
+        bulkhead: BulkheadConfig => Some,
+        /// Sets the adaptive limit.
+        adaptive: AdaptiveConfig => Some,
+        /// Sets retry.
+        retry: RetryConfig => Some,
+        /// Sets the hedge.
+        hedge: HedgeConfig => Some,
+        /// Sets the circuit breaker.
+        circuit_breaker: CircuitBreakerConfig => Some,
+        /// Sets the time limit of one attempt.
+        attempt_timeout: Duration => Some,
     }
 
     /// Checks each part, and the parts against each other.

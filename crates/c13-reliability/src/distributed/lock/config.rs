@@ -1,6 +1,7 @@
 //! The settings of a lock: how long a lease lasts, how it is renewed, how waiters wait.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// The settings of a lock, checked when a lock is made of them.
@@ -70,60 +71,23 @@ impl LockConfig {
         }
     }
 
-    /// Sets how often a held lock is renewed.
-    #[must_use]
-    pub const fn renew_every(mut self, interval: Duration) -> Self {
-        self.renew_every = Some(interval);
-        self
-    }
-
-    /// Sets how long one request may take.
-    #[must_use]
-    pub const fn request_timeout(mut self, limit: Duration) -> Self {
-        self.request_timeout = Some(limit);
-        self
-    }
-
-    /// Sets how far the clocks may drift apart, as a share of the lease.
-    #[must_use]
-    pub const fn drift(mut self, share: f64) -> Self {
-        self.drift = share;
-        self
-    }
-
-    /// Sets how long a waiter trusts its wake-up.
-    #[must_use]
-    pub const fn fallback_poll(mut self, interval: Duration) -> Self {
-        self.fallback_poll = interval;
-        self
-    }
-
-    /// Sets how long an acquisition goes on asking a backend that cannot serve or does not answer.
-    #[must_use]
-    pub const fn backend_wait(mut self, limit: Duration) -> Self {
-        self.backend_wait = Some(limit);
-        self
-    }
-
-    /// Sets how long the lock may be held.
-    #[must_use]
-    pub const fn max_hold(mut self, limit: Duration) -> Self {
-        self.max_hold = Some(limit);
-        self
-    }
-
-    /// Sets how long the lock stays taken at least.
-    #[must_use]
-    pub const fn min_hold(mut self, time: Duration) -> Self {
-        self.min_hold = time;
-        self
-    }
-
-    /// Sets whether waiters are served first come, first served.
-    #[must_use]
-    pub const fn fair(mut self, fair: bool) -> Self {
-        self.fair = fair;
-        self
+    setters! {
+        /// Sets how often a held lock is renewed.
+        renew_every: Duration => Some,
+        /// Sets how long one request may take.
+        request_timeout: Duration => Some,
+        /// Sets how far the clocks may drift apart, as a share of the lease.
+        drift: f64,
+        /// Sets how long a waiter trusts its wake-up.
+        fallback_poll: Duration,
+        /// Sets how long an acquisition goes on asking a backend that cannot serve or does not answer.
+        backend_wait: Duration => Some,
+        /// Sets how long the lock may be held.
+        max_hold: Duration => Some,
+        /// Sets how long the lock stays taken at least.
+        min_hold: Duration,
+        /// Sets whether waiters are served first come, first served.
+        fair: bool,
     }
 
     /// How often a held lock is renewed.

@@ -2,6 +2,7 @@
 
 use crate::distributed::LONGEST_NAME;
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -99,32 +100,15 @@ impl SharedLimitConfig {
         processes: NonZeroU32::new(4).expect("4 is not zero"),
     };
 
-    /// Sets how each call is decided.
-    #[must_use]
-    pub const fn sharing(mut self, sharing: Sharing) -> Self {
-        self.sharing = sharing;
-        self
-    }
-
-    /// Sets what happens while the backend does not answer.
-    #[must_use]
-    pub const fn on_failure(mut self, on_failure: OnFailure) -> Self {
-        self.on_failure = on_failure;
-        self
-    }
-
-    /// Sets how long one request may take.
-    #[must_use]
-    pub const fn request_timeout(mut self, limit: Duration) -> Self {
-        self.request_timeout = limit;
-        self
-    }
-
-    /// Sets how many processes share the limit, until the backend has reported the number.
-    #[must_use]
-    pub const fn processes(mut self, processes: NonZeroU32) -> Self {
-        self.processes = processes;
-        self
+    setters! {
+        /// Sets how each call is decided.
+        sharing: Sharing,
+        /// Sets what happens while the backend does not answer.
+        on_failure: OnFailure,
+        /// Sets how long one request may take.
+        request_timeout: Duration,
+        /// Sets how many processes share the limit, until the backend has reported the number.
+        processes: NonZeroU32,
     }
 
     /// Checks the settings together with the limits they are for.

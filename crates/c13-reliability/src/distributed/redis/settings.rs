@@ -1,6 +1,7 @@
 //! What can be set for a connection to Redis.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// How a connection is made and when it is given up.
@@ -26,32 +27,15 @@ impl RedisSettings {
         unanswered: 2,
     };
 
-    /// Sets how long making a connection may take.
-    #[must_use]
-    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
-        self
-    }
-
-    /// Sets how long a reply may take.
-    #[must_use]
-    pub const fn response_timeout(mut self, limit: Duration) -> Self {
-        self.response_timeout = limit;
-        self
-    }
-
-    /// Sets how long sent bytes may stay unacknowledged.
-    #[must_use]
-    pub const fn user_timeout(mut self, limit: Duration) -> Self {
-        self.user_timeout = limit;
-        self
-    }
-
-    /// Sets after how many requests without a reply the connection is made anew.
-    #[must_use]
-    pub const fn unanswered(mut self, requests: u32) -> Self {
-        self.unanswered = requests;
-        self
+    setters! {
+        /// Sets how long making a connection may take.
+        connect_timeout: Duration,
+        /// Sets how long a reply may take.
+        response_timeout: Duration,
+        /// Sets how long sent bytes may stay unacknowledged.
+        user_timeout: Duration,
+        /// Sets after how many requests without a reply the connection is made anew.
+        unanswered: u32,
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

@@ -1,6 +1,7 @@
 //! The settings of one health check.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// How the service runs one check, and what its result means. A plain value with `const` setters.
@@ -62,46 +63,19 @@ impl CheckSettings {
         self
     }
 
-    /// Sets how long one run may take.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets for how long a result is cached.
-    #[must_use]
-    pub const fn cache_for(mut self, cache_for: Duration) -> Self {
-        self.cache_for = cache_for;
-        self
-    }
-
-    /// Runs the check in the background, once each `interval`.
-    #[must_use]
-    pub const fn every(mut self, interval: Duration) -> Self {
-        self.every = Some(interval);
-        self
-    }
-
-    /// Sets how many worse results in a row make the report worse.
-    #[must_use]
-    pub const fn fail_after(mut self, results: u32) -> Self {
-        self.fail_after = results;
-        self
-    }
-
-    /// Sets how many better results in a row make the report better.
-    #[must_use]
-    pub const fn recover_after(mut self, results: u32) -> Self {
-        self.recover_after = results;
-        self
-    }
-
-    /// Sets the groups it belongs to.
-    #[must_use]
-    pub const fn groups(mut self, groups: &'static [&'static str]) -> Self {
-        self.groups = groups;
-        self
+    setters! {
+        /// Sets how long one run may take.
+        timeout: Duration,
+        /// Sets for how long a result is cached.
+        cache_for: Duration,
+        /// Runs the check in the background, at this interval.
+        every: Duration => Some,
+        /// Sets how many worse results in a row make the report worse.
+        fail_after: u32,
+        /// Sets how many better results in a row make the report better.
+        recover_after: u32,
+        /// Sets the groups it belongs to.
+        groups: &'static [&'static str],
     }
 
     /// Checks the settings, in a constant too.

@@ -2,6 +2,7 @@
 
 use crate::error::{ConfigError, ConfigValue, Findings, Note};
 use crate::gate::semaphore::MAX_PERMITS;
+use crate::setters::setters;
 use std::time::Duration;
 
 /// How the limit follows what is measured.
@@ -147,11 +148,9 @@ impl AdaptiveConfig {
         self
     }
 
-    /// Sets how old a baseline may become.
-    #[must_use]
-    pub const fn baseline_age(mut self, baseline_age: Duration) -> Self {
-        self.baseline_age = baseline_age;
-        self
+    setters! {
+        /// Sets how old a baseline may become.
+        baseline_age: Duration,
     }
 
     /// Lets up to `max_queue` calls queue for up to `max_wait` each; [`Duration::MAX`] is no limit.

@@ -1,6 +1,7 @@
 //! What can be set for a cache.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 const PART: &str = "cache";
@@ -71,74 +72,27 @@ impl CacheConfig {
         }
     }
 
-    /// Sets the most that is kept.
-    #[must_use]
-    pub const fn capacity(mut self, capacity: u64) -> Self {
-        self.capacity = capacity;
-        self
-    }
-
-    /// Sets for how long an entry is fresh.
-    #[must_use]
-    pub const fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
-        self
-    }
-
-    /// Sets after how long without a read an entry is gone.
-    #[must_use]
-    pub const fn idle(mut self, idle: Duration) -> Self {
-        self.idle = Some(idle);
-        self
-    }
-
-    /// Sets by how much of itself a time to live or an idle time may be shortened at random.
-    #[must_use]
-    pub const fn jitter(mut self, share: f64) -> Self {
-        self.jitter = share;
-        self
-    }
-
-    /// Sets from which age on a fresh entry is loaded again in the background.
-    #[must_use]
-    pub const fn refresh_after(mut self, age: Duration) -> Self {
-        self.refresh_after = Some(age);
-        self
-    }
-
-    /// Sets for how long after it was fresh an entry is served while it is loaded again.
-    #[must_use]
-    pub const fn stale_while_revalidate(mut self, time: Duration) -> Self {
-        self.stale_while_revalidate = time;
-        self
-    }
-
-    /// Sets for how long after it was fresh an entry is served if loading it fails.
-    #[must_use]
-    pub const fn stale_if_error(mut self, time: Duration) -> Self {
-        self.stale_if_error = time;
-        self
-    }
-
-    /// Sets for how long after a failed load there is no other for an entry that can be served in its place.
-    #[must_use]
-    pub const fn pause_after_error(mut self, time: Duration) -> Self {
-        self.pause_after_error = time;
-        self
-    }
-
-    /// Sets for how long it is remembered that there is nothing under a key.
-    #[must_use]
-    pub const fn negative_ttl(mut self, ttl: Duration) -> Self {
-        self.negative_ttl = Some(ttl);
-        self
-    }
-
-    /// Sets how long reads wait for a load of their key before one of them loads again.
-    #[must_use]
-    pub const fn load_lease(mut self, lease: Duration) -> Self {
-        self.load_lease = lease;
-        self
+    setters! {
+        /// Sets the most that is kept.
+        capacity: u64,
+        /// Sets for how long an entry is fresh.
+        ttl: Duration => Some,
+        /// Sets after how long without a read an entry is gone.
+        idle: Duration => Some,
+        /// Sets by how much of itself a time to live or an idle time may be shortened at random.
+        jitter: f64,
+        /// Sets from which age on a fresh entry is loaded again in the background.
+        refresh_after: Duration => Some,
+        /// Sets for how long after it was fresh an entry is served while it is loaded again.
+        stale_while_revalidate: Duration,
+        /// Sets for how long after it was fresh an entry is served if loading it fails.
+        stale_if_error: Duration,
+        /// Sets for how long after a failed load there is no other for an entry that can be served in its place.
+        pause_after_error: Duration,
+        /// Sets for how long it is remembered that there is nothing under a key.
+        negative_ttl: Duration => Some,
+        /// Sets how long reads wait for a load of their key before one of them loads again.
+        load_lease: Duration,
     }
 
     /// Whether times decide anything, so that a read has to know the time.

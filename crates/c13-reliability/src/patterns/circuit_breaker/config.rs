@@ -1,6 +1,7 @@
 //! What can be set: when a circuit opens, for how long, and what closes it.
 
 use super::circuit_config;
+use crate::setters::setters;
 use std::time::Duration;
 
 /// Settings of a circuit breaker: plain values, checked by [`validate`](Self::validate) on the way in.
@@ -105,11 +106,9 @@ impl FailuresWithin {
         }
     }
 
-    /// Asks as well that this share of the most recent 20 calls within the window failed.
-    #[must_use]
-    pub const fn share(mut self, share: f64) -> Self {
-        self.share = Some(share);
-        self
+    setters! {
+        /// Asks as well that this share of the most recent 20 calls within the window failed.
+        share: f64 => Some,
     }
 }
 
@@ -229,11 +228,9 @@ impl StagedRecovery {
         }
     }
 
-    /// The share of calls that run in each stage.
-    #[must_use]
-    pub const fn shares(mut self, shares: Shares) -> Self {
-        self.shares = shares;
-        self
+    setters! {
+        /// The share of calls that run in each stage.
+        shares: Shares,
     }
 
     /// The share of failures in a stage that falls back, and how many calls must have ended for it to say anything.
@@ -352,11 +349,9 @@ impl CircuitBreakerConfig {
         }
     }
 
-    /// Opens after this many failures in a row.
-    #[must_use]
-    pub const fn consecutive_failures(mut self, failures: u64) -> Self {
-        self.consecutive_failures = Some(failures);
-        self
+    setters! {
+        /// Opens after this many failures in a row.
+        consecutive_failures: u64 => Some,
     }
 
     /// Opens after a number of failures within a rolling time.
@@ -471,32 +466,15 @@ impl CircuitBreakerConfig {
         }
     }
 
-    /// How many probes must succeed to close a half-open circuit.
-    #[must_use]
-    pub const fn success_threshold(mut self, successes: u64) -> Self {
-        self.success_threshold = successes;
-        self
-    }
-
-    /// How many probes may run at one time in a half-open circuit.
-    #[must_use]
-    pub const fn half_open_calls(mut self, calls: u64) -> Self {
-        self.half_open_calls = Some(calls);
-        self
-    }
-
-    /// How long a half-open circuit waits for its probes before it opens again.
-    #[must_use]
-    pub const fn half_open_timeout(mut self, timeout: Duration) -> Self {
-        self.half_open_timeout = Some(timeout);
-        self
-    }
-
-    /// How long an open circuit refuses before it lets probes through.
-    #[must_use]
-    pub const fn open_for(mut self, open_for: Duration) -> Self {
-        self.open_for = open_for;
-        self
+    setters! {
+        /// How many probes must succeed to close a half-open circuit.
+        success_threshold: u64,
+        /// How many probes may run at one time in a half-open circuit.
+        half_open_calls: u64 => Some,
+        /// How long a half-open circuit waits for its probes before it opens again.
+        half_open_timeout: Duration => Some,
+        /// How long an open circuit refuses before it lets probes through.
+        open_for: Duration,
     }
 
     /// Multiplies the open time by `multiplier` for each further trip without a recovery in between, up to `max`.
@@ -507,25 +485,13 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// Makes this share of the open time random.
-    #[must_use]
-    pub const fn jitter(mut self, share: f64) -> Self {
-        self.jitter = share;
-        self
-    }
-
-    /// Lets the traffic back in stages after the probes have succeeded.
-    #[must_use]
-    pub const fn recovery(mut self, recovery: StagedRecovery) -> Self {
-        self.recovery = Some(recovery);
-        self
-    }
-
-    /// What a call counts as whose future was dropped before it was done.
-    #[must_use]
-    pub const fn abandoned(mut self, abandoned: Abandoned) -> Self {
-        self.abandoned = abandoned;
-        self
+    setters! {
+        /// Makes this share of the open time random.
+        jitter: f64,
+        /// Lets the traffic back in stages after the probes have succeeded.
+        recovery: StagedRecovery => Some,
+        /// What a call counts as whose future was dropped before it was done.
+        abandoned: Abandoned,
     }
 
     /// How many probes may run at one time, the default put in.

@@ -4,6 +4,7 @@ use super::events::CircuitEvents;
 use super::shared::Shared;
 use super::snapshot::{CircuitEvent, CircuitState};
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use crate::time::Clock;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,25 +49,13 @@ impl HealthProbe {
         }
     }
 
-    /// The share of the interval that is random.
-    #[must_use]
-    pub const fn jitter(mut self, share: f64) -> Self {
-        self.jitter = share;
-        self
-    }
-
-    /// How long a probe may take.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many probes in a row must find the dependency well.
-    #[must_use]
-    pub const fn successes(mut self, successes: u32) -> Self {
-        self.successes = successes;
-        self
+    setters! {
+        /// The share of the interval that is random.
+        jitter: f64,
+        /// How long a probe may take.
+        timeout: Duration,
+        /// How many probes in a row must find the dependency well.
+        successes: u32,
     }
 
     /// Checks every setting.

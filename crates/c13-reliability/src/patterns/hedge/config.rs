@@ -2,6 +2,7 @@
 
 use crate::budget::RetryBudgetConfig;
 use crate::error::{ConfigError, Findings};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// When the next attempt starts while others run.
@@ -62,18 +63,11 @@ impl HedgeConfig {
         }
     }
 
-    /// Sets how many attempts may be made in addition to the first, from 1 to 10.
-    #[must_use]
-    pub const fn max_extra(mut self, max_extra: u32) -> Self {
-        self.max_extra = max_extra;
-        self
-    }
-
-    /// Sets the budget that the hedge makes for itself.
-    #[must_use]
-    pub const fn budget(mut self, budget: RetryBudgetConfig) -> Self {
-        self.budget = Some(budget);
-        self
+    setters! {
+        /// Sets how many attempts may be made in addition to the first, from 1 to 10.
+        max_extra: u32,
+        /// Sets the budget that the hedge makes for itself.
+        budget: RetryBudgetConfig => Some,
     }
 
     /// Leaves the budget out: nothing but `max_extra` bounds the extra load.

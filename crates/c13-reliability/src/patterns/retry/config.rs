@@ -4,6 +4,7 @@ use super::jitter::Jitter;
 use super::strategy::RetryStrategy;
 use crate::budget::RetryBudgetConfig;
 use crate::error::{ConfigError, ConfigValue, Findings, Note};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// The settings of [`retry_with_exponential_backoff`](super::retry_with_exponential_backoff), checked while compiling.
@@ -94,18 +95,11 @@ impl RetryConfig {
         }
     }
 
-    /// Sets how delays are spread.
-    #[must_use]
-    pub const fn jitter(mut self, jitter: Jitter) -> Self {
-        self.jitter = jitter;
-        self
-    }
-
-    /// Sets the budget that the executor makes for itself.
-    #[must_use]
-    pub const fn budget(mut self, budget: RetryBudgetConfig) -> Self {
-        self.budget = Some(budget);
-        self
+    setters! {
+        /// Sets how delays are spread.
+        jitter: Jitter,
+        /// Sets the budget that the executor makes for itself.
+        budget: RetryBudgetConfig => Some,
     }
 
     /// Leaves the budget out: only `max_retries` bounds the extra load, which a dependency gets while it is failing.
@@ -115,18 +109,11 @@ impl RetryConfig {
         self
     }
 
-    /// Lets no retry begin later than `limit` after the call began; above zero.
-    #[must_use]
-    pub const fn total_limit(mut self, limit: Duration) -> Self {
-        self.total_limit = Some(limit);
-        self
-    }
-
-    /// Sets the longest wait that is accepted from a failure's own hint.
-    #[must_use]
-    pub const fn max_hint(mut self, max_hint: Duration) -> Self {
-        self.max_hint = max_hint;
-        self
+    setters! {
+        /// Lets no retry begin later than this after the call began; above zero.
+        total_limit: Duration => Some,
+        /// Sets the longest wait that is accepted from a failure's own hint.
+        max_hint: Duration,
     }
 
     /// Checks all settings.

@@ -1,6 +1,7 @@
 //! What can be set: for a periodic task, and for the thread that runs tasks.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// The reference case: one tick every 2 ms.
@@ -68,39 +69,17 @@ impl TaskConfig {
         }
     }
 
-    /// Sets how long after the start tick 0 is due.
-    #[must_use]
-    pub const fn phase(mut self, phase: Duration) -> Self {
-        self.phase = phase;
-        self
-    }
-
-    /// Sets how long after it was due a tick must be done.
-    #[must_use]
-    pub const fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
-        self
-    }
-
-    /// Sets what becomes of missed ticks.
-    #[must_use]
-    pub const fn missed(mut self, missed: MissedTicks) -> Self {
-        self.missed = missed;
-        self
-    }
-
-    /// Sets which task runs first when several are due: the one with the greater number.
-    #[must_use]
-    pub const fn priority(mut self, priority: u8) -> Self {
-        self.priority = priority;
-        self
-    }
-
-    /// Sets after how long a run is reported as stuck.
-    #[must_use]
-    pub const fn stuck_after(mut self, limit: Duration) -> Self {
-        self.stuck_after = Some(limit);
-        self
+    setters! {
+        /// Sets how long after the start tick 0 is due.
+        phase: Duration,
+        /// Sets how long after it was due a tick must be done.
+        deadline: Duration => Some,
+        /// Sets what becomes of missed ticks.
+        missed: MissedTicks,
+        /// Sets which task runs first when several are due: the one with the greater number.
+        priority: u8,
+        /// Sets after how long a run is reported as stuck.
+        stuck_after: Duration => Some,
     }
 
     /// Checks it.
@@ -188,53 +167,21 @@ impl ThreadConfig {
         config
     }
 
-    /// Sets the processor to run on.
-    #[must_use]
-    pub const fn cpu(mut self, cpu: usize) -> Self {
-        self.cpu = Some(cpu);
-        self
-    }
-
-    /// Sets the priority under `SCHED_FIFO`.
-    #[must_use]
-    pub const fn fifo(mut self, priority: u8) -> Self {
-        self.fifo = Some(priority);
-        self
-    }
-
-    /// Sets how long before a tick the thread spins.
-    #[must_use]
-    pub const fn spin(mut self, spin: Duration) -> Self {
-        self.spin = spin;
-        self
-    }
-
-    /// Sets whether timers are exact to 1 ns.
-    #[must_use]
-    pub const fn exact_timers(mut self, exact: bool) -> Self {
-        self.exact_timers = exact;
-        self
-    }
-
-    /// Sets whether memory is locked.
-    #[must_use]
-    pub const fn lock_memory(mut self, lock: bool) -> Self {
-        self.lock_memory = lock;
-        self
-    }
-
-    /// Sets whether processors are kept out of deep sleep.
-    #[must_use]
-    pub const fn shallow_sleep(mut self, shallow: bool) -> Self {
-        self.shallow_sleep = shallow;
-        self
-    }
-
-    /// Sets whether a refusal keeps the thread from starting.
-    #[must_use]
-    pub const fn insist(mut self, insist: bool) -> Self {
-        self.insist = insist;
-        self
+    setters! {
+        /// Sets the processor to run on.
+        cpu: usize => Some,
+        /// Sets the priority under `SCHED_FIFO`.
+        fifo: u8 => Some,
+        /// Sets how long before a tick the thread spins.
+        spin: Duration,
+        /// Sets whether timers are exact to 1 ns.
+        exact_timers: bool,
+        /// Sets whether memory is locked.
+        lock_memory: bool,
+        /// Sets whether processors are kept out of deep sleep.
+        shallow_sleep: bool,
+        /// Sets whether a refusal keeps the thread from starting.
+        insist: bool,
     }
 
     /// Checks it.

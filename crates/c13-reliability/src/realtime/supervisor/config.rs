@@ -1,6 +1,7 @@
 //! What can be set: for a supervisor, and for each of its children.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 const PART: &str = "supervisor";
@@ -50,18 +51,11 @@ impl ChildConfig {
         }
     }
 
-    /// Sets which ends call for a restart.
-    #[must_use]
-    pub const fn restart(mut self, restart: Restart) -> Self {
-        self.restart = restart;
-        self
-    }
-
-    /// Sets how long it may take to end once it is asked to. Zero gives it up at once.
-    #[must_use]
-    pub const fn stop_within(mut self, limit: Duration) -> Self {
-        self.stop_within = limit;
-        self
+    setters! {
+        /// Sets which ends call for a restart.
+        restart: Restart,
+        /// Sets how long it may take to end once it is asked to. Zero gives it up at once.
+        stop_within: Duration,
     }
 }
 
@@ -109,11 +103,9 @@ impl SupervisorConfig {
         }
     }
 
-    /// Sets which children are restarted when one fails.
-    #[must_use]
-    pub const fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
+    setters! {
+        /// Sets which children are restarted when one fails.
+        strategy: Strategy,
     }
 
     /// Sets how many restarts there may be within what time.
@@ -132,18 +124,11 @@ impl SupervisorConfig {
         self
     }
 
-    /// Sets by how much of itself a wait may be shortened at random.
-    #[must_use]
-    pub const fn jitter(mut self, share: f64) -> Self {
-        self.jitter = share;
-        self
-    }
-
-    /// Sets how long a child must run for its next failure to count as its first.
-    #[must_use]
-    pub const fn stable_after(mut self, time: Duration) -> Self {
-        self.stable_after = time;
-        self
+    setters! {
+        /// Sets by how much of itself a wait may be shortened at random.
+        jitter: f64,
+        /// Sets how long a child must run for its next failure to count as its first.
+        stable_after: Duration,
     }
 
     /// Checks it.

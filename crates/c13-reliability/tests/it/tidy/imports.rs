@@ -7,6 +7,7 @@ const ROWS: &[(&str, u8)] = &[
     ("time", 0),
     ("sync", 0),
     ("counted", 0),
+    ("setters", 0),
     ("gate", 1),
     ("keyed", 1),
     ("single_flight", 1),

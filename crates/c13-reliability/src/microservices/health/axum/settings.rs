@@ -1,6 +1,7 @@
 //! The limits of a server: what its clients may take, and how long the steps of its end last.
 
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 use std::time::Duration;
 
 /// The limits of a server: how long clients may take, and how long the steps of its end last. A plain value with `const`
@@ -47,39 +48,17 @@ impl ServeSettings {
         }
     }
 
-    /// Sets how long the server goes on accepting.
-    #[must_use]
-    pub const fn keep_serving(mut self, keep_serving: Duration) -> Self {
-        self.keep_serving = keep_serving;
-        self
-    }
-
-    /// Sets how long requests in flight may take to finish.
-    #[must_use]
-    pub const fn finish_within(mut self, finish_within: Duration) -> Self {
-        self.finish_within = finish_within;
-        self
-    }
-
-    /// Sets how long a client may take to send the head of a request.
-    #[must_use]
-    pub const fn read_within(mut self, read_within: Duration) -> Self {
-        self.read_within = read_within;
-        self
-    }
-
-    /// Sets how long a connection may stay without a request.
-    #[must_use]
-    pub const fn keep_idle(mut self, keep_idle: Duration) -> Self {
-        self.keep_idle = keep_idle;
-        self
-    }
-
-    /// Sets how many connections are served at a time.
-    #[must_use]
-    pub const fn max_connections(mut self, max_connections: usize) -> Self {
-        self.max_connections = max_connections;
-        self
+    setters! {
+        /// Sets how long the server goes on accepting.
+        keep_serving: Duration,
+        /// Sets how long requests in flight may take to finish.
+        finish_within: Duration,
+        /// Sets how long a client may take to send the head of a request.
+        read_within: Duration,
+        /// Sets how long a connection may stay without a request.
+        keep_idle: Duration,
+        /// Sets how many connections are served at a time.
+        max_connections: usize,
     }
 
     /// Checks the settings, in a constant too.

@@ -3,6 +3,7 @@
 use super::super::sliding_window::SlidingWindowConfig;
 use super::super::token_bucket::RateLimiterConfig;
 use crate::error::{ConfigError, ConfigValue};
+use crate::setters::setters;
 
 pub(super) const PART: &str = "keyed rate limiter";
 const MOST_KEYS: usize = 1 << 28;
@@ -131,18 +132,11 @@ impl KeyedConfig {
         }
     }
 
-    /// Lets keys hold up to so many bytes of text.
-    #[must_use]
-    pub const fn max_key_bytes(mut self, bytes: usize) -> Self {
-        self.max_key_bytes = bytes;
-        self
-    }
-
-    /// Says what becomes of new keys when there is no room.
-    #[must_use]
-    pub const fn when_full(mut self, when_full: WhenFull) -> Self {
-        self.when_full = when_full;
-        self
+    setters! {
+        /// Lets keys hold up to so many bytes of text.
+        max_key_bytes: usize,
+        /// Says what becomes of new keys when there is no room.
+        when_full: WhenFull,
     }
 
     /// Checks all settings; usable while compiling.

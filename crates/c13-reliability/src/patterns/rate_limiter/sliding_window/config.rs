@@ -2,6 +2,7 @@
 
 use super::super::config::{DEFAULT_MAX_WAITERS, LARGEST_COUNT, LONGEST, check_waiting};
 use crate::error::{ConfigError, Findings};
+use crate::setters::setters;
 use std::time::Duration;
 
 const PART: &str = "sliding window";
@@ -48,32 +49,15 @@ impl SlidingWindowConfig {
         }
     }
 
-    /// Counts by two counters instead of keeping the time of each request.
-    #[must_use]
-    pub const fn approximate(mut self, approximate: bool) -> Self {
-        self.approximate = approximate;
-        self
-    }
-
-    /// Only counts what it would refuse or let wait, and admits it at once.
-    #[must_use]
-    pub const fn shadow(mut self, shadow: bool) -> Self {
-        self.shadow = shadow;
-        self
-    }
-
-    /// Lets callers wait for `max_wait`.
-    #[must_use]
-    pub const fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
-        self
-    }
-
-    /// Lets no more than `max_waiters` callers wait at one time.
-    #[must_use]
-    pub const fn max_waiters(mut self, max_waiters: usize) -> Self {
-        self.max_waiters = max_waiters;
-        self
+    setters! {
+        /// Counts by two counters instead of keeping the time of each request.
+        approximate: bool,
+        /// Only counts what it would refuse or let wait, and admits it at once.
+        shadow: bool,
+        /// Lets callers wait for `max_wait`.
+        max_wait: Duration,
+        /// Lets no more than `max_waiters` callers wait at one time.
+        max_waiters: usize,
     }
 
     /// Checks all settings; usable while compiling.

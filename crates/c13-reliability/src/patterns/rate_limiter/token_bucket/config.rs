@@ -2,6 +2,7 @@
 
 use super::super::config::{DEFAULT_MAX_WAITERS, LARGEST_COUNT, LONGEST, check_waiting};
 use crate::error::{ConfigError, ConfigValue, Findings, Note};
+use crate::setters::setters;
 use std::time::Duration;
 
 const PART: &str = "token bucket";
@@ -92,46 +93,19 @@ impl RateLimiterConfig {
         Self::new(rate, if burst == 0 { 1 } else { burst })
     }
 
-    /// Lets callers wait for `max_wait`.
-    #[must_use]
-    pub const fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
-        self
-    }
-
-    /// Lets no more than `max_waiters` callers wait at one time.
-    #[must_use]
-    pub const fn max_waiters(mut self, max_waiters: usize) -> Self {
-        self.max_waiters = max_waiters;
-        self
-    }
-
-    /// Starts with an empty bucket.
-    #[must_use]
-    pub const fn start_empty(mut self, start_empty: bool) -> Self {
-        self.start_empty = start_empty;
-        self
-    }
-
-    /// Spaces requests evenly.
-    #[must_use]
-    pub const fn paced(mut self, paced: bool) -> Self {
-        self.paced = paced;
-        self
-    }
-
-    /// Comes up to the rate gradually after a start or a rest.
-    #[must_use]
-    pub const fn warm_up(mut self, warm_up: WarmUp) -> Self {
-        self.warm_up = Some(warm_up);
-        self
-    }
-
-    /// Only counts what it would refuse or let wait, and admits it at once.
-    #[must_use]
-    pub const fn shadow(mut self, shadow: bool) -> Self {
-        self.shadow = shadow;
-        self
+    setters! {
+        /// Lets callers wait for `max_wait`.
+        max_wait: Duration,
+        /// Lets no more than `max_waiters` callers wait at one time.
+        max_waiters: usize,
+        /// Starts with an empty bucket.
+        start_empty: bool,
+        /// Spaces requests evenly.
+        paced: bool,
+        /// Comes up to the rate gradually after a start or a rest.
+        warm_up: WarmUp => Some,
+        /// Only counts what it would refuse or let wait, and admits it at once.
+        shadow: bool,
     }
 
     /// Checks all settings; usable while compiling.
