@@ -66,6 +66,16 @@ pub struct PolicyConfig {
     pub attempt_timeout: Option<Duration>,
 }
 
+/// The rules of a part alone, if the policy has it.
+macro_rules! own_rules {
+    ($part:expr) => {
+        match &$part {
+            Some(part) => part.validate(),
+            None => Ok(()),
+        }
+    };
+}
+
 impl PolicyConfig {
     /// A policy without any part.
     pub const NONE: Self = Self {
@@ -111,30 +121,12 @@ impl PolicyConfig {
     /// total; an adaptive limit beside a bulkhead.
     pub const fn validate(&self) -> Result<(), ConfigError> {
         let parts = [
-            match &self.rate_limit {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
-            match &self.bulkhead {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
-            match &self.adaptive {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
-            match &self.retry {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
-            match &self.hedge {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
-            match &self.circuit_breaker {
-                Some(part) => part.validate(),
-                None => Ok(()),
-            },
+            own_rules!(self.rate_limit),
+            own_rules!(self.bulkhead),
+            own_rules!(self.adaptive),
+            own_rules!(self.retry),
+            own_rules!(self.hedge),
+            own_rules!(self.circuit_breaker),
         ];
         let mut at = 0;
         while at < parts.len() {
