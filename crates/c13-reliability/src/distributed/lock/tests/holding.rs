@@ -54,6 +54,24 @@ async fn work_that_hangs_keeps_the_lock_no_longer_than_it_may_be_held() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_is_not_polled_any_more_keeps_the_lock_no_longer_than_it_may_be_held() {
+    let bench = Bench::new();
+    let longest = ms(5_300);
+    let lock = bench.lock_of(LockConfig::new(LEASE).max_hold(longest));
+    let mut stuck = Box::pin(lock.run(ms(0), |_| std::future::pending::<Result<(), String>>()));
+    tokio::select! {
+        biased;
+        ended = &mut stuck => panic!("{ended:?}"),
+        () = bench.clock.sleep(ms(10)) => {}
+    }
+    // Its guard notices nothing from here on, so that only the task that renews the lock can end it.
+    let (next, waited) = elapsed(&bench.clock, bench.lock().acquire(longest * 2)).await;
+    next.unwrap().check().unwrap();
+    assert!(waited >= longest - ms(10) && waited <= longest + LEASE, "{waited:?}");
+    assert_eq!(stuck.await, Err(LockError::Lost));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_guard_that_was_held_too_long_says_so_and_is_renewed_no_more() {
     let bench = Bench::new();
     let lock = bench.lock_of(LockConfig::new(LEASE).max_hold(LEASE * 3));
