@@ -22,7 +22,7 @@ use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
 use crate::drill::{json, table};
 use crate::printable::{lines, one_line};
-use crate::run::admission::told;
+use crate::run::admission::named;
 use crate::run::report::ExitReport;
 use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
@@ -134,7 +134,7 @@ pub(crate) fn lock(status: Result<Status, ExitReport>) -> ExitCode {
         owners => format!("held by {}\n", one_line(&owners.join(", "))),
     };
     for holder in &status.holders {
-        text.push_str(&format!("{}\n", one_line(&told(holder))));
+        text.push_str(&format!("{}\n", one_line(&named(holder))));
     }
     if let Some(left) = status.lapses_in {
         text.push_str(&format!("lapses in {} ms unless it is renewed\n", left.as_millis()));

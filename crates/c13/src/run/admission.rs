@@ -1,4 +1,4 @@
-//! Acquires what the command needs before it runs: the lock, a place, a token of the limit, the breaker's permit. Each wait has
+//! Acquires what the command needs before it runs: the lock, a permit, a token of the limit, the breaker's permit. Each wait has
 //! a bound, and standard error says what it is for.
 
 use std::cell::RefCell;
@@ -49,7 +49,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) conflict: u8,
 }
 
-/// Acquires a lock or a place.
+/// Acquires a lock or a permit.
 pub(crate) async fn acquire(
     lock: &Lock,
     wanted: &Wanted<'_>,
@@ -203,7 +203,7 @@ impl<'a> Circuit<'a> {
         if let Err(error) = self.write(number, ok).await {
             // The run is taken for one whose process has died; its status is worth more than that.
             let (what, cause) = (self.name(), whole(&error));
-            output::say(&format!("{what} was not told how the command ended: {cause}"));
+            output::say(&format!("could not record for {what} how the command ended: {cause}"));
         }
     }
 
@@ -307,18 +307,18 @@ fn unavailable(what: &str, lasted: Option<Duration>, error: &BackendError) -> Ex
     ExitReport::failed(format!("could not ask for {what}{lasted}: {}", whole(error)))
 }
 
-/// What is said when others have something: who they are, where that is known.
+/// The line for something that others hold, with its holders where they are known.
 fn taken_by(taken: &str, status: &Status) -> String {
-    let others: Vec<String> = status.holders.iter().take(MOST_TOLD).map(told).collect();
+    let others: Vec<String> = status.holders.iter().take(MOST_NAMED).map(named).collect();
     let separator = if others.is_empty() { "" } else { ": " };
     format!("{taken}{separator}{}", others.join("; "))
 }
 
 /// How many holders one line names.
-const MOST_TOLD: usize = 3;
+const MOST_NAMED: usize = 3;
 
 /// A holder, and since when it holds.
-pub(crate) fn told(holder: &Holder) -> String {
+pub(crate) fn named(holder: &Holder) -> String {
     let since = holder
         .since
         .map_or_else(String::new, |since| format!(", since {}", calendar::utc(since)));

@@ -21,7 +21,7 @@ use crate::output;
 pub(crate) enum Ended {
     /// By itself, with this status: its own, or 128 and the signal that ended it.
     Exited(u8),
-    /// As before, after the wrapper was told to stop: it is not run again.
+    /// As before, after a signal asked the wrapper to stop: it is not run again.
     Stopped(u8),
     /// It was stopped because its time was over.
     TimedOut,
@@ -55,7 +55,7 @@ pub(crate) struct CommandRun<'a> {
 pub(crate) struct Bounds<'a> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) kill_after: Duration,
-    /// What must be held as long as the command runs: the lock, the place.
+    /// What must be held as long as the command runs: the lock, the permit.
     pub(crate) locks: &'a [LockGuard],
     /// How long the command has to end by itself before its lock does.
     pub(crate) lock_grace: Duration,
@@ -93,7 +93,7 @@ pub(crate) async fn run(
         guard,
         terminal,
         group: None,
-        told: None,
+        asked_to_stop: None,
         is_stuck: false,
     };
     let ended = running.watch(run.command, bounds, signals, clock).await;
@@ -112,8 +112,8 @@ struct Running {
     terminal: Option<Terminal>,
     /// The command's process group, once it is there.
     group: Option<Pid>,
-    /// The last signal that told us to stop.
-    told: Option<Signal>,
+    /// The last signal that asked us to stop.
+    asked_to_stop: Option<Signal>,
     /// Whether a process is left that cannot be killed.
     is_stuck: bool,
 }
@@ -157,7 +157,7 @@ impl Running {
                     Event::Ended { left: Some(process), .. } => {
                         self.is_stuck = true;
                         output::say(&format!("process {process} of the command cannot be killed; waiting for its end"));
-                        if let Some(signal) = self.told {
+                        if let Some(signal) = self.asked_to_stop {
                             give_up(signal);
                         }
                     }
@@ -185,7 +185,7 @@ impl Running {
                 if self.is_stuck {
                     give_up(signal);
                 }
-                if self.told.replace(signal).is_some() {
+                if self.asked_to_stop.replace(signal).is_some() {
                     self.guard.kill();
                 } else {
                     self.guard.signal(signal, true);
@@ -226,7 +226,7 @@ impl Running {
             Some(why) => why,
             // The guard has killed it, or it ended when another process might have held the lock.
             None if self.guard.is_over(now) || locked_until(bounds.locks).is_err() => Ended::LockLost,
-            None if self.told.is_some() => Ended::Stopped(code),
+            None if self.asked_to_stop.is_some() => Ended::Stopped(code),
             // Ctrl-C reached the command alone, which had the terminal: it is not run again either.
             None if self
                 .terminal

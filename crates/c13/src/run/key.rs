@@ -29,9 +29,9 @@ impl Key {
         format!("{OWN}circuit:{self}")
     }
 
-    /// What the places of the policy of this name are kept under.
-    pub(crate) fn places(&self) -> String {
-        format!("{OWN}places:{self}")
+    /// What the permits of the policy of this name are kept under.
+    pub(crate) fn permits(&self) -> String {
+        format!("{OWN}permits:{self}")
     }
 }
 
@@ -136,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_a_limit_a_breaker_and_places_of_one_key_have_names_that_no_lock_can_have() {
+    fn a_lock_a_limit_a_breaker_and_permits_of_one_key_have_names_that_no_lock_can_have() {
         let key: Key = "mail".parse().expect("it is right");
-        for name in [key.limit(), key.breaker(), key.places()] {
+        for name in [key.limit(), key.breaker(), key.permits()] {
             assert!(name.parse::<Key>().is_err(), "{name}");
         }
     }

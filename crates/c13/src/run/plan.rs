@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     pub(crate) command: Vec<OsString>,
     pub(crate) lock: Option<LockPlan>,
     pub(crate) limit: Option<LimitPlan>,
-    pub(crate) places: Option<PlacesPlan>,
+    pub(crate) permits: Option<PermitsPlan>,
     pub(crate) breaker: Option<BreakerPlan>,
     pub(crate) retry: Option<RetryConfig>,
     /// With which statuses to run again; all but 0 where it is empty.
@@ -59,10 +59,10 @@ pub(crate) struct LimitPlan {
 
 /// How many may run at a time, of all that run under a policy.
 #[derive(Debug, PartialEq)]
-pub(crate) struct PlacesPlan {
+pub(crate) struct PermitsPlan {
     /// The policy's name.
     pub(crate) key: Key,
-    pub(crate) places: NonZeroU32,
+    pub(crate) permits: NonZeroU32,
     pub(crate) wait: Duration,
     pub(crate) config: LockConfig,
 }
@@ -105,10 +105,10 @@ impl Plan {
             .map(|text| duration("timeout", text))
             .transpose()?;
         let timeout = timeout.or(policy.attempt_timeout);
-        let places = name.zip(policy.bulkhead).and_then(|(name, bulkhead)| {
-            Some(PlacesPlan {
+        let permits = name.zip(policy.bulkhead).and_then(|(name, bulkhead)| {
+            Some(PermitsPlan {
                 key: name.clone(),
-                places: NonZeroU32::new(bulkhead.max_concurrent)?,
+                permits: NonZeroU32::new(bulkhead.max_concurrent)?,
                 wait: asked_wait.unwrap_or(bulkhead.max_wait),
                 config: lock_config,
             })
@@ -122,7 +122,7 @@ impl Plan {
                 config: held,
             }),
             limit: limit(&args, name, &policy, asked_wait)?,
-            places,
+            permits,
             breaker: breaker(&args, name, &policy, timeout, kill_after)?,
             retry: retry(&args, &policy)?,
             retry_on: args.retry_on,

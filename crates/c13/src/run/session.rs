@@ -1,4 +1,4 @@
-//! `c13 run` from start to end: acquires lock, limit and place, runs the command, and reports how it ended.
+//! `c13 run` from start to end: acquires lock, token and permit, runs the command, and reports how it ended.
 
 use std::fs::File;
 use std::time::Duration;
@@ -55,15 +55,15 @@ async fn attempt(plan: &Plan) -> Result<ExitReport, ExitReport> {
     if let (Some(limiter), Some(limit)) = (&limiter, plan.limit.as_ref().filter(|limit| !limit.per_run)) {
         admission::pass(limiter, &limit.key, patience.first(limit.wait), &clock, &mut signals).await?;
     }
-    if let Some(places) = &plan.places {
-        let made = Semaphore::try_new(stores.locks()?, places.key.places(), places.places, places.config)
+    if let Some(permits) = &plan.permits {
+        let made = Semaphore::try_new(stores.locks()?, permits.key.permits(), permits.permits, permits.config)
             .map_err(|error| ExitReport::wrong(format!("--policy: {error}")))?;
         let wanted = Wanted {
-            what: format!("a place of the policy `{}`", places.key),
+            what: format!("a permit of the policy `{}`", permits.key),
             taken: "as many as the policy allows are running",
             conflict: REFUSED,
         };
-        held.push(admission::acquire(made.slot(), &wanted, patience.first(places.wait), &clock, &mut signals).await?);
+        held.push(admission::acquire(made.slot(), &wanted, patience.first(permits.wait), &clock, &mut signals).await?);
     }
     let circuit = plan.breaker.as_ref().map(|breaker| Circuit::of(breaker, &stores));
     let runs = Runs {
@@ -247,7 +247,7 @@ impl Runs<'_> {
         signals: &mut Signals,
     ) -> Result<Ended, ExitReport> {
         let lease = self.plan.lock.as_ref().map(|lock| lock.config.lease);
-        let lease = lease.or(self.plan.places.as_ref().map(|places| places.config.lease));
+        let lease = lease.or(self.plan.permits.as_ref().map(|permits| permits.config.lease));
         let left = end.map(|end| end - self.clock.now());
         let bounds = Bounds {
             timeout: [self.plan.timeout, left].into_iter().flatten().min(),
@@ -292,7 +292,7 @@ fn finished(ended: Ended, status: u8) -> ExitReport {
     }
 }
 
-/// Who has the lock `key`.
+/// The holders of the lock `key`.
 pub(crate) async fn status(key: &Key, url: Option<&str>) -> Result<Status, ExitReport> {
     let locks = Stores::of(url)?.locks()?;
     let status = locks.status(key.as_str()).await;

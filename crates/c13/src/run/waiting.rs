@@ -1,4 +1,4 @@
-//! The lines that `c13 run` prints while it waits for a lock, a place, a limit or a breaker, and when. Pure.
+//! The lines that `c13 run` prints while it waits for a lock, a permit, a limit or a breaker, and when. Pure.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", requires = "lock")]
     pub(crate) min_hold: Option<String>,
 
-    /// Wait at most this long for lock, limit and place together, and as long again for the limit of each further run; by
+    /// Wait at most this long for lock, limit and permit together, and as long again for the limit of each further run; by
     /// default without end
     ///
     /// A Redis that cannot be reached or does not answer is reported on standard error at once, and asked again for as long;

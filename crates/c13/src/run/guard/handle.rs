@@ -37,7 +37,7 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Guard {
     process: Child,
     socket: UnixStream,
-    told: Option<Tick>,
+    ends_at: Option<Tick>,
     is_gone: bool,
     /// Children that this process had before, as a script's `exec c13 run` may.
     others: Vec<Pid>,
@@ -67,33 +67,33 @@ impl Guard {
             .process_group(0)
             .spawn()?;
         spared.set(Pid::from_child(&process));
-        let told = begin(&ours, start);
+        let begun = begin(&ours, start);
         let socket = std::os::unix::net::UnixStream::from(ours);
         socket.set_nonblocking(true)?;
         let guard = Self {
             process,
             socket: UnixStream::from_std(socket)?,
-            told: start.until,
+            ends_at: start.until,
             is_gone: false,
             others,
             _spared: spared,
         };
         // Dropped, it ends the guard.
-        told?;
+        begun?;
         Ok(guard)
     }
 
     /// Lets the command live until then, and no longer without another call of this.
     pub(crate) fn until(&mut self, end: Tick) {
-        if self.told != Some(end) {
-            self.told = Some(end);
+        if self.ends_at != Some(end) {
+            self.ends_at = Some(end);
             self.send(&GuardOrder::Until(end));
         }
     }
 
     /// Whether the command has no time left by now: then it was killed, or is about to be.
     pub(crate) fn is_over(&self, now: Tick) -> bool {
-        self.told.is_some_and(|end| now >= end)
+        self.ends_at.is_some_and(|end| now >= end)
     }
 
     /// Passes a signal on to the command; `stop` if it asks to end.
@@ -112,8 +112,8 @@ impl Guard {
         if self.is_gone {
             return;
         }
-        let told = order.send(&self.socket, false);
-        if told == Err(Errno::AGAIN) {
+        let sent = order.send(&self.socket, false);
+        if sent == Err(Errno::AGAIN) {
             // It does not read. Without it the kernel kills the command, and we kill the rest.
             rustix::process::kill_process(self.pid(), Signal::KILL).unwrap_or_default();
         } else {
