@@ -21,6 +21,7 @@
 
 pub mod budget;
 mod counted;
+mod current;
 pub mod distributed;
 pub mod error;
 pub mod gate;

@@ -114,16 +114,6 @@ impl RetryBudget {
         self.shared.config
     }
 
-    /// A weak handle, which finds the budget for as long as another owner holds it.
-    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + use<> {
-        let shared = Arc::downgrade(&self.shared);
-        move || {
-            Some(Self {
-                shared: shared.upgrade()?,
-            })
-        }
-    }
-
     /// Counts a call. Once per call, when it begins, and not for its retries.
     #[inline]
     pub fn deposit(&self) {

@@ -4,6 +4,7 @@ use super::call::{Given, call, call_once, call_sync};
 use super::parts::{LoadedParts, Making, Parts};
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
+use crate::current::Current;
 use crate::error::{ConfigError, Rejected};
 use crate::gate::{ByResult, Gate, Outcome};
 use crate::patterns::adaptive::AdaptiveLimit;
@@ -14,10 +15,10 @@ use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
 use crate::time::{Clock, Deadline, Env};
-use arc_swap::ArcSwap;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// All patterns in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its budget, hedge,
 /// circuit breaker, attempt timeout, the call. A fallback and a cache go around them, for calls of one kind: see
@@ -56,10 +57,8 @@ pub struct Policy {
 
 /// What all clones of a policy share: the parts as they are now, and what is needed to make parts for new settings.
 struct PolicyState {
-    parts: ArcSwap<Parts>,
+    parts: Current<Parts>,
     making: Making,
-    /// Held while settings change, so that changes happen one after another. No call takes it.
-    changing: Mutex<()>,
 }
 
 impl Policy {
@@ -83,9 +82,8 @@ impl Policy {
         let making = Making { name, random };
         let parts = Parts::new(config, clock, &making)?;
         let shared = PolicyState {
-            parts: ArcSwap::from_pointee(parts),
+            parts: Current::new(parts),
             making,
-            changing: Mutex::new(()),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -105,17 +103,15 @@ impl Policy {
     /// part, such as a breaker for a health check, always belongs to the part that calls go through. The breaker is closed
     /// when it leaves. What was set by hand on a part, such as a bulkhead's size, stays until the part's own settings change.
     ///
-    /// The change holds for every clone of the policy. A call under way keeps the time limits that it began with.
+    /// The change holds for every clone of the policy, and for calls that are made through a handle to a part. A call under way
+    /// keeps the time limits that it began with, and decides its next retry by the new settings.
     ///
     /// # Errors
     ///
     /// The first rule that the settings break; nothing has changed then.
     pub fn reconfigure(&self, config: PolicyConfig) -> Result<(), ConfigError> {
-        // The lock guards no data, so a thread that panicked under it left nothing half done.
-        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = self.shared.parts.load().with_settings(config, &self.shared.making)?;
-        self.shared.parts.store(Arc::new(parts));
-        Ok(())
+        let making = &self.shared.making;
+        self.shared.parts.change(|parts| parts.with_settings(config, making))
     }
 
     /// Adds a rate limit, which is asked once for each call, after the policy's own: one that other policies use too, or one
@@ -128,18 +124,18 @@ impl Policy {
         G: Gate + 'static,
         G::Rejection: Into<Rejected>,
     {
-        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = self.shared.parts.load().with_extra_limit(Arc::new(gate));
-        self.shared.parts.store(Arc::new(parts));
+        self.change(|parts| parts.with_extra_limit(Arc::new(gate)));
     }
 
     /// Notifies `listener` of each retry that is decided, before its pause, as [`RetryExecutor::on_retry`] does. It runs in the
     /// task that retries, under no lock, and must not block. It replaces the listener that was set before, and stays when
     /// settings change, even if they have no retry for a while. Calls under way keep the one that they began with.
     pub fn on_retry(&self, listener: impl Fn(&RetryEvent) + Send + Sync + 'static) {
-        let _changing = self.shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let parts = self.shared.parts.load().with_retry_listener(Arc::new(listener));
-        self.shared.parts.store(Arc::new(parts));
+        self.change(|parts| parts.with_retry_listener(Arc::new(listener)));
+    }
+
+    fn change(&self, change: impl FnOnce(&Parts) -> Parts) {
+        let Ok(()) = self.shared.parts.change(|parts| Ok::<_, Infallible>(change(parts)));
     }
 
     /// The settings.
@@ -172,15 +168,13 @@ impl Policy {
         self.shared.parts.load().adaptive.clone()
     }
 
-    /// Retry, if there is one: with its counts and those of its budget. It is replaced when its settings change, by one with
-    /// the same counts; [`config`](RetryExecutor::config) of the old one then returns the new settings.
+    /// Retry, if there is one: with its counts and those of its budget.
     #[must_use]
     pub fn retry(&self) -> Option<RetryExecutor> {
         self.shared.parts.load().retry.clone()
     }
 
-    /// The hedge, if there is one. It is replaced when settings change, by one with the same counts and measured latencies;
-    /// [`config`](Hedge::config) of the old one then returns the new settings.
+    /// The hedge, if there is one.
     #[must_use]
     pub fn hedge(&self) -> Option<Hedge> {
         self.shared.parts.load().hedge.clone()

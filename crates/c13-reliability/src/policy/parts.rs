@@ -6,7 +6,7 @@ use crate::error::ConfigError;
 use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder};
-use crate::patterns::hedge::Hedge;
+use crate::patterns::hedge::{Hedge, HedgeConfig};
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
@@ -156,24 +156,38 @@ impl Parts {
         };
         let retry = match (config.retry, &known.retry) {
             (None, _) => None,
-            (Some(settings), Some(retry)) if self.config.retry == Some(settings) => Some(retry.clone()),
-            (Some(settings), Some(retry)) => Some(retry.succeeded(settings)?),
+            (Some(settings), Some(retry)) => {
+                if self.config.retry != Some(settings) {
+                    retry.reconfigure(settings)?;
+                }
+                Some(retry.clone())
+            }
             (Some(settings), None) => {
                 let env = Env::new(clock.clone()).seed(random.next_u64());
                 Some(RetryExecutor::on(&stripes, settings, env)?)
             }
         };
-        let budget = retry.as_ref().and_then(RetryExecutor::shared_budget);
         let hedge = match (config.hedge, &known.hedge) {
             (None, _) => None,
-            (Some(settings), Some(hedge)) => Some(hedge.succeeded(settings)?),
+            (Some(_), Some(hedge)) => Some(hedge.clone()),
             (Some(settings), None) => Some(Hedge::on(&stripes, settings, clock.clone().into())?),
         };
-        // With retry, both draw on one budget, in which retry already counts each call.
-        let hedge = match budget {
-            Some(budget) => hedge.map(|hedge| hedge.within_retry(budget.clone())),
-            None => hedge,
-        };
+        if let (Some(mut settings), Some(hedge)) = (config.hedge, &hedge)
+            && (self.config.hedge, self.config.retry) != (config.hedge, config.retry)
+        {
+            if self.config.hedge == config.hedge {
+                // What was set by hand stays, but for the budget.
+                settings = HedgeConfig {
+                    budget: settings.budget,
+                    ..hedge.config()
+                };
+            }
+            match retry.as_ref().and_then(RetryExecutor::shared_budget) {
+                // Both draw on one budget, in which retry already counts each call.
+                Some(budget) => hedge.reconfigure_within(settings, &budget)?,
+                None => hedge.reconfigure(settings)?,
+            }
+        }
         let bulkhead = match (config.bulkhead, &known.bulkhead) {
             (None, _) => None,
             (Some(settings), Some(bulkhead)) => {

@@ -10,7 +10,7 @@ use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerC
 use c13_reliability::patterns::fallback::{Fallback, FallbackLayer};
 use c13_reliability::patterns::hedge::{Hedge, HedgeConfig, HedgeDelay, HedgeLayer};
 use c13_reliability::patterns::rate_limiter::{RateLimitLayer, RateLimiterConfig, TokenBucketRateLimiter};
-use c13_reliability::patterns::retry::{RetryConfig, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
+use c13_reliability::patterns::retry::{RetryConfig, RetryError, RetryExecutor, RetryLayer, RetryStrategy, Verdict};
 use c13_reliability::patterns::timeout::{Timeout, TimeoutConfig, TimeoutError, TimeoutLayer};
 use c13_reliability::time::{Clock, Deadline, Executor};
 use std::fmt::Debug;
@@ -306,6 +306,22 @@ fn a_request_that_cannot_be_cloned_is_made_once() {
     let service = ServiceBuilder::new().layer(layer).service(Strict::new(clock));
     let failed = executor.block_on(service.oneshot(2)).expect_err("it fails");
     assert_eq!(failed.attempts(), 1);
+}
+
+#[test]
+fn a_request_of_which_no_copy_was_kept_is_the_last_although_more_are_allowed_by_now() {
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let config = |retries| RetryConfig::new(retries, RetryStrategy::FixedDelay(MS));
+    let retry = RetryExecutor::with_config(config(0), clock.clone()).expect("good");
+    let service = RetryLayer::new(retry.clone()).layer(Strict::new(clock));
+    let call = executor.spawn(service.clone().oneshot(2));
+    executor.run_until(executor.clock().now());
+    assert_eq!(retry.reconfigure(config(3)), Ok(()));
+    let attempts = |failed: Result<u32, RetryError<&str>>| failed.expect_err("it fails").attempts();
+    assert_eq!(attempts(executor.block_on(call)), 1);
+    assert_eq!(retry.snapshot().max_retries_exceeded, 1);
+    assert_eq!(attempts(executor.block_on(service.oneshot(2))), 4, "the next call");
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! The future that races attempts.
 
 use super::HedgeError;
-use super::handle::{Hedge, HedgeCount};
+use super::handle::{Hedge, HedgeCount, Settings};
 use super::state::{HedgeState, Next};
 use crate::gate::{cut_short, losers};
 use crate::time::{Deadline, Sleep, Tick};
+use arc_swap::Guard;
 use pin_project_lite::pin_project;
 use std::borrow::Borrow;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -59,6 +61,7 @@ pin_project! {
 /// The call apart from its futures; dropped with them or after them, it counts what was abandoned.
 struct Race<H: Borrow<Hedge>> {
     hedge: H,
+    settings: Guard<Arc<Settings>>,
     state: HedgeState,
     began: Option<Tick>,
     is_new: bool,
@@ -71,10 +74,11 @@ struct Race<H: Borrow<Hedge>> {
 
 impl<H: Borrow<Hedge>> Race<H> {
     fn new(hedge: H) -> Self {
-        let max_extra = hedge.borrow().own_config().max_extra;
+        let settings = hedge.borrow().settings();
         Self {
             hedge,
-            state: HedgeState::new(max_extra),
+            state: HedgeState::new(settings.max_extra()),
+            settings,
             began: None,
             is_new: true,
             primary_runs: false,
@@ -91,7 +95,7 @@ impl<H: Borrow<Hedge>> Race<H> {
     /// Whether the delay since the last start is over.
     fn poll_delay(&self, mut timer: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Next {
         if timer.is_none() {
-            match self.hedge().delay() {
+            match self.settings.delay() {
                 None => return Next::Wait,
                 Some(Duration::ZERO) => return self.state.delay_over(),
                 Some(delay) => timer.set(Some(self.hedge().clock().sleep(delay))),
@@ -105,7 +109,12 @@ impl<H: Borrow<Hedge>> Race<H> {
 
     /// Whether another attempt, which is wanted, may be started.
     fn may_start(&self) -> bool {
-        !Deadline::is_over(self.hedge().clock()) && self.hedge().grants()
+        if Deadline::is_over(self.hedge().clock()) {
+            return false;
+        }
+        let granted = self.settings.grants();
+        self.hedge().count(HedgeCount::BudgetExhausted, u64::from(!granted));
+        granted
     }
 
     fn started(&mut self) {
@@ -117,13 +126,17 @@ impl<H: Borrow<Hedge>> Race<H> {
 
     fn primary_won(&mut self, is_ok: bool) {
         if is_ok {
-            self.hedge().measure(self.began);
+            self.measure();
         }
         self.over(if self.hedged {
             HedgeCount::PrimaryWin
         } else {
             HedgeCount::FirstWin
         });
+    }
+
+    fn measure(&self) {
+        self.settings.measure(self.hedge().clock(), self.began);
     }
 
     /// Refuses the call because the caller's deadline has passed; no attempt begins.
@@ -147,7 +160,7 @@ impl<H: Borrow<Hedge>> Drop for Race<H> {
         if self.hedged && self.primary_runs && self.is_over {
             // It took at least this long. Left out, the slow calls that hedges win would make the measured delay sink. A call
             // that its caller gave up says only how long that caller had.
-            self.hedge().measure(self.began);
+            self.measure();
         }
         self.hedge().count(
             HedgeCount::AttemptAbandoned,
@@ -189,7 +202,7 @@ where
                 return Poll::Ready(this.race.refuse_late());
             }
             this.race.is_new = false;
-            this.race.began = this.race.hedge().begin();
+            this.race.began = this.race.settings.begin(this.race.hedge().clock());
             let primary = this.make.make();
             this.race.primary_runs = true;
             this.primary.set(Some(primary));

@@ -4,36 +4,51 @@ use super::execute::Execute;
 use super::latency::LatencyWindow;
 use super::{HedgeConfig, HedgeDelay, HedgeError, HedgeSnapshot};
 use crate::budget::RetryBudget;
+use crate::current::Current;
 use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Count as _, Stripes, Tally, counts};
 use crate::time::{Clock, Env, Tick, nanos};
+use arc_swap::Guard;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts another attempt while one takes too long. Clones share counts, latencies and budget.
+/// Starts another attempt while one takes too long. Clones share settings, counts, latencies and budget.
 ///
 /// See the [module](super) for what happens when.
 #[derive(Clone)]
 pub struct Hedge {
-    config: HedgeConfig,
-    /// The settings of the hedge that has replaced this one, or its own.
-    present: Arc<Mutex<HedgeConfig>>,
     clock: Clock,
+    counts: Tally<HedgeCount>,
+    /// What the clones share, so that all of them follow a change of settings.
+    settings: Arc<Current<Settings>>,
+}
+
+/// The settings, and what calls need besides. A call keeps those that it began with.
+#[derive(Clone)]
+pub(super) struct Settings {
+    config: HedgeConfig,
     budget: Option<RetryBudget>,
     /// Whether a call of this hedge counts for the budget, or something around it counts it already.
     deposits: bool,
-    shared: Arc<Shared>,
+    delay: Delay,
 }
 
-struct Shared {
-    /// Those of other settings count here too.
-    counts: Tally<HedgeCount>,
-    latencies: Option<Mutex<LatencyWindow>>,
-    /// The delay in nanoseconds; `NO_DELAY` where time starts no attempt.
+/// When the next attempt is started.
+#[derive(Clone)]
+enum Delay {
+    /// After so long, or after a failure only.
+    Fixed(Option<Duration>),
+    Measured(Arc<Measured>),
+}
+
+/// A delay that follows the latencies.
+struct Measured {
+    latencies: Mutex<LatencyWindow>,
+    /// The delay in nanoseconds; `NO_DELAY` before enough calls were seen.
     delay: AtomicU64,
 }
 
@@ -83,97 +98,89 @@ impl Hedge {
             Some(budget) => Some(RetryBudget::with_config(budget, clock.clone())?),
             None => None,
         };
-        let shared = Arc::new(Shared::new(&config.delay, Tally::on(stripes), None));
-        Ok(Self {
+        let settings = Settings {
             config,
-            present: Arc::new(Mutex::new(config)),
-            clock,
             budget,
             deposits: true,
-            shared,
+            delay: Delay::new(&config.delay, None),
+        };
+        Ok(Self {
+            clock,
+            counts: Tally::on(stripes),
+            settings: Arc::new(Current::new(settings)),
         })
     }
 
-    /// A hedge of other settings that goes on with this one's counts and with the latencies it has measured, and with its
-    /// budget where the budget's settings are the same. One that [uses](Self::draws_on) another's gets a budget of its
-    /// own. Calls under way go on by their old settings.
+    /// Changes the settings of this hedge and of its clones. Counts and measured latencies go on, and so does the budget where
+    /// its settings are the same. One that [uses](Self::draws_on) another's budget gets one of its own. A call under way goes
+    /// on by its old settings.
     ///
     /// # Errors
     ///
-    /// The first setting that breaks its rule.
-    pub fn with_settings(&self, config: HedgeConfig) -> Result<Self, ConfigError> {
+    /// The first setting that breaks its rule; nothing has changed then.
+    pub fn reconfigure(&self, config: HedgeConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        let budget = match (&self.budget, config.budget) {
-            (Some(budget), Some(settings)) if self.deposits && budget.config() == settings => Some(budget.clone()),
-            (_, Some(settings)) => Some(RetryBudget::with_config(settings, self.clock.clone())?),
-            (_, None) => None,
-        };
-        let shared = if self.config.delay == config.delay {
-            self.shared.clone()
-        } else {
-            let (counts, latencies) = (self.shared.counts.clone(), self.shared.latencies.as_ref());
-            Arc::new(Shared::new(&config.delay, counts, latencies))
-        };
-        Ok(Self {
-            config,
-            present: Arc::new(Mutex::new(config)),
-            clock: self.clock.clone(),
-            budget,
-            deposits: true,
-            shared,
+        self.settings.change(|before| {
+            let budget = match (&before.budget, config.budget) {
+                (Some(budget), Some(settings)) if before.deposits && budget.config() == settings => {
+                    Some(budget.clone())
+                }
+                (_, Some(settings)) => Some(RetryBudget::with_config(settings, self.clock.clone())?),
+                (_, None) => None,
+            };
+            Ok(Settings {
+                config,
+                budget,
+                deposits: true,
+                delay: before.delay_for(&config),
+            })
         })
     }
 
-    /// As [`with_settings`](Self::with_settings), for a hedge that replaces this one: handles of this one report its
-    /// settings from now on.
-    pub(crate) fn succeeded(&self, config: HedgeConfig) -> Result<Self, ConfigError> {
-        let successor = self.with_settings(config)?;
-        *self.present.lock() = config;
-        Ok(Self {
-            present: self.present.clone(),
-            ..successor
+    /// As [`reconfigure`](Self::reconfigure), for a hedge inside a retry: it [uses](Self::draws_on) the budget of that.
+    pub(crate) fn reconfigure_within(&self, config: HedgeConfig, budget: &RetryBudget) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.settings.change(|before| {
+            let before = Settings {
+                delay: before.delay_for(&config),
+                config,
+                ..before.clone()
+            };
+            Ok(before.using(budget.clone(), false))
         })
     }
 
-    /// The settings by which this very handle makes attempts.
-    pub(super) fn own_config(&self) -> &HedgeConfig {
-        &self.config
-    }
-
-    /// Uses `budget` instead of one of its own, and counts its calls for it.
+    /// Uses `budget` instead of one of its own, and counts its calls for it. Clones made earlier keep theirs, and neither of
+    /// the two follows a change of the other's settings any more.
     #[must_use]
-    pub fn budget(mut self, budget: RetryBudget) -> Self {
-        self.config.budget = Some(budget.config());
-        self.present = Arc::new(Mutex::new(self.config));
-        self.budget = Some(budget);
-        self.deposits = true;
-        self
+    pub fn budget(self, budget: RetryBudget) -> Self {
+        self.using(budget, true)
     }
 
-    /// Uses `budget` without counting its calls for it: for a hedge inside a retry that counts them already.
+    /// Uses `budget` without counting its calls for it: for a hedge inside a retry that counts them already. Else as
+    /// [`budget`](Self::budget).
     #[must_use]
-    pub fn draws_on(mut self, budget: RetryBudget) -> Self {
-        self = self.budget(budget);
-        self.deposits = false;
-        self
+    pub fn draws_on(self, budget: RetryBudget) -> Self {
+        self.using(budget, false)
     }
 
-    /// As [`draws_on`](Self::draws_on), but handles made earlier go on sharing their settings with this one.
-    pub(crate) fn within_retry(self, budget: RetryBudget) -> Self {
-        let present = self.present.clone();
-        let hedge = Self {
-            present,
-            ..self.draws_on(budget)
-        };
-        *hedge.present.lock() = hedge.config;
-        hedge
+    fn using(self, budget: RetryBudget, deposits: bool) -> Self {
+        let settings = Settings::clone(&self.settings()).using(budget, deposits);
+        Self {
+            settings: Arc::new(Current::new(settings)),
+            ..self
+        }
     }
 
-    /// Its settings. For one that was taken out of a policy these are the ones that the policy's calls go by now, also where
-    /// they have changed since; attempts that are made through such a handle itself go by those of when it was taken.
+    /// Its settings. One that was taken out of a policy follows each change of the policy's settings.
     #[must_use]
     pub fn config(&self) -> HedgeConfig {
-        *self.present.lock()
+        self.settings().config
+    }
+
+    /// What a call that begins now goes by.
+    pub(super) fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
     }
 
     /// Makes attempts, concurrently where one is late, until one gives `Ok` or all have failed.
@@ -222,19 +229,19 @@ impl Hedge {
     /// one.
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {
-        self.shared.delay()
+        self.settings().delay()
     }
 
     /// Whether there is another handle to it.
     #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
+        Arc::strong_count(&self.settings) > 1
     }
 
     /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> HedgeSnapshot {
-        self.shared.snapshot(self.budget.as_ref())
+        self.settings().snapshot(&self.counts)
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -243,77 +250,65 @@ impl Hedge {
 
     pub(super) fn count(&self, count: HedgeCount, n: u64) {
         if n > 0 {
-            self.shared.counts.add(count, n);
+            self.counts.add(count, n);
         }
+    }
+}
+
+impl Settings {
+    pub(super) fn max_extra(&self) -> u32 {
+        self.config.max_extra
+    }
+
+    /// The same with this budget, for which calls count if it `deposits`.
+    fn using(mut self, budget: RetryBudget, deposits: bool) -> Self {
+        self.config.budget = Some(budget.config());
+        self.budget = Some(budget);
+        self.deposits = deposits;
+        self
     }
 
     /// Begins a call: counts it for the budget, and reads the clock if its latency will be measured.
     #[inline]
-    pub(super) fn begin(&self) -> Option<Tick> {
+    pub(super) fn begin(&self, clock: &Clock) -> Option<Tick> {
         if let Some(budget) = self.budget.as_ref().filter(|_| self.deposits) {
             budget.deposit();
         }
-        self.shared.latencies.as_ref().map(|_| self.clock.now())
+        matches!(self.delay, Delay::Measured(_)).then(|| clock.now())
     }
 
     /// Measures a first attempt that succeeded.
     #[inline]
-    pub(super) fn measure(&self, began: Option<Tick>) {
-        if let (Some(latencies), Some(began)) = (&self.shared.latencies, began) {
-            let now = self.clock.now();
-            let fresh = latencies.lock().record(now, now - began);
-            if let Some(delay) = fresh {
-                // Relaxed: as in `delay`.
-                self.shared
-                    .delay
-                    .store(delay.map_or(NO_DELAY, nanos), Ordering::Relaxed);
-            }
+    pub(super) fn measure(&self, clock: &Clock, began: Option<Tick>) {
+        if let (Delay::Measured(measured), Some(began)) = (&self.delay, began) {
+            let now = clock.now();
+            measured.record(now, now - began);
         }
     }
 
     /// Whether the budget grants another attempt.
     pub(super) fn grants(&self) -> bool {
-        let granted = self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
-        if !granted {
-            self.count(HedgeCount::BudgetExhausted, 1);
-        }
-        granted
+        self.budget.as_ref().is_none_or(RetryBudget::try_withdraw)
     }
-}
 
-impl Shared {
-    /// `before` is what was measured under other settings, if anything was.
-    fn new(delay: &HedgeDelay, counts: Tally<HedgeCount>, before: Option<&Mutex<LatencyWindow>>) -> Self {
-        let (latencies, delay) = match *delay {
-            HedgeDelay::Fixed(delay) => (None, Some(delay)),
-            HedgeDelay::Percentile {
-                quantile,
-                min_calls,
-                window,
-            } => {
-                let fresh = || LatencyWindow::new(quantile, min_calls, window);
-                let goes_on = |before: &Mutex<LatencyWindow>| before.lock().with_settings(quantile, min_calls, window);
-                let latencies = before.map_or_else(fresh, goes_on);
-                let delay = latencies.delay();
-                (Some(Mutex::new(latencies)), delay)
-            }
-            HedgeDelay::AfterFailure => (None, None),
-        };
-        Self {
-            counts,
-            latencies,
-            delay: AtomicU64::new(delay.map_or(NO_DELAY, nanos)),
+    pub(super) fn delay(&self) -> Option<Duration> {
+        match &self.delay {
+            Delay::Fixed(delay) => *delay,
+            Delay::Measured(measured) => measured.delay(),
         }
     }
 
-    fn delay(&self) -> Option<Duration> {
-        // Relaxed: the delay stands for nothing but itself.
-        let nanos = self.delay.load(Ordering::Relaxed);
-        (nanos < NO_DELAY).then(|| Duration::from_nanos(nanos))
+    /// The delay under other settings, which goes on with what was measured.
+    fn delay_for(&self, config: &HedgeConfig) -> Delay {
+        if self.config.delay == config.delay {
+            self.delay.clone()
+        } else {
+            Delay::new(&config.delay, Some(&self.delay))
+        }
     }
 
-    fn snapshot(&self, budget: Option<&RetryBudget>) -> HedgeSnapshot {
-        let count = |count| self.counts.sum(count);
+    fn snapshot(&self, counts: &Tally<HedgeCount>) -> HedgeSnapshot {
+        let count = |count| counts.sum(count);
         HedgeSnapshot {
             hedges: count(HedgeCount::Hedge),
             primary_wins: count(HedgeCount::PrimaryWin),
@@ -324,23 +319,69 @@ impl Shared {
             first_wins: count(HedgeCount::FirstWin),
             calls_abandoned: count(HedgeCount::CallAbandoned),
             delay: self.delay(),
-            budget: budget.map(RetryBudget::snapshot),
+            budget: self.budget.as_ref().map(RetryBudget::snapshot),
         }
+    }
+}
+
+impl Delay {
+    /// `before` is the delay under other settings, if there was one.
+    fn new(delay: &HedgeDelay, before: Option<&Self>) -> Self {
+        match *delay {
+            HedgeDelay::Fixed(delay) => Self::Fixed(Some(delay)),
+            HedgeDelay::AfterFailure => Self::Fixed(None),
+            HedgeDelay::Percentile {
+                quantile,
+                min_calls,
+                window,
+            } => {
+                let latencies = match before {
+                    Some(Self::Measured(before)) => {
+                        let before = before.latencies.lock();
+                        before.with_settings(quantile, min_calls, window)
+                    }
+                    Some(Self::Fixed(_)) | None => LatencyWindow::new(quantile, min_calls, window),
+                };
+                Self::Measured(Arc::new(Measured {
+                    delay: AtomicU64::new(latencies.delay().map_or(NO_DELAY, nanos)),
+                    latencies: Mutex::new(latencies),
+                }))
+            }
+        }
+    }
+}
+
+impl Measured {
+    fn record(&self, now: Tick, latency: Duration) {
+        let fresh = self.latencies.lock().record(now, latency);
+        if let Some(delay) = fresh {
+            // Relaxed: as in `delay`.
+            self.delay.store(delay.map_or(NO_DELAY, nanos), Ordering::Relaxed);
+        }
+    }
+
+    fn delay(&self) -> Option<Duration> {
+        // Relaxed: the delay stands for nothing but itself.
+        let nanos = self.delay.load(Ordering::Relaxed);
+        (nanos < NO_DELAY).then(|| Duration::from_nanos(nanos))
     }
 }
 
 impl Observed for Hedge {
     fn source(&self) -> Source {
-        let shared = Arc::downgrade(&self.shared);
-        let budget = self.budget.clone();
-        Source::new(move || Some(shared.upgrade()?.snapshot(budget.as_ref()).readings()))
+        // The counts may lie on stripes of a policy, which outlive the hedge.
+        let (settings, counts) = (Arc::downgrade(&self.settings), self.counts.downgrade());
+        Source::new(move || {
+            let (settings, counts) = (settings.upgrade()?, counts.upgrade()?);
+            Some(settings.load().snapshot(&counts).readings())
+        })
     }
 }
 
 impl fmt::Debug for Hedge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hedge")
-            .field("config", &self.config)
+            .field("config", &self.config())
             .field("snapshot", &self.snapshot())
             .finish_non_exhaustive()
     }

@@ -65,6 +65,8 @@
 //! | `max_extra` | 1 | attempts in addition to the first |
 //! | `budget` | 20 % of the calls and 10 per second, over 10 s | shared by all calls of a hedge |
 //!
+//! [`reconfigure`](Hedge::reconfigure) changes them while calls run.
+//!
 //! # Metrics
 //!
 //! What a hedge in a [registry](crate::snapshot::Registry) reports. [`HedgeSnapshot`] has the same counts.

@@ -376,27 +376,20 @@ fn other_settings_go_on_with_the_counts_and_the_latencies() {
     let counted = hedge.snapshot();
 
     let same = settings(percentile(0.5, minute)).max_extra(3);
-    let other = hedge.with_settings(same).expect("the test's settings are good");
-    assert_eq!((other.config(), other.delay()), (same, Some(delay)));
-    assert_eq!(other.snapshot(), counted);
-    let higher = settings(percentile(0.99, 2 * minute));
-    let other = other.with_settings(higher).expect("the test's settings are good");
+    assert_eq!(hedge.reconfigure(same), Ok(()));
+    assert_eq!((hedge.config(), hedge.delay()), (same, Some(delay)));
+    assert_eq!(hedge.snapshot(), counted);
+    assert_eq!(hedge.reconfigure(settings(percentile(0.99, 2 * minute))), Ok(()));
     assert!(
-        other.delay().is_some_and(|delay| delay.abs_diff(SLOW) < SLOW / 10),
+        hedge.delay().is_some_and(|delay| delay.abs_diff(SLOW) < SLOW / 10),
         "of the same latencies it is another one: {:?}",
-        other.delay()
+        hedge.delay()
     );
-    let fixed = other
-        .with_settings(fixed(DELAY, 1))
-        .expect("the test's settings are good");
-    assert_eq!(fixed.delay(), Some(DELAY));
+    assert_eq!(hedge.reconfigure(fixed(DELAY, 1)), Ok(()));
+    assert_eq!(hedge.delay(), Some(DELAY));
     let slow_then_fast: Script<'_> = &[(SLOW, Ok(1)), (FAST, Ok(2))];
-    assert_eq!(run_with(&fixed, &executor, slow_then_fast, Result::is_ok).0, Ok(2));
-    assert_eq!(
-        hedge.snapshot().hedge_wins,
-        counted.hedge_wins + 1,
-        "they count together"
-    );
+    assert_eq!(run_with(&hedge, &executor, slow_then_fast, Result::is_ok).0, Ok(2));
+    assert_eq!(hedge.snapshot().hedge_wins, counted.hedge_wins + 1);
 }
 
 #[test]
@@ -405,15 +398,16 @@ fn other_settings_go_on_with_a_budget_of_its_own_if_that_stays_what_it_was() {
     let two = crate::budget::RetryBudgetConfig::new().ratio(0.0).min_per_second(0.2);
     let settings = |hedges, budget| fixed(DELAY, hedges).budget(budget);
     let hedge = on(&executor, settings(1, two));
-    let withdrawn = |hedge: &Hedge| (0..10).filter(|_| hedge.grants()).count();
+    let withdrawn = |hedge: &Hedge| (0..10).filter(|_| hedge.settings().grants()).count();
     assert_eq!(withdrawn(&hedge), 2);
-    let with = |hedge: &Hedge, settings| hedge.with_settings(settings).expect("the test's settings are good");
-    assert_eq!(withdrawn(&with(&hedge, settings(2, two))), 0, "it is the same budget");
-    let three = two.min_per_second(0.3);
-    assert_eq!(withdrawn(&with(&hedge, settings(2, three))), 3, "it is another one");
+    assert_eq!(hedge.reconfigure(settings(2, two)), Ok(()));
+    assert_eq!(withdrawn(&hedge), 0, "it is the same budget");
+    assert_eq!(hedge.reconfigure(settings(2, two.min_per_second(0.3))), Ok(()));
+    assert_eq!(withdrawn(&hedge), 3, "it is another one");
 
     let shared = crate::budget::RetryBudget::with_config(two, executor.clock()).expect("good settings");
     let drawing = hedge.draws_on(shared.clone());
-    assert_eq!(withdrawn(&with(&drawing, settings(1, two))), 2);
+    assert_eq!(drawing.reconfigure(settings(1, two)), Ok(()));
+    assert_eq!(withdrawn(&drawing), 2);
     assert!(shared.try_withdraw(), "it draws on its own now");
 }

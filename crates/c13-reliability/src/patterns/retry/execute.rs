@@ -62,12 +62,15 @@ pin_project! {
 
 /// Counts a call that succeeded at once: after it was dropped, even if that panics, so that while it is counted there is
 /// nothing left to be dropped.
-struct AtOnce<'a>(&'a RetryExecutor);
+struct AtOnce<'a> {
+    executor: &'a RetryExecutor,
+    has_begun: bool,
+}
 
 impl Drop for AtOnce<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.at_once();
+        self.executor.at_once(self.has_begun);
     }
 }
 
@@ -117,7 +120,8 @@ where
             (result, verdict)
         });
         if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
-            let _counts = AtOnce(executor);
+            let has_begun = begun.is_some();
+            let _counts = AtOnce { executor, has_begun };
             this.step.set(Step::Over);
             return Poll::Ready(Ok(value));
         }

@@ -7,10 +7,11 @@ use super::{
     retry_config,
 };
 use crate::budget::{CallCount, RetryBudget, is_due};
+use crate::current::Current;
 use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
-use crate::sync::primitive::Mutex;
+use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::sync::{Random, Stripes};
 use crate::time::{Clock, Deadline, Env, Tick};
 use std::fmt;
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a call again while it fails, within bounds. Clones share counts, budget and random numbers.
+/// Makes a call again while it fails, within bounds. Clones share settings, counts, budget and random numbers.
 ///
 /// ```
 /// use c13_reliability::patterns::retry::{RetryExecutor, RetryStrategy};
@@ -40,46 +41,42 @@ use std::time::Duration;
 /// ```
 #[derive(Clone)]
 pub struct RetryExecutor {
-    config: RetryConfig,
     clock: Clock,
     common: Arc<Common>,
-    budget: Option<RetryBudget>,
     counts: Counts,
     listener: Option<Arc<RetryListener>>,
-    /// Whether a call has nothing to do before its first attempt; see
-    /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
-    plain: bool,
 }
 
-/// What all handles of an executor share, also those of an executor that replaces it.
+/// What the clones of an executor share, so that all of them follow a change of settings.
 struct Common {
-    /// The settings of the executor that has replaced this one, or its own.
-    present: Mutex<RetryConfig>,
+    settings: Current<Settings>,
+    /// Whether [the settings are plain](Settings::is_plain): 1 or 0. It is apart from them because it is all that a call needs
+    /// which succeeds at once.
+    plain: AtomicU64,
     random: Random,
-    /// The executor whose random numbers are used instead.
-    elder: Option<Arc<Self>>,
+}
+
+struct Settings {
+    config: RetryConfig,
+    budget: Option<RetryBudget>,
+}
+
+impl Settings {
+    /// Whether a call has nothing to do before its first attempt: there is no total limit whose time would run, and no budget
+    /// but one that reads the executor's own counts.
+    fn is_plain(&self, counts: &Counts) -> bool {
+        let reads_our_counts = |budget: &RetryBudget| budget.is_over(&counts.calls);
+        self.config.total_limit.is_none() && self.budget.as_ref().is_none_or(reads_our_counts)
+    }
 }
 
 impl Common {
-    fn new(present: RetryConfig, random: Random) -> Arc<Self> {
+    fn new(settings: Settings, counts: &Counts, random: Random) -> Arc<Self> {
         Arc::new(Self {
-            present: Mutex::new(present),
+            plain: AtomicU64::new(settings.is_plain(counts).into()),
+            settings: Current::new(settings),
             random,
-            elder: None,
         })
-    }
-
-    /// For other settings, and with the same random numbers.
-    fn with_settings(self: &Arc<Self>, present: RetryConfig) -> Arc<Self> {
-        Arc::new(Self {
-            present: Mutex::new(present),
-            random: Random::new(0),
-            elder: Some(self.elder.as_ref().unwrap_or(self).clone()),
-        })
-    }
-
-    fn random(&self) -> &Random {
-        self.elder.as_ref().map_or(&self.random, |elder| &elder.random)
     }
 }
 
@@ -143,89 +140,55 @@ impl RetryExecutor {
             Some(budget) => Some(RetryBudget::over(budget, clock.clone(), counts.calls.clone())?),
             None => None,
         };
-        Ok(Self::of_parts(config, clock, random, counts, budget))
+        Ok(Self::of_parts(Settings { config, budget }, clock, random, counts))
     }
 
     /// For settings that were checked.
-    fn of_parts(
-        config: RetryConfig,
-        clock: Clock,
-        random: Random,
-        counts: Counts,
-        budget: Option<RetryBudget>,
-    ) -> Self {
-        let executor = Self {
-            config,
+    fn of_parts(settings: Settings, clock: Clock, random: Random, counts: Counts) -> Self {
+        Self {
             clock,
-            common: Common::new(config, random),
-            budget,
+            common: Common::new(settings, &counts, random),
             counts,
             listener: None,
-            plain: false,
-        };
-        executor.looked_at()
+        }
     }
 
-    /// The same, once its settings and its budget are what they are to be.
-    fn looked_at(mut self) -> Self {
-        let budget_reads_our_counts = self
-            .budget
-            .as_ref()
-            .is_none_or(|budget| budget.is_over(&self.counts.calls));
-        self.plain = budget_reads_our_counts && self.config.total_limit.is_none();
-        self
-    }
-
-    /// An executor of other settings that goes on with this one's counts and random numbers, and with its budget where
-    /// the budget's settings are the same. Calls under way go on by their old settings.
+    /// Changes the settings of this executor and of its clones. Counts and random numbers go on, and so does the budget where its
+    /// settings are the same. A call under way decides its next retry by the new settings, within the total limit that it
+    /// began with.
     ///
     /// # Errors
     ///
-    /// The first setting that breaks its rule.
-    pub fn with_settings(&self, config: RetryConfig) -> Result<Self, ConfigError> {
+    /// The first setting that breaks its rule; nothing has changed then.
+    pub fn reconfigure(&self, config: RetryConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        let budget = match (&self.budget, config.budget) {
-            (Some(budget), Some(settings)) if budget.config() == settings => Some(budget.clone()),
-            (_, Some(settings)) => {
-                let (clock, counts) = (self.clock.clone(), self.counts.calls.clone());
-                Some(RetryBudget::over(settings, clock, counts)?)
-            }
-            (_, None) => None,
-        };
-        let executor = Self {
-            config,
-            common: self.common.with_settings(config),
-            budget,
-            ..self.clone()
-        };
-        Ok(executor.looked_at())
-    }
-
-    /// As [`with_settings`](RetryExecutor::with_settings), for an executor that replaces this one: handles of this one
-    /// report its settings from now on.
-    pub(crate) fn succeeded(&self, config: RetryConfig) -> Result<Self, ConfigError> {
-        let successor = self.with_settings(config)?;
-        *self.common.present.lock() = config;
-        Ok(Self {
-            common: self.common.clone(),
-            ..successor
+        self.common.settings.change(|before| {
+            let budget = match (&before.budget, config.budget) {
+                (Some(budget), Some(settings)) if budget.config() == settings => Some(budget.clone()),
+                (_, Some(settings)) => {
+                    let (clock, counts) = (self.clock.clone(), self.counts.calls.clone());
+                    Some(RetryBudget::over(settings, clock, counts)?)
+                }
+                (_, None) => None,
+            };
+            let settings = Settings { config, budget };
+            let plain = settings.is_plain(&self.counts).into();
+            // Relaxed: the flag stands for nothing but itself. A call that still sees the old one begins when it first fails.
+            self.common.plain.store(plain, Ordering::Relaxed);
+            Ok(settings)
         })
     }
 
-    /// The settings by which this very handle makes attempts.
-    #[cfg(feature = "tower")]
-    #[inline]
-    pub(super) fn own_config(&self) -> &RetryConfig {
-        &self.config
-    }
-
-    /// Uses `budget` instead of one of its own, so that several executors and hedges share it.
+    /// Uses `budget` instead of one of its own, so that several executors and hedges share it. Clones made earlier keep
+    /// theirs, and neither of the two follows a change of the other's settings any more.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
-        self.config.budget = Some(budget.config());
-        self.common = self.common.with_settings(self.config);
-        self.budget = Some(budget);
-        self.looked_at()
+        let mut config = self.config();
+        config.budget = Some(budget.config());
+        let budget = Some(budget);
+        let random = Random::new(self.common.random.next_u64());
+        self.common = Common::new(Settings { config, budget }, &self.counts, random);
+        self
     }
 
     /// Notifies `listener` of each retry that is decided, before its wait. It runs in the task that retries, under no lock, and
@@ -242,11 +205,10 @@ impl RetryExecutor {
         self
     }
 
-    /// Its settings. For one that was taken out of a policy these are the ones that the policy's calls go by now, also where
-    /// they have changed since; attempts that are made through such a handle itself go by those of when it was taken.
+    /// Its settings. One that was taken out of a policy follows each change of the policy's settings.
     #[must_use]
     pub fn config(&self) -> RetryConfig {
-        *self.common.present.lock()
+        self.common.settings.load().config
     }
 
     /// Makes attempts until one succeeds or the bounds are reached. Every error is worth a retry.
@@ -334,11 +296,12 @@ impl RetryExecutor {
     #[inline]
     #[must_use]
     pub fn begin(&self) -> RetryState {
-        if let Some(budget) = &self.budget {
+        let settings = self.common.settings.load();
+        if let Some(budget) = &settings.budget {
             budget.deposit();
         }
         let mut state = RetryState::new();
-        if let Some(limit) = self.config.total_limit {
+        if let Some(limit) = settings.config.total_limit {
             state.stop_at(self.limit(limit));
         }
         state
@@ -349,8 +312,8 @@ impl RetryExecutor {
         self.clock.now() + limit
     }
 
-    /// [Begins](RetryExecutor::begin) a call, unless that can wait until its first attempt fails: there is no total limit
-    /// whose time would run, and no budget but one that reads this executor's own counts.
+    /// [Begins](RetryExecutor::begin) a call, unless that can wait until its first attempt fails because the executor
+    /// [is plain](RetryExecutor::is_plain).
     ///
     /// Such a call either ends [at once](RetryExecutor::at_once), or it [begins late](RetryExecutor::begin_late), before
     /// anything else is said of it.
@@ -361,7 +324,7 @@ impl RetryExecutor {
         fn begin(executor: &RetryExecutor) -> RetryState {
             executor.begin()
         }
-        (!self.plain).then(|| begin(self))
+        (!self.is_plain()).then(|| begin(self))
     }
 
     /// Whether it is plain: it has no limit in total, and no budget but one that reads its own counts. Then a call need
@@ -369,14 +332,14 @@ impl RetryExecutor {
     /// [`begin_unless_plain`](RetryExecutor::begin_unless_plain).
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.plain
+        // Relaxed: the flag stands for nothing but itself.
+        self.common.plain.load(Ordering::Relaxed) != 0
     }
 
-    /// Counts a call whose first attempt succeeded at its first poll: the deposit and the end of a plain one, the end of
-    /// any other.
+    /// Counts a call whose first attempt succeeded at its first poll: its end, and its deposit too unless it `has_begun`.
     #[inline]
-    pub(crate) fn at_once(&self) {
-        if !self.plain {
+    pub(crate) fn at_once(&self, has_begun: bool) {
+        if has_begun {
             self.counts.ends.add_one(RetryCount::FirstTry);
             return;
         }
@@ -388,7 +351,7 @@ impl RetryExecutor {
 
     #[cold]
     fn settle(&self) {
-        if let Some(budget) = &self.budget {
+        if let Some(budget) = &self.common.settings.load().budget {
             budget.settle();
         }
     }
@@ -412,8 +375,9 @@ impl RetryExecutor {
         } else {
             Tick::ZERO
         };
-        let grant = || self.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
-        let decision = state.after_failure(&self.config, now, hint, self.common.random().unit(), grant);
+        let settings = self.common.settings.load();
+        let grant = || settings.budget.as_ref().is_none_or(RetryBudget::try_withdraw);
+        let decision = state.after_failure(&settings.config, now, hint, self.common.random.unit(), grant);
         if let Decision::Wait(delay) = decision {
             self.counts.ends.add_one(RetryCount::Retry);
             if let Some(listener) = &self.listener {
@@ -463,7 +427,7 @@ impl RetryExecutor {
     /// Its cumulative counts.
     #[must_use]
     pub fn snapshot(&self) -> RetrySnapshot {
-        counts::read(&self.counts, self.budget.as_ref())
+        counts::read(&self.counts, self.common.settings.load().budget.as_ref())
     }
 
     /// Refuses a call because the caller's deadline has passed; no attempt begins.
@@ -500,24 +464,32 @@ impl RetryExecutor {
 
     /// Whether a call is over after an attempt gave `result`, and with what.
     pub(super) fn judge<T, E>(&self, state: &mut RetryState, result: Result<T, E>, verdict: Verdict) -> Judged<T, E> {
-        let decision = match (verdict, &result) {
+        let gave_up = match (verdict, &result) {
             (Verdict::Final, Ok(_)) => None,
-            (Verdict::Final, Err(_)) => Some(Decision::GiveUp(GiveUp::NotRetryable)),
-            (verdict, _) => Some(self.after_failure(state, verdict.hint())),
+            (Verdict::Final, Err(_)) => Some(GiveUp::NotRetryable),
+            (verdict, _) => match self.after_failure(state, verdict.hint()) {
+                Decision::Wait(wait) => return Judged::Again(wait, result),
+                Decision::GiveUp(reason) => Some(reason),
+            },
         };
-        let gave_up = match decision {
-            Some(Decision::Wait(wait)) => return Judged::Again(wait, result),
-            Some(Decision::GiveUp(reason)) => Some(reason),
-            None => None,
-        };
+        Judged::Over(self.end(state, result, gave_up))
+    }
+
+    /// Ends a call with the result of its last attempt: `None` if that is what it should be, else why there is no other attempt.
+    pub(super) fn end<T, E>(
+        &self,
+        state: &RetryState,
+        result: Result<T, E>,
+        gave_up: Option<GiveUp>,
+    ) -> Result<T, RetryError<E>> {
         self.finish(state, gave_up);
         let reason = gave_up.unwrap_or(GiveUp::NotRetryable);
-        Judged::Over(result.map_err(|error| RetryError::new(reason, state.attempts(), error)))
+        result.map_err(|error| RetryError::new(reason, state.attempts(), error))
     }
 
     /// The budget of its retries, so that it can be shared.
-    pub(crate) fn shared_budget(&self) -> Option<&RetryBudget> {
-        self.budget.as_ref()
+    pub(crate) fn shared_budget(&self) -> Option<RetryBudget> {
+        self.common.settings.load().budget.clone()
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -528,14 +500,11 @@ impl RetryExecutor {
 impl Observed for RetryExecutor {
     fn source(&self) -> Source {
         // The counts may lie on stripes of a policy, which outlive the executor.
-        let (alive, counts) = (Arc::downgrade(&self.common), self.counts.downgrade());
-        // A budget of its own would keep the counts alive.
-        let budget = self.budget.as_ref().map(RetryBudget::downgrade);
+        let (common, counts) = (Arc::downgrade(&self.common), self.counts.downgrade());
         Source::new(move || {
-            let _alive = alive.upgrade()?;
-            let counts = counts()?;
-            let budget = budget.as_ref().and_then(|budget| budget());
-            Some(counts::read(&counts, budget.as_ref()).readings())
+            let (common, counts) = (common.upgrade()?, counts()?);
+            let settings = common.settings.load();
+            Some(counts::read(&counts, settings.budget.as_ref()).readings())
         })
     }
 }
@@ -543,7 +512,7 @@ impl Observed for RetryExecutor {
 impl fmt::Debug for RetryExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryExecutor")
-            .field("config", &self.config)
+            .field("config", &self.config())
             .field("snapshot", &self.snapshot())
             .finish_non_exhaustive()
     }
@@ -571,6 +540,7 @@ where
     // The strategy was checked while compiling.
     let Env { clock, random, .. } = Env::default();
     let counts = Counts::on(&Stripes::compact(Counts::WORDS));
-    let executor = RetryExecutor::of_parts(config, clock, random, counts, None);
+    let settings = Settings { config, budget: None };
+    let executor = RetryExecutor::of_parts(settings, clock, random, counts);
     executor.execute(attempt).await
 }

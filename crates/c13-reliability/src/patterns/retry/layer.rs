@@ -1,14 +1,14 @@
 //! Retry as a tower layer.
 
-use super::config::RetryConfig;
 use super::error::RetryError;
 use super::handle::{Judged, RetryExecutor};
-use super::state::RetryState;
+use super::state::{GiveUp, RetryState};
 use crate::time::{Deadline, Sleep};
 use crate::verdict::Verdict;
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
@@ -116,12 +116,12 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let clone = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, clone);
+        let mut ready = mem::replace(&mut self.inner, clone);
         let (state, next, step) = if Deadline::is_over(self.executor.clock()) {
-            (RetryState::new(), None, Step::Late)
+            (RetryState::new(), Err(GiveUp::Deadline), Step::Late)
         } else {
             let state = self.executor.begin();
-            let next = next_request(self.executor.own_config(), &state, &self.clone, &request);
+            let next = next_request(&self.executor, &state, &self.clone, &request);
             let attempt = ready.call(request);
             (state, next, Step::Attempt { attempt })
         };
@@ -147,14 +147,17 @@ impl<S: fmt::Debug, C, D> fmt::Debug for RetryService<S, C, D> {
     }
 }
 
-/// The request of the attempt after the one that is about to be made, if there may be one.
+/// The request of the attempt after the one that is about to be made, or why there is none.
 fn next_request<R>(
-    config: &RetryConfig,
+    executor: &RetryExecutor,
     state: &RetryState,
     clone: impl Fn(&R) -> Option<R>,
     request: &R,
-) -> Option<R> {
-    (state.retries() < config.max_retries).then(|| clone(request)).flatten()
+) -> Result<R, GiveUp> {
+    if state.retries() >= executor.config().max_retries {
+        return Err(GiveUp::MaxRetries);
+    }
+    clone(request).ok_or(GiveUp::NotRetryable)
 }
 
 pin_project! {
@@ -173,7 +176,7 @@ pin_project! {
         classify: C,
         clone: D,
         state: RetryState,
-        next: Option<R>,
+        next: Result<R, GiveUp>,
         // What the last attempt gave: a response until the wait is over, an error until the next attempt.
         last: Option<Result<S::Response, S::Error>>,
         #[pin]
@@ -236,35 +239,35 @@ where
                     return Poll::Ready(this.executor.refuse_late());
                 }
                 StepProjection::Over => panic!("a response was polled after it was over"),
-                StepProjection::Ready => match (ready!(this.service.poll_ready(cx)), this.next.take()) {
-                    (Ok(()), Some(_)) if this.executor.is_over(this.state) => {
+                StepProjection::Ready => match ready!(this.service.poll_ready(cx)) {
+                    Ok(()) if this.executor.is_over(this.state) => {
                         this.step.set(Step::Over);
                         return Poll::Ready(this.executor.give_up(this.state, this.last.take()));
                     }
-                    (Ok(()), Some(request)) => {
+                    Ok(()) => {
                         *this.last = None;
-                        let clone = &*this.clone;
-                        *this.next = next_request(this.executor.own_config(), this.state, clone, &request);
+                        let Ok(request) = mem::replace(this.next, Err(GiveUp::NotRetryable)) else {
+                            unreachable!("a retry is decided only where its request is kept");
+                        };
+                        *this.next = next_request(this.executor, this.state, &*this.clone, &request);
                         let attempt = this.service.call(request);
                         this.step.set(Step::Attempt { attempt });
                         continue;
                     }
-                    (Ok(()), None) => unreachable!("a retry is decided only where its request is kept"),
                     // A service that fails to become ready is an attempt that failed; its request is still there.
-                    (Err(error), next) => {
-                        *this.next = next;
-                        Err(error)
-                    }
+                    Err(error) => Err(error),
                 },
             };
-            let verdict = match (this.classify)(&result) {
-                // There is no request for another attempt.
-                _ if this.next.is_none() && this.state.retries() < this.executor.own_config().max_retries => {
-                    Verdict::Final
+            let verdict = (this.classify)(&result);
+            let judged = match this.next {
+                Ok(_) => this.executor.judge(this.state, result, verdict),
+                // Also where the settings allow more retries by now: no request was kept for them.
+                Err(GiveUp::MaxRetries) if verdict != Verdict::Final => {
+                    Judged::Over(this.executor.end(this.state, result, Some(GiveUp::MaxRetries)))
                 }
-                verdict => verdict,
+                Err(_) => this.executor.judge(this.state, result, Verdict::Final),
             };
-            match this.executor.judge(this.state, result, verdict) {
+            match judged {
                 Judged::Over(result) => {
                     this.step.set(Step::Over);
                     return Poll::Ready(result);

@@ -79,6 +79,8 @@
 //! | `total_limit` | none | no retry begins later than this after the call began |
 //! | `max_hint` | 5 min | a failure's own hint is used up to this, and ignored beyond |
 //!
+//! [`reconfigure`](RetryExecutor::reconfigure) changes them while calls run.
+//!
 //! # Metrics
 //!
 //! What a retry executor in a [registry](crate::snapshot::Registry) reports. [`RetrySnapshot`] has the same counts.

@@ -145,10 +145,11 @@ where
     #[inline(always)]
     pub(super) fn end_at_once(&mut self) {
         self.release_bulkhead();
+        let has_begun = self.tickets.taken & RETRY_BEGUN != 0;
         if self.take_retry()
             && let Some(retry) = &self.parts.retry
         {
-            retry.at_once();
+            retry.at_once(has_begun);
         }
         // It is zero already. Writing it lets the compiler leave out the comparison in `Drop`.
         self.tickets.taken = 0;

@@ -1,7 +1,7 @@
 //! What stays when settings change.
 
 use super::*;
-use crate::budget::RetryBudgetConfig;
+use crate::budget::{RetryBudget, RetryBudgetConfig};
 use crate::patterns::adaptive::{AdaptiveConfig, Algorithm};
 use crate::patterns::hedge::{HedgeConfig, HedgeDelay};
 use std::pin::Pin;
@@ -226,7 +226,115 @@ fn retry_and_hedge_that_were_taken_out_tell_the_settings_that_calls_go_by() {
     assert_eq!(told(), (3, 3));
     assert_eq!(policy.reconfigure(settings(2)), Ok(()));
     assert_eq!(told(), (2, 2));
-    // One of one's own with other settings changes nobody else's.
-    let own = retry.with_settings(RetryConfig::new(1, RetryStrategy::FixedDelay(MS)));
-    assert_eq!((own.map(|own| own.config().max_retries), told()), (Ok(1), (2, 2)));
+    // One with a budget of one's own has its own settings from then on.
+    let nothing = RetryBudget::with_config(NOTHING, executor.clock()).expect("good");
+    let own = retry.clone().budget(nothing);
+    assert_eq!(policy.reconfigure(settings(4)), Ok(()));
+    assert_eq!((own.config().max_retries, told()), (2, (4, 4)));
+}
+
+/// A budget that grants no extra attempt.
+const NOTHING: RetryBudgetConfig = RetryBudgetConfig::new().ratio(0.0).min_per_second(0.0);
+
+#[test]
+fn the_next_call_through_a_retry_that_was_taken_out_goes_by_the_reloaded_settings() {
+    let two = retry(2, 10 * MS);
+    // The retries that a call makes which always fails, the time it takes, and why it gives up.
+    let table = [
+        ("as before", two, (2, 20 * MS, GiveUp::MaxRetries)),
+        ("more retries", retry(4, 10 * MS), (4, 40 * MS, GiveUp::MaxRetries)),
+        ("no retries", retry(0, 10 * MS), (0, Duration::ZERO, GiveUp::MaxRetries)),
+        ("the delay", retry(2, 30 * MS), (2, 60 * MS, GiveUp::MaxRetries)),
+        ("the budget", two.budget(NOTHING), (0, Duration::ZERO, GiveUp::Budget)),
+        (
+            "the total limit",
+            two.total_limit(15 * MS),
+            (1, 10 * MS, GiveUp::Deadline),
+        ),
+    ];
+    for (setting, reloaded, expected) in table {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let policy = policy(PolicyConfig::NONE.retry(two), &clock);
+        let retry = policy.retry().expect("it has one");
+        let call = || {
+            let began = clock.now();
+            let failed = executor.block_on(retry.execute(|| std::future::ready(Err::<(), _>("down"))));
+            let error = failed.expect_err("every attempt fails");
+            (error.attempts() - 1, clock.now() - began, error.reason())
+        };
+        assert_eq!(call(), table[0].2, "before the reload");
+        for absent in [false, true] {
+            if absent {
+                assert_eq!(policy.reconfigure(PolicyConfig::NONE), Ok(()));
+            }
+            assert_eq!(policy.reconfigure(PolicyConfig::NONE.retry(reloaded)), Ok(()));
+            assert_eq!(call(), expected, "{setting}");
+        }
+    }
+}
+
+#[test]
+fn the_next_call_through_a_hedge_that_was_taken_out_goes_by_the_reloaded_settings() {
+    let after = |delay, max_extra| {
+        let hedge = HedgeConfig::new(delay).max_extra(max_extra).without_budget();
+        PolicyConfig::NONE.hedge(hedge)
+    };
+    let one = after(HedgeDelay::Fixed(30 * MS), 1);
+    let without_budget = one.hedge.expect("it has one");
+    // When a call starts its attempts, each of which takes 100 ms.
+    let table: [(&str, PolicyConfig, &[u32]); 7] = [
+        ("as before", one, &[0, 30]),
+        ("the delay", after(HedgeDelay::Fixed(60 * MS), 1), &[0, 60]),
+        ("no delay", after(HedgeDelay::AfterFailure, 1), &[0]),
+        ("more attempts", after(HedgeDelay::Fixed(30 * MS), 3), &[0, 30, 60, 90]),
+        (
+            "the budget",
+            PolicyConfig::NONE.hedge(without_budget.budget(NOTHING)),
+            &[0],
+        ),
+        ("the budget of retry", one.retry(retry(1, MS).budget(NOTHING)), &[0]),
+        ("a retry without a budget", one.retry(retry(1, MS)), &[0, 30]),
+    ];
+    for (setting, reloaded, expected) in table {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let policy = policy(one, &clock);
+        let hedge = policy.hedge().expect("it has one");
+        let call = || {
+            let (began, mut attempt) = (clock.now(), takes(&clock, 100 * MS));
+            let mut started = Vec::new();
+            let given = executor.block_on(hedge.execute(|| {
+                started.push((clock.now() - began).as_millis() as u32);
+                attempt()
+            }));
+            assert!(given.is_ok());
+            started
+        };
+        assert_eq!(call(), table[0].2, "before the reload");
+        for absent in [false, true] {
+            if absent {
+                assert_eq!(policy.reconfigure(PolicyConfig::NONE), Ok(()));
+            }
+            assert_eq!(policy.reconfigure(reloaded), Ok(()));
+            assert_eq!(call(), expected, "{setting}");
+        }
+    }
+}
+
+#[test]
+fn a_hedge_set_by_hand_stays_so_until_its_own_settings_change() {
+    let executor = Executor::new();
+    let hedge = HedgeConfig::new(HedgeDelay::Fixed(MS));
+    let config = PolicyConfig::NONE.hedge(hedge);
+    let policy = policy(config, &executor.clock());
+    let most = || policy.hedge().map(|hedge| hedge.config().max_extra);
+    let by_hand = policy.hedge().map(|part| part.reconfigure(hedge.max_extra(3)));
+    assert_eq!((by_hand, most()), (Some(Ok(())), Some(3)));
+    for other in [config.total_timeout(SECOND), config.retry(retry(1, MS))] {
+        assert_eq!(policy.reconfigure(other), Ok(()));
+        assert_eq!(most(), Some(3));
+    }
+    assert_eq!(policy.reconfigure(PolicyConfig::NONE.hedge(hedge.max_extra(2))), Ok(()));
+    assert_eq!(most(), Some(2));
 }

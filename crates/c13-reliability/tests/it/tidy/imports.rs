@@ -13,6 +13,7 @@ const ROWS: &[(&str, u8)] = &[
     ("single_flight", 1),
     ("window", 1),
     ("budget", 1),
+    ("current", 1),
     ("error", 1),
     ("snapshot", 1),
     ("verdict", 1),
