@@ -1,22 +1,38 @@
 //! The fleet: instances of one service that share the load, each with a policy of its own.
 
 use c13_reliability::patterns::circuit_breaker::CircuitState;
+use c13_reliability::patterns::rate_limiter::TokenBucketRateLimiter;
 use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Env};
 use std::cell::RefCell;
+use std::time::Duration;
 
 /// The clients: instances of one service. Each has its own breaker, retry budget, rate limit, bulkhead and adaptive limit, and sees its part
 /// of the load only.
 pub(super) struct Fleet {
     policies: Vec<Policy>,
+    /// A rate limit that all clients share, and how long a decision of it takes.
+    shared_limit: Option<(TokenBucketRateLimiter, Duration)>,
+    clock: Clock,
     spread: Random,
     breakers: RefCell<Breakers>,
 }
 
 impl Fleet {
     /// So many clients with the same settings.
-    pub(super) fn new(clients: usize, config: PolicyConfig, clock: &Clock, seed: u64) -> Self {
+    pub(super) fn new(
+        clients: usize,
+        mut config: PolicyConfig,
+        shared_limit: Option<Duration>,
+        clock: &Clock,
+        seed: u64,
+    ) -> Self {
+        let shared_limit = shared_limit.and_then(|takes| {
+            // It takes the place of the limits of the clients.
+            let limit = TokenBucketRateLimiter::with_config(config.rate_limit.take()?, clock.clone());
+            Some((limit.expect("the policy was checked when the scenario was read"), takes))
+        });
         let policy = |client: usize| {
             // One client has the stream that it had before there were fleets, so that it gives the same drill.
             let stream = match client {
@@ -28,6 +44,8 @@ impl Fleet {
         };
         Self {
             policies: (0..clients).map(policy).collect(),
+            shared_limit,
+            clock: clock.clone(),
             spread: Random::stream(seed, "clients"),
             breakers: RefCell::new(Breakers::new(clients)),
         }
@@ -43,6 +61,15 @@ impl Fleet {
             1 => 0,
             clients => self.spread.below(clients as u64) as usize,
         }
+    }
+
+    /// Asks the limit that all clients share, if there is one. Whether it lets a call through.
+    pub(super) async fn is_within_shared_limit(&self) -> bool {
+        let Some((limit, takes)) = &self.shared_limit else {
+            return true;
+        };
+        self.clock.sleep(*takes).await;
+        limit.acquire(1).await.is_ok()
     }
 
     pub(super) fn policy(&self, client: usize) -> &Policy {
@@ -115,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_load_is_spread_evenly_over_the_clients() {
-        let fleet = Fleet::new(10, PolicyConfig::NONE, &Executor::new().clock(), 42);
+        let fleet = Fleet::new(10, PolicyConfig::NONE, None, &Executor::new().clock(), 42);
         let mut requests = [0_u32; 10];
         for _ in 0..100_000 {
             requests[fleet.next()] += 1;

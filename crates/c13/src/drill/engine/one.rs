@@ -42,7 +42,7 @@ pub(super) fn run_variant(
     let clients = scenario.load.instances.get() as usize;
     let fleet = variant
         .policy
-        .map(|config| Rc::new(Fleet::new(clients, config, &clock, seed)));
+        .map(|config| Rc::new(Fleet::new(clients, config, variant.shared_limit, &clock, seed)));
     let caller = Rc::new(Caller {
         clock,
         dependency: dependency.clone(),
@@ -114,6 +114,9 @@ impl Caller {
     async fn protected(&self, fleet: &Fleet, call: &InFlight<'_>) -> Result<(), CallEnd> {
         let client = fleet.next();
         let policy = fleet.policy(client);
+        if !fleet.is_within_shared_limit().await {
+            return Err(CallEnd::RateLimit);
+        }
         let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
         let call = policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict);
         let result = deadline.scope(call).await;

@@ -270,3 +270,20 @@ fn the_budget_of_each_client_lets_a_fleet_retry_more() {
         "{amplification:?}"
     );
 }
+
+#[test]
+fn a_shared_limit_is_one_for_all_clients_and_takes_its_time() {
+    let limited = |shared: &str| {
+        let variant = r#"name = "limited", policy = { rate_limit = { rate = "50/s", burst = 5 } }"#;
+        let mut scenario = small("", &format!("variant = [{{ {variant} {shared} }}]"));
+        scenario.load.instances = NonZeroU32::new(10).expect("there are clients");
+        figures(&drill(&scenario, 5), "limited")
+    };
+    let own = limited("");
+    assert_eq!(
+        (value(&own, "goodput_ratio"), value(&own, "p50_ms").round()),
+        (1.0, 50.0)
+    );
+    let shared = limited(r#", shared = { rate_limit = "20ms" }"#);
+    assert!((value(&shared, "goodput_ratio") - 0.5).abs() < 0.01, "{shared:?}");
+}

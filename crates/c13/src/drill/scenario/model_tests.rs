@@ -294,3 +294,15 @@ fn a_drill_has_so_many_faults_with_all_their_repetitions() {
     let errors = read("", many).expect_err("it is repeated too often");
     assert!(errors.contains("a drill has at most 1000 faults"), "{errors}");
 }
+
+#[test]
+fn a_shared_limit_needs_a_limit() {
+    let variant = |policy: &str| format!("[[variant]]\nname = \"a\"\nshared = {{ rate_limit = \"2ms\" }}\n{policy}\n");
+    let limited = accepted("", &variant("policy = { rate_limit = { rate = \"50/s\" } }"));
+    assert_eq!(limited.variants[1].shared_limit, Some(Duration::from_millis(2)));
+    let errors = read("", &variant("policy = { timeout = { total = \"1s\" } }")).expect_err("there is no limit");
+    assert!(
+        errors.contains("`variant.shared.rate_limit` needs a rate limit to share"),
+        "{errors}"
+    );
+}

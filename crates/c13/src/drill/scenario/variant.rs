@@ -1,5 +1,7 @@
 //! The variants that a drill compares: the policies with which the callers protect themselves.
 
+use std::time::Duration;
+
 use c13_reliability::policy::document::{Diagnostic, Document, Source, Table, Value, nearest};
 use c13_reliability::policy::file::{PolicyFiles, profile_document, read_policy};
 use c13_reliability::policy::{PolicyConfig, Profile};
@@ -13,6 +15,8 @@ pub(crate) struct Variant {
     pub baseline: bool,
     /// What runs around each call; `None` for no policy at all.
     pub policy: Option<PolicyConfig>,
+    /// If all clients share the rate limit of the policy, how long a decision of the shared limit takes.
+    pub shared_limit: Option<Duration>,
 }
 
 /// The variant that every drill has: no policy at all.
@@ -33,6 +37,7 @@ pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
         name: UNPROTECTED.to_owned(),
         baseline: true,
         policy: None,
+        shared_limit: None,
     }];
     let mut seen: Vec<(String, &Table<'_>)> = Vec::new();
     for table in tables.iter().take(MOST_VARIANTS) {
@@ -46,11 +51,13 @@ pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
         }
         let baseline = table.optional("baseline").unwrap_or(false);
         let policy = read_policy_of(table, files);
-        if let (Some(name), Some(policy)) = (name, policy) {
+        let shared_limit = read_shared_limit(table, policy.as_ref());
+        if let (Some(name), Some(policy), Some(shared_limit)) = (name, policy, shared_limit) {
             variants.push(Variant {
                 name,
                 baseline,
                 policy: Some(policy),
+                shared_limit,
             });
         }
     }
@@ -135,6 +142,21 @@ fn read_policy_of(table: &Table<'_>, files: Files<'_>) -> Option<PolicyConfig> {
             None
         }
     }
+}
+
+/// `shared = { rate_limit = "2ms" }`: the rate limit is one for all clients, as one on Redis is, and a decision takes so long.
+/// The outer `None` is an error, the inner one no such limit.
+fn read_shared_limit(table: &Table<'_>, policy: Option<&PolicyConfig>) -> Option<Option<Duration>> {
+    if !table.has("shared") {
+        return Some(None);
+    }
+    let shared = table.optional_table("shared")?;
+    let takes: Duration = shared.required("rate_limit")?;
+    if policy.is_some_and(|policy| policy.rate_limit.is_none()) {
+        let error = shared.error("rate_limit", "`variant.shared.rate_limit` needs a rate limit to share");
+        table.report(error.help("set `rate_limit` in the variant's policy, for example `{ rate = \"600/s\" }`"));
+    }
+    Some(Some(takes))
 }
 
 /// A policy of a service's own file, `service.toml#payments`: the very settings that the service runs with, each at its own
