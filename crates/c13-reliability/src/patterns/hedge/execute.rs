@@ -1,7 +1,8 @@
 //! The future that races attempts.
 
 use super::HedgeError;
-use super::handle::{Hedge, HedgeCount, Settings};
+use super::handle::{Hedge, Settings};
+use super::snapshot::HedgeCount;
 use super::state::{HedgeState, Next};
 use crate::gate::{cut_short, losers};
 use crate::time::{Deadline, Sleep, Tick};

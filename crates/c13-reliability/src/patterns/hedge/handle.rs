@@ -2,13 +2,14 @@
 
 use super::execute::Execute;
 use super::latency::LatencyWindow;
+use super::snapshot::HedgeCount;
 use super::{HedgeConfig, HedgeDelay, HedgeError, HedgeSnapshot};
 use crate::budget::RetryBudget;
 use crate::current::Current;
 use crate::error::ConfigError;
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::{Count as _, Stripes, Tally, counts};
+use crate::sync::{Count as _, Stripes, Tally};
 use crate::time::{Clock, Env, Tick, nanos};
 use arc_swap::Guard;
 use std::fmt;
@@ -53,20 +54,6 @@ struct Measured {
 }
 
 const NO_DELAY: u64 = u64::MAX;
-
-counts! {
-    /// What a hedge counts.
-    pub(super) enum HedgeCount {
-        Hedge,
-        PrimaryWin,
-        HedgeWin,
-        Failure,
-        AttemptAbandoned,
-        BudgetExhausted,
-        FirstWin,
-        CallAbandoned,
-    }
-}
 
 impl Hedge {
     /// One hedge after `delay`, on the system clock, within a budget of 20 % of the calls and 10 per second.
@@ -308,18 +295,10 @@ impl Settings {
     }
 
     fn snapshot(&self, counts: &Tally<HedgeCount>) -> HedgeSnapshot {
-        let count = |count| counts.sum(count);
         HedgeSnapshot {
-            hedges: count(HedgeCount::Hedge),
-            primary_wins: count(HedgeCount::PrimaryWin),
-            hedge_wins: count(HedgeCount::HedgeWin),
-            failures: count(HedgeCount::Failure),
-            abandoned: count(HedgeCount::AttemptAbandoned),
-            budget_exhausted: count(HedgeCount::BudgetExhausted),
-            first_wins: count(HedgeCount::FirstWin),
-            calls_abandoned: count(HedgeCount::CallAbandoned),
             delay: self.delay(),
             budget: self.budget.as_ref().map(RetryBudget::snapshot),
+            ..HedgeSnapshot::counted(counts)
         }
     }
 }

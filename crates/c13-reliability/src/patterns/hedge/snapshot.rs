@@ -1,34 +1,37 @@
 //! What a hedge reports.
 
 use crate::budget::RetryBudgetSnapshot;
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use std::time::Duration;
 
-/// The cumulative counts of a hedge. Each call that began is counted once, in `first_wins`, `primary_wins`, `hedge_wins`,
-/// `failures` or `calls_abandoned`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HedgeSnapshot {
-    /// Attempts started in addition to a first one.
-    pub hedges: u64,
-    /// Calls whose first attempt gave a good result before any other was started.
-    pub first_wins: u64,
-    /// Calls with hedges that the first attempt won.
-    pub primary_wins: u64,
-    /// Calls that a hedge won.
-    pub hedge_wins: u64,
-    /// Calls all of whose attempts failed.
-    pub failures: u64,
-    /// Calls that were dropped, or panicked, before their end.
-    pub calls_abandoned: u64,
-    /// Attempts dropped while they ran, because another won or the caller went away.
-    pub abandoned: u64,
-    /// Attempts not started because the budget was exhausted.
-    pub budget_exhausted: u64,
-    /// When the next attempt would be started now; nothing before enough calls were seen, or where only failures start one.
-    pub delay: Option<Duration>,
-    /// The budget, if there is one. A shared budget counts the calls of all that share it.
-    pub budget: Option<RetryBudgetSnapshot>,
+counted! {
+    /// The cumulative counts of a hedge. Each call that began is counted once, in `first_wins`, `primary_wins`, `hedge_wins`,
+    /// `failures` or `calls_abandoned`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct HedgeSnapshot by HedgeCount {
+        /// Attempts started in addition to a first one.
+        pub hedges: u64 = Hedge,
+        /// Calls whose first attempt gave a good result before any other was started.
+        pub first_wins: u64 = FirstWin,
+        /// Calls with hedges that the first attempt won.
+        pub primary_wins: u64 = PrimaryWin,
+        /// Calls that a hedge won.
+        pub hedge_wins: u64 = HedgeWin,
+        /// Calls all of whose attempts failed.
+        pub failures: u64 = Failure,
+        /// Calls that were dropped, or panicked, before their end.
+        pub calls_abandoned: u64 = CallAbandoned,
+        /// Attempts dropped while they ran, because another won or the caller went away.
+        pub abandoned: u64 = AttemptAbandoned,
+        /// Attempts not started because the budget was exhausted.
+        pub budget_exhausted: u64 = BudgetExhausted,
+        /// When the next attempt would be started now; nothing before enough calls were seen, or where only failures start one.
+        pub delay: Option<Duration>,
+        /// The budget, if there is one. A shared budget counts the calls of all that share it.
+        pub budget: Option<RetryBudgetSnapshot>,
+    }
 }
 
 impl Reported for HedgeSnapshot {

@@ -1,22 +1,11 @@
 //! What an executor counts: how its calls ended, on the counters that its budget reads too.
 
-use super::{GiveUp, RetrySnapshot};
+use super::GiveUp;
+use super::snapshot::RetrySnapshot;
 use crate::budget::{CallCount, CallCounts, RetryBudget};
-use crate::sync::{Count as _, Stripes, Tally, counts};
+use crate::sync::{Count as _, Stripes, Tally};
 
-counts! {
-    /// What an executor counts of calls that have made their deposit.
-    pub(super) enum RetryCount {
-        Retry,
-        FirstTry,
-        Success,
-        MaxRetries,
-        NotRetryable,
-        BudgetExhausted,
-        DeadlineExceeded,
-        Abandoned,
-    }
-}
+pub(super) use super::snapshot::RetryCount;
 
 impl From<GiveUp> for RetryCount {
     fn from(reason: GiveUp) -> Self {
@@ -61,16 +50,10 @@ impl Counts {
 
 /// What was counted, as users see it.
 pub(super) fn read(counts: &Counts, budget: Option<&RetryBudget>) -> RetrySnapshot {
-    let count = |count| counts.ends.sum(count);
+    let counted = RetrySnapshot::counted(&counts.ends);
     RetrySnapshot {
-        retries: count(RetryCount::Retry),
-        successes: count(RetryCount::Success),
-        max_retries_exceeded: count(RetryCount::MaxRetries),
-        not_retryable: count(RetryCount::NotRetryable),
-        budget_exhausted: count(RetryCount::BudgetExhausted),
-        deadline_exceeded: count(RetryCount::DeadlineExceeded),
-        first_try: count(RetryCount::FirstTry) + counts.calls.sum(CallCount::AtOnce),
-        abandoned: count(RetryCount::Abandoned),
+        first_try: counted.first_try + counts.calls.sum(CallCount::AtOnce),
         budget: budget.map(RetryBudget::snapshot),
+        ..counted
     }
 }

@@ -1,30 +1,33 @@
 //! What a retry reports.
 
 use crate::budget::RetryBudgetSnapshot;
+use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 
-/// What a retry executor did so far. Each call that began ends in one of all counts but `retries`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RetrySnapshot {
-    /// Retries decided.
-    pub retries: u64,
-    /// Calls whose first attempt succeeded.
-    pub first_try: u64,
-    /// Calls that succeeded after at least one retry.
-    pub successes: u64,
-    /// Calls that gave up because all retries were made, or whose last value was still worth a retry.
-    pub max_retries_exceeded: u64,
-    /// Calls that gave up because the error is not worth a retry.
-    pub not_retryable: u64,
-    /// Calls that gave up because the budget was exhausted.
-    pub budget_exhausted: u64,
-    /// Calls that gave up because no time was left.
-    pub deadline_exceeded: u64,
-    /// Calls that were dropped, or panicked, before their end.
-    pub abandoned: u64,
-    /// The budget, if there is one. A shared budget counts the calls of all that share it.
-    pub budget: Option<RetryBudgetSnapshot>,
+counted! {
+    /// What a retry executor did so far. Each call that began ends in one of all counts but `retries`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub struct RetrySnapshot by RetryCount {
+        /// Retries decided.
+        pub retries: u64 = Retry,
+        /// Calls whose first attempt succeeded.
+        pub first_try: u64 = FirstTry,
+        /// Calls that succeeded after at least one retry.
+        pub successes: u64 = Success,
+        /// Calls that gave up because all retries were made, or whose last value was still worth a retry.
+        pub max_retries_exceeded: u64 = MaxRetries,
+        /// Calls that gave up because the error is not worth a retry.
+        pub not_retryable: u64 = NotRetryable,
+        /// Calls that gave up because the budget was exhausted.
+        pub budget_exhausted: u64 = BudgetExhausted,
+        /// Calls that gave up because no time was left.
+        pub deadline_exceeded: u64 = DeadlineExceeded,
+        /// Calls that were dropped, or panicked, before their end.
+        pub abandoned: u64 = Abandoned,
+        /// The budget, if there is one. A shared budget counts the calls of all that share it.
+        pub budget: Option<RetryBudgetSnapshot>,
+    }
 }
 
 impl Reported for RetrySnapshot {
