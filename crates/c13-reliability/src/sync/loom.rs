@@ -4,7 +4,7 @@ use super::striped_rolling::StripedRolling;
 use super::striped_stock::StripedStock;
 use super::stripes::Stripes;
 use super::tally::{Tally, counts};
-use super::thread_slot::{Pool, SHARED};
+use super::thread_slot::{Pool, SHARED, Slot};
 use super::wait_queue::semaphore::Semaphore;
 use super::wait_queue::{Turn, Waiter};
 use loom::sync::Arc;
@@ -30,7 +30,7 @@ fn a_slot_that_changes_hands_loses_no_count() {
                 let shared = shared.clone();
                 thread::spawn(move || {
                     let slot = shared.0.claim().unwrap();
-                    shared.1.add_at(slot, It, 1);
+                    shared.1.add_at(Slot::numbered(slot), It, 1);
                     shared.0.release(slot);
                 })
             })
@@ -47,8 +47,8 @@ fn threads_on_the_shared_stripe_lose_no_count() {
     loom::model(|| {
         let counter = Arc::new(Tally::<Count>::compact());
         let other = counter.clone();
-        let handle = thread::spawn(move || other.add_at(SHARED, It, 1));
-        counter.add_at(SHARED, It, 1);
+        let handle = thread::spawn(move || other.add_at(Slot::numbered(SHARED), It, 1));
+        counter.add_at(Slot::numbered(SHARED), It, 1);
         handle.join().unwrap();
         assert_eq!(counter.sum(It), 2);
     });
@@ -134,14 +134,14 @@ fn a_bucket_that_changes_hands_or_is_shared_loses_no_count() {
         let other = shared.clone();
         let handle = thread::spawn(move || {
             let slot = other.0.claim().unwrap();
-            other.1.count_at(slot, 0, 0);
+            other.1.count_at(Slot::numbered(slot), 0, 0);
             other.0.release(slot);
-            other.1.count_at(SHARED, 0, 0);
+            other.1.count_at(Slot::numbered(SHARED), 0, 0);
         });
         let slot = shared.0.claim().unwrap();
-        shared.1.count_at(slot, 0, 0);
+        shared.1.count_at(Slot::numbered(slot), 0, 0);
         shared.0.release(slot);
-        shared.1.count_at(SHARED, 0, 0);
+        shared.1.count_at(Slot::numbered(SHARED), 0, 0);
         handle.join().unwrap();
         assert_eq!(shared.1.counts(0, 0)[0], 4);
     });
@@ -156,7 +156,7 @@ fn a_stock_that_changes_hands_is_the_same_stock() {
                 let shared = shared.clone();
                 thread::spawn(move || {
                     let slot = shared.0.claim().unwrap();
-                    let taken = shared.1.take_at(slot, 3, 2);
+                    let taken = shared.1.take_at(Slot::numbered(slot), 3, 2);
                     shared.0.release(slot);
                     taken
                 })
@@ -173,10 +173,10 @@ fn a_stock_that_changes_hands_is_the_same_stock() {
 fn threads_on_the_shared_stock_take_no_more_than_it_holds() {
     loom::model(|| {
         let stock = Arc::new(StripedStock::on(&Stripes::new(StripedStock::WORDS)));
-        stock.take_at(SHARED, 3, 0);
+        stock.take_at(Slot::numbered(SHARED), 3, 0);
         let other = stock.clone();
-        let handle = thread::spawn(move || other.take_at(SHARED, 0, 2));
-        let taken = stock.take_at(SHARED, 0, 2);
+        let handle = thread::spawn(move || other.take_at(Slot::numbered(SHARED), 0, 2));
+        let taken = stock.take_at(Slot::numbered(SHARED), 0, 2);
         assert!(taken != handle.join().unwrap());
         assert_eq!(stock.total(), 1);
     });

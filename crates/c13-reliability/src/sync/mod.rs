@@ -6,7 +6,8 @@
 //! - `StripedRolling`: counts of the last T of time.
 //! - `StripedStock`: tokens that a thread was lent in advance.
 //! - `StripedPool`: tokens that threads keep to themselves, and that others may take.
-//! - `Stripes`: the words for each thread that all of the above are made of. `thread_slot` numbers the threads.
+//! - `Stripes`: the words for each thread that all of the above are made of. `thread_slot` numbers the threads, and `arena`
+//!   is their memory.
 //! - [`Histogram`] and [`HistogramSnapshot`]: log-linear histograms of the whole `u64` range, shared and plain.
 //!
 //! Waiting:
@@ -22,6 +23,7 @@
 //! - `CacheLine`: a word that shares its cache line with nothing.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
+mod arena;
 mod cache_line;
 #[allow(dead_code, reason = "without the features that serve others it has no caller")]
 pub(crate) mod foreign;
@@ -51,3 +53,4 @@ pub(crate) use striped_stock::{STOCKS, StripedStock};
 pub(crate) use stripes::Stripes;
 pub(crate) use sweep::Sweep;
 pub(crate) use tally::{Count, Tally, counts};
+pub(crate) use thread_slot::Slot;

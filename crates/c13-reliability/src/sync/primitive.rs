@@ -37,6 +37,12 @@ pub(crate) struct Mutex<T>(imp::Mutex<T>);
 pub(crate) type MutexGuard<'a, T> = imp::MutexGuard<'a, T>;
 
 impl<T> Mutex<T> {
+    #[cfg(not(c13_loom))]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    #[cfg(c13_loom)]
     pub(crate) fn new(value: T) -> Self {
         Self(imp::Mutex::new(value))
     }

@@ -3,7 +3,7 @@
 
 use super::primitive::{AtomicU64, Ordering, fence, load_in_order};
 use super::stripes::{Own, Stripes, Words};
-use super::thread_slot::{self, OWNED};
+use super::thread_slot::{self, Slot};
 
 /// Tokens on stripes, one stripe for each thread, and one for all threads after the 64th.
 ///
@@ -32,7 +32,7 @@ impl StripedPool {
 
     /// The slot of this thread, for the calls below.
     #[inline]
-    pub(crate) fn own() -> usize {
+    pub(crate) fn own() -> Slot {
         thread_slot::current()
     }
 
@@ -42,15 +42,15 @@ impl StripedPool {
     }
 
     /// How many tokens lie on the stripe of this slot.
-    #[inline]
-    pub(crate) fn at_hand(&self, slot: usize) -> u64 {
+    #[cfg(all(test, not(c13_loom)))]
+    pub(crate) fn at_hand(&self, slot: Slot) -> u64 {
         // Relaxed: others take some at any time.
         self.at(slot).load(Ordering::Relaxed)
     }
 
     /// Takes a token from the stripe of this slot, if one lies there.
     #[inline]
-    pub(crate) fn take(&self, slot: usize) -> bool {
+    pub(crate) fn take(&self, slot: Slot) -> bool {
         take(self.at(slot), 1) > 0
     }
 
@@ -60,15 +60,28 @@ impl StripedPool {
     /// [`take_all`](Self::take_all) stands after those that its thread did before. So if one thread puts a token and
     /// then reads a flag, while another sets the flag and then takes all tokens, at least one of them sees what the
     /// other did.
+    #[cfg(all(test, not(c13_loom)))]
+    pub(crate) fn put(&self, slot: Slot) {
+        self.put_below(slot, u64::MAX);
+    }
+
+    /// As [`put`](Self::put), if fewer than `most` tokens lie on that stripe, or a few more where others put some meanwhile:
+    /// whether it did.
     #[inline]
-    pub(crate) fn put(&self, slot: usize) {
+    pub(crate) fn put_below(&self, slot: Slot, most: u64) -> bool {
+        let tokens = self.at(slot);
+        // Relaxed: others put and take some at any time.
+        if tokens.load(Ordering::Relaxed) >= most {
+            return false;
+        }
         // SeqCst: as said above; and it publishes what was done with the token.
-        self.at(slot).fetch_add(1, Ordering::SeqCst);
-        if slot >= OWNED {
+        tokens.fetch_add(1, Ordering::SeqCst);
+        if slot.is_shared() {
             // SeqCst: another thread may have allocated the shared stripe without having reached the fence of `Stripes`
             // yet.
             fence(Ordering::SeqCst);
         }
+        true
     }
 
     /// Takes all tokens from all stripes, and returns how many. Complexity: O(stripes).
@@ -91,16 +104,16 @@ impl StripedPool {
     }
 
     #[inline]
-    fn at(&self, slot: usize) -> &AtomicU64 {
-        match self.words.at_home(slot, TOKENS) {
+    fn at(&self, slot: Slot) -> &AtomicU64 {
+        match self.words.at(slot, TOKENS) {
             Some(tokens) => tokens,
-            None => self.elsewhere(slot),
+            None => self.at_slowly(slot),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn elsewhere(&self, slot: usize) -> &AtomicU64 {
+    fn at_slowly(&self, slot: Slot) -> &AtomicU64 {
         let (Own::Alone(words) | Own::Shared(words)) = self.words.own(slot);
         &words[TOKENS]
     }
@@ -138,11 +151,24 @@ mod tests {
     fn what_is_put_is_what_can_be_taken() {
         let pool = pool();
         for stripe in [3, 3, 3, 64, 1_000] {
-            pool.put(stripe);
+            pool.put(Slot::numbered(stripe));
         }
-        assert_eq!((pool.at_hand(3), pool.at_hand(64), pool.at_hand(1_000)), (3, 2, 2));
-        assert_eq!((pool.take(3), pool.take(4), pool.total()), (true, false, 4));
-        assert_eq!((pool.take_all(), pool.take(3), pool.total()), (4, false, 0));
+        assert_eq!(
+            (
+                pool.at_hand(Slot::numbered(3)),
+                pool.at_hand(Slot::numbered(64)),
+                pool.at_hand(Slot::numbered(1_000))
+            ),
+            (3, 2, 2)
+        );
+        assert_eq!(
+            (pool.take(Slot::numbered(3)), pool.take(Slot::numbered(4)), pool.total()),
+            (true, false, 4)
+        );
+        assert_eq!(
+            (pool.take_all(), pool.take(Slot::numbered(3)), pool.total()),
+            (4, false, 0)
+        );
     }
 
     #[test]
@@ -155,7 +181,7 @@ mod tests {
     #[test]
     fn threads_that_take_from_one_another_lose_nothing() {
         let pool = pool();
-        (0..10).for_each(|_| pool.put(0));
+        (0..10).for_each(|_| pool.put(Slot::numbered(0)));
         std::thread::scope(|scope| {
             for seed in 0..8 {
                 let pool = &pool;
@@ -163,13 +189,13 @@ mod tests {
                     let (random, mut held) = (Random::new(seed), 0);
                     for _ in 0..20_000 {
                         match random.below(3) {
-                            0 => held += u64::from(pool.take(random.below(8) as usize)),
+                            0 => held += u64::from(pool.take(Slot::numbered(random.below(8) as usize))),
                             1 => held += pool.take_all(),
                             _ => (0..std::mem::take(&mut held)).for_each(|_| pool.put(StripedPool::own())),
                         }
                         assert!(held <= 10, "seed {seed}");
                     }
-                    (0..held).for_each(|_| pool.put(0));
+                    (0..held).for_each(|_| pool.put(Slot::numbered(0)));
                 });
             }
         });

@@ -2,6 +2,7 @@
 
 use super::primitive::{AtomicU64, Ordering};
 use super::stripes::{Own, Stripes, Words};
+use super::thread_slot::Slot;
 
 /// How many buckets the time is cut into.
 const BUCKETS: usize = 10;
@@ -69,18 +70,18 @@ impl StripedRolling {
     }
 
     /// Counts one for `era` at `now`, in nanoseconds of whatever clock the window goes by, for the thread with this slot, which
-    /// must be the caller's own or [`SHARED`](super::thread_slot::SHARED).
+    /// must be the caller's own or shared.
     #[inline]
-    pub(crate) fn count_at(&self, slot: usize, era: u64, now: u64) {
-        match self.words.first_at_home::<{ Self::WORDS }>(slot) {
-            Some(stripe) => self.count_alone(stripe, era, now),
-            None => self.count_elsewhere(slot, era, now),
+    pub(crate) fn count_at(&self, slot: Slot, era: u64, now: u64) {
+        match self.words.first::<{ Self::WORDS }>(slot) {
+            Some(stripe) if !slot.is_shared() => self.count_alone(stripe, era, now),
+            _ => self.count_slowly(slot, era, now),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn count_elsewhere(&self, slot: usize, era: u64, now: u64) {
+    fn count_slowly(&self, slot: Slot, era: u64, now: u64) {
         match self.words.own(slot) {
             Own::Alone(stripe) => self.count_alone(stripe, era, now),
             Own::Shared(stripe) => self.count_shared(stripe, era, now),

@@ -2,7 +2,7 @@
 
 use super::primitive::{AtomicU64, Ordering};
 use super::stripes::{Own, Stripes, Words};
-use super::thread_slot::{self, OWNED};
+use super::thread_slot::{self, OWNED, Slot};
 
 /// How many stocks there are at most.
 pub(crate) const STOCKS: u64 = OWNED as u64 + 1;
@@ -36,16 +36,16 @@ impl StripedStock {
     /// Takes `n` from this thread's stock, if it holds as much.
     #[inline]
     pub(crate) fn take(&self, n: u64) -> bool {
-        // A thread without a slot yet has a number that no stripe belongs to, so that one comparison decides.
-        match self.words.first_at_home::<{ Self::WORDS }>(thread_slot::peek()) {
-            Some(stripe) => take_alone(stripe, 0, n),
-            None => self.take_elsewhere(n),
+        let slot = thread_slot::peek();
+        if let Some(stripe) = self.words.first::<{ Self::WORDS }>(slot) {
+            return take_alone(stripe, 0, n);
         }
+        self.take_slowly(n)
     }
 
     #[cold]
     #[inline(never)]
-    fn take_elsewhere(&self, n: u64) -> bool {
+    fn take_slowly(&self, n: u64) -> bool {
         self.take_at(thread_slot::current(), 0, n)
     }
 
@@ -54,9 +54,8 @@ impl StripedStock {
         self.take_at(thread_slot::current(), given, n)
     }
 
-    /// The same for the thread with this slot, which must be the caller's own or
-    /// [`SHARED`](super::thread_slot::SHARED).
-    pub(crate) fn take_at(&self, slot: usize, given: u64, n: u64) -> bool {
+    /// The same for the thread with this slot, which must be the caller's own or shared.
+    pub(crate) fn take_at(&self, slot: Slot, given: u64, n: u64) -> bool {
         match self.words.own(slot) {
             Own::Alone(stripe) => take_alone(stripe, given, n),
             Own::Shared(stripe) => take_shared(stripe, given, n),

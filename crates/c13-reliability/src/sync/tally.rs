@@ -2,7 +2,7 @@
 
 use super::primitive::{AtomicU64, Ordering};
 use super::stripes::{Own, Stripes, WeakWords, Words};
-use super::thread_slot::{self, SHARED};
+use super::thread_slot::{self, SHARED, Slot};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -40,7 +40,7 @@ pub(crate) use counts;
 /// threads share a stripe and add atomically. Counts are exact. Reading adds up all stripes and may miss counts that are made
 /// meanwhile.
 ///
-/// Memory: one stripe of 128 bytes for up to 16 counters, and one more for each further thread that counts.
+/// Memory: for each thread that counts, eight bytes a counter, rounded up to a cache line.
 pub(crate) struct Tally<C> {
     words: Words,
     counts: PhantomData<fn(C)>,
@@ -81,45 +81,43 @@ impl<C: Count> Tally<C> {
     ///
     /// On a stripe that threads share, two threads may see their values in either order.
     #[inline]
-    pub(crate) fn add_and_read(&self, count: C, n: u64) -> (usize, u64) {
-        // A thread without a slot yet has a number that no stripe belongs to, so that one comparison decides.
+    pub(crate) fn add_and_read(&self, count: C, n: u64) -> (Slot, u64) {
         let slot = thread_slot::peek();
-        match self.words.at_home(slot, count.index()) {
-            Some(word) => (slot, add_alone(word, n)),
-            None => self.add_elsewhere(count, n),
+        if let Some(word) = self.words.at(slot, count.index()) {
+            return (slot, add_alone(word, n));
         }
+        self.add_slowly(count, n)
     }
 
     // Cold, so that the common case stays short in its callers' code.
     #[cold]
     #[inline(never)]
-    fn add_elsewhere(&self, count: C, n: u64) -> (usize, u64) {
+    fn add_slowly(&self, count: C, n: u64) -> (Slot, u64) {
         self.add_at(thread_slot::current(), count, n)
     }
 
-    /// As [`add_and_read`](Self::add_and_read), on the stripe of this slot, which must be the thread's own or
-    /// [`SHARED`].
-    pub(crate) fn add_at(&self, slot: usize, count: C, n: u64) -> (usize, u64) {
+    /// As [`add_and_read`](Self::add_and_read), on the stripe of this slot, which must be the thread's own or shared.
+    pub(crate) fn add_at(&self, slot: Slot, count: C, n: u64) -> (Slot, u64) {
         match self.words.own(slot) {
             Own::Alone(words) => (slot, add_alone(&words[count.index()], n)),
             Own::Shared(words) => {
                 // Relaxed: a count orders nothing.
                 let before = words[count.index()].fetch_add(n, Ordering::Relaxed);
-                (SHARED, before.wrapping_add(n))
+                (Slot::numbered(SHARED), before.wrapping_add(n))
             }
         }
     }
 
-    /// The sum of `counts` on each stripe, with the slot of its thread. Complexity: as [`sum`](Self::sum).
+    /// The sum of `counts` on each stripe, with the number of its slot. Complexity: as [`sum`](Self::sum).
     pub(crate) fn values<'a>(&'a self, counts: &'a [C]) -> impl Iterator<Item = (usize, u64)> + 'a {
         self.words.each().map(|(slot, words)| (slot, sum(words, counts)))
     }
 
-    /// The slot of the stripe that this thread counts on, and the sum of `counts` there.
+    /// The number of the slot of the stripe that this thread counts on, and the sum of `counts` there.
     pub(crate) fn value_here(&self, counts: &[C]) -> (usize, u64) {
         let slot = thread_slot::current();
         match self.words.own(slot) {
-            Own::Alone(words) => (slot, sum(words, counts)),
+            Own::Alone(words) => (slot.number(), sum(words, counts)),
             Own::Shared(words) => (SHARED, sum(words, counts)),
         }
     }
@@ -244,7 +242,7 @@ mod tests {
         let tallies: Vec<Tally<Fruit>> = (0..9).map(|_| Tally::on(&stripes)).collect();
         for (n, tally) in (1..).zip(&tallies) {
             tally.add(Apple, n);
-            tally.add_at(SHARED, Pear, 10 * n);
+            tally.add_at(Slot::numbered(SHARED), Pear, 10 * n);
         }
         for (n, tally) in (1..).zip(&tallies) {
             assert_eq!((tally.sum(Apple), tally.sum(Pear)), (n, 10 * n));
@@ -255,33 +253,28 @@ mod tests {
     fn each_stripe_has_its_own_part_of_the_sum() {
         for tally in [Tally::new(), Tally::compact()] {
             let (slot, value) = tally.add_and_read(Apple, 5);
-            assert_eq!((value, tally.add_and_read(Apple, 2)), (5, (slot, 7)));
-            tally.add_at(SHARED, Apple, 1);
+            let (again, more) = tally.add_and_read(Apple, 2);
+            assert_eq!((value, more, again.number()), (5, 7, slot.number()));
+            tally.add_at(Slot::numbered(SHARED), Apple, 1);
             assert_eq!(tally.values(&[Apple]).map(|(_, value)| value).sum::<u64>(), 8);
             let before = tally.value_here(&[Apple, Pear]);
             tally.add(Pear, 9);
             assert_eq!(
                 tally.value_here(&[Apple, Pear]),
-                (slot, before.1 + 9),
+                (slot.number(), before.1 + 9),
                 "two counters in one sum"
             );
         }
     }
 
     #[test]
-    fn a_thread_that_counts_beside_others_adds_one_stripe() {
+    fn each_slot_counts_on_a_stripe_of_its_own() {
         let tally = Tally::<Fruit>::new();
-        let stripes = || tally.values(&[Apple]).count();
-        assert_eq!(stripes(), 0);
-        for threads in 1..=9 {
-            tally.add_at(7 * (threads - 1), Apple, 1);
-            assert_eq!(stripes(), threads);
-            tally.add_at(0, Apple, 1);
-            assert_eq!(stripes(), threads);
+        for n in [0, 1, 7, 63, SHARED] {
+            tally.add_at(Slot::numbered(n), Apple, n as u64 + 1);
         }
-        tally.add_at(SHARED, Apple, 1);
-        tally.add_at(SHARED + 7, Apple, 1);
-        assert_eq!((stripes(), tally.sum(Apple)), (10, 20));
+        let counted: Vec<_> = tally.values(&[Apple]).filter(|(_, value)| *value > 0).collect();
+        assert_eq!(counted, [(0, 1), (1, 2), (7, 8), (63, 64), (SHARED, 65)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What is kept once for each thread is found by this number. A thread gets a slot when it first counts anything.
 
 use super::primitive::{AtomicU64, Ordering};
+use std::fmt;
 
 /// How many threads have a slot of their own at the same time.
 pub(crate) const OWNED: usize = 64;
@@ -67,14 +68,38 @@ impl Pool {
 #[cfg(not(c13_loom))]
 mod current {
     use super::{OWNED, Pool, SHARED};
+    use crate::sync::arena::{Directory, arena};
     use std::cell::Cell;
 
     static POOL: Pool = Pool::new();
 
-    const UNSET: usize = usize::MAX;
+    /// What threads without a slot of their own have: nothing is found in it.
+    static NONE: Directory = Directory::new(usize::MAX);
+
+    /// The slot of a thread.
+    // What is found by it is kept in it: one load less where threads count.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Slot(&'static Directory);
+
+    impl Slot {
+        /// The slot of this number; [`SHARED`] for the one that threads share.
+        pub(crate) fn numbered(number: usize) -> Self {
+            Self(arena().directory(number.min(SHARED)))
+        }
+
+        #[inline]
+        pub(crate) fn number(self) -> usize {
+            self.0.number()
+        }
+
+        #[inline]
+        pub(in crate::sync) fn directory(self) -> &'static Directory {
+            self.0
+        }
+    }
 
     thread_local! {
-        static SLOT: Cell<usize> = const { Cell::new(UNSET) };
+        static SLOT: Cell<Slot> = const { Cell::new(Slot(&NONE)) };
         static HELD: Held = const { Held };
     }
 
@@ -84,33 +109,33 @@ mod current {
     impl Drop for Held {
         fn drop(&mut self) {
             // What other thread-locals count while they are dropped goes to the shared slot.
-            let slot = SLOT.replace(SHARED);
-            if slot < OWNED {
-                POOL.release(slot);
+            let number = SLOT.replace(Slot(&NONE)).number();
+            if number < OWNED {
+                POOL.release(number);
             }
         }
     }
 
-    /// This thread's slot, [`SHARED`] if all others are taken, and `usize::MAX` if it has not asked for one yet.
+    /// This thread's slot, if it has one of its own; else one that has no stripes.
     #[inline]
-    pub(crate) fn peek() -> usize {
+    pub(crate) fn peek() -> Slot {
         SLOT.get()
     }
 
-    /// This thread's slot, [`SHARED`] if all others are taken.
+    /// This thread's slot, the shared one if all others are taken.
     #[inline]
-    pub(crate) fn current() -> usize {
+    pub(crate) fn current() -> Slot {
         let slot = SLOT.get();
-        if slot == UNSET { claim() } else { slot }
+        if slot.number() < OWNED { slot } else { claim() }
     }
 
     #[cold]
-    fn claim() -> usize {
+    fn claim() -> Slot {
         // Where the thread is ending already, nothing would give the slot back.
-        let slot = match HELD.try_with(|_| POOL.claim()) {
-            Ok(Some(slot)) => slot,
-            Ok(None) | Err(_) => SHARED,
+        let Ok(Some(number)) = HELD.try_with(|_| POOL.claim()) else {
+            return Slot::numbered(SHARED);
         };
+        let slot = Slot::numbered(number);
         SLOT.set(slot);
         slot
     }
@@ -124,20 +149,51 @@ mod current {
 /// Under loom there are no thread slots: models name theirs, and everything else shares one.
 #[cfg(c13_loom)]
 mod current {
-    pub(crate) fn peek() -> usize {
-        super::SHARED
+    use super::{OWNED, SHARED};
+
+    /// The slot of a thread.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Slot(usize);
+
+    impl Slot {
+        /// The slot of this number; [`SHARED`] for the one that threads share.
+        pub(crate) fn numbered(number: usize) -> Self {
+            Self(number.min(SHARED))
+        }
+
+        pub(crate) fn number(self) -> usize {
+            self.0
+        }
     }
 
-    pub(crate) fn current() -> usize {
-        super::SHARED
+    pub(crate) fn peek() -> Slot {
+        Slot(usize::MAX)
+    }
+
+    pub(crate) fn current() -> Slot {
+        Slot(SHARED)
     }
 
     pub(crate) fn owners() -> u32 {
-        super::OWNED as u32
+        OWNED as u32
     }
 }
 
-pub(crate) use current::{current, owners, peek};
+pub(crate) use current::{Slot, current, owners, peek};
+
+impl Slot {
+    /// Whether other threads have it too.
+    #[inline]
+    pub(crate) fn is_shared(self) -> bool {
+        self.number() == SHARED
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({})", self.number())
+    }
+}
 
 #[cfg(all(test, not(c13_loom)))]
 mod tests {
@@ -145,10 +201,11 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_its_slot_and_a_later_thread_may_have_it() {
-        let first = std::thread::spawn(|| (current(), current())).join().unwrap();
+        let number = || current().number();
+        let first = std::thread::spawn(move || (number(), peek().number())).join().unwrap();
         assert_eq!(first.0, first.1);
         let distinct: std::collections::HashSet<usize> =
-            (0..200).map(|_| std::thread::spawn(current).join().unwrap()).collect();
+            (0..200).map(|_| std::thread::spawn(number).join().unwrap()).collect();
         assert!(distinct.len() <= OWNED, "slots are given back: {distinct:?}");
     }
 

@@ -1,7 +1,7 @@
 //! The stripes on which lent permits lie, and whether permits are lent now.
 
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, load_in_order};
-use crate::sync::{StripedPool, Stripes};
+use crate::sync::{Slot, StripedPool, Stripes};
 
 /// How many permits may lie on a stripe; a few more where threads share one. Under loom few, so that models get there.
 pub(super) const MOST_FREE: u32 = if cfg!(c13_loom) { 1 } else { 8 };
@@ -101,18 +101,14 @@ impl Lending {
 
     /// Takes a permit from a stripe, if one lies there.
     #[inline]
-    pub(super) fn take(&self, stripe: usize) -> bool {
+    pub(super) fn take(&self, stripe: Slot) -> bool {
         self.free.take(stripe)
     }
 
     /// Leaves a permit on a stripe, if there is room: whether it did.
     #[inline]
-    pub(super) fn put(&self, stripe: usize) -> bool {
-        let has_room = self.free.at_hand(stripe) < MOST_FREE.into();
-        if has_room {
-            self.free.put(stripe);
-        }
-        has_room
+    pub(super) fn put(&self, stripe: Slot) -> bool {
+        self.free.put_below(stripe, MOST_FREE.into())
     }
 
     /// Takes all permits from all stripes: how many they were.

@@ -3,6 +3,7 @@
 use super::permit::SemaphorePermit;
 use super::permits::Queue;
 use super::semaphore::Semaphore;
+use crate::sync::Slot;
 use crate::sync::loom::block_on;
 use crate::sync::primitive::{AtomicU64, Ordering};
 use crate::time::VirtualTime;
@@ -89,13 +90,13 @@ fn lent(limit: u32) -> Semaphore {
 /// The steps of a thread with a stripe, which the model names.
 impl Semaphore {
     fn acquire_lent(&self, stripe: usize) -> bool {
-        let (acquired, queue) = self.permits.acquire_lent(stripe);
+        let (acquired, queue) = self.permits.acquire_lent(Slot::numbered(stripe));
         self.serve(queue);
         acquired
     }
 
     fn release_lent(&self, stripe: usize) {
-        self.serve(self.permits.release_lent(stripe));
+        self.serve(self.permits.release_lent(Slot::numbered(stripe)));
     }
 
     fn end_lending(&self) {

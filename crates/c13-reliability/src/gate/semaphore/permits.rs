@@ -23,7 +23,7 @@
 use super::lending::{Lending, LendingPhase, MOST_FREE};
 use super::state::{HAS_WAITERS, ONE_PERMIT, PackedState};
 use crate::sync::primitive::{MutexGuard, Ordering, load_in_order};
-use crate::sync::{CacheLine, StripedPool, Stripes};
+use crate::sync::{CacheLine, Slot, StripedPool, Stripes};
 
 /// The permits of a semaphore.
 pub(super) struct Permits {
@@ -157,7 +157,7 @@ impl Permits {
 
     /// Takes a permit from a stripe, from the state, or from any other stripe, in this order.
     #[inline]
-    pub(super) fn acquire_lent(&self, stripe: usize) -> (bool, Queue) {
+    pub(super) fn acquire_lent(&self, stripe: Slot) -> (bool, Queue) {
         let mut queue = Queue::Leave;
         if self.lending.take(stripe) {
             if self.state().may_lend() {
@@ -225,7 +225,7 @@ impl Permits {
 
     /// Gives a permit back to a stripe, if it may lie there, else to the state.
     #[inline]
-    pub(super) fn release_lent(&self, stripe: usize) -> Queue {
+    pub(super) fn release_lent(&self, stripe: Slot) -> Queue {
         if !self.lending.put(stripe) {
             return self.release_to_state();
         }
@@ -238,7 +238,7 @@ impl Permits {
 
     /// Gives a permit on a stripe back to the state, unless another thread has.
     #[cold]
-    fn take_back_one(&self, stripe: usize) -> Queue {
+    fn take_back_one(&self, stripe: Slot) -> Queue {
         if self.lending.take(stripe) {
             self.release_to_state()
         } else {

@@ -246,7 +246,7 @@ impl Shared {
         if outcome != Outcome::Success || !word.plain_untimed() || word != self.word() {
             self.record_in_full(ticket, outcome);
         } else if word.timed() == 0 {
-            self.front.counts.add_one(success(word.generation()));
+            self.front.counts.add_and_read(success(word.generation()), 1);
         } else {
             self.count_in_windows(word);
         }
