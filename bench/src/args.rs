@@ -29,12 +29,17 @@ enum Verb {
         #[arg(default_value = "")]
         filter: String,
     },
+    /// Prints how much memory the instances of the cases hold whose name contains FILTER.
+    Memory {
+        #[arg(default_value = "")]
+        filter: String,
+    },
     /// Prints the names of the cases.
     List {
         #[arg(default_value = "")]
         filter: String,
     },
-    /// Compares our instruction and allocation counts with baselines.json.
+    /// Compares our counts of instructions, allocations and bytes with baselines.json.
     Counts {
         /// Takes today's counts as the baselines.
         #[arg(long)]
@@ -71,6 +76,18 @@ pub(crate) fn run() -> Result<(), String> {
             let cases = named(matching(&filter), &filter)?;
             let results = run::times(&cases, run::Length::Quick);
             print!("{}", report::every_case(&results));
+            Ok(())
+        }
+        Verb::Memory { filter } => {
+            println!("{:<60} {:>10} {:>6} {:>14}", "", "bytes", "pieces", "second thread");
+            for case in named(matching(&filter), &filter)? {
+                let held = measure::allocations::held(case);
+                let second = held.second_thread.map_or(String::new(), |bytes| bytes.to_string());
+                println!(
+                    "{:<60} {:>10} {:>6} {second:>14}",
+                    case.name, held.bytes, held.allocations
+                );
+            }
             Ok(())
         }
         Verb::List { filter } => {

@@ -1,7 +1,8 @@
-//! Keeps instruction and allocation counts of our hot paths from growing: compares them with committed baselines.
+//! Keeps the instructions, the allocations and the memory of our hot paths from growing: compares them with committed baselines.
 
 use crate::case::Case;
-use crate::measure::{allocations, instructions};
+use crate::measure::allocations::{self, Held};
+use crate::measure::instructions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ const TOLERANCE: f64 = 0.10;
 const OTHER_COMPILER: f64 = 0.50;
 /// And so many more in any case, for counts so small that the tolerance is none.
 const FEW: f64 = 3.0;
-/// Allocations of maps that grow differ a little with their random seeds.
+/// Allocations and bytes of maps that grow differ a little with their random seeds.
 const NOISE: f64 = 1.05;
 
 /// The file of baselines.
@@ -29,6 +30,7 @@ struct Baseline {
     allocations: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     future_bytes: Option<usize>,
+    instance: Held,
 }
 
 /// Compares the counts of our cases with the baselines at `path`, or takes them as the new ones.
@@ -41,6 +43,7 @@ pub(crate) fn check(cases: &[Case], path: &Path, write: bool) -> Result<(), Stri
                 instructions: counted.get(&case.name).copied().unwrap_or(f64::NAN),
                 allocations: allocations::measure(case).count,
                 future_bytes: case.future_bytes,
+                instance: allocations::held(case),
             };
             (case.name.clone(), baseline)
         })
@@ -59,8 +62,8 @@ pub(crate) fn check(cases: &[Case], path: &Path, write: bool) -> Result<(), Stri
         OTHER_COMPILER
     };
     println!(
-        "{:<48} {:>8} {:>8} {:>8} {:>8}",
-        "", "instr.", "baseline", "alloc.", "baseline"
+        "{:<48} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "", "instr.", "baseline", "alloc.", "baseline", "bytes", "baseline"
     );
     let faults: Vec<String> = now
         .iter()
@@ -69,8 +72,13 @@ pub(crate) fn check(cases: &[Case], path: &Path, write: bool) -> Result<(), Stri
                 return Some(format!("{name} has no baseline"));
             };
             println!(
-                "{name:<48} {:>8.0} {:>8.0} {:>8.2} {:>8.2}",
-                now.instructions, then.instructions, now.allocations, then.allocations
+                "{name:<48} {:>8.0} {:>8.0} {:>8.2} {:>8.2} {:>8} {:>8}",
+                now.instructions,
+                then.instructions,
+                now.allocations,
+                then.allocations,
+                now.instance.bytes,
+                then.instance.bytes
             );
             fault(name, now, then, tolerance)
         })
@@ -82,7 +90,7 @@ pub(crate) fn check(cases: &[Case], path: &Path, write: bool) -> Result<(), Stri
         )
         .collect();
     println!(
-        "tolerance: {:.0} % and {FEW:.0} instructions ({}), no further allocation",
+        "tolerance: {:.0} % and {FEW:.0} instructions ({}), no further allocation, no more memory",
         tolerance * 100.0,
         if then.compiler == compiler {
             "the baselines' compiler"
@@ -115,6 +123,27 @@ fn fault(name: &str, now: &Baseline, then: &Baseline, tolerance: f64) -> Option<
             "{name}: {now:.2} allocations a call; the baseline is {then:.2}"
         ));
     }
+    let memory = [
+        ("bytes", now.instance.bytes, then.instance.bytes),
+        (
+            "pieces of the heap",
+            now.instance.allocations,
+            then.instance.allocations,
+        ),
+        (
+            "bytes for a second thread",
+            now.instance.second_thread.unwrap_or_default(),
+            then.instance.second_thread.unwrap_or_default(),
+        ),
+    ];
+    let grown = memory
+        .into_iter()
+        .find(|(_, now, then)| *now as f64 > *then as f64 * NOISE);
+    if let Some((what, now, then)) = grown {
+        return Some(format!(
+            "{name}: an instance takes {now} {what}; the baseline is {then}"
+        ));
+    }
     match (now.future_bytes, then.future_bytes) {
         (Some(now), Some(then)) if now as f64 > then as f64 * (1.0 + tolerance) => {
             Some(format!("{name}: its future has {now} bytes; the baseline is {then}"))
@@ -133,13 +162,18 @@ fn compiler() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Baseline, fault};
+    use super::{Baseline, Held, fault};
 
     fn counts(instructions: f64, allocations: f64) -> Baseline {
         Baseline {
             instructions,
             allocations,
             future_bytes: Some(100),
+            instance: Held {
+                bytes: 1_000,
+                allocations: 2,
+                second_thread: Some(128),
+            },
         }
     }
 
@@ -149,6 +183,20 @@ mod tests {
         assert_eq!(fault("a", &counts(112.0, 0.0), &then, 0.1), None);
         assert!(fault("a", &counts(114.0, 0.0), &then, 0.1).is_some());
         assert!(fault("a", &counts(f64::NAN, 0.0), &then, 0.1).is_some());
+    }
+
+    #[test]
+    fn an_instance_that_takes_more_memory_does_not_pass() {
+        let then = counts(100.0, 0.0);
+        for (bytes, allocations, second_thread) in [(1_051, 2, 128), (1_000, 3, 128), (1_000, 2, 256)] {
+            let mut now = counts(100.0, 0.0);
+            now.instance = Held {
+                bytes,
+                allocations,
+                second_thread: Some(second_thread),
+            };
+            assert!(fault("a", &now, &then, 0.1).is_some(), "{:?}", now.instance);
+        }
     }
 
     #[test]

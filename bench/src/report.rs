@@ -1,7 +1,8 @@
 //! The tables: what a run found out, as Markdown, and the files that hold it.
 
+use crate::measure::allocations::Held;
 use crate::results::{Figures, Results, Spread};
-use crate::rows::{FURTHER, Most, ROWS, Row, Target, WHOLE, Whole};
+use crate::rows::{FURTHER, MEMORY, Most, ROWS, Row, Target, WHOLE, Whole};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -32,6 +33,7 @@ pub(crate) fn write(root: &Path, results: &Results) -> Result<(), String> {
         ("{machine}", machine(results)),
         ("{numbers}", numbers(results, ROWS)),
         ("{further}", numbers(results, FURTHER)),
+        ("{memory}", memory(results)),
         ("{misses}", misses(results)),
         ("{whole}", whole(results)),
         ("{growth}", growth),
@@ -307,6 +309,37 @@ fn summary(results: &Results) -> String {
                 pair(ours),
                 pair(peer)
             );
+        }
+    }
+    out
+}
+
+/// What an instance takes, beside the peers.
+fn memory(results: &Results) -> String {
+    let mut out =
+        "| one instance | bytes | pieces of the heap | a second thread adds | |\n|---|--:|--:|--:|---|\n".to_owned();
+    let held = |name: &str| results.cases.get(name)?.held;
+    for row in MEMORY {
+        let _ = writeln!(out, "| **{}** | | | | |", row.title);
+        let ours = held(row.ours);
+        let (bytes, pieces) = row.most;
+        let remark = match ours {
+            Some(held) if held.bytes <= bytes && held.allocations <= pieces => "kept",
+            Some(_) => "**missed**",
+            None => "not measured",
+        };
+        let mut line = |name: &str, held: Option<Held>, remark: &str| {
+            let Some(held) = held else { return };
+            let second = held.second_thread.map_or(String::new(), |bytes| bytes.to_string());
+            let _ = writeln!(
+                out,
+                "| {name} | {} | {} | {second} | {remark} |",
+                held.bytes, held.allocations
+            );
+        };
+        line("**ours**", ours, &format!("at most {bytes} in {pieces}: {remark}"));
+        for peer in row.peers {
+            line(plain(peer), held(peer), "");
         }
     }
     out

@@ -1,6 +1,6 @@
 //! What a run found out, as it is kept in `results.json`.
 
-use crate::measure::allocations::Allocations;
+use crate::measure::allocations::{Allocations, Held};
 use crate::measure::time::Times;
 use crate::median::median;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub(crate) struct Figures {
     pub(crate) allocations: Allocations,
     /// The size of a call's future.
     pub(crate) future_bytes: Option<usize>,
+    /// The memory of the instance.
+    #[serde(default)]
+    pub(crate) held: Option<Held>,
 }
 
 /// The medians over the passes of a run, and how far the passes lay apart.

@@ -130,8 +130,16 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// Rows of the issue's own targets, which have no peer in the specification.
+/// Further rows, which have no peer in the specification.
 pub(crate) const FURTHER: &[Row] = &[
+    Row {
+        title: "one of 1,000 policies in turn",
+        ours: &[(
+            "growth/one of 1,000 policies of five in turn",
+            Times(2.5, "growth/policy of five"),
+        )],
+        peers: &[],
+    },
     Row {
         title: "timeout around a call that is ready at once",
         ours: &[("timeout/ready at once", Nanos(8.0, None))],
@@ -144,6 +152,68 @@ pub(crate) const FURTHER: &[Row] = &[
             ("bulkhead/call", Nanos(8.0, None)),
         ],
         peers: &[],
+    },
+];
+
+/// The memory of an instance of ours, and of the peers'.
+pub(crate) struct Memory {
+    pub(crate) title: &'static str,
+    pub(crate) ours: &'static str,
+    /// Bytes and pieces of the heap.
+    pub(crate) most: (usize, usize),
+    pub(crate) peers: &'static [&'static str],
+}
+
+pub(crate) const MEMORY: &[Memory] = &[
+    Memory {
+        title: "circuit breaker",
+        ours: "breaker/consecutive failures, permit",
+        most: (1_024, 2),
+        peers: &[
+            "breaker/recloser, sync",
+            "breaker/failsafe, consecutive failures",
+            "breaker/seatbelt",
+            "breaker/tower-resilience, consecutive failures",
+        ],
+    },
+    Memory {
+        title: "token bucket",
+        ours: "limiter/token bucket, allowed",
+        most: (1_024, 2),
+        peers: &[
+            "limiter/governor, allowed",
+            "limiter/leaky-bucket, allowed",
+            "limiter/ratelimit, allowed",
+            "limiter/tower-resilience, token bucket",
+        ],
+    },
+    Memory {
+        title: "bulkhead",
+        ours: "bulkhead/permit",
+        most: (2_048, 2),
+        peers: &[],
+    },
+    Memory {
+        title: "retry with its budget",
+        ours: "retry/with a budget",
+        most: (1_024, 3),
+        peers: &["retry/seatbelt", "retry/tower-resilience"],
+    },
+    Memory {
+        title: "policy: timeout, retry, breaker, limiter; the critical profile",
+        ours: "policy/critical profile",
+        most: (4_096, 8),
+        peers: &[],
+    },
+    Memory {
+        title: "policy of five: timeout, retry, breaker, limiter, bulkhead",
+        ours: "policy/five",
+        most: (4_096, 8),
+        peers: &[
+            "policy/tokio, backon, recloser and governor by hand",
+            "policy/seatbelt, retry, breaker and timeout only",
+            "policy/tower-resilience, five",
+        ],
     },
 ];
 

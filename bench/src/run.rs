@@ -26,6 +26,7 @@ pub(crate) fn all(cases: &[&Case], quick: bool) -> Result<Results, String> {
     for case in cases {
         if let Some(figures) = results.cases.get_mut(&case.name) {
             figures.allocations = allocations::measure(case);
+            figures.held = Some(allocations::held(case));
         }
     }
     eprintln!("counting instructions");

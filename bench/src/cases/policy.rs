@@ -6,7 +6,7 @@ use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, ShardedRateLimiter};
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
-use c13_reliability::policy::{Policy, PolicyConfig};
+use c13_reliability::policy::{Policy, PolicyConfig, Profile};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ pub(crate) fn add(cases: &mut Cases) {
     let config = FIVE.bulkhead(queue);
     add_one(cases, "policy/five, calls may wait for a place", move || {
         Policy::new(config).expect("the settings are good")
+    });
+    add_one(cases, "policy/critical profile", || {
+        let plenty = RateLimiterConfig::new(1e9, 1_000_000_000);
+        Policy::new(Profile::Critical.config().rate_limit(plenty)).expect("the settings are good")
     });
     add_one(cases, "policy/five, sharded limiter", || {
         let policy = Policy::new(FOUR).expect("the settings are good");
