@@ -32,18 +32,34 @@ pub(super) struct Parts {
     /// Whether a call may wait for the rate limit.
     pub(super) rate_limit_waits: bool,
     pub(super) clock: Clock,
-    pub(super) rate_limit: Option<TokenBucketRateLimiter>,
     /// The rate limit that `Policy::limit_by` has added. It is in no settings.
     pub(super) extra_limit: Option<Arc<dyn ExtraLimit>>,
+    retry_listener: Option<Arc<RetryListener>>,
+    in_use: PartSet,
+    /// Parts that earlier settings had and these lack. They come back when the settings have them again, because callers
+    /// may hold handles to them.
+    away: Option<Box<PartSet>>,
+}
+
+/// At most one part of each kind.
+#[derive(Clone, Default)]
+pub(super) struct PartSet {
+    pub(super) rate_limit: Option<TokenBucketRateLimiter>,
     pub(super) bulkhead: Option<Bulkhead>,
     pub(super) adaptive: Option<AdaptiveLimit>,
     pub(super) retry: Option<RetryExecutor>,
-    retry_listener: Option<Arc<RetryListener>>,
     pub(super) hedge: Option<Hedge>,
     pub(super) circuit_breaker: Option<CircuitBreaker>,
-    /// Parts that earlier settings had and these lack. They come back when the settings have them again, because callers
-    /// may hold handles to them.
-    away: Option<Box<Away>>,
+}
+
+/// The parts in use, because that is what a call asks for.
+impl Deref for Parts {
+    type Target = PartSet;
+
+    #[inline]
+    fn deref(&self) -> &PartSet {
+        &self.in_use
+    }
 }
 
 /// The parts that a call began with.
@@ -65,17 +81,6 @@ impl Deref for LoadedParts {
     }
 }
 
-/// At most one part of each kind: those that no call uses now, or, as [`Parts::known`] returns it, all that there are.
-#[derive(Clone, Default)]
-struct Away {
-    rate_limit: Option<TokenBucketRateLimiter>,
-    bulkhead: Option<Bulkhead>,
-    adaptive: Option<AdaptiveLimit>,
-    retry: Option<RetryExecutor>,
-    hedge: Option<Hedge>,
-    circuit_breaker: Option<CircuitBreaker>,
-}
-
 /// What new parts are made with, besides their settings and the clock.
 pub(super) struct Making {
     /// The name under which the breaker is reported, if the policy was given one.
@@ -84,18 +89,6 @@ pub(super) struct Making {
 }
 
 impl Parts {
-    /// What the parts report, each under its own metrics.
-    pub(super) fn readings(&self) -> Vec<Reading> {
-        let rate_limit = self.rate_limit.as_ref().map(|part| part.snapshot().readings());
-        let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
-        let retry = self.retry.as_ref().map(|part| part.snapshot().readings());
-        let circuit_breaker = self.circuit_breaker.as_ref().map(|part| part.snapshot().readings());
-        let adaptive = self.adaptive.as_ref().map(|part| part.snapshot().readings());
-        let hedge = self.hedge.as_ref().map(|part| part.snapshot().readings());
-        let parts = [rate_limit, bulkhead, adaptive, retry, hedge, circuit_breaker];
-        parts.into_iter().flatten().flatten().collect()
-    }
-
     /// New parts for these settings.
     pub(super) fn new(config: PolicyConfig, clock: Clock, making: &Making) -> Result<Self, ConfigError> {
         let none = Self {
@@ -107,14 +100,9 @@ impl Parts {
             concurrency_waits: false,
             far_deadline: Deadline::at(&clock, Tick::MAX),
             clock,
-            rate_limit: None,
             extra_limit: None,
-            bulkhead: None,
-            adaptive: None,
-            retry: None,
             retry_listener: None,
-            hedge: None,
-            circuit_breaker: None,
+            in_use: PartSet::default(),
             away: None,
         };
         none.with_settings(config, making)
@@ -130,12 +118,10 @@ impl Parts {
 
     /// The same parts, with this listener for their retries.
     pub(super) fn with_retry_listener(&self, listener: Arc<RetryListener>) -> Self {
-        let retry = self.retry.clone();
-        Self {
-            retry: retry.map(|retry| retry.heard_by(listener.clone())),
-            retry_listener: Some(listener),
-            ..self.clone()
-        }
+        let mut parts = self.clone();
+        parts.in_use.retry = heard_by(parts.in_use.retry.take(), Some(&listener));
+        parts.retry_listener = Some(listener);
+        parts
     }
 
     /// Parts for other settings, which keep the state of these. All settings are checked before any part changes.
@@ -144,29 +130,20 @@ impl Parts {
         let (clock, random) = (&self.clock, &making.random);
         let known = self.known();
         let stripes = Stripes::new(words(&config));
-        let rate_limit = match (config.rate_limit, &known.rate_limit) {
-            (None, _) => None,
-            (Some(settings), Some(limiter)) => {
-                if self.config.rate_limit != Some(settings) {
-                    limiter.reconfigure(settings)?;
-                }
-                Some(limiter.clone())
-            }
-            (Some(settings), None) => Some(TokenBucketRateLimiter::on(&stripes, settings, clock.clone())?),
-        };
-        let retry = match (config.retry, &known.retry) {
-            (None, _) => None,
-            (Some(settings), Some(retry)) => {
-                if self.config.retry != Some(settings) {
-                    retry.reconfigure(settings)?;
-                }
-                Some(retry.clone())
-            }
-            (Some(settings), None) => {
-                let env = Env::new(clock.clone()).seed(random.next_u64());
-                Some(RetryExecutor::on(&stripes, settings, env)?)
-            }
-        };
+        let before = &self.config;
+        let env = || Env::new(clock.clone()).seed(random.next_u64());
+        let rate_limit = part(
+            (config.rate_limit, before.rate_limit),
+            &known.rate_limit,
+            TokenBucketRateLimiter::reconfigure,
+            |settings| TokenBucketRateLimiter::on(&stripes, settings, clock.clone()),
+        )?;
+        let retry = part(
+            (config.retry, before.retry),
+            &known.retry,
+            RetryExecutor::reconfigure,
+            |settings| RetryExecutor::on(&stripes, settings, env()),
+        )?;
         let hedge = match (config.hedge, &known.hedge) {
             (None, _) => None,
             (Some(_), Some(hedge)) => Some(hedge.clone()),
@@ -188,59 +165,46 @@ impl Parts {
                 None => hedge.reconfigure(settings)?,
             }
         }
-        let bulkhead = match (config.bulkhead, &known.bulkhead) {
-            (None, _) => None,
-            (Some(settings), Some(bulkhead)) => {
-                if self.config.bulkhead != Some(settings) {
-                    bulkhead.reconfigure(settings)?;
-                }
-                Some(bulkhead.clone())
-            }
-            (Some(settings), None) => Some(Bulkhead::on(&stripes, settings, clock.clone())?),
+        let bulkhead = part(
+            (config.bulkhead, before.bulkhead),
+            &known.bulkhead,
+            Bulkhead::reconfigure,
+            |settings| Bulkhead::on(&stripes, settings, clock.clone()),
+        )?;
+        let adaptive = part(
+            (config.adaptive, before.adaptive),
+            &known.adaptive,
+            AdaptiveLimit::reconfigure,
+            |settings| AdaptiveLimit::with_config(settings, env()),
+        )?;
+        let circuit_breaker = part(
+            (config.breaker(), before.breaker()),
+            &known.circuit_breaker,
+            CircuitBreaker::reconfigure,
+            |settings| {
+                let mut env = env();
+                env.name = making.name.clone();
+                CircuitBreaker::builder(settings).env(env).stripes(&stripes).build()
+            },
+        )?;
+        if let (Some(breaker), None) = (&self.circuit_breaker, &circuit_breaker) {
+            // No call asks it any more, so no call would ever close it.
+            breaker.reset();
+        }
+        let in_use = PartSet {
+            retry: heard_by(retry, self.retry_listener.as_ref()),
+            rate_limit,
+            bulkhead,
+            adaptive,
+            hedge,
+            circuit_breaker,
         };
-        let adaptive = match (config.adaptive, &known.adaptive) {
-            (None, _) => None,
-            (Some(settings), Some(limit)) => {
-                if self.config.adaptive != Some(settings) {
-                    limit.reconfigure(settings)?;
-                }
-                Some(limit.clone())
-            }
-            (Some(settings), None) => {
-                let env = Env::new(clock.clone()).seed(random.next_u64());
-                Some(AdaptiveLimit::with_config(settings, env)?)
-            }
-        };
-        let circuit_breaker = match (config.breaker(), &known.circuit_breaker) {
-            (None, breaker) => {
-                // No call asks it any more, so no call would ever close it.
-                if let Some(breaker) = breaker.as_ref().filter(|_| self.circuit_breaker.is_some()) {
-                    breaker.reset();
-                }
-                None
-            }
-            (Some(settings), Some(breaker)) => {
-                if self.config.breaker() != Some(settings) {
-                    breaker.reconfigure(settings)?;
-                }
-                Some(breaker.clone())
-            }
-            (Some(settings), None) => {
-                let jitter = Random::new(random.next_u64());
-                let breaker = CircuitBreaker::builder(settings).env(Env::new(clock.clone()).random(jitter));
-                let breaker = breaker.stripes(&stripes);
-                let breaker = match &making.name {
-                    Some(name) => breaker.name(name),
-                    None => breaker,
-                };
-                Some(breaker.build()?)
-            }
-        };
-        let parts = Self {
+        let away = known.without(&in_use);
+        Ok(Self {
             config,
             total_limit: Length::of(config.total_timeout),
             attempt_limit: Length::of(config.attempt_timeout),
-            is_timed: config.total_timeout.is_some() || config.attempt_timeout.is_some() || rate_limit.is_some(),
+            is_timed: config.total_timeout.is_some() || config.attempt_timeout.is_some() || config.rate_limit.is_some(),
             far_deadline: self.far_deadline,
             concurrency_waits: match (config.bulkhead, config.adaptive) {
                 (Some(bulkhead), _) => !bulkhead.max_wait.is_zero(),
@@ -249,75 +213,59 @@ impl Parts {
             },
             rate_limit_waits: config.rate_limit.is_some_and(|limit| !limit.max_wait.is_zero()),
             clock: clock.clone(),
-            rate_limit,
             extra_limit: self.extra_limit.clone(),
-            bulkhead,
-            adaptive,
-            retry: match &self.retry_listener {
-                Some(listener) => retry.map(|retry| retry.heard_by(listener.clone())),
-                None => retry,
-            },
             retry_listener: self.retry_listener.clone(),
-            hedge,
-            circuit_breaker,
-            away: None,
-        };
-        Ok(parts.keeping(known))
+            away: (!away.is_empty()).then(|| Box::new(away)),
+            in_use,
+        })
+    }
+
+    /// All parts: those in use, and those kept from earlier settings.
+    fn known(&self) -> PartSet {
+        let away = self.away.as_deref().cloned().unwrap_or_default();
+        let in_use = self.in_use.clone();
+        PartSet {
+            rate_limit: in_use.rate_limit.or(away.rate_limit),
+            bulkhead: in_use.bulkhead.or(away.bulkhead),
+            adaptive: in_use.adaptive.or(away.adaptive),
+            retry: in_use.retry.or(away.retry),
+            hedge: in_use.hedge.or(away.hedge),
+            circuit_breaker: in_use.circuit_breaker.or(away.circuit_breaker),
+        }
     }
 
     /// Whether there is another handle to one of the parts.
     #[cfg(feature = "toml")]
     pub(super) fn are_shared(&self) -> bool {
-        let away = self.away.as_deref();
-        let circuit_breaker = self
-            .circuit_breaker
-            .as_ref()
-            .or(away.and_then(|away| away.circuit_breaker.as_ref()));
-        let rate_limit = self
-            .rate_limit
-            .as_ref()
-            .or(away.and_then(|away| away.rate_limit.as_ref()));
-        let bulkhead = self.bulkhead.as_ref().or(away.and_then(|away| away.bulkhead.as_ref()));
-        let adaptive = self.adaptive.as_ref().or(away.and_then(|away| away.adaptive.as_ref()));
-        let retry = self.retry.as_ref().or(away.and_then(|away| away.retry.as_ref()));
-        let hedge = self.hedge.as_ref().or(away.and_then(|away| away.hedge.as_ref()));
-        circuit_breaker.is_some_and(CircuitBreaker::is_shared)
-            || rate_limit.is_some_and(TokenBucketRateLimiter::is_shared)
-            || bulkhead.is_some_and(Bulkhead::is_shared)
-            || adaptive.is_some_and(AdaptiveLimit::is_shared)
-            || retry.is_some_and(RetryExecutor::is_shared)
-            || hedge.is_some_and(Hedge::is_shared)
-    }
-
-    /// All parts: those in use, and those kept from earlier settings.
-    fn known(&self) -> Away {
-        let away = self.away.as_deref().cloned().unwrap_or_default();
-        Away {
-            rate_limit: self.rate_limit.clone().or(away.rate_limit),
-            bulkhead: self.bulkhead.clone().or(away.bulkhead),
-            adaptive: self.adaptive.clone().or(away.adaptive),
-            retry: self.retry.clone().or(away.retry),
-            hedge: self.hedge.clone().or(away.hedge),
-            circuit_breaker: self.circuit_breaker.clone().or(away.circuit_breaker),
-        }
-    }
-
-    /// Keeps those of the known parts that these settings lack.
-    fn keeping(mut self, known: Away) -> Self {
-        let away = Away {
-            rate_limit: known.rate_limit.filter(|_| self.rate_limit.is_none()),
-            bulkhead: known.bulkhead.filter(|_| self.bulkhead.is_none()),
-            adaptive: known.adaptive.filter(|_| self.adaptive.is_none()),
-            retry: known.retry.filter(|_| self.retry.is_none()),
-            hedge: known.hedge.filter(|_| self.hedge.is_none()),
-            circuit_breaker: known.circuit_breaker.filter(|_| self.circuit_breaker.is_none()),
-        };
-        self.away = (!away.is_empty()).then(|| Box::new(away));
-        self
+        self.in_use.is_shared() || self.away.as_ref().is_some_and(|away| away.is_shared())
     }
 }
 
-impl Away {
+impl PartSet {
+    /// What the parts report, each under its own metrics.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let rate_limit = self.rate_limit.as_ref().map(|part| part.snapshot().readings());
+        let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
+        let retry = self.retry.as_ref().map(|part| part.snapshot().readings());
+        let circuit_breaker = self.circuit_breaker.as_ref().map(|part| part.snapshot().readings());
+        let adaptive = self.adaptive.as_ref().map(|part| part.snapshot().readings());
+        let hedge = self.hedge.as_ref().map(|part| part.snapshot().readings());
+        let parts = [rate_limit, bulkhead, adaptive, retry, hedge, circuit_breaker];
+        parts.into_iter().flatten().flatten().collect()
+    }
+
+    /// The parts of the kinds that `others` lacks.
+    fn without(self, others: &Self) -> Self {
+        Self {
+            rate_limit: self.rate_limit.filter(|_| others.rate_limit.is_none()),
+            bulkhead: self.bulkhead.filter(|_| others.bulkhead.is_none()),
+            adaptive: self.adaptive.filter(|_| others.adaptive.is_none()),
+            retry: self.retry.filter(|_| others.retry.is_none()),
+            hedge: self.hedge.filter(|_| others.hedge.is_none()),
+            circuit_breaker: self.circuit_breaker.filter(|_| others.circuit_breaker.is_none()),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.rate_limit.is_none()
             && self.bulkhead.is_none()
@@ -325,6 +273,42 @@ impl Away {
             && self.retry.is_none()
             && self.hedge.is_none()
             && self.circuit_breaker.is_none()
+    }
+
+    #[cfg(feature = "toml")]
+    fn is_shared(&self) -> bool {
+        self.circuit_breaker.as_ref().is_some_and(CircuitBreaker::is_shared)
+            || self.rate_limit.as_ref().is_some_and(TokenBucketRateLimiter::is_shared)
+            || self.bulkhead.as_ref().is_some_and(Bulkhead::is_shared)
+            || self.adaptive.as_ref().is_some_and(AdaptiveLimit::is_shared)
+            || self.retry.as_ref().is_some_and(RetryExecutor::is_shared)
+            || self.hedge.as_ref().is_some_and(Hedge::is_shared)
+    }
+}
+
+/// The part for `settings`, where the policy went by those `before`: the known one, reconfigured if they differ, or a new one.
+fn part<S: Copy + PartialEq, P: Clone>(
+    (settings, before): (Option<S>, Option<S>),
+    known: &Option<P>,
+    reconfigure: impl FnOnce(&P, S) -> Result<(), ConfigError>,
+    make: impl FnOnce(S) -> Result<P, ConfigError>,
+) -> Result<Option<P>, ConfigError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let Some(known) = known else {
+        return make(settings).map(Some);
+    };
+    if before != Some(settings) {
+        reconfigure(known, settings)?;
+    }
+    Ok(Some(known.clone()))
+}
+
+fn heard_by(retry: Option<RetryExecutor>, listener: Option<&Arc<RetryListener>>) -> Option<RetryExecutor> {
+    match listener {
+        Some(listener) => retry.map(|retry| retry.heard_by(listener.clone())),
+        None => retry,
     }
 }
 
