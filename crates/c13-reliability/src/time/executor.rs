@@ -2,6 +2,7 @@
 
 use super::{Clock, Tick, VirtualTime};
 use crate::sync::Random;
+use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 /// Runs futures in virtual time, on this thread.
@@ -55,6 +56,34 @@ struct Task {
     number: u64,
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     waker: Option<Waker>,
+}
+
+pin_project! {
+    /// The future of a task, and where its output goes. An `async` block would keep a second copy of the future.
+    struct Spawned<F: Future> {
+        #[pin]
+        future: F,
+        joined: Rc<RefCell<Joined<F::Output>>>,
+    }
+}
+
+impl<F: Future> Future for Spawned<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let output = ready!(this.future.poll(cx));
+        let waiting = {
+            let mut joined = this.joined.borrow_mut();
+            joined.output = Some(output);
+            joined.done = true;
+            joined.waiting.take()
+        };
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+        Poll::Ready(())
+    }
 }
 
 /// The task that [`Executor::block_on`] polls on its own stack.
@@ -137,20 +166,11 @@ impl Core {
             self.tasks.borrow().len() - 1
         });
         let waker = self.waker(slot, number);
-        let output = joined.clone();
         let task = Task {
             number,
-            future: Some(Box::pin(async move {
-                let value = future.await;
-                let waiting = {
-                    let mut joined = output.borrow_mut();
-                    joined.output = Some(value);
-                    joined.done = true;
-                    joined.waiting.take()
-                };
-                if let Some(waker) = waiting {
-                    waker.wake();
-                }
+            future: Some(Box::pin(Spawned {
+                future,
+                joined: joined.clone(),
             })),
             waker: Some(waker.clone().into()),
         };

@@ -118,8 +118,10 @@ impl Caller {
             return Err(CallEnd::RateLimit);
         }
         let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
-        let call = policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict);
-        let result = deadline.scope(call).await;
+        // In one expression: a variable for the call would take its room a second time.
+        let result = deadline
+            .scope(policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict))
+            .await;
         self.watch(fleet, client);
         result.map_err(|error| self.end_of(policy, &error))
     }
