@@ -182,6 +182,12 @@ fn no_load_begins_after_the_deadline_and_what_is_there_is_served() {
     executor.block_on(clock.sleep(2 * SECOND));
     let read = late(&executor, cache.get_or_load(&1, load()));
     assert_eq!(read.ok(), Some(10), "a value that is stale");
+    let config = config.stale_while_revalidate(60 * SECOND);
+    let revalidated = Cache::<u32, u32>::with_config(config, clock.clone()).unwrap();
+    revalidated.insert(1, 11);
+    executor.block_on(clock.sleep(2 * SECOND));
+    let read = late(&executor, revalidated.get_or_load(&1, load()));
+    assert_eq!(read.ok(), Some(11), "a value that would be loaded anew meanwhile");
     assert_eq!(loads.load(Ordering::SeqCst), 0);
     let read = executor.block_on(Deadline::after(&clock, SECOND).scope(cache.get_or_load(&1, load())));
     assert_eq!((read.ok(), loads.load(Ordering::SeqCst)), (Some(0), 1));
