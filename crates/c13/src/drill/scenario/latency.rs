@@ -5,7 +5,7 @@ use std::time::Duration;
 use c13_reliability::policy::document::{Diagnostic, Ratio, Table};
 
 /// How long a server takes for a call: the same distribution at all times, multiplied by faults and by the queue's
-/// [`slowdown`](Queue::slowdown). Times are in seconds.
+/// slowdown. Times are in seconds.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Latency {
     /// Always the same.
