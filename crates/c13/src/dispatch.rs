@@ -12,7 +12,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Drill(args) => output::drill(interrupt::flag().map_err(cmd::Failure::from).and_then(|stop| {
             let line = output::ProgressLine::new();
             let show = |share| line.show("drilling", share);
-            cmd::drill::run(&args, &Watch::new(&stop, &show), drill::engine::run)
+            cmd::drill::run(&args, &Watch::new(&stop, &show), &output::warn, drill::engine::run)
         })),
         Command::Config(args) => output::config(cmd::config::run(&args)),
         Command::Health(args) => output::health(&args.url, &cmd::health::run(&args)),

@@ -28,6 +28,7 @@ use crate::soak;
 use crate::status::{BAD_INPUT, BROKEN, DONE, FAILED, INTERRUPTED, MISSED, REFUSED};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Prints the result of `c13 drill`, and gives the exit status.
 pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
@@ -36,6 +37,16 @@ pub(crate) fn drill(outcome: Result<Drilled, Failure>) -> ExitCode {
         &mut anstream::stdout().lock(),
         &mut anstream::stderr().lock(),
     ))
+}
+
+/// Prints one line that a drill is warned of, on standard error.
+pub(crate) fn warn(line: &str) {
+    // If standard error is closed, nobody wants the line.
+    drop(writeln!(
+        anstream::stderr(),
+        "{WARNING}warning:{WARNING:#} {}",
+        one_line(line)
+    ));
 }
 
 /// Prints the result of `c13 health`, and gives the exit status.
@@ -311,7 +322,7 @@ mod tests {
         let runs: Vec<_> = (42..42 + runs).map(|seed| fake::report(&scenario, seed)).collect();
         let summary = Summary::new(&scenario, &runs).expect("the figures are numbers");
         Ok(Drilled::Summary {
-            summary,
+            summary: Box::new(summary),
             wall: Duration::from_secs(1),
             json,
             interrupted: None,

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::Source;
 
-use super::figure::FIGURES;
+use super::engine::{Incident, Recovery, TOO_FEW};
+use super::figure::{FIGURES, Figure};
+use super::figures::{Figures, Value};
 use super::report::{DrillReport, VariantReport};
 use super::scenario::{Scenario, Variant};
 use super::watch::{Interrupted, Watch};
@@ -144,11 +146,7 @@ fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
         ("goodput_ratio", in_time / requests),
         ("success_ratio", (in_time + late) / requests),
     ]);
-    let figures = FIGURES.iter().map(|figure| {
-        let never = figure.unit.whole.then_some(0.0);
-        values.get(figure.name).copied().or(never)
-    });
-    let figures = figures.collect();
+    let figures = figures_of(&values);
     let low = if name == "critical" { 0.7 } else { 0.2 };
     let timeline = (0..duration.as_secs()).map(|second| match second {
         0..120 => Some(1.0),
@@ -156,9 +154,52 @@ fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
         _ if name == "naive-retry" => Some(0.0),
         _ => Some(1.0),
     });
+    let in_phase = |low: f64| {
+        let mut values = values.clone();
+        let lost = (requests / 5.0 * (1.0 - low)).round();
+        values.extend([("requests", requests / 5.0), ("in_time", requests / 5.0 - lost)]);
+        values.extend([("late", 0.0), ("refused", 0.0), ("timeout", 0.0), ("deadline", 0.0)]);
+        values.extend([("failed", lost), ("circuit_breaker", 0.0)]);
+        figures_of(&values).in_phase()
+    };
+    let back = if name == "naive-retry" { 0.0 } else { 1.0 };
     VariantReport {
         name: name.to_owned(),
         figures,
+        phases: [1.0, low, low, low, back].map(in_phase).to_vec(),
+        incidents: incidents(name),
         timeline: timeline.collect(),
+    }
+}
+
+/// Figures with these values; ways to end that have none ended no call.
+fn figures_of(values: &BTreeMap<&str, f64>) -> Figures {
+    let value = |figure: &Figure| {
+        let none = figure.end().map(|_| 0.0);
+        match (figure.name, values.get(figure.name).copied().or(none)) {
+            ("recovery_s", None) => Recovery::Never.into(),
+            (_, number) => Value::from(number),
+        }
+    };
+    FIGURES.iter().map(value).collect()
+}
+
+/// What a variant did about the two faults of the scenario.
+fn incidents(name: &str) -> Vec<Incident> {
+    let seconds = Duration::from_secs;
+    let incident = |detected: Option<u64>, recovery| Incident::new(detected.map(seconds), None, recovery);
+    match name {
+        "naive-retry" => vec![
+            incident(None, Recovery::NotBeforeNext(seconds(30))),
+            incident(None, Recovery::Never),
+        ],
+        "critical" => vec![
+            incident(Some(4), Recovery::After(seconds(8))),
+            incident(None, Recovery::NotDown),
+        ],
+        _ => vec![
+            incident(None, Recovery::After(seconds(31))),
+            incident(None, Recovery::NotJudged(TOO_FEW)),
+        ],
     }
 }

@@ -1,6 +1,8 @@
 //! The figures of a variant: one row a figure. The table, the JSON object, the objectives and the help are loops over them.
 
-use super::engine::{CallCounts, CallEnd, Measured};
+use std::time::Duration;
+
+use super::engine::{CallCounts, CallEnd, Incident, Measured, Times};
 use super::unit::{COUNT, FACTOR, MILLIS, PER_SECOND, RATIO, SECONDS, Unit};
 
 /// A figure: what it is called, how it is read, how it is shown and how it is judged.
@@ -26,6 +28,8 @@ pub(crate) enum Read {
     Calls(fn(&CallCounts) -> Option<f64>),
     /// From the whole run.
     Run(fn(&Measured) -> Option<f64>),
+    /// From the faults.
+    Recovery,
 }
 
 /// Where the table shows a figure, and under which label. `{dependency}` in a label stands for the dependency's name.
@@ -33,12 +37,10 @@ pub(crate) enum Read {
 pub(crate) enum Shown {
     /// Not in a row of its own.
     Nowhere,
-    /// Among the figures of every drill.
-    Always(&'static str),
-    /// Among the figures of a drill with faults; that it never happened is as good as anything.
-    AfterFaults(&'static str),
-    /// The same, and it should have happened.
-    AfterFaultsDue(&'static str),
+    /// In a row of its own, unless it is of no variant.
+    Row(&'static str),
+    /// The same, and under the second label for each phase as well.
+    PhaseRow(&'static str, &'static str),
     /// Among the ways in which calls end, as a share of all calls; all of these are [`Read::Ended`], and the other way round.
     End(&'static str),
 }
@@ -156,25 +158,49 @@ pub(crate) static FIGURES: &[Figure] = &[
     ),
     Figure {
         name: "p50_ms",
-        doc: "half of the calls ended within this time, with success or not, counted from their intended arrival",
+        doc: "half of the answered calls were answered within this time, counted from their intended arrival",
         unit: MILLIS,
-        shown: Shown::Always("latency P50"),
-        read: Read::Calls(|calls| Some(calls.latency_ms(0.5))),
+        shown: Shown::PhaseRow("latency P50", "latency P50"),
+        read: Read::Calls(|calls| calls.quantile_ms(Times::Answered, 0.5)),
         goal: None,
     },
     Figure {
         name: "p99_ms",
-        doc: "99 of 100 calls ended within this time",
+        doc: "99 of 100 answered calls were answered within this time",
         unit: MILLIS,
-        shown: Shown::Always("latency P99"),
-        read: Read::Calls(|calls| Some(calls.latency_ms(0.99))),
+        shown: Shown::PhaseRow("latency P99", "latency P99"),
+        read: Read::Calls(|calls| calls.quantile_ms(Times::Answered, 0.99)),
         goal: ceiling("p99", "<= 800ms"),
+    },
+    Figure {
+        name: "p999_ms",
+        doc: "999 of 1,000 answered calls were answered within this time",
+        unit: MILLIS,
+        shown: Shown::Row("latency P99.9"),
+        read: Read::Calls(|calls| calls.quantile_ms(Times::Answered, 0.999)),
+        goal: None,
+    },
+    Figure {
+        name: "fail_p50_ms",
+        doc: "half of the calls that ended without an answer did so within this time",
+        unit: MILLIS,
+        shown: Shown::Row("time to fail P50"),
+        read: Read::Calls(|calls| calls.quantile_ms(Times::Failed, 0.5)),
+        goal: None,
+    },
+    Figure {
+        name: "fail_p99_ms",
+        doc: "99 of 100 calls that ended without an answer did so within this time",
+        unit: MILLIS,
+        shown: Shown::Row("time to fail P99"),
+        read: Read::Calls(|calls| calls.quantile_ms(Times::Failed, 0.99)),
+        goal: None,
     },
     Figure {
         name: "attempts",
         doc: "attempts that reached the dependency: first ones, retries and hedges",
         unit: COUNT,
-        shown: Shown::Always("attempts"),
+        shown: Shown::Row("attempts"),
         read: Read::Calls(|calls| Some(calls.attempts as f64)),
         goal: None,
     },
@@ -182,7 +208,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "amplification",
         doc: "attempts for each call that was due",
         unit: FACTOR,
-        shown: Shown::Always("  for each call"),
+        shown: Shown::Row("  for each call"),
         read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.requests()))),
         goal: ceiling("amplification", "<= 1.3"),
     },
@@ -190,38 +216,100 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "attempts_per_admitted",
         doc: "attempts for each call of which at least one attempt reached the dependency",
         unit: FACTOR,
-        shown: Shown::Always("  for each admitted call"),
+        shown: Shown::PhaseRow("  for each admitted call", "attempts per admitted"),
         read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.admitted))),
         goal: None,
     },
     Figure {
-        name: "detect_s",
-        doc: "from the start of the first fault until the breaker was open; in a fleet, half of the breakers",
-        unit: SECONDS,
-        shown: Shown::AfterFaults("breaker opened after"),
-        read: Read::Run(|measured| measured.detected().map(|after| after.as_secs_f64())),
+        name: "wasted_ratio",
+        doc: "the share of the dependency's work that was done for nobody, because the caller had left before it was done",
+        unit: RATIO,
+        shown: Shown::Row("work done for nobody"),
+        read: Read::Run(Measured::wasted),
         goal: None,
-    },
-    Figure {
-        name: "recovery_s",
-        doc: "from the end of the last fault until goodput was back, at 99% of its level before the first fault, for good",
-        unit: SECONDS,
-        shown: Shown::AfterFaultsDue("recovered after"),
-        read: Read::Run(|measured| measured.recovery().map(|after| after.as_secs_f64())),
-        goal: ceiling("recovery", "<= 60s"),
     },
     Figure {
         name: "peak_load_rps",
         doc: "the most attempts that reached the dependency in any one second",
         unit: PER_SECOND,
-        shown: Shown::Always("peak load on {dependency}"),
-        read: Read::Run(|measured| Some(measured.peak)),
+        shown: Shown::Row("peak load on {dependency}"),
+        read: Read::Run(|measured| Some(measured.peaks().0)),
         goal: None,
+    },
+    Figure {
+        name: "peak_100ms_rps",
+        doc: "the most in any tenth of a second, as a rate",
+        unit: PER_SECOND,
+        shown: Shown::Row("  within 100 ms"),
+        read: Read::Run(|measured| Some(measured.peaks().1)),
+        goal: None,
+    },
+    Figure {
+        name: "worst_10s_ratio",
+        doc: "goodput in the worst 10 s",
+        unit: RATIO,
+        shown: Shown::Row("goodput in worst 10 s"),
+        read: Read::Run(Measured::worst),
+        goal: None,
+    },
+    Figure {
+        name: "below_objective_s",
+        doc: "for how long goodput was below its objective, in steps of 10 s",
+        unit: SECONDS,
+        shown: Shown::Row("below its objective for"),
+        read: Read::Run(Measured::below_goal),
+        goal: None,
+    },
+    Figure {
+        name: "open_ratio",
+        doc: "the share of the time that the breaker was open or half-open",
+        unit: RATIO,
+        shown: Shown::Row("breaker open"),
+        read: Read::Run(Measured::open_share),
+        goal: None,
+    },
+    Figure {
+        name: "false_openings",
+        doc: "how often a closed breaker opened that was well: within no fault and no aftermath of one",
+        unit: COUNT,
+        shown: Shown::Row("  falsely opened, times"),
+        read: Read::Run(Measured::false_openings),
+        goal: None,
+    },
+    Figure {
+        name: "detect_s",
+        doc: "from the start of the first fault that made a closed breaker open until it did; in a fleet, half of the breakers",
+        unit: SECONDS,
+        shown: Shown::Row("breaker opened after"),
+        read: Read::Run(|measured| first(measured, |incident| incident.detected)),
+        goal: None,
+    },
+    Figure {
+        name: "burn_s",
+        doc: "from the start of the first fault that made the last minute miss the goodput objective until it did",
+        unit: SECONDS,
+        shown: Shown::Row("objective missed after"),
+        read: Read::Run(|measured| first(measured, |incident| incident.burnt)),
+        goal: None,
+    },
+    Figure {
+        name: "recovery_s",
+        doc: "from the end of a fault until goodput was back for good, at 99% of that of a run without faults and but for chance; of the worst fault; 0 where it was never down, null where it never was back or too few calls were made",
+        unit: SECONDS,
+        shown: Shown::Row("recovered after"),
+        read: Read::Recovery,
+        goal: ceiling("recovery", "<= 60s"),
     },
 ];
 
 /// The name of goodput, by which runs are ranked.
 pub(crate) const GOODPUT: &str = "goodput_ratio";
+
+/// The first fault's time that there is.
+fn first(measured: &Measured, of: impl Fn(&Incident) -> Option<Duration>) -> Option<f64> {
+    let times = measured.incidents.iter().find_map(of);
+    times.map(|after| after.as_secs_f64())
+}
 
 /// The row of a way in which calls end.
 const fn end(end: CallEnd, name: &'static str, label: &'static str, doc: &'static str) -> Figure {
@@ -263,8 +351,13 @@ impl Figure {
     pub(crate) fn end(&self) -> Option<CallEnd> {
         match self.read {
             Read::Ended(end) => Some(end),
-            Read::Calls(_) | Read::Run(_) => None,
+            Read::Calls(_) | Read::Run(_) | Read::Recovery => None,
         }
+    }
+
+    /// Whether it is read from the counts of calls, and so is known of each phase.
+    pub(crate) fn is_of_calls(&self) -> bool {
+        matches!(self.read, Read::Ended(_) | Read::Calls(_))
     }
 }
 

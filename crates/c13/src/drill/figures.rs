@@ -4,37 +4,84 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::engine::Measured;
+use super::engine::{CallCounts, Measured, Recovery, overall};
 use super::figure::{FIGURES, Figure, Read, ends, group};
 use super::shares::shares;
 
-/// A value for each row of [`FIGURES`]; `None` stands for what never happened.
+/// The value of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Value {
+    /// What objectives judge; `None` stands for what never happened.
+    pub(crate) number: Option<f64>,
+    /// What is said in place of the number, where that says more.
+    pub(crate) word: Option<&'static str>,
+}
+
+impl From<Option<f64>> for Value {
+    fn from(number: Option<f64>) -> Self {
+        Self { number, word: None }
+    }
+}
+
+impl From<Recovery> for Value {
+    fn from(recovery: Recovery) -> Self {
+        let (number, word) = match recovery {
+            Recovery::After(time) => (Some(time.as_secs_f64()), None),
+            Recovery::NotDown => (Some(0.0), Some("not down")),
+            Recovery::Never => (None, Some("never")),
+            Recovery::NotBeforeNext(_) => (None, Some("not by the next")),
+            Recovery::NotJudged(_) => (None, Some("not judged")),
+        };
+        Self { number, word }
+    }
+}
+
+/// A value for each row of [`FIGURES`], or in a phase for those that are read from the counts of calls.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figures {
-    values: Vec<Option<f64>>,
+    values: Vec<Value>,
+    of_phase: bool,
 }
 
 impl Figures {
     /// The figures of what was measured.
     pub(crate) fn read(measured: &Measured) -> Self {
-        let read = |figure: &Figure| match figure.read {
-            Read::Ended(end) => Some(measured.calls.ended(end) as f64),
-            Read::Calls(read) => read(&measured.calls),
-            Read::Run(read) => read(measured),
+        let of_run = |figure: &Figure| match figure.read {
+            Read::Run(read) => read(measured).into(),
+            Read::Recovery => overall(&measured.incidents).into(),
+            Read::Ended(_) | Read::Calls(_) => of_calls(figure, &measured.calls),
         };
-        FIGURES.iter().map(read).collect()
+        FIGURES.iter().map(of_run).collect()
+    }
+
+    /// The figures of the calls of a phase.
+    pub(crate) fn of_phase(calls: &CallCounts) -> Self {
+        Self {
+            of_phase: true,
+            ..FIGURES.iter().map(|figure| of_calls(figure, calls)).collect()
+        }
+    }
+
+    /// The same figures as those of a phase.
+    #[cfg(test)]
+    pub(crate) fn in_phase(self) -> Self {
+        Self { of_phase: true, ..self }
     }
 
     /// Every figure and its value.
-    fn iter(&self) -> impl Iterator<Item = (&'static Figure, Option<f64>)> {
+    fn iter(&self) -> impl Iterator<Item = (&'static Figure, Value)> {
         FIGURES.iter().zip(self.values.iter().copied())
+    }
+
+    /// What is said of a figure.
+    pub(crate) fn said(&self, figure: &Figure) -> Value {
+        let said = self.iter().find(|(other, _)| *other == figure);
+        said.map_or(Value::from(None), |(_, value)| value)
     }
 
     /// The value of a figure.
     pub(crate) fn value(&self, figure: &Figure) -> Option<f64> {
-        self.iter()
-            .find(|(other, _)| *other == figure)
-            .and_then(|(_, value)| value)
+        self.said(figure).number
     }
 
     /// The value of the figure of this name.
@@ -44,25 +91,30 @@ impl Figures {
     }
 
     /// The figures that `choose` picks, one by one, out of the same figure of all runs. It is given at least one value.
-    pub(crate) fn of_runs(runs: &[Self], choose: impl Fn(Vec<Option<f64>>) -> Option<f64>) -> Self {
+    pub(crate) fn of_runs(runs: &[Self], choose: impl Fn(Vec<Value>) -> Value) -> Self {
         let figures = FIGURES.iter();
         figures
-            .map(|figure| choose(runs.iter().map(|run| run.value(figure)).collect()))
+            .map(|figure| choose(runs.iter().map(|run| run.said(figure)).collect()))
             .collect()
     }
 
     /// The figures without the digits that say nothing.
     #[must_use]
     pub(crate) fn rounded(&self) -> Self {
-        self.iter()
-            .map(|(figure, value)| value.map(|value| figure.unit.rounded(value)))
-            .collect()
+        let round = |(figure, value): (&Figure, Value)| Value {
+            number: value.number.map(|number| figure.unit.rounded(number)),
+            ..value
+        };
+        Self {
+            values: self.iter().map(round).collect(),
+            ..*self
+        }
     }
 
     /// The name of a figure that is infinite or no number, if there is one.
     pub(crate) fn not_finite(&self) -> Option<&'static str> {
         self.iter()
-            .find(|(_, value)| value.is_some_and(|value| !value.is_finite()))
+            .find(|(_, value)| value.number.is_some_and(|number| !number.is_finite()))
             .map(|(figure, _)| figure.name)
     }
 
@@ -83,10 +135,20 @@ impl Figures {
     }
 }
 
-impl FromIterator<Option<f64>> for Figures {
-    fn from_iter<I: IntoIterator<Item = Option<f64>>>(values: I) -> Self {
+/// A figure that is read from the counts of calls.
+fn of_calls(figure: &Figure, calls: &CallCounts) -> Value {
+    match figure.read {
+        Read::Ended(end) => Some(calls.ended(end) as f64).into(),
+        Read::Calls(read) => read(calls).into(),
+        Read::Run(_) | Read::Recovery => None.into(),
+    }
+}
+
+impl FromIterator<Value> for Figures {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
         Self {
             values: values.into_iter().collect(),
+            of_phase: false,
         }
     }
 }
@@ -94,7 +156,7 @@ impl FromIterator<Option<f64>> for Figures {
 impl Serialize for Figures {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for figure in group(false) {
+        for figure in group(false).filter(|figure| !self.of_phase || figure.is_of_calls()) {
             map.serialize_entry(figure.name, &self.json(figure))?;
         }
         map.serialize_entry("rejections", &Rejections(self))?;

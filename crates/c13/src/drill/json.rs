@@ -4,21 +4,29 @@
 //! |---|---|
 //! | `schema` | 2; another number if a field ever changes its meaning or goes away |
 //! | `scenario`, `seed` | the scenario's name, and the seed of its first run |
+//! | `warnings[]` | signs that the scenario does not say what its author meant, a line each |
 //! | `variants[]` | every variant, in the order of the scenario |
 //! | `variants[].name`, `.baseline` | what it is, and whether no objective judges it |
 //! | `variants[].requests` … `.shares` | the figures, see [`FIGURES`](super::figure::FIGURES); of several runs, those of the run in the middle by goodput |
 //! | `variants[].rejections` | of them, the counts of calls that the caller's own side turned away or cut off |
 //! | `variants[].shares` | each way in which calls end, as a share of all calls; together they are 1 |
+//! | `variants[].phases[]` | the time before the faults, during each, between and after them: `name`, `from_s`, `to_s`, the numbers of the `faults` that are on, and the figures that are read from calls |
+//! | `variants[].faults[]` | each fault: `what`, `from_s`, `to_s`, `detect_s`, `burn_s`, `recovery_s`, and `recovery`: `recovered`, `not_down`, `never`, `not_before_next` or `not_judged`, which has a `reason` |
 //! | `variants[].slo[]` | each objective: `name`, `rule`, the worst `value` of all runs, and whether every run `met` it |
 //! | `variants[].repeats` | only of several runs: how many `runs`, and `min` and `max` of each figure |
 //!
-//! Every number is finite. `null` stands for what never happened: `detect_s`, `recovery_s`, and the `value` of an objective on
-//! it. Times and ratios are rounded, objectives judge the rounded figures, and equal drills give equal bytes.
+//! Every number is finite. `null` stands for what never happened, such as `detect_s`, a time of calls where there were none, and
+//! the `value` of an objective on it. Times and ratios are rounded, objectives judge the rounded figures, and equal drills give equal bytes.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::figures::Figures;
-use super::summary::{Summary, VariantSummary};
+use super::engine::{Incident, Recovery};
+use super::figures::{Figures, Value};
+use super::phase::Phase;
+use super::summary::{FaultMark, Summary, VariantSummary};
+use super::unit::SECONDS;
 
 const SCHEMA: u32 = 2;
 
@@ -27,6 +35,7 @@ struct DrillJson<'a> {
     schema: u32,
     scenario: &'a str,
     seed: u64,
+    warnings: &'a [String],
     variants: Vec<VariantJson<'a>>,
 }
 
@@ -36,9 +45,34 @@ struct VariantJson<'a> {
     baseline: bool,
     #[serde(flatten)]
     figures: &'a Figures,
+    phases: Vec<PhaseJson<'a>>,
+    faults: Vec<FaultJson<'a>>,
     slo: Vec<SloJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<RepeatsJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PhaseJson<'a> {
+    name: &'a str,
+    from_s: f64,
+    to_s: f64,
+    faults: Vec<usize>,
+    #[serde(flatten)]
+    figures: &'a Figures,
+}
+
+#[derive(Serialize)]
+struct FaultJson<'a> {
+    what: &'a str,
+    from_s: f64,
+    to_s: f64,
+    detect_s: Option<f64>,
+    burn_s: Option<f64>,
+    recovery_s: Option<f64>,
+    recovery: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -66,34 +100,75 @@ pub(crate) fn render(summary: &Summary) -> Result<String, serde_json::Error> {
         schema: SCHEMA,
         scenario: &summary.scenario,
         seed: summary.seed,
+        warnings: &summary.warnings,
         variants: summary
             .variants
             .iter()
-            .map(|variant| render_variant(variant, summary.runs))
+            .map(|variant| render_variant(summary, variant))
             .collect(),
     };
     serde_json::to_string_pretty(&drill).map(|text| text + "\n")
 }
 
-fn render_variant(variant: &VariantSummary, runs: usize) -> VariantJson<'_> {
+fn render_variant<'a>(summary: &'a Summary, variant: &'a VariantSummary) -> VariantJson<'a> {
     VariantJson {
         name: &variant.name,
         baseline: variant.baseline,
         figures: &variant.figures,
+        phases: summary.phases.iter().zip(&variant.phases).map(render_phase).collect(),
+        faults: summary
+            .faults
+            .iter()
+            .zip(&variant.incidents)
+            .map(render_fault)
+            .collect(),
         slo: variant
             .slo
             .iter()
             .map(|judgement| SloJson {
                 name: judgement.objective.goal.name,
                 rule: &judgement.objective.rule,
-                value: judgement.value,
+                value: judgement.value.number,
                 met: judgement.met,
             })
             .collect(),
         repeats: variant.spread.as_ref().map(|spread| RepeatsJson {
-            runs,
+            runs: summary.runs,
             min: &spread.min,
             max: &spread.max,
         }),
+    }
+}
+
+fn render_phase<'a>((phase, figures): (&'a Phase, &'a Figures)) -> PhaseJson<'a> {
+    PhaseJson {
+        name: &phase.name,
+        from_s: phase.from.as_secs_f64(),
+        to_s: phase.to.as_secs_f64(),
+        faults: phase.faults.iter().map(|index| index + 1).collect(),
+        figures,
+    }
+}
+
+fn render_fault<'a>((fault, incident): (&'a FaultMark, &Incident)) -> FaultJson<'a> {
+    let seconds = |time: Option<Duration>| time.map(|time| SECONDS.rounded(time.as_secs_f64()));
+    let (recovery, reason) = match incident.recovery {
+        Recovery::After(_) => ("recovered", None),
+        Recovery::NotDown => ("not_down", None),
+        Recovery::Never => ("never", None),
+        Recovery::NotBeforeNext(_) => ("not_before_next", None),
+        Recovery::NotJudged(reason) => ("not_judged", Some(reason)),
+    };
+    FaultJson {
+        what: &fault.what,
+        from_s: fault.start.as_secs_f64(),
+        to_s: fault.end.as_secs_f64(),
+        detect_s: seconds(incident.detected),
+        burn_s: seconds(incident.burnt),
+        recovery_s: Value::from(incident.recovery)
+            .number
+            .map(|number| SECONDS.rounded(number)),
+        recovery,
+        reason,
     }
 }

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`scenario`] | what is rehearsed, read from TOML |
 //! | [`engine`] | the simulation: callers, the policy under test, the dependency |
+//! | [`warning`] | what is said of a scenario before it runs |
 //! | [`watch`] | how a drill that is running is watched and stopped |
 //! | [`figure`] | the figures: one row a figure, with its unit, how it is read, shown and judged |
 //! | [`figures`] | the values of the figures |
+//! | [`phase`] | the phases of a drill: before, during, between and after the faults |
 //! | [`shares`] | shares that add up as printed |
 //! | [`report`] | the result of one run |
 //! | [`summary`] | the result of all runs together, and whether the objectives are met |
@@ -21,6 +23,7 @@ pub(crate) mod figures_text;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod json;
+pub(crate) mod phase;
 pub(crate) mod report;
 pub(crate) mod scenario;
 mod shares;
@@ -29,4 +32,5 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod unit;
+pub(crate) mod warning;
 pub(crate) mod watch;

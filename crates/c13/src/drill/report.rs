@@ -1,5 +1,6 @@
 //! The result of one run of a scenario: for every variant its figures, and its goodput over time.
 
+use super::engine::Incident;
 use super::figures::Figures;
 
 /// The result of one run.
@@ -18,6 +19,10 @@ pub(crate) struct VariantReport {
     pub(crate) name: String,
     /// Its figures.
     pub(crate) figures: Figures,
+    /// Its figures in each phase of the scenario.
+    pub(crate) phases: Vec<Figures>,
+    /// What it did about each fault of the scenario.
+    pub(crate) incidents: Vec<Incident>,
     /// Goodput over time: the drill in buckets of equal length, and for each the share of its requests, by intended arrival,
     /// that succeeded within the deadline. `None` for a bucket in which none was due.
     pub(crate) timeline: Vec<Option<f64>>,

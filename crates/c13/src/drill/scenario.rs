@@ -21,10 +21,12 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, duration_text};
 
+use super::figure::GOODPUT;
+
 pub(crate) use dependency::{Balance, Dependency, QueueOrder};
 pub(crate) use fault::{Effect, Fault, OutageMode};
 pub(crate) use latency::Latency;
-pub(crate) use load::{Arrivals, Load};
+pub(crate) use load::{Arrivals, Load, Patience};
 pub(crate) use slo::Objective;
 pub(crate) use variant::{Files, Variant};
 
@@ -117,6 +119,13 @@ impl Scenario {
             variants: variants?,
             slo: slo?,
         })
+    }
+
+    /// The least share of calls that are to be answered in time, if that is an objective.
+    #[must_use]
+    pub(crate) fn goodput_goal(&self) -> Option<f64> {
+        let goodput = self.slo.iter().find(|objective| objective.figure.name == GOODPUT);
+        goodput.map(|objective| objective.limit)
     }
 
     /// When the first fault starts.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use super::engine::Incident;
 use super::figure::{Bound, GOODPUT};
-use super::figures::Figures;
+use super::figures::{Figures, Value};
+use super::phase::{Phase, phases};
 use super::report::DrillReport;
 use super::scenario::{Objective, Scenario};
+use super::warning::warnings;
 
 /// All runs of a scenario together.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +23,12 @@ pub(crate) struct Summary {
     pub(crate) duration: Duration,
     /// The dependency's name.
     pub(crate) dependency: String,
+    /// What was said before the drill ran, one line each.
+    pub(crate) warnings: Vec<String>,
     /// What went wrong, and when.
     pub(crate) faults: Vec<FaultMark>,
+    /// The time before the faults, during each of them, between and after them.
+    pub(crate) phases: Vec<Phase>,
     /// Every variant, in the order of the scenario.
     pub(crate) variants: Vec<VariantSummary>,
 }
@@ -44,6 +51,10 @@ pub(crate) struct VariantSummary {
     /// The figures of one run, that in the middle by goodput, so that they belong together: of an even number of runs, the lower
     /// of the two in the middle.
     pub(crate) figures: Figures,
+    /// Its figures in each phase, in that run.
+    pub(crate) phases: Vec<Figures>,
+    /// What it did about each fault, in that run.
+    pub(crate) incidents: Vec<Incident>,
     /// The least and the most of each figure, where there were several runs.
     pub(crate) spread: Option<Spread>,
     /// Goodput over time in the first run.
@@ -63,8 +74,8 @@ pub(crate) struct Spread {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judgement {
     pub(crate) objective: Objective,
-    /// The worst value of all runs, in the figure's unit; `None` if it never happened.
-    pub(crate) value: Option<f64>,
+    /// The worst value of all runs, in the figure's unit.
+    pub(crate) value: Value,
     /// Whether every run met it.
     pub(crate) met: bool,
 }
@@ -90,10 +101,13 @@ impl Summary {
                 ));
             }
             let objectives = if variant.baseline { &[][..] } else { &scenario.slo[..] };
+            let middle = in_the_middle(&figures);
             variants.push(VariantSummary {
                 name: variant.name.clone(),
                 baseline: variant.baseline,
-                figures: in_the_middle(&figures).clone(),
+                figures: figures[middle].clone(),
+                phases: reports[middle].phases.iter().map(Figures::rounded).collect(),
+                incidents: reports[middle].incidents.clone(),
                 spread: (figures.len() > 1).then(|| Spread {
                     min: Figures::of_runs(&figures, least),
                     max: Figures::of_runs(&figures, most),
@@ -123,6 +137,8 @@ impl Summary {
                     what: fault.words.clone(),
                 })
                 .collect(),
+            warnings: warnings(scenario),
+            phases: phases(scenario),
             variants,
         })
     }
@@ -142,10 +158,10 @@ impl Summary {
 
 impl Judgement {
     fn new(objective: &Objective, runs: &[Figures]) -> Self {
-        let values: Vec<Option<f64>> = runs.iter().map(|figures| figures.value(objective.figure)).collect();
+        let values: Vec<Value> = runs.iter().map(|figures| figures.said(objective.figure)).collect();
         Self {
             objective: objective.clone(),
-            met: values.iter().all(|value| objective.is_met_by(*value)),
+            met: values.iter().all(|value| objective.is_met_by(value.number)),
             value: match objective.goal.bound {
                 Bound::Floor => least(values),
                 Bound::Ceiling => most(values),
@@ -155,25 +171,26 @@ impl Judgement {
 }
 
 /// The run in the middle by goodput; `runs` is not empty.
-fn in_the_middle(runs: &[Figures]) -> &Figures {
-    let mut order: Vec<&Figures> = runs.iter().collect();
-    let goodput = |figures: &Figures| figures.named(GOODPUT).unwrap_or(0.0);
-    order.sort_by(|a, b| goodput(a).total_cmp(&goodput(b)));
+fn in_the_middle(runs: &[Figures]) -> usize {
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    let goodput = |run: usize| runs[run].named(GOODPUT).unwrap_or(0.0);
+    order.sort_by(|a, b| goodput(*a).total_cmp(&goodput(*b)));
     order[(order.len() - 1) / 2]
 }
 
 /// From least to most; what never happened is more than anything.
-fn sorted(mut values: Vec<Option<f64>>) -> Vec<Option<f64>> {
-    values.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
+fn sorted(mut values: Vec<Value>) -> Vec<Value> {
+    let rank = |value: &Value| value.number.unwrap_or(f64::INFINITY);
+    values.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
     values
 }
 
-fn least(values: Vec<Option<f64>>) -> Option<f64> {
-    sorted(values).first().copied().flatten()
+fn least(values: Vec<Value>) -> Value {
+    sorted(values).first().copied().unwrap_or(None.into())
 }
 
-fn most(values: Vec<Option<f64>>) -> Option<f64> {
-    sorted(values).last().copied().flatten()
+fn most(values: Vec<Value>) -> Value {
+    sorted(values).last().copied().unwrap_or(None.into())
 }
 
 #[cfg(test)]
@@ -190,19 +207,21 @@ mod tests {
             (vec![Some(3.0), never, Some(1.0)], (Some(1.0), never)),
             (vec![never], (never, never)),
         ] {
-            assert_eq!((least(values.clone()), most(values.clone())), expected, "{values:?}");
+            let given: Vec<Value> = values.iter().map(|value| Value::from(*value)).collect();
+            let found = (least(given.clone()).number, most(given).number);
+            assert_eq!(found, expected, "{values:?}");
         }
     }
 
     #[test]
     fn the_run_in_the_middle_is_one_run_and_the_lower_of_two() {
         let run = |goodput: f64| -> Figures {
-            let value = |figure: &Figure| (figure.name == GOODPUT).then_some(goodput);
+            let value = |figure: &Figure| Value::from((figure.name == GOODPUT).then_some(goodput));
             FIGURES.iter().map(value).collect()
         };
         for (runs, middle) in [(&[0.5][..], 0.5), (&[0.9, 0.1], 0.1), (&[0.9, 0.1, 0.3], 0.3)] {
             let runs: Vec<Figures> = runs.iter().map(|goodput| run(*goodput)).collect();
-            assert_eq!(in_the_middle(&runs).named(GOODPUT), Some(middle));
+            assert_eq!(runs[in_the_middle(&runs)].named(GOODPUT), Some(middle));
         }
     }
 }

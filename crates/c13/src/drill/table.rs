@@ -2,6 +2,8 @@
 //!
 //! Colours are written as escape codes; the output removes them where there is no terminal to show them.
 
+mod phases;
+
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
@@ -9,10 +11,11 @@ use anstyle::{AnsiColor, Style};
 use c13_reliability::policy::document::duration_text;
 
 use super::engine::CallEnd;
-use super::figure::{self, FIGURES, Figure, GOODPUT, Shown};
-use super::figures::Figures;
+use super::figure::{self, FIGURES, Figure, GOODPUT, Read, Shown};
+use super::figures::{Figures, Value};
 use super::figures_text::{count, millis, percent, sparkline};
 use super::summary::{FaultMark, Judgement, Summary, VariantSummary};
+use super::unit::Unit;
 use crate::printable::one_line;
 
 const HEADING: Style = Style::new().bold();
@@ -31,34 +34,20 @@ const PERCENT_STEPS: u64 = 10_000;
 /// The least width of a variant's column.
 const NARROWEST: usize = 14;
 
-/// A figure that the table shows: its row, its label, and the text and style of what never happened.
+/// A figure that the table shows, and its label.
 struct TableRow {
     figure: &'static Figure,
     label: String,
-    never: (&'static str, Style),
 }
 
 impl TableRow {
-    /// The row of a figure, if this part of the table has it.
-    fn of(figure: &'static Figure, label: &str, never: (&'static str, Style), summary: &Summary) -> Self {
-        Self {
-            figure,
-            label: label_of(label, summary, LABELS),
-            never,
-        }
+    fn of(figure: &'static Figure, label: &str, summary: &Summary) -> Self {
+        let label = label_of(label, summary, LABELS);
+        Self { figure, label }
     }
 
     fn cell(&self, figures: &Figures) -> TableCell {
-        match figures.value(self.figure) {
-            Some(value) => TableCell {
-                text: (self.figure.unit.text)(value),
-                style: Style::new(),
-            },
-            None => TableCell {
-                text: self.never.0.to_owned(),
-                style: self.never.1,
-            },
-        }
+        TableCell::of(self.figure.unit, figures.said(self.figure))
     }
 }
 
@@ -68,11 +57,24 @@ struct TableCell {
     style: Style,
 }
 
+impl TableCell {
+    fn of(unit: Unit, value: Value) -> Self {
+        let (text, style) = match (value.word, value.number) {
+            (Some(word), Some(_)) => (word.to_owned(), Style::new()),
+            (Some(word), None) => (word.to_owned(), BAD),
+            (None, Some(number)) => ((unit.text)(number), Style::new()),
+            (None, None) => ("–".to_owned(), QUIET),
+        };
+        Self { text, style }
+    }
+}
+
 /// The whole report. `wall` is how long the simulation took.
 pub(crate) fn render(summary: &Summary, wall: Duration) -> String {
     let mut text = String::new();
     head(&mut text, summary);
     figures(&mut text, summary);
+    phases::render(&mut text, summary);
     pictures(&mut text, summary);
     judgements(&mut text, summary);
     foot(&mut text, summary, wall);
@@ -110,19 +112,9 @@ fn head(text: &mut String, summary: &Summary) {
 }
 
 fn figures(text: &mut String, summary: &Summary) {
-    let widest = summary
-        .variants
-        .iter()
-        .map(|variant| variant.name.len())
-        .max()
-        .unwrap_or(0);
-    let column = widest.max(NARROWEST) + 2;
-    for variants in summary.variants.chunks(((WIDTH - LABELS) / column).max(1)) {
-        let names: String = variants
-            .iter()
-            .map(|variant| right(&variant.name, column, HEADING))
-            .collect();
-        line(text, format_args!("{:LABELS$}{names}", ""));
+    let column = column_of(summary);
+    for variants in summary.variants.chunks(columns_of(column)) {
+        names(text, "", variants, column);
         let baseline = |variant: &VariantSummary| right(if variant.baseline { "baseline" } else { "" }, column, QUIET);
         line(
             text,
@@ -141,21 +133,35 @@ fn figures(text: &mut String, summary: &Summary) {
     }
 }
 
-/// The rows of single figures: those of every drill, then those of a drill with faults.
+/// The width of a variant's column.
+fn column_of(summary: &Summary) -> usize {
+    let widest = summary.variants.iter().map(|variant| variant.name.len()).max();
+    widest.unwrap_or(0).max(NARROWEST) + 2
+}
+
+/// How many columns of this width stand beside one another.
+fn columns_of(column: usize) -> usize {
+    ((WIDTH - LABELS) / column).max(1)
+}
+
+/// A heading, and the names of the variants over their columns.
+fn names(text: &mut String, heading: &str, variants: &[VariantSummary], column: usize) {
+    let names = variants.iter().map(|variant| right(&variant.name, column, HEADING));
+    line(text, format_args!("{heading:LABELS$}{}", names.collect::<String>()));
+}
+
+/// The rows of single figures. What no variant has is left out, and recovery where there is nothing to recover from.
 fn rows(summary: &Summary) -> Vec<TableRow> {
-    let quiet = ("–", QUIET);
-    let always = FIGURES.iter().filter_map(|figure| match figure.shown {
-        Shown::Always(label) => Some(TableRow::of(figure, label, quiet, summary)),
+    let is_known = |figure: &Figure| {
+        let said = |variant: &VariantSummary| variant.figures.said(figure) != Value::from(None);
+        let is_of_faults = matches!(figure.read, Read::Recovery);
+        summary.variants.iter().any(said) && !(is_of_faults && summary.faults.is_empty())
+    };
+    let row = |figure: &'static Figure| match figure.shown {
+        Shown::Row(label) | Shown::PhaseRow(label, _) if is_known(figure) => Some(TableRow::of(figure, label, summary)),
         _ => None,
-    });
-    let after_faults = FIGURES.iter().filter_map(|figure| match figure.shown {
-        Shown::AfterFaults(label) => Some(TableRow::of(figure, label, quiet, summary)),
-        Shown::AfterFaultsDue(label) => Some(TableRow::of(figure, label, ("never", BAD), summary)),
-        _ => None,
-    });
-    always
-        .chain(after_faults.filter(|_| !summary.faults.is_empty()))
-        .collect()
+    };
+    FIGURES.iter().filter_map(row).collect()
 }
 
 /// Under a figure of several runs: its least and its most, where they differ.
@@ -178,35 +184,53 @@ fn spread(text: &mut String, variants: &[VariantSummary], row: &TableRow, column
     }
 }
 
-/// How the calls ended, as shares that add up; what ended none of them is left out.
+/// How the calls ended, and how far apart goodput of several runs lies.
 fn ends(text: &mut String, summary: &Summary, variants: &[VariantSummary], column: usize) {
-    let shares: Vec<_> = variants
-        .iter()
-        .map(|variant| variant.figures.shares(PERCENT_STEPS))
-        .collect();
-    let happened = |figure: &Figure| {
-        let calls = |variant: &VariantSummary| variant.figures.value(figure);
-        summary.variants.iter().any(|variant| calls(variant) > Some(0.0))
-    };
-    for (index, (figure, end)) in figure::ends().enumerate() {
-        let Shown::End(label) = figure.shown else { continue };
-        if end != CallEnd::InTime && !happened(figure) {
-            continue;
-        }
-        let cells = variants.iter().zip(&shares).map(|(variant, shares)| {
-            match (variant.figures.value(figure) > Some(0.0), shares[index].1) {
-                (true, share) => right(&percent(share as f64 / PERCENT_STEPS as f64), column, Style::new()),
-                (false, _) => right("–", column, QUIET),
-            }
-        });
-        let label = label_of(label, summary, LABELS);
-        line(text, format_args!("{label:LABELS$}{}", cells.collect::<String>()));
-        if end == CallEnd::InTime && summary.runs > 1 {
-            let goodput = FIGURES.iter().find(|figure| figure.name == GOODPUT);
-            let row = goodput.map(|figure| TableRow::of(figure, "", ("–", QUIET), summary));
-            row.iter().for_each(|row| spread(text, variants, row, column));
+    let figures = |of: &[VariantSummary]| of.iter().map(|variant| variant.figures.clone()).collect::<Vec<_>>();
+    for (end, row) in end_rows(
+        summary,
+        &figures(&summary.variants),
+        &figures(variants),
+        (LABELS, column),
+    ) {
+        line(text, row);
+        let goodput = FIGURES.iter().find(|figure| figure.name == GOODPUT);
+        if let Some(goodput) = goodput.filter(|_| end == CallEnd::InTime && summary.runs > 1) {
+            spread(text, variants, &TableRow::of(goodput, "", summary), column);
         }
     }
+}
+
+/// How calls ended, in shares that add up, with the widths of labels and columns. What ended none in `all` of the columns is left
+/// out, but for goodput.
+fn end_rows(
+    summary: &Summary,
+    all: &[Figures],
+    shown: &[Figures],
+    (labels, column): (usize, usize),
+) -> Vec<(CallEnd, String)> {
+    let shares: Vec<_> = shown.iter().map(|figures| figures.shares(PERCENT_STEPS)).collect();
+    let row = |(index, (figure, end)): (usize, (&'static Figure, CallEnd))| {
+        let Shown::End(label) = figure.shown else { return None };
+        let happened = |figures: &Figures| figures.value(figure) > Some(0.0);
+        if end != CallEnd::InTime && !all.iter().any(happened) {
+            return None;
+        }
+        let cells = shown
+            .iter()
+            .zip(&shares)
+            .map(|(figures, shares)| match happened(figures) {
+                true => right(
+                    &percent(shares[index].1 as f64 / PERCENT_STEPS as f64),
+                    column,
+                    Style::new(),
+                ),
+                false => right("–", column, QUIET),
+            });
+        let label = label_of(label, summary, labels);
+        Some((end, format!("{label:labels$}{}", cells.collect::<String>())))
+    };
+    figure::ends().enumerate().filter_map(row).collect()
 }
 
 /// A label with the dependency's name, or without it where it is too long.
@@ -318,7 +342,11 @@ fn judgements(text: &mut String, summary: &Summary) {
 
 fn value_text(judgement: &Judgement) -> String {
     let exact = judgement.objective.figure.unit.exact;
-    judgement.value.map_or_else(|| "never".to_owned(), exact)
+    match (judgement.value.word, judgement.value.number) {
+        (Some(word), _) => word.to_owned(),
+        (None, Some(number)) => exact(number),
+        (None, None) => "none".to_owned(),
+    }
 }
 
 fn foot(text: &mut String, summary: &Summary, wall: Duration) {
@@ -331,10 +359,11 @@ fn foot(text: &mut String, summary: &Summary, wall: Duration) {
     } else {
         String::new()
     };
+    let plural = if variants == 1 { "" } else { "s" };
     line(
         text,
         format_args!(
-            "{QUIET}simulated {} ({variants} variants{runs}) in {}{QUIET:#}",
+            "{QUIET}simulated {} ({variants} variant{plural}{runs}) in {}{QUIET:#}",
             duration_text(simulated),
             millis(wall.as_secs_f64() * 1e3)
         ),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::figure::FIGURES;
+use super::figure::{FIGURES, Figure};
 use super::figures::Figures;
 use super::report::DrillReport;
 use super::scenario::Scenario;
@@ -59,6 +59,42 @@ peak load on payments              612/s         1,904/s           612/s
 breaker opened after                   –               –          4.20 s
 recovered after                   31.0 s           never          8.00 s
 
+by phase                     unprotected     naive-retry        critical
+before, 0s to 2m
+  answered in time               100.00%         100.00%         100.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+latency ×6, 2m to 4m
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+  breaker opened after                 –               –          4.00 s
+  recovered after                 31.0 s not by the next          8.00 s
+between, 4m to 4m 30s
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+50% of the servers left, 4m 30s to 5m
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+  recovered after             not judged           never        not down
+after, 5m to 10m
+  answered in time               100.00%               –         100.00%
+  failed by payments                   –         100.00%               –
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+
+recovery from fault 2 cannot be judged: too few calls (unprotected)
+
 goodput over time
   unprotected           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂██████████████████████████████
   naive-retry           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
@@ -102,6 +138,42 @@ recovered after                   31.0 s           never          8.00 s
                                                                 ≥ 8.00 s
                                                                  ≤ never
 
+by phase                     unprotected     naive-retry        critical
+before, 0s to 2m
+  answered in time               100.00%         100.00%         100.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+latency ×6, 2m to 4m
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+  breaker opened after                 –               –          4.00 s
+  recovered after                 31.0 s not by the next          8.00 s
+between, 4m to 4m 30s
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+50% of the servers left, 4m 30s to 5m
+  answered in time                19.99%          19.99%          70.00%
+  failed by payments              80.01%          80.01%          30.00%
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+  recovered after             not judged           never        not down
+after, 5m to 10m
+  answered in time               100.00%               –         100.00%
+  failed by payments                   –         100.00%               –
+  latency P50                    48.1 ms         48.1 ms         46.9 ms
+  latency P99                     1.98 s          2.00 s          812 ms
+  attempts per admitted             1.00            3.41            1.10
+
+recovery from fault 2 cannot be judged: too few calls (unprotected)
+
 goodput over time in the run with seed 42
   unprotected           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂██████████████████████████████
   naive-retry           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
@@ -121,6 +193,7 @@ const JSON_ONE: &str = r#"
   "schema": 2,
   "scenario": "brown-out",
   "seed": 42,
+  "warnings": [],
   "variants": [
     {
       "name": "unprotected",
@@ -135,12 +208,22 @@ const JSON_ONE: &str = r#"
       "unanswered": 0,
       "p50_ms": 48.123,
       "p99_ms": 1980.0,
+      "p999_ms": null,
+      "fail_p50_ms": null,
+      "fail_p99_ms": null,
       "attempts": 300104,
       "amplification": 1.0,
       "attempts_per_admitted": 1.0,
-      "detect_s": null,
-      "recovery_s": 31.0,
+      "wasted_ratio": null,
       "peak_load_rps": 612.3,
+      "peak_100ms_rps": null,
+      "worst_10s_ratio": null,
+      "below_objective_s": null,
+      "open_ratio": null,
+      "false_openings": null,
+      "detect_s": null,
+      "burn_s": null,
+      "recovery_s": 31.0,
       "rejections": {
         "rate_limit": 0,
         "bulkhead": 0,
@@ -162,48 +245,8 @@ const JSON_ONE: &str = r#"
         "deadline": 0.0,
         "unanswered": 0.0
       },
-      "slo": []
-    },
-    {
-      "name": "naive-retry",
-      "baseline": true,
-      "requests": 300104,
-      "success_ratio": 0.408608,
-      "goodput_ratio": 0.408608,
-      "in_time": 122625,
-      "late": 0,
-      "failed": 301,
-      "refused": 100000,
-      "unanswered": 0,
-      "p50_ms": 48.123,
-      "p99_ms": 2000.0,
-      "attempts": 1023956,
-      "amplification": 3.412,
-      "attempts_per_admitted": 3.412,
-      "detect_s": null,
-      "recovery_s": null,
-      "peak_load_rps": 1903.6,
-      "rejections": {
-        "rate_limit": 0,
-        "bulkhead": 0,
-        "adaptive_limit": 0,
-        "circuit_breaker": 0,
-        "timeout": 17061,
-        "deadline": 60117
-      },
-      "shares": {
-        "in_time": 0.408608,
-        "late": 0.0,
-        "failed": 0.001003,
-        "refused": 0.333218,
-        "rate_limit": 0.0,
-        "bulkhead": 0.0,
-        "adaptive_limit": 0.0,
-        "circuit_breaker": 0.0,
-        "timeout": 0.05685,
-        "deadline": 0.200321,
-        "unanswered": 0.0
-      },
+      "phases": [],
+      "faults": [],
       "slo": []
     },
     {
@@ -219,12 +262,22 @@ const JSON_ONE: &str = r#"
       "unanswered": 0,
       "p50_ms": 46.9,
       "p99_ms": 812.4,
+      "p999_ms": null,
+      "fail_p50_ms": null,
+      "fail_p99_ms": null,
       "attempts": 324412,
       "amplification": 1.081,
       "attempts_per_admitted": 1.0952,
-      "detect_s": 4.2,
-      "recovery_s": 8.0,
+      "wasted_ratio": null,
       "peak_load_rps": 612.3,
+      "peak_100ms_rps": null,
+      "worst_10s_ratio": null,
+      "below_objective_s": null,
+      "open_ratio": null,
+      "false_openings": null,
+      "detect_s": 4.2,
+      "burn_s": null,
+      "recovery_s": 8.0,
       "rejections": {
         "rate_limit": 0,
         "bulkhead": 0,
@@ -246,6 +299,71 @@ const JSON_ONE: &str = r#"
         "deadline": 0.0,
         "unanswered": 0.0
       },
+      "phases": [
+        {
+          "name": "before",
+          "from_s": 0.0,
+          "to_s": 120.0,
+          "faults": [],
+          "requests": 60021,
+          "success_ratio": 0.986042,
+          "goodput_ratio": 0.986042,
+          "in_time": 60021,
+          "late": 0,
+          "failed": 0,
+          "refused": 0,
+          "unanswered": 0,
+          "p50_ms": 46.9,
+          "p99_ms": 812.4,
+          "p999_ms": null,
+          "fail_p50_ms": null,
+          "fail_p99_ms": null,
+          "attempts": 324412,
+          "amplification": 1.081,
+          "attempts_per_admitted": 1.0952,
+          "rejections": {
+            "rate_limit": 0,
+            "bulkhead": 0,
+            "adaptive_limit": 0,
+            "circuit_breaker": 0,
+            "timeout": 0,
+            "deadline": 0
+          },
+          "shares": {
+            "in_time": 1.0,
+            "late": 0.0,
+            "failed": 0.0,
+            "refused": 0.0,
+            "rate_limit": 0.0,
+            "bulkhead": 0.0,
+            "adaptive_limit": 0.0,
+            "circuit_breaker": 0.0,
+            "timeout": 0.0,
+            "deadline": 0.0,
+            "unanswered": 0.0
+          }
+        }
+      ],
+      "faults": [
+        {
+          "what": "latency ×6",
+          "from_s": 120.0,
+          "to_s": 240.0,
+          "detect_s": 4.0,
+          "burn_s": null,
+          "recovery_s": 8.0,
+          "recovery": "recovered"
+        },
+        {
+          "what": "50% of the servers left",
+          "from_s": 270.0,
+          "to_s": 300.0,
+          "detect_s": null,
+          "burn_s": null,
+          "recovery_s": 0.0,
+          "recovery": "not_down"
+        }
+      ],
       "slo": [
         {
           "name": "availability",
@@ -348,10 +466,13 @@ fn a_ratio_just_below_its_objective_does_not_look_like_it() {
 
 #[test]
 fn the_json_object_has_the_promised_fields() {
-    assert_text(
-        &json::render(&summary_of(&fake::scenario(), 1)).expect("finite"),
-        JSON_ONE,
-    );
+    let mut summary = summary_of(&fake::scenario(), 1);
+    // One of each says it all.
+    summary.variants.remove(1);
+    summary.variants[0].phases.clear();
+    summary.variants[0].incidents.clear();
+    summary.variants[1].phases.truncate(1);
+    assert_text(&json::render(&summary).expect("finite"), JSON_ONE);
 }
 
 #[test]
@@ -362,7 +483,7 @@ fn the_json_object_of_several_runs_has_their_least_and_most() {
     assert_eq!(
         (critical["name"].as_str(), critical["detect_s"].as_f64()),
         (Some("critical"), Some(4.3)),
-        "the median"
+        "of the run in the middle"
     );
     assert_eq!(critical["recovery_s"].as_f64(), Some(8.0), "two of three recover");
     assert_text(
@@ -386,7 +507,7 @@ fn the_json_object_of_several_runs_has_their_least_and_most() {
     };
     let figures: Vec<String> = fields(critical)
         .into_iter()
-        .filter(|field| !["name", "baseline", "slo", "repeats"].contains(&field.as_str()))
+        .filter(|field| !["name", "baseline", "phases", "faults", "slo", "repeats"].contains(&field.as_str()))
         .collect();
     assert_eq!(
         (fields(&repeats["min"]), fields(&repeats["max"])),
@@ -409,17 +530,11 @@ fn a_figure_that_is_no_number_is_never_reported() {
     let run = || fake::report(&scenario, 42);
     let mut broken = run();
     let figures = &broken.variants[1].figures;
-    let without_number = |name: &str| {
-        if name == "amplification" {
-            Some(f64::NAN)
-        } else {
-            figures.named(name)
-        }
+    let without_number = |figure: &'static Figure| match figure.name {
+        "amplification" => Some(f64::NAN).into(),
+        _ => figures.said(figure),
     };
-    broken.variants[1].figures = FIGURES
-        .iter()
-        .map(|figure| without_number(figure.name))
-        .collect::<Figures>();
+    broken.variants[1].figures = FIGURES.iter().map(without_number).collect::<Figures>();
     let error = Summary::new(&scenario, &[run(), broken]).expect_err("it is no number");
     assert_eq!(
         error,
@@ -438,7 +553,7 @@ fn an_objective_is_judged_by_the_worst_run_and_baselines_by_none() {
         let summary = summary_of(&scenario, runs);
         let judgements: Vec<_> = summary
             .judgements()
-            .map(|(variant, judgement)| (&*variant.name, judgement.value, judgement.met))
+            .map(|(variant, judgement)| (&*variant.name, judgement.value.number, judgement.met))
             .collect();
         let expected = [
             ("critical", Some(0.986_042), true),

@@ -29,8 +29,10 @@ pub(crate) struct DrillArgs {
 
     /// Print one JSON object in place of the table
     ///
-    /// `variants[]` has for each policy its figures, which are listed below, and `slo[]`: each objective's `name`, `rule`, `value`
-    /// and whether it is `met`. The same scenario and seed give the same bytes.
+    /// `variants[]` has for each policy its figures, which are listed below; `phases[]`, the figures of the time before, during,
+    /// between and after the faults; `faults[]`, when each was detected and when goodput was back; and `slo[]`: each objective's
+    /// `name`, `rule`, `value` and whether it is `met`. `warnings[]` has what is otherwise said on standard error before the drill
+    /// runs. The same scenario and seed give the same bytes.
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -38,7 +40,7 @@ pub(crate) struct DrillArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
-    /// Run this many times, each time with the next seed, and report the median, the least and the most
+    /// Run this many times, each time with the next seed, and report the run in the middle by goodput, and the least and the most of each figure
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPEATS)))]
     pub(crate) repeat: Option<u32>,
 

@@ -12,6 +12,7 @@ use crate::cmd::{Failure, source};
 use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
+use crate::drill::warning::warnings;
 use crate::drill::watch::{Interrupted, Watch};
 
 /// The result of the command.
@@ -22,7 +23,7 @@ pub(crate) enum Drilled {
     /// A drill was run.
     Summary {
         /// Its result.
-        summary: Summary,
+        summary: Box<Summary>,
         /// How long the simulation took.
         wall: Duration,
         /// Whether it is printed as JSON.
@@ -32,7 +33,8 @@ pub(crate) enum Drilled {
     },
 }
 
-/// Runs the command. `engine` simulates a scenario with each seed.
+/// Runs the command. `warn` is given what is to be said before the drill runs, a line at a time; `engine` simulates a scenario
+/// with each seed.
 ///
 /// # Errors
 ///
@@ -41,6 +43,7 @@ pub(crate) enum Drilled {
 pub(crate) fn run(
     args: &DrillArgs,
     watch: &Watch<'_>,
+    warn: &dyn Fn(&str),
     engine: impl Fn(&Scenario, &[u64], &Watch<'_>) -> Result<Vec<DrillReport>, Interrupted>,
 ) -> Result<Drilled, Failure> {
     if args.print_scenario {
@@ -50,6 +53,10 @@ pub(crate) fn run(
     let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?, &files).map_err(Failure::Input)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
+    // The JSON object has them.
+    if !args.json {
+        warnings(&scenario).iter().for_each(|line| warn(line));
+    }
     let clock = Clock::system();
     let start = clock.now();
     let seeds: Vec<u64> = (0..scenario.repeat.get())
@@ -65,7 +72,7 @@ pub(crate) fn run(
     let wall = clock.now().since(start);
     let summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
     Ok(Drilled::Summary {
-        summary,
+        summary: Box::new(summary),
         wall,
         json: args.json,
         interrupted,
@@ -124,7 +131,7 @@ mod tests {
 
     fn run_quietly(args: &DrillArgs) -> Result<Drilled, Failure> {
         let stop = AtomicBool::new(false);
-        run(args, &Watch::new(&stop, &|_| {}), fake::run)
+        run(args, &Watch::new(&stop, &|_| {}), &|_| {}, fake::run)
     }
 
     #[test]
@@ -146,6 +153,7 @@ mod tests {
                 ..args()
             },
             &Watch::new(&stop, &|_| {}),
+            &|_| {},
             engine,
         );
         assert!(matches!(outcome, Ok(Drilled::Scenario(Scenario::BUILT_IN))));
@@ -163,7 +171,7 @@ mod tests {
             assert_eq!(seeds, [u64::MAX, 0, 1]);
             fake::run(scenario, seeds, watch)
         };
-        let Ok(Drilled::Summary { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), engine) else {
+        let Ok(Drilled::Summary { summary, .. }) = run(&args, &Watch::new(&stop, &|_| {}), &|_| {}, engine) else {
             panic!("it runs")
         };
         assert_eq!((summary.seed, summary.runs), (u64::MAX, 3));
@@ -179,7 +187,7 @@ mod tests {
             let stop = AtomicBool::new(false);
             // Relaxed: one thread.
             let progress = |now: f64| stop.store(now >= share, Ordering::Relaxed);
-            run(&args, &Watch::new(&stop, &progress), fake::run)
+            run(&args, &Watch::new(&stop, &progress), &|_| {}, fake::run)
         };
         let Ok(Drilled::Summary {
             summary, interrupted, ..
@@ -192,7 +200,7 @@ mod tests {
             (3, Some("3 of 20 runs are reported"))
         );
         let stop = AtomicBool::new(true);
-        let nothing = run(&args, &Watch::new(&stop, &|_| {}), fake::run);
+        let nothing = run(&args, &Watch::new(&stop, &|_| {}), &|_| {}, fake::run);
         assert!(matches!(nothing, Err(Failure::Interrupted)));
     }
 
@@ -206,7 +214,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         let Ok(Drilled::Summary {
             summary, interrupted, ..
-        }) = run(&args(), &Watch::new(&stop, &|_| {}), engine)
+        }) = run(&args(), &Watch::new(&stop, &|_| {}), &|_| {}, engine)
         else {
             panic!("something is known")
         };

@@ -1,7 +1,7 @@
 //! All runs of a scenario: every variant under every seed, spread over the machine's processors.
 
 use super::measure::Measured;
-use super::one::run_variant;
+use super::one::rehearse;
 use crate::drill::figures::Figures;
 use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
@@ -111,7 +111,7 @@ impl Work<'_> {
             // Relaxed: as where it is set. Where the receiver is gone, no result is wanted.
             tell.send(ThreadReport::Progress(index, share)).is_ok() && !self.stop.load(Ordering::Relaxed)
         };
-        run_variant(self.scenario, variant, seed, &goes_on).is_some_and(|measured| {
+        rehearse(self.scenario, variant, seed, &goes_on).is_some_and(|measured| {
             let report = report(self.scenario, variant, &measured);
             tell.send(ThreadReport::Done(index, report)).is_ok()
         })
@@ -122,6 +122,8 @@ fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> Varian
     VariantReport {
         name: variant.name.clone(),
         figures: Figures::read(measured),
+        phases: measured.phases.iter().map(Figures::of_phase).collect(),
+        incidents: measured.incidents.clone(),
         timeline: timeline(scenario.duration, measured),
     }
 }

@@ -49,8 +49,17 @@ struct ServersState {
     /// Until when the timekeeper sleeps, and how it is woken.
     asleep_until: Tick,
     timekeeper: Option<Waker>,
-    /// Calls that reached it, by the second of their arrival.
+    /// Calls that reached it, by the tenth of a second of their arrival.
     offered: Vec<u32>,
+    worked: WorkTime,
+}
+
+/// How long servers have worked on calls, all of them together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WorkTime {
+    pub(super) done: Duration,
+    /// Of that, for calls whose caller had left before the work was done.
+    pub(super) wasted: Duration,
 }
 
 /// Something that ends at a moment.
@@ -65,6 +74,7 @@ enum Ending {
     Work {
         job: Rc<Job>,
         generation: u32,
+        took: Duration,
         result: Result<(), CallError>,
     },
     /// The work of a server on a refusal.
@@ -91,6 +101,7 @@ impl Servers {
             asleep_until: Tick::ZERO,
             timekeeper: None,
             offered: Vec::new(),
+            worked: WorkTime::default(),
         };
         let shared = Rc::new(ServersShared {
             settings: settings.clone(),
@@ -112,11 +123,11 @@ impl Servers {
     pub(super) fn call(&self) -> Reply {
         let now = self.shared.clock.now() - Tick::ZERO;
         let state = &mut *self.shared.state.borrow_mut();
-        let second = now.as_secs() as usize;
-        if state.offered.len() <= second {
-            state.offered.resize(second + 1, 0);
+        let tenth = (now.as_millis() / 100) as usize;
+        if state.offered.len() <= tenth {
+            state.offered.resize(tenth + 1, 0);
         }
-        state.offered[second] += 1;
+        state.offered[tenth] += 1;
         let ServersShared { settings, faults, .. } = &*self.shared;
         let index = state.balancer.pick(&state.instances, settings, faults, now);
         let job = Rc::new(Job::new(index));
@@ -140,9 +151,14 @@ impl Servers {
         }
     }
 
-    /// The calls that reached it, by the second in which they did.
+    /// The calls that reached it, by the tenth of a second in which they did.
     pub(super) fn offered(&self) -> Vec<u32> {
         self.shared.state.borrow().offered.clone()
+    }
+
+    /// How long its servers have worked.
+    pub(super) fn worked(&self) -> WorkTime {
+        self.shared.state.borrow().worked
     }
 }
 
@@ -192,7 +208,9 @@ impl ServersShared {
 
     fn refuse(&self, state: &mut ServersState, job: &Rc<Job>, error: CallError, now: Duration) {
         match self.settings.refuse.takes {
-            Duration::ZERO => end(state, job, Err(error)),
+            Duration::ZERO => {
+                end(state, job, Err(error));
+            }
             takes => {
                 let job = job.clone();
                 self.at(state, now, takes, Ending::Answer { job, error });
@@ -236,6 +254,7 @@ impl ServersShared {
         let what = Ending::Work {
             job,
             generation,
+            took: work,
             result,
         };
         self.at(state, now, work, what);
@@ -316,7 +335,10 @@ impl ServersShared {
         let (index, generation) = match &what {
             Ending::Work { job, generation, .. } => (job.instance, *generation),
             Ending::Refusal { instance, generation } => (*instance, *generation),
-            Ending::Answer { job, error } => return end(state, job, Err(*error)),
+            Ending::Answer { job, error } => {
+                end(state, job, Err(*error));
+                return;
+            }
         };
         let condition = self.condition(state, index, now);
         if state.instances[index].generation != generation {
@@ -326,19 +348,24 @@ impl ServersShared {
             // It goes on where it stopped, as far as can be seen from outside.
             return self.at(state, now, until - now, what);
         }
-        if let Ending::Work { job, result, .. } = &what {
-            end(state, job, *result);
+        if let Ending::Work { job, result, took, .. } = &what {
+            state.worked.done += *took;
+            if !end(state, job, *result) {
+                state.worked.wasted += *took;
+            }
         }
         state.instances[index].busy -= 1;
         self.serve(state, index, now);
     }
 }
 
-/// Ends a call for its caller.
-fn end(state: &mut ServersState, job: &Job, result: Result<(), CallError>) {
-    if job.end(result) {
+/// Ends a call for its caller. Returns whether the caller was still there.
+fn end(state: &mut ServersState, job: &Job, result: Result<(), CallError>) -> bool {
+    let was_there = job.end(result);
+    if was_there {
         state.instances[job.instance].connections -= 1;
     }
+    was_there
 }
 
 /// An instance dies: the calls that it has are lost.
@@ -352,7 +379,9 @@ fn crash(state: &mut ServersState, index: usize) {
     // In the order in which they began, whatever the heap's.
     served.sort_unstable_by_key(|(number, _)| *number);
     lost.extend(served.into_iter().map(|(_, job)| job));
-    lost.iter().for_each(|job| end(state, job, Err(CallError::Lost)));
+    for job in lost {
+        end(state, &job, Err(CallError::Lost));
+    }
 }
 
 impl PartialEq for End {
@@ -400,15 +429,4 @@ impl Future for Timekeeper {
             }
         }
     }
-}
-
-/// The most calls that reached the dependency within one second.
-pub(super) fn peak(offered: &[u32], duration: Duration) -> f64 {
-    offered
-        .iter()
-        .take(duration.as_secs().max(1) as usize)
-        .copied()
-        .max()
-        .unwrap_or(0)
-        .into()
 }

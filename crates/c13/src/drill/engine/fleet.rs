@@ -1,11 +1,10 @@
 //! The fleet: instances of one service that share the load, each with a policy of its own.
 
-use c13_reliability::patterns::circuit_breaker::CircuitState;
+use super::circuits::CircuitLog;
 use c13_reliability::patterns::rate_limiter::TokenBucketRateLimiter;
 use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Env};
-use std::cell::RefCell;
 use std::time::Duration;
 
 /// The clients: instances of one service. Each has its own breaker, retry budget, rate limit, bulkhead and adaptive limit, and sees its part
@@ -16,7 +15,7 @@ pub(super) struct Fleet {
     shared_limit: Option<(TokenBucketRateLimiter, Duration)>,
     clock: Clock,
     spread: Random,
-    breakers: RefCell<Breakers>,
+    circuits: Vec<CircuitLog>,
 }
 
 impl Fleet {
@@ -42,12 +41,14 @@ impl Fleet {
             let env = Env::new(clock.clone()).random(Random::stream(seed, &stream));
             Policy::with_config(config, env).expect("the policy was checked when the scenario was read")
         };
+        let policies: Vec<Policy> = (0..clients).map(policy).collect();
+        let breakers = policies.iter().filter_map(Policy::circuit_breaker);
         Self {
-            policies: (0..clients).map(policy).collect(),
+            circuits: breakers.map(|breaker| CircuitLog::of(&breaker)).collect(),
+            policies,
             shared_limit,
             clock: clock.clone(),
             spread: Random::stream(seed, "clients"),
-            breakers: RefCell::new(Breakers::new(clients)),
         }
     }
 
@@ -76,43 +77,9 @@ impl Fleet {
         &self.policies[client]
     }
 
-    /// Whether at least half of the breakers are open, now that a call of this client has ended. A breaker opens on the result
-    /// of a call, so looking at one after each of its calls finds the moment.
-    pub(super) fn is_open_after_call_of(&self, client: usize) -> bool {
-        let Some(breaker) = self.policies[client].circuit_breaker() else {
-            return false;
-        };
-        let mut breakers = self.breakers.borrow_mut();
-        breakers.note(client, breaker.current_state() == CircuitState::Open);
-        breakers.at_least_half_open()
-    }
-}
-
-/// Which breakers of a fleet are open.
-struct Breakers {
-    open: Vec<bool>,
-    count: usize,
-}
-
-impl Breakers {
-    fn new(clients: usize) -> Self {
-        Self {
-            open: vec![false; clients],
-            count: 0,
-        }
-    }
-
-    fn note(&mut self, client: usize, open: bool) {
-        match (self.open[client], open) {
-            (false, true) => self.count += 1,
-            (true, false) => self.count -= 1,
-            _ => {}
-        }
-        self.open[client] = open;
-    }
-
-    fn at_least_half_open(&self) -> bool {
-        2 * self.count >= self.open.len()
+    /// What the breakers of the clients went through.
+    pub(super) fn circuits(&self) -> &[CircuitLog] {
+        &self.circuits
     }
 }
 
@@ -120,25 +87,6 @@ impl Breakers {
 mod tests {
     use super::*;
     use c13_reliability::time::Executor;
-
-    #[test]
-    fn a_fleet_is_open_while_at_least_half_of_its_breakers_are() {
-        for (clients, looks, open) in [
-            (1, &[(0, true)][..], true),
-            (1, &[(0, true), (0, false)], false),
-            (3, &[(0, true)], false),
-            (3, &[(0, true), (0, true)], false),
-            (3, &[(0, true), (2, true)], true),
-            (4, &[(3, true), (1, true)], true),
-            (4, &[(3, true), (1, true), (3, false)], false),
-        ] {
-            let mut breakers = Breakers::new(clients);
-            for &(client, open) in looks {
-                breakers.note(client, open);
-            }
-            assert_eq!(breakers.at_least_half_open(), open, "{clients} clients, {looks:?}");
-        }
-    }
 
     #[test]
     fn the_load_is_spread_evenly_over_the_clients() {

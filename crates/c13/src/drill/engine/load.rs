@@ -80,7 +80,7 @@ fn time_to_fill(area: f64, rate: f64, slope: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::scenario::load::LoadPoint;
+    use crate::drill::scenario::load::{LoadPoint, Patience};
     use std::num::NonZeroU32;
 
     fn load(shape: &[(u64, f64)], arrivals: Arrivals) -> Load {
@@ -96,6 +96,7 @@ mod tests {
             arrivals,
             instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
+            patience: Patience::Deadline,
         }
     }
 

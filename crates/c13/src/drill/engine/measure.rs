@@ -1,6 +1,11 @@
 //! Counts how one variant's calls ended, and derives from the counts how it went through the incident.
 
+use super::circuits::Circuits;
+use super::dependency::WorkTime;
 use super::end::CallEnd;
+use super::incident::{self, Course, Incident};
+use crate::drill::phase::Phase;
+use crate::drill::scenario::Fault;
 use c13_reliability::sync::HistogramSnapshot;
 use std::ops::Range;
 use std::time::Duration;
@@ -26,8 +31,19 @@ pub(crate) struct CallCounts {
     pub(crate) attempts: u64,
     /// Calls of which at least one attempt reached the dependency.
     pub(crate) admitted: u64,
-    /// The time from the intended arrival to the end, however the call ended, in nanoseconds.
-    latency: HistogramSnapshot<7>,
+    /// The time from the intended arrival to the answer, in nanoseconds.
+    answered: HistogramSnapshot<7>,
+    /// The same until a call ended without an answer.
+    failed: HistogramSnapshot<7>,
+}
+
+/// The name of a histogram of [`CallCounts`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Times {
+    /// Of the calls that were answered, in time or late.
+    Answered,
+    /// Of the calls that ended without an answer.
+    Failed,
 }
 
 impl CallCounts {
@@ -35,7 +51,22 @@ impl CallCounts {
         self.ends[call.end as usize] += 1;
         self.attempts += u64::from(call.attempts);
         self.admitted += u64::from(call.attempts > 0);
-        self.latency.record(call.took.as_nanos() as u64);
+        match call.end {
+            CallEnd::InTime | CallEnd::Late => self.answered.record(call.took.as_nanos() as u64),
+            // It ended with the drill, which says nothing.
+            CallEnd::Unanswered => {}
+            _ => self.failed.record(call.took.as_nanos() as u64),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (calls, more) in self.ends.iter_mut().zip(other.ends) {
+            *calls += more;
+        }
+        self.attempts += other.attempts;
+        self.admitted += other.admitted;
+        self.answered.merge(&other.answered);
+        self.failed.merge(&other.failed);
     }
 
     /// All calls.
@@ -58,27 +89,41 @@ impl CallCounts {
         ratio(self.attempts, calls)
     }
 
-    /// This quantile of the latencies, in milliseconds.
-    pub(crate) fn latency_ms(&self, quantile: f64) -> f64 {
-        self.latency.quantile(quantile).unwrap_or(0) as f64 / 1e6
+    /// A time in milliseconds that this share of the calls did not exceed, for certain; `None` if there were no such calls.
+    pub(crate) fn quantile_ms(&self, times: Times, share: f64) -> Option<f64> {
+        let times = match times {
+            Times::Answered => &self.answered,
+            Times::Failed => &self.failed,
+        };
+        times.quantile_at_most(share).map(|nanos| nanos as f64 / 1e6)
     }
 }
 
 /// The calls of one variant.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
-    /// All calls that arrived within the drill.
+    /// How long the drill lasted.
+    pub(super) duration: Duration,
+    /// The least goodput that is asked for, if there is an objective.
+    pub(super) goal: Option<f64>,
+    /// When each phase starts.
+    starts: Vec<Duration>,
+    /// The calls that meant to arrive in each phase.
+    pub(crate) phases: Vec<CallCounts>,
+    /// All calls.
     pub(crate) calls: CallCounts,
     /// Calls and good calls by the second of their intended arrival.
-    pub(crate) seconds: Vec<SecondCounts>,
-    /// The most calls that reached the dependency within one second.
-    pub(crate) peak: f64,
-    /// When half of the breakers were first open at or after the first fault, from the start of the drill.
-    pub(crate) first_open: Option<Duration>,
-    /// When the first fault starts, if there is one.
-    pub(crate) first_fault: Option<Duration>,
-    /// When the last fault ends, if there is one.
-    pub(crate) last_fault_end: Option<Duration>,
+    pub(super) seconds: Vec<SecondCounts>,
+    /// Attempts that reached the dependency, by the tenth of a second.
+    pub(super) offered: Vec<u32>,
+    /// The work of the dependency.
+    pub(super) worked: WorkTime,
+    /// The breakers of its policies.
+    pub(super) circuits: Circuits,
+    /// What came of each fault.
+    pub(crate) incidents: Vec<Incident>,
+    /// Openings of a breaker that no fault accounts for; `None` without breakers.
+    pub(super) false_openings: Option<u64>,
 }
 
 /// The calls that meant to arrive within one second.
@@ -88,15 +133,27 @@ pub(crate) struct SecondCounts {
     pub(crate) good: u32,
 }
 
-/// How long goodput must stay up to count as recovered, in seconds.
-const RECOVERY_WINDOW: usize = 10;
-/// The share of its level before the first fault that counts as up.
-const RECOVERY_SHARE: f64 = 0.99;
+/// How long the window of the worst goodput is, in seconds.
+const WINDOW: usize = crate::drill::scenario::WINDOW.as_secs() as usize;
+/// How many tenths a second has.
+const TENTHS: usize = 10;
 
 impl Measured {
+    /// Nothing yet, of a drill of these phases.
+    pub(super) fn new(phases: &[Phase], duration: Duration, goal: Option<f64>) -> Self {
+        Self {
+            duration,
+            goal,
+            starts: phases.iter().map(|phase| phase.from).collect(),
+            phases: phases.iter().map(|_| CallCounts::default()).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Records a call that has ended.
     pub(super) fn record(&mut self, call: &EndedCall) {
-        self.calls.record(call);
+        let phase = self.starts.partition_point(|start| *start <= call.arrived);
+        self.phases[phase - 1].record(call);
         let second = call.arrived.as_secs() as usize;
         if self.seconds.len() <= second {
             self.seconds.resize(second + 1, SecondCounts::default());
@@ -105,31 +162,73 @@ impl Measured {
         self.seconds[second].good += u32::from(call.end == CallEnd::InTime);
     }
 
-    /// From the start of the first fault until half of the breakers were open; `None` if that was never so.
-    pub(crate) fn detected(&self) -> Option<Duration> {
-        let (fault, open) = self.first_fault.zip(self.first_open)?;
-        Some(open.saturating_sub(fault))
+    /// Adds up the phases when all calls have ended.
+    pub(super) fn finish(&mut self) {
+        for phase in &self.phases {
+            self.calls.merge(phase);
+        }
     }
 
-    /// From the end of the last fault to the start of the first 10 s from which on every 10 s keep 99 % of the goodput
-    /// before the first fault; `None` if there is no such moment, and zero if there is no fault.
-    ///
-    /// Goodput is a share of the calls made, so that a change of load is not taken for a change of health. Windows
-    /// start at whole seconds, and at the end of the last fault.
-    pub(crate) fn recovery(&self) -> Option<Duration> {
-        let Some((first_fault, last_fault_end)) = self.first_fault.zip(self.last_fault_end) else {
-            return Some(Duration::ZERO);
-        };
-        let before = self.share(0..first_fault.as_secs() as usize)?;
-        let start = last_fault_end.as_secs_f64().ceil() as usize;
-        let windows = start..(self.seconds.len() + 1).saturating_sub(RECOVERY_WINDOW);
-        let down = |from: &usize| {
-            self.share(*from..*from + RECOVERY_WINDOW)
-                .is_some_and(|share| share < RECOVERY_SHARE * before)
-        };
-        let last_end = windows.end;
-        let recovered = windows.rev().find(down).map_or(start, |last_down| last_down + 1);
-        (recovered < last_end).then(|| Duration::from_secs(recovered as u64).saturating_sub(last_fault_end))
+    /// Judges what came of the faults against a run of the same seed without them.
+    pub(super) fn judge(&mut self, faults: &[Fault], control: &Self) {
+        let incidents = incident::judge(faults, self.duration, self.goal, self.course(), control.course());
+        self.false_openings = self.circuits.outside(&incident::accounted(faults, &incidents));
+        self.incidents = incidents;
+    }
+
+    fn course(&self) -> Course<'_> {
+        Course {
+            seconds: &self.seconds,
+            circuits: &self.circuits,
+        }
+    }
+
+    /// The most attempts that reached the dependency in any second, and at that rate in any tenth of one.
+    pub(crate) fn peaks(&self) -> (f64, f64) {
+        let seconds = self.duration.as_secs().max(1) as usize;
+        let within = &self.offered[..self.offered.len().min(seconds * TENTHS)];
+        let second = within.chunks(TENTHS).map(|tenths| tenths.iter().sum::<u32>()).max();
+        let tenth = within.iter().copied().max();
+        (
+            f64::from(second.unwrap_or(0)),
+            f64::from(tenth.unwrap_or(0)) * TENTHS as f64,
+        )
+    }
+
+    /// The share of the dependency's work whose caller had left before it was done; `None` if it did no work.
+    pub(crate) fn wasted(&self) -> Option<f64> {
+        let done = self.worked.done.as_secs_f64();
+        (done > 0.0).then(|| self.worked.wasted.as_secs_f64() / done)
+    }
+
+    /// The share of its time that a breaker was open or half-open.
+    pub(crate) fn open_share(&self) -> Option<f64> {
+        self.circuits.open_share(self.duration)
+    }
+
+    pub(crate) fn false_openings(&self) -> Option<f64> {
+        self.false_openings.map(|openings| openings as f64)
+    }
+
+    /// Goodput in the worst 10 s, which begin at a whole second.
+    pub(crate) fn worst(&self) -> Option<f64> {
+        let seconds = self.whole_seconds();
+        let starts = 0..=seconds.saturating_sub(WINDOW);
+        starts
+            .filter_map(|start| self.share(start..start + WINDOW))
+            .min_by(f64::total_cmp)
+    }
+
+    /// For how long goodput was below its objective, in steps of 10 s; `None` without one.
+    pub(crate) fn below_goal(&self) -> Option<f64> {
+        let goal = self.goal?;
+        let steps = (0..self.whole_seconds()).step_by(WINDOW);
+        let below = steps.filter(|start| self.share(*start..start + WINDOW).is_some_and(|share| share < goal));
+        Some((below.count() * WINDOW) as f64)
+    }
+
+    fn whole_seconds(&self) -> usize {
+        self.duration.as_secs() as usize
     }
 
     /// Good calls as a share of all in some seconds; `None` if there were none.
@@ -153,63 +252,54 @@ mod tests {
 
     /// A run of seconds with 100 calls each, of which so many were good.
     fn run(good: &[u32]) -> Measured {
+        let second = |good: &u32| SecondCounts {
+            requests: 100,
+            good: *good,
+        };
         Measured {
-            seconds: good
-                .iter()
-                .map(|good| SecondCounts {
-                    requests: 100,
-                    good: *good,
-                })
-                .collect(),
-            ..Default::default()
+            duration: Duration::from_secs(good.len() as u64),
+            seconds: good.iter().map(second).collect(),
+            ..Measured::default()
         }
     }
 
-    fn recovery(good: &[u32], fault: Range<u64>) -> Option<u64> {
+    #[test]
+    fn the_worst_ten_seconds_may_begin_at_any_second() {
+        let mut good = vec![100; 60];
+        good[25..40].fill(20);
+        assert_eq!(run(&good).worst(), Some(0.2));
+        good[30] = 100;
+        assert_eq!(run(&good).worst(), Some(0.28));
+        assert_eq!(run(&[100; 60]).worst(), Some(1.0));
+    }
+
+    #[test]
+    fn time_below_the_objective_is_counted_in_steps_and_only_where_there_is_one() {
+        let mut good = vec![100; 60];
+        good[25..40].fill(20);
+        let measured = run(&good);
+        assert_eq!(measured.below_goal(), None);
         let measured = Measured {
-            first_fault: Some(Duration::from_secs(fault.start)),
-            last_fault_end: Some(Duration::from_secs(fault.end)),
-            ..run(good)
+            goal: Some(0.9),
+            ..measured
         };
-        measured.recovery().map(|after| after.as_secs())
+        assert_eq!(measured.below_goal(), Some(20.0));
     }
 
     #[test]
-    fn a_run_that_comes_back_has_recovered_where_ten_good_seconds_begin() {
-        let mut good = vec![100; 60];
-        good[20..33].fill(0);
-        assert_eq!(recovery(&good, 20..30), Some(3));
-        good[33] = 95;
+    fn peaks_are_of_the_fullest_second_and_the_fullest_tenth_of_one() {
+        let mut offered = vec![1; 30];
+        offered[12] = 40;
+        offered.extend([1_000; 10]);
+        let measured = Measured {
+            duration: Duration::from_secs(3),
+            offered,
+            ..Measured::default()
+        };
         assert_eq!(
-            recovery(&good, 20..30),
-            Some(3),
-            "95 and nine times 100 are 99.5 of 100"
+            measured.peaks(),
+            (49.0, 400.0),
+            "what comes after the end of the load does not count"
         );
-    }
-
-    #[test]
-    fn a_run_that_falls_again_has_recovered_only_after_that() {
-        let mut good = vec![100; 80];
-        good[20..30].fill(0);
-        good[50] = 0;
-        assert_eq!(recovery(&good, 20..30), Some(21));
-    }
-
-    #[test]
-    fn a_run_that_stays_down_has_never_recovered() {
-        let mut good = vec![100; 60];
-        good[20..].fill(90);
-        assert_eq!(recovery(&good, 20..30), None);
-    }
-
-    #[test]
-    fn a_run_that_was_never_down_has_recovered_at_once() {
-        assert_eq!(recovery(&[100; 60], 20..30), Some(0));
-    }
-
-    #[test]
-    fn too_short_an_end_proves_no_recovery() {
-        assert_eq!(recovery(&[100; 39], 20..30), None);
-        assert_eq!(recovery(&[100; 40], 20..30), Some(0));
     }
 }

@@ -10,27 +10,36 @@
 //! - `job`: a call that the dependency has received.
 //! - `fleet`: the clients that share the load, each with a policy of its own.
 //! - `end`: how a call ends.
+//! - `circuits`: when breakers were open.
+//! - `recovery`, `incident`: when a fault was detected, and when goodput was back.
 //! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
 //! - `all`: all variants under all seeds, on all processors.
 
 mod all;
 mod balancer;
+mod circuits;
 mod dependency;
 #[cfg(test)]
 mod dependency_tests;
 mod end;
 mod fault;
 mod fleet;
+mod incident;
 mod instance;
 mod job;
 mod latency;
 mod load;
 mod measure;
 mod one;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use all::run;
 pub(crate) use end::CallEnd;
-pub(crate) use measure::{CallCounts, Measured};
+pub(crate) use incident::{Incident, overall};
+pub(crate) use measure::{CallCounts, Measured, Times};
+#[cfg(test)]
+pub(crate) use recovery::TOO_FEW;
+pub(crate) use recovery::{LEAST_CALLS, Recovery, WINDOW_CALLS};

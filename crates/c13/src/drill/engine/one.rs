@@ -1,12 +1,14 @@
 //! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
 
-use super::dependency::{Servers, peak};
+use super::circuits::Circuits;
+use super::dependency::Servers;
 use super::end::CallEnd;
 use super::fleet::Fleet;
 use super::job::{CallError, Reply};
 use super::load::ArrivalTimes;
 use super::measure::{EndedCall, Measured};
-use crate::drill::scenario::{Scenario, Variant};
+use crate::drill::phase::phases;
+use crate::drill::scenario::{Patience, Scenario, Variant};
 use c13_reliability::Layer;
 use c13_reliability::gate::Outcome;
 use c13_reliability::policy::{Policy, PolicyError};
@@ -19,17 +21,34 @@ use std::time::Duration;
 /// How much time is simulated between two reports of progress.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// Runs `variant` of `scenario` in virtual time. The same seed gives the same result.
+/// Rehearses `variant` of `scenario`: runs it, and where there are faults once more without them, to judge what they did.
 ///
 /// `goes_on` is called with the share of the time that has passed, from 0 to 1, and decides whether to go on; the result is
-/// `None` if it decides against. Load, latencies and jitter use random streams of their own, so all variants see the same
-/// arrivals.
-pub(super) fn run_variant(
+/// `None` if it decides against.
+pub(super) fn rehearse(
     scenario: &Scenario,
     variant: &Variant,
     seed: u64,
     goes_on: &dyn Fn(f64) -> bool,
 ) -> Option<Measured> {
+    if scenario.faults.is_empty() {
+        let mut measured = run_variant(scenario, variant, seed, goes_on)?;
+        measured.judge(&[], &Measured::default());
+        return Some(measured);
+    }
+    let without_faults = Scenario {
+        faults: Vec::new(),
+        ..scenario.clone()
+    };
+    let mut measured = run_variant(scenario, variant, seed, &|share| goes_on(share / 2.0))?;
+    let control = run_variant(&without_faults, variant, seed, &|share| goes_on(0.5 + share / 2.0))?;
+    measured.judge(&scenario.faults, &control);
+    Some(measured)
+}
+
+/// Runs `variant` of `scenario` in virtual time. The same seed gives the same result. Load, latencies and jitter use random
+/// streams of their own, so all variants see the same arrivals.
+fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn Fn(f64) -> bool) -> Option<Measured> {
     let executor = Executor::new();
     let clock = executor.clock();
     let dependency = Servers::new(
@@ -43,17 +62,14 @@ pub(super) fn run_variant(
     let fleet = variant
         .policy
         .map(|config| Rc::new(Fleet::new(clients, config, variant.shared_limit, &clock, seed)));
+    let measured = Measured::new(&phases(scenario), scenario.duration, scenario.goodput_goal());
     let caller = Rc::new(Caller {
         clock,
         dependency: dependency.clone(),
         fleet,
         deadline: scenario.load.deadline,
-        first_fault: scenario.first_fault_start(),
-        measured: RefCell::new(Measured {
-            first_fault: scenario.first_fault_start(),
-            last_fault_end: scenario.last_fault_end(),
-            ..Measured::default()
-        }),
+        patience: scenario.load.patience,
+        measured: RefCell::new(measured),
     });
     let times = ArrivalTimes::new(&scenario.load, Random::stream(seed, "load"));
     executor.spawn(arrive(times, scenario.duration, executor.spawner(), caller.clone()));
@@ -70,7 +86,11 @@ pub(super) fn run_variant(
     // Drops the calls that still wait; each records itself as unanswered.
     drop(executor);
     let mut measured = caller.measured.take();
-    measured.peak = peak(&dependency.offered(), scenario.duration);
+    measured.finish();
+    measured.offered = dependency.offered();
+    measured.worked = dependency.worked();
+    let logs = caller.fleet.as_ref().map_or(&[][..], |fleet| fleet.circuits());
+    measured.circuits = Circuits::read(logs, scenario.duration);
     Some(measured)
 }
 
@@ -91,7 +111,7 @@ struct Caller {
     dependency: Servers,
     fleet: Option<Rc<Fleet>>,
     deadline: Duration,
-    first_fault: Option<Duration>,
+    patience: Patience,
     measured: RefCell<Measured>,
 }
 
@@ -102,18 +122,24 @@ impl Caller {
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
-    /// A call without a policy. It is a future of its own, because that of a call with a policy is many times as large, and of
+    /// A call without a policy. Its caller leaves at the deadline, unless it waits for ever. It is a future of its own, because that of a call with a policy is many times as large, and of
     /// calls without one very many may wait.
     async fn call_unprotected(self: Rc<Self>, arrived: Duration) {
         let mut call = InFlight::new(&self, arrived);
-        let result = call.attempt().await.map_err(CallError::end);
+        let result = match self.patience {
+            Patience::Deadline => {
+                let deadline = Tick::ZERO + arrived + self.deadline;
+                let answer = self.clock.timeout_at(deadline, call.attempt()).await;
+                answer.map_or(Err(CallEnd::Deadline), |result| result.map_err(CallError::end))
+            }
+            Patience::Forever => call.attempt().await.map_err(CallError::end),
+        };
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
     /// One call through the policy of the client that it reaches, under the caller's deadline.
     async fn protected(&self, fleet: &Fleet, call: &InFlight<'_>) -> Result<(), CallEnd> {
-        let client = fleet.next();
-        let policy = fleet.policy(client);
+        let policy = fleet.policy(fleet.next());
         if !fleet.is_within_shared_limit().await {
             return Err(CallEnd::RateLimit);
         }
@@ -122,7 +148,6 @@ impl Caller {
         let result = deadline
             .scope(policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict))
             .await;
-        self.watch(fleet, client);
         result.map_err(|error| self.end_of(policy, &error))
     }
 
@@ -150,16 +175,6 @@ impl Caller {
 
     fn now(&self) -> Duration {
         self.clock.now() - Tick::ZERO
-    }
-
-    /// Notes when half of the fleet's breakers were first open after the trouble began.
-    fn watch(&self, fleet: &Fleet, client: usize) {
-        let open = fleet.is_open_after_call_of(client);
-        let Some(first_fault) = self.first_fault else { return };
-        let mut measured = self.measured.borrow_mut();
-        if open && measured.first_open.is_none() && self.now() >= first_fault {
-            measured.first_open = Some(self.now());
-        }
     }
 }
 

@@ -49,11 +49,16 @@ fn small(fault: &str, variants: &str) -> Scenario {
 
 /// The same with callers who have so much time.
 fn small_until(deadline: &str, fault: &str, variants: &str) -> Scenario {
+    small_with(&format!("deadline = \"{deadline}\""), fault, variants)
+}
+
+/// The same with these keys of the load.
+fn small_with(load: &str, fault: &str, variants: &str) -> Scenario {
     scenario(&format!(
         r#"
         name = "small"
         duration = "90s"
-        load = {{ rps = 100, arrivals = "constant", deadline = "{deadline}" }}
+        load = {{ rps = 100, arrivals = "constant", {load} }}
         dependency = {{ name = "it", latency = {{ constant = "50ms" }}, concurrency = 10, queue = {{ capacity = 100 }} }}
         fault = [{fault}]
         {variants}
@@ -138,7 +143,7 @@ fn without_a_policy_every_call_reaches_the_dependency_once() {
         value(&unprotected, "goodput_ratio")
     );
     assert_eq!(unprotected.named("recovery_s"), Some(0.0));
-    assert!((value(&unprotected, "p50_ms") - 50.0).abs() < 0.5, "{unprotected:?}");
+    assert_eq!(value(&unprotected, "p50_ms"), 50.0, "constant times are told exactly");
 }
 
 #[test]
@@ -147,17 +152,31 @@ fn a_black_hole_opens_the_breaker_for_callers_who_wait_half_of_an_attempts_limit
     // Of the 7 s that an attempt may take, 1 s says nothing about the dependency.
     let hasty = figures(&drill(&small(hole, CRITICAL), 5), "critical");
     assert_eq!(hasty.named("detect_s"), None, "{hasty:?}");
-    assert!(value(&hasty, "p99_ms") <= 1_001.0, "{hasty:?}");
+    assert!(value(&hasty, "fail_p99_ms") <= 1_001.0, "{hasty:?}");
     let report = drill(&small_until("4s", hole, CRITICAL), 5);
     let (unprotected, critical) = (figures(&report, "unprotected"), figures(&report, "critical"));
     // The attempts are cut short by the deadline, after more than half of their own limit: failures.
     let detected = critical.named("detect_s").expect("the breaker opens");
     assert!((4.0..5.0).contains(&detected), "{critical:?}");
-    assert!(value(&critical, "p99_ms") <= 4_001.0, "{critical:?}");
-    assert!(
-        value(&unprotected, "p99_ms") > 10_000.0,
-        "nobody answers, and nobody gives up: {unprotected:?}"
+    assert!(value(&critical, "fail_p99_ms") <= 4_001.0, "{critical:?}");
+    // 20 s of calls leave after 4 s; those that are answered take 50 ms.
+    assert_eq!(value(&unprotected, "deadline"), 2_000.0, "{unprotected:?}");
+    assert_eq!(
+        (value(&unprotected, "fail_p50_ms"), value(&unprotected, "p99_ms")),
+        (4_000.0, 50.0),
+        "{unprotected:?}"
     );
+    let patient = drill(
+        &small_with("deadline = \"4s\", patience = \"forever\"", hole, CRITICAL),
+        5,
+    );
+    let unprotected = figures(&patient, "unprotected");
+    assert_eq!(
+        value(&unprotected, "unanswered"),
+        2_000.0,
+        "nobody answers, and nobody gives up"
+    );
+    assert_eq!(unprotected.named("fail_p50_ms"), None, "{unprotected:?}");
     assert!(
         critical.named("recovery_s").is_some_and(|after| after <= 15.0),
         "{critical:?}"
@@ -168,7 +187,10 @@ fn a_black_hole_opens_the_breaker_for_callers_who_wait_half_of_an_attempts_limit
 fn a_queue_delays_and_then_refuses() {
     // 10 servers of 50 ms take 200 calls a second; a quarter of them takes 50, so the queue of 100 is full in two seconds.
     let fewer = r#"{ at = "20s", for = "20s", kind = "capacity", share = "20%" }"#;
-    let report = drill(&small(fewer, CRITICAL), 5);
+    let report = drill(
+        &small_with("deadline = \"1s\", patience = \"forever\"", fewer, CRITICAL),
+        5,
+    );
     let unprotected = figures(&report, "unprotected");
     let refused = 1.0 - value(&unprotected, "success_ratio");
     // 20 s at 100 calls a second, of which 40 are served a second; 100 more wait in the queue and are served later.

@@ -44,6 +44,32 @@ impl Latency {
             sigma: (libm::log(p99.as_secs_f64()) - mu) / Z99,
         }
     }
+
+    /// The mean in seconds.
+    #[must_use]
+    pub(crate) fn mean(&self) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Uniform { min, max } => (min + max) / 2.0,
+            Self::Exponential { mean } => *mean,
+            Self::LogNormal { mu, sigma } => libm::exp(mu + sigma * sigma / 2.0),
+            Self::Mix(parts) => parts.iter().map(|(share, part)| share * part.mean()).sum(),
+        }
+    }
+
+    /// The time in seconds that no call is served in less than.
+    #[must_use]
+    pub(crate) fn shortest(&self) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Uniform { min, .. } => *min,
+            Self::Exponential { .. } | Self::LogNormal { .. } => 0.0,
+            Self::Mix(parts) => parts
+                .iter()
+                .map(|(_, part)| part.shortest())
+                .fold(f64::INFINITY, f64::min),
+        }
+    }
 }
 
 /// The distributions: the key that names one, and how what it names is read. One row a distribution.

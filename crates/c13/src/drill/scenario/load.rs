@@ -22,6 +22,17 @@ pub(crate) struct Load {
     pub instances: NonZeroU32,
     /// After this time, counted from the intended arrival, the caller gives up: an answer that comes later is no goodput.
     pub deadline: Duration,
+    /// Whether callers without a policy leave at the deadline.
+    pub patience: Patience,
+}
+
+/// How long callers without a policy wait. Those with one always leave at the deadline, which the policy keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until the deadline.
+    Deadline,
+    /// Until they are answered, however late.
+    Forever,
 }
 
 /// A point of the load's curve.
@@ -55,6 +66,10 @@ impl Load {
         let deadline: Option<Duration> = table.required("deadline");
         table.must("deadline", deadline != Some(Duration::ZERO), "must be longer than zero");
         at_most(table, "deadline", deadline, LONGEST_DEADLINE);
+        let patience = [("deadline", Patience::Deadline), ("forever", Patience::Forever)];
+        let patience = table
+            .optional_choice("patience", &patience)
+            .unwrap_or(Patience::Deadline);
         match (table.has("rps"), table.has("shape")) {
             (true, true) => {
                 let error = table.error("shape", "`load` has either `rps` or `shape`, not both");
@@ -85,6 +100,7 @@ impl Load {
             arrivals,
             instances: instances?,
             deadline: deadline?,
+            patience,
         })
     }
 
@@ -167,6 +183,7 @@ mod tests {
             arrivals: Arrivals::Poisson,
             instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
+            patience: Patience::Deadline,
         }
     }
 

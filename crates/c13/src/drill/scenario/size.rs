@@ -5,7 +5,7 @@ use std::time::Duration;
 use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::{Table, duration_text};
 
-use super::{Dependency, Effect, Fault, Load, OutageMode, Variant};
+use super::{Dependency, Effect, Fault, Load, OutageMode, Patience, Variant};
 
 /// The calls of each second are counted by themselves.
 pub(super) const LONGEST: Duration = Duration::from_secs(7 * 86_400);
@@ -90,13 +90,22 @@ fn most_attempts(config: &PolicyConfig) -> f64 {
     (1.0 + retries) * (1.0 + hedges)
 }
 
-/// Requests that meet a black hole are kept until the drill ends: without a policy, no caller stops waiting.
+/// Requests that meet a black hole are kept until their callers give up, or until the drill ends where they never do.
 fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &[Fault]) {
     let requests = |from: Duration, to: Duration| load.expected_requests(to) - load.expected_requests(from);
+    let patience = match load.patience {
+        Patience::Deadline => load.deadline,
+        Patience::Forever => Duration::MAX,
+    };
     let unanswered: f64 = faults
         .iter()
         .filter(|fault| matches!(fault.effect, Effect::Outage(outage) if outage.mode == OutageMode::Blackhole))
-        .map(|fault| requests(fault.at.min(duration), fault.end().min(duration)))
+        .map(|fault| {
+            requests(
+                fault.at.min(duration),
+                (fault.at + fault.length.min(patience)).min(duration),
+            )
+        })
         .sum();
     if unanswered > MOST_AT_ONCE {
         let error = too_many(

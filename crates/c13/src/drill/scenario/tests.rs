@@ -167,7 +167,8 @@ fn what_is_written_is_what_is_read() {
             shape,
             arrivals: Arrivals::Poisson,
             instances: NonZeroU32::MIN,
-            deadline: seconds(2)
+            deadline: seconds(2),
+            patience: Patience::Deadline,
         }
     );
     let latency = Latency::log_normal(Duration::from_millis(40), Duration::from_millis(250));
@@ -678,7 +679,11 @@ fn a_drill_keeps_no_more_calls_at_once_than_fit_into_memory() {
             "the dependency may hold some 1.0e8 calls at once",
         ),
         (
-            &[hole, ("rps = 500", "rps = 50000")],
+            &[
+                hole,
+                ("rps = 500", "rps = 50000"),
+                ("deadline = \"2s\"", "patience = \"forever\"\ndeadline = \"2s\""),
+            ],
             "some 3.0e6 requests are never answered, and a drill keeps at most 2e6",
         ),
         (
