@@ -121,8 +121,12 @@ where
         });
         if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
             let has_begun = begun.is_some();
-            let _counts = AtOnce { executor, has_begun };
-            this.step.set(Step::Over);
+            // Counted before the result is written: the counts are reached by an atomic load, and a compiler that reads the result
+            // after such a load no longer knows that the call is ready. Then it keeps the slow path beside the fast one.
+            {
+                let _counts = AtOnce { executor, has_begun };
+                this.step.set(Step::Over);
+            }
             return Poll::Ready(Ok(value));
         }
         match polled {
