@@ -477,8 +477,8 @@ fn a_drill_shows_the_real_place_of_a_service_s_policy() {
     assert!(said.contains(place), "{said}");
     for (variant, words) in [
         (
-            "policy = \"reliability.toml#payments\"\nset.circuit_breaker.window.calls = 10\n",
-            "::: the profile standard\n   |\n   | circuit_breaker.failures = 5\n   |                 -------- counted here\n",
+            "policy = \"reliability.toml#payments\"\nset.circuit_breaker.failures = false\n",
+            "::: the profile standard\n   |\n   | circuit_breaker.failure_rate = 0.8\n   |                 ------------ this rule asks for it\n",
         ),
         ("policy = \"critical\"\n", "`profile = \"critical\"`"),
         (

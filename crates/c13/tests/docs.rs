@@ -307,6 +307,11 @@ fn every_command_in_the_text_does_what_it_says_with_the_file_of_its_document() {
                 fs::write(folder.0.path().join(file), text).expect("the folder was made just now");
             }
         }
+        let scenario = |(language, text): (&str, &str)| language == "toml" && text.contains("[load]");
+        if let Some((_, _, text)) = (snippets(&text).into_iter()).find(|(language, _, text)| scenario((language, text)))
+        {
+            fs::write(folder.0.path().join("my.toml"), text).expect("the folder was made just now");
+        }
         folder.script("backup.sh", "echo saved");
         folder.script("import.sh", "echo imported");
         folder.script("send.sh", "echo sent");

@@ -489,19 +489,41 @@ fn the_profiles_are_what_was_promised() {
             config.attempt_timeout.map(|attempt| attempt.as_secs()),
         )
     };
-    let half = Some(0.5);
+    let all = Some(1.0);
     let zero = Duration::ZERO;
+    let rate = |profile: Profile| {
+        let rule = profile
+            .config()
+            .circuit_breaker
+            .and_then(|breaker| breaker.failure_rate_rule());
+        rule.map(|rule| (rule.rate, rule.window, rule.min_calls))
+    };
+    let rows = [
+        (Profile::Critical, 1, 3, 3),
+        (Profile::Standard, 2, 6, 5),
+        (Profile::Batch, 5, 12, 10),
+    ];
+    for (profile, seconds, calls, failures) in rows {
+        assert_eq!(
+            rate(profile),
+            Some((0.8, Window::Time(Duration::from_secs(seconds)), calls))
+        );
+        // The number of failures is a floor for the rate too.
+        assert!(
+            (calls as f64 * 0.8).ceil() as u64 == failures && ((calls - 1) as f64 * 0.8).ceil() as u64 == failures - 1
+        );
+    }
     assert_eq!(
         row(Profile::Critical),
-        ((3, 30, half), Some(30), Some(3), (1000.0, 1000, zero), Some(7))
+        ((3, 30, all), Some(30), Some(3), (1000.0, 1000, zero), Some(7))
     );
     assert_eq!(
         row(Profile::Standard),
-        ((5, 30, half), Some(10), Some(2), (500.0, 500, zero), Some(3))
+        ((5, 30, all), Some(10), Some(2), (500.0, 500, zero), Some(3))
     );
     assert_eq!(
         row(Profile::Batch),
-        ((10, 60, half), Some(60), Some(5), (100.0, 100, zero), Some(9))
+        ((10, 60, all), Some(60), Some(5), (100.0, 100, zero), Some(9))
     );
 }
 

@@ -20,6 +20,7 @@ seed = 42
 
 [load]
 rps = 500
+instances = 20
 deadline = "2s"
 
 [dependency]

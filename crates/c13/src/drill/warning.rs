@@ -13,7 +13,7 @@ use super::scenario::{Effect, Fault, Scenario, Variant, WINDOW};
 /// Looks for one sign; each finding is one line.
 type Sign = fn(&Scenario) -> Vec<String>;
 
-static SIGNS: [Sign; 7] = [
+static SIGNS: [Sign; 8] = [
     overload,
     no_call_in_time,
     idle_faults,
@@ -21,6 +21,7 @@ static SIGNS: [Sign; 7] = [
     few_calls,
     hedges_near_saturation,
     objectives_that_refusing_meets,
+    one_client_for_a_fleet,
 ];
 
 /// From this utilisation on, hedges without a budget add load where there is no room for it.
@@ -31,6 +32,9 @@ const LEAST_SLOWDOWN: f64 = 1.01;
 
 /// At fewer calls a second recovery is seen in windows that are much longer than usual.
 const FEW_PER_SECOND: f64 = 50.0;
+
+/// More calls a second than this are seldom made by one instance of a service.
+const MANY_FOR_ONE: f64 = 50.0;
 
 /// Every finding about a scenario.
 pub(crate) fn warnings(scenario: &Scenario) -> Vec<String> {
@@ -206,6 +210,21 @@ fn objectives_that_refusing_meets(scenario: &Scenario) -> Vec<String> {
     )]
 }
 
+fn one_client_for_a_fleet(scenario: &Scenario) -> Vec<String> {
+    let clients = scenario.load.instances.get();
+    let each = usual_load(scenario) / f64::from(clients);
+    let message = || {
+        format!(
+            "each policy sees {}, which is much for one client: set `load.instances` to how many of them share the load",
+            per_second(each),
+        )
+    };
+    (each > MANY_FOR_ONE && policies(scenario).next().is_some())
+        .then(message)
+        .into_iter()
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +243,7 @@ mod tests {
     const SOUND: &str = r#"
 name = "sound"
 duration = "5m"
-load = { rps = 100, deadline = "1s" }
+load = { rps = 100, instances = 100, deadline = "1s" }
 dependency = { name = "d", latency = { constant = "10ms" }, concurrency = 10 }
 fault = [{ at = "60s", for = "30s", kind = "capacity", share = "50%" }]
 variant = [{ name = "c", profile = "critical" }]
@@ -272,7 +291,14 @@ slo = { goodput = ">= 99%" }
                 "fault 1 (1% errors) changes nothing: d fails 1% of its calls anyway",
             ),
             (
-                &[("rps = 100", "rps = 5000"), ("concurrency = 10", "concurrency = 1000")],
+                &[
+                    ("rps = 100", "rps = 5000"),
+                    ("concurrency = 10", "concurrency = 1000"),
+                    (
+                        "profile = \"critical\"",
+                        "profile = \"critical\", shared = { rate_limit = \"2ms\" }",
+                    ),
+                ],
                 "c: its rate limit of 1,000/s refuses 80% of 5,000/s",
             ),
             (
@@ -304,6 +330,10 @@ slo = { goodput = ">= 99%" }
             (
                 &[("goodput = \">= 99%\"", "p99 = \"<= 50ms\", amplification = \"<= 1.1\"")],
                 "a policy that refuses calls meets `p99`, `amplification`: add `goodput` beside it",
+            ),
+            (
+                &[("instances = 100, ", "")],
+                "each policy sees 100/s, which is much for one client: set `load.instances` to how many of them share the load",
             ),
         ] {
             assert_eq!(warned(edits), [expected]);

@@ -122,7 +122,7 @@ impl CircuitBreakerConfig {
             let from = ("window", "min_calls");
             check_rated(
                 self.window,
-                self.min_calls,
+                self.rate_least(),
                 from,
                 const { &[Note::at_key("failure_rate", ASKS)] },
                 found,

@@ -45,7 +45,8 @@ pub struct CircuitBreakerConfig {
     /// The window of slow calls. Default: [`window`](Self::window).
     pub slow_window: Option<Window>,
     /// How many calls the window must hold before a rate says anything; at least 1, at most the window's calls. Default:
-    /// the window's calls. It must be set where the window is a time.
+    /// the window's calls. Where the window is a time and [`failures`](Self::failures) is set, the failure rate waits for so
+    /// many calls that they hold as many failures, unless this is set; else it must be set where the window is a time.
     pub min_calls: Option<u64>,
     /// The same for the share of slow calls. Default: [`min_calls`](Self::min_calls).
     pub slow_min_calls: Option<u64>,
@@ -424,7 +425,19 @@ impl CircuitBreakerConfig {
         let (Some(rate), Some(window)) = (self.failure_rate, self.window) else {
             return None;
         };
-        Some(FailureRate::new(rate, window, window.or_all(self.min_calls)))
+        Some(FailureRate::new(rate, window, window.or_all(self.rate_least())))
+    }
+
+    /// After how many calls the failure rate says something; where a time is looked at and `failures` is set, that follows
+    /// from it unless it is set.
+    pub(super) const fn rate_least(&self) -> Option<u64> {
+        match (self.min_calls, self.window, self.failures, self.failure_rate) {
+            // The least number of calls of which so large a share is as many failures.
+            (None, Some(Window::Time(_)), Some(failures), Some(rate)) => {
+                Some(1 + (failures.saturating_sub(1) as f64 / rate) as u64)
+            }
+            (least, ..) => least,
+        }
     }
 
     /// The rule of a share of slow calls, if it is set and has a window.

@@ -109,7 +109,9 @@ mod tests {
             .open_for(Duration::from_secs(10));
         let breaker = CircuitBreaker::with_config(config, time.clock()).expect("the settings are right");
         let log = CircuitLog::of(&breaker);
-        let fail = || drop(breaker.try_acquire().map(|permit| permit.failure()));
+        let fail = || {
+            let _refused = breaker.try_acquire().map(|permit| permit.failure());
+        };
         let seconds = Duration::from_secs;
         time.advance(seconds(5));
         fail();

@@ -8,8 +8,8 @@ use crate::drill::scenario::Scenario;
 use crate::drill::watch::{Interrupted, Watch};
 use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, FailuresWithin};
 use c13_reliability::patterns::retry::{RetryConfig, retry_config};
-use c13_reliability::policy::PolicyConfig;
 use c13_reliability::policy::document::Source;
+use c13_reliability::policy::{PolicyConfig, Profile};
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -254,11 +254,19 @@ fn a_policy_without_parts_fares_like_none_but_for_the_deadline_it_honours() {
     assert_eq!(figures(&report, "unprotected"), figures(&report, "critical"));
 }
 
+/// A quarter of the calls fails.
+const QUARTER: &str = r#"{ at = "20s", for = "60s", kind = "error_rate", rate = "25%" }"#;
+
 #[test]
 fn a_fleet_keeps_the_goodput_that_one_breaker_for_the_whole_load_would_turn_away() {
-    // A quarter of the calls fails: one client meets enough failures in a row of calls to open, most of fifty do not.
-    let errors = r#"{ at = "20s", for = "60s", kind = "error_rate", rate = "25%" }"#;
-    let mut scenario = small(errors, CRITICAL);
+    // With half of the most recent 20 calls, one client meets enough failures to open, most of fifty do not.
+    let half = FailuresWithin::new(3, Duration::from_secs(30)).share(0.5);
+    let breaker = CircuitBreakerConfig::new()
+        .failures_within(half)
+        .open_for(Duration::from_secs(1));
+    let breaker = breaker.open_for_growth(2.0, Duration::from_secs(30)).jitter(0.2);
+    let mut scenario = small(QUARTER, CRITICAL);
+    scenario.variants[1].policy = Some(Profile::Critical.config().circuit_breaker(breaker));
     for (clients, goodput, detected) in [(1, 0.0..0.6, true), (50, 0.85..1.0, false)] {
         scenario.load.instances = NonZeroU32::new(clients).expect("there is a client");
         let critical = figures(&drill(&scenario, 5), "critical");
@@ -270,6 +278,21 @@ fn a_fleet_keeps_the_goodput_that_one_breaker_for_the_whole_load_would_turn_away
             critical.named("detect_s").is_some(),
             detected,
             "{clients} clients: {critical:?}"
+        );
+    }
+}
+
+#[test]
+fn a_profile_does_no_harm_where_a_quarter_of_the_calls_fails() {
+    let mut scenario = small(QUARTER, CRITICAL);
+    for clients in [1, 10, 50] {
+        scenario.load.instances = NonZeroU32::new(clients).expect("there is a client");
+        let report = drill(&scenario, 5);
+        let [unprotected, critical] =
+            ["unprotected", "critical"].map(|variant| value(&figures(&report, variant), "goodput_ratio"));
+        assert!(
+            critical > unprotected,
+            "{clients} clients: {critical}, {unprotected} without a policy"
         );
     }
 }

@@ -370,10 +370,10 @@ fn the_rules_of_a_breaker_combine() {
         breaker.slow_rule(),
         Some(SlowCalls::new(Duration::from_millis(200), 0.8, calls, 20))
     );
-    let within = FailuresWithin::new(3, Duration::from_secs(10)).share(0.5);
+    let within = FailuresWithin::new(3, Duration::from_secs(10)).share(1.0);
     assert_eq!(breaker.failures_rule(), Some(within), "the profile's own rule stays");
 
-    let bare = "circuit_breaker = { failures = false, consecutive_failures = 3 }";
+    let bare = "circuit_breaker = { failures = false, failure_rate = false, consecutive_failures = 3 }";
     let breaker = policy(&[("retry = { max_retries = 2 }", bare)])
         .circuit_breaker
         .expect("it is set");
@@ -1453,15 +1453,18 @@ fn a_breaker_waits_for_no_more_calls_than_it_remembers() {
 #[test]
 fn a_failure_rate_over_a_time_says_how_many_calls_it_takes() {
     refused(
-        &[(
-            "retry = { max_retries = 2 }",
-            "circuit_breaker = { failure_rate = 0.5, window = \"30s\" }",
-        )],
+        &[
+            (
+                "retry = { max_retries = 2 }",
+                "circuit_breaker = { failure_rate = 0.5, window = \"30s\" }",
+            ),
+            ("profile = \"critical\"\n", ""),
+        ],
         r#"
         error: `variant.policy.circuit_breaker.min_calls` is missing
-          --> drill.toml:27:19
+          --> drill.toml:26:19
            |
-        27 | circuit_breaker = { failure_rate = 0.5, window = "30s" }
+        26 | circuit_breaker = { failure_rate = 0.5, window = "30s" }
            |                   ^^------------^^^^^^^^^^^^^^^^^^^^^^^^
            |                   | |
            |                   | this rule asks for it
@@ -1473,24 +1476,21 @@ fn a_failure_rate_over_a_time_says_how_many_calls_it_takes() {
 }
 
 #[test]
-fn a_profile_s_rule_needs_its_window() {
+fn a_profile_s_rate_without_its_failures_needs_a_number_of_calls() {
     refused(
-        &[(
-            "retry = { max_retries = 2 }",
-            "circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }",
-        )],
+        &[("retry = { max_retries = 2 }", "circuit_breaker = { failures = false }")],
         r#"
-        error: `variant.policy.circuit_breaker.window` must be a duration where failures are counted
-          --> drill.toml:27:50
+        error: `variant.policy.circuit_breaker.min_calls` is missing
+          --> drill.toml:27:19
            |
-        27 | circuit_breaker = { failure_rate = 0.5, window = { calls = 10 } }
-           |                                                  ^^^^^^^^^^^^^^ this is a number of calls
+        27 | circuit_breaker = { failures = false }
+           |                   ^^^^^^^^^^^^^^^^^^^^ `min_calls` belongs in this table
           ::: the profile critical
            |
-           | circuit_breaker.failures = 3
-           |                 -------- counted here
+           | circuit_breaker.failure_rate = 0.8
+           |                 ------------ this rule asks for it
            |
-           = help: give them a window of their own, for example `failures_window = "30s"`
+           = help: add it, for example `min_calls = 20`
         "#,
     );
 }
@@ -1498,15 +1498,18 @@ fn a_profile_s_rule_needs_its_window() {
 #[test]
 fn failures_are_counted_over_time() {
     refused(
-        &[(
-            "retry = { max_retries = 2 }",
-            "circuit_breaker = { failures = 5, window = { calls = 30 } }",
-        )],
+        &[
+            (
+                "retry = { max_retries = 2 }",
+                "circuit_breaker = { failures = 5, window = { calls = 30 } }",
+            ),
+            ("profile = \"critical\"\n", ""),
+        ],
         r#"
         error: `variant.policy.circuit_breaker.window` must be a duration where failures are counted
-          --> drill.toml:27:44
+          --> drill.toml:26:44
            |
-        27 | circuit_breaker = { failures = 5, window = { calls = 30 } }
+        26 | circuit_breaker = { failures = 5, window = { calls = 30 } }
            |                     -------- counted here  ^^^^^^^^^^^^^^ this is a number of calls
            |
            = help: give them a window of their own, for example `failures_window = "30s"`

@@ -37,7 +37,7 @@ pub(super) static CIRCUIT_BREAKER: &[Row] = &[
     Row::new("circuit_breaker.slow_window", Kind::Window,
         "In place of `window`, for slow calls.", at!(circuit_breaker; slow_window)).needs(SLOW),
     Row::new("circuit_breaker.min_calls", Kind::CALLS,
-        "A rate says nothing before so many calls; all of the window unless set, where calls are counted.", at!(circuit_breaker; min_calls)).needs(RATED)
+        "A rate says nothing before so many calls; unless set all of the window, where calls are counted, or as many as hold `failures` failures.", at!(circuit_breaker; min_calls)).needs(RATED)
     .unset(|config| {
         let breaker = config.circuit_breaker?;
         let rate = breaker.failure_rate_rule().map(|rule| rule.min_calls);
