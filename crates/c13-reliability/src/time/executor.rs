@@ -160,6 +160,14 @@ impl Core {
             waiting: None,
             done: false,
         }));
+        self.start(Box::pin(Spawned {
+            future,
+            joined: joined.clone(),
+        }));
+        JoinHandle { joined }
+    }
+
+    fn start(&self, future: Pin<Box<dyn Future<Output = ()>>>) {
         let number = self.number();
         let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
             self.tasks.borrow_mut().push(Task::default());
@@ -168,15 +176,11 @@ impl Core {
         let waker = self.waker(slot, number);
         let task = Task {
             number,
-            future: Some(Box::pin(Spawned {
-                future,
-                joined: joined.clone(),
-            })),
+            future: Some(future),
             waker: Some(waker.clone().into()),
         };
         self.tasks.borrow_mut()[slot] = task;
         waker.wake();
-        JoinHandle { joined }
     }
 
     /// Polls one task that was woken. Returns whether it was the main one.
@@ -399,10 +403,22 @@ impl Spawner {
     /// If the executor is gone.
     #[inline]
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        self.core
-            .upgrade()
-            .expect("the executor outlives the tasks that start others")
-            .spawn(future)
+        self.core().spawn(future)
+    }
+
+    /// As [`spawn`](Self::spawn), for a task that nobody waits for: it takes less memory, for want of a handle.
+    ///
+    /// # Panics
+    ///
+    /// If the executor is gone.
+    #[inline]
+    pub fn spawn_detached<F: Future<Output = ()> + 'static>(&self, future: F) {
+        self.core().start(Box::pin(future));
+    }
+
+    fn core(&self) -> Rc<Core> {
+        let core = self.core.upgrade();
+        core.expect("the executor outlives the tasks that start others")
     }
 }
 
@@ -476,6 +492,24 @@ mod tests {
         }
         executor.run_until_idle();
         Rc::try_unwrap(trace).expect("all tasks are done").into_inner()
+    }
+
+    #[test]
+    fn a_detached_task_runs_to_its_end_in_its_turn() {
+        let (executor, seen) = (Executor::new(), Rc::new(RefCell::new(Vec::new())));
+        let (clock, spawner) = (executor.clock(), executor.spawner());
+        let note = |name, wait| {
+            let (clock, seen) = (clock.clone(), seen.clone());
+            async move {
+                clock.sleep(Duration::from_secs(wait)).await;
+                seen.borrow_mut().push(name);
+            }
+        };
+        spawner.spawn_detached(note("late", 2));
+        executor.spawn(note("first", 1));
+        spawner.spawn_detached(note("second", 1));
+        executor.run_until_idle();
+        assert_eq!(*seen.borrow(), ["first", "second", "late"]);
     }
 
     #[test]

@@ -99,9 +99,9 @@ async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller
     while let Some(at) = times.next().filter(|at| *at < end) {
         caller.clock.sleep_until(Tick::ZERO + at).await;
         match &caller.fleet {
-            Some(fleet) => spawner.spawn(caller.clone().call(fleet.clone(), at)),
-            None => spawner.spawn(caller.clone().call_unprotected(at)),
-        };
+            Some(fleet) => spawner.spawn_detached(caller.clone().call(fleet.clone(), at)),
+            None => spawner.spawn_detached(caller.clone().call_unprotected(at)),
+        }
     }
 }
 
