@@ -20,7 +20,7 @@ use std::time::Duration;
 /// dependency of which half fails still serves callers that retry, and is not cut off. It opens for 1 s at first, twice as long
 /// after each further trip in a row, up to 4 s, with jitter, and closes after one good probe. The rate's burst is one
 /// second's worth, and a call above it is refused at once. Retries back off exponentially from 100 ms with full jitter,
-/// within the default budget. These figures were chosen by drills, so that no profile does harm: `docs/no-harm.md`.
+/// within the default budget. These figures were chosen by drills: `docs/no-harm.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile {
     /// For calls that a request cannot do without: fails fast, retries within 30 s.

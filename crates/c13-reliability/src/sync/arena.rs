@@ -267,8 +267,8 @@ impl Drop for Run {
         let first = self.position.first as usize;
         for (_, chunk) in self.chunks() {
             for word in &chunk.from(first)[..self.len()] {
-                // Relaxed: nobody else has these words now. Who wrote to them has given up its handle before this, and who has
-                // them next gets them under the lock below.
+                // Relaxed: nobody else has these words now. The threads that wrote to them gave up their handles before this,
+                // and the next instance gets them under the lock below.
                 word.store(0, Ordering::Relaxed);
             }
         }

@@ -137,7 +137,7 @@ pub(crate) fn overall(incidents: &[Incident]) -> Recovery {
     worst
 }
 
-/// The time of each fault and of what came of it.
+/// The time of each fault and of its aftermath.
 pub(crate) fn accounted(faults: &[Fault], incidents: &[Incident]) -> Vec<Range<Duration>> {
     let times = faults.iter().zip(incidents);
     times.map(|(fault, incident)| fault.at..incident.aftermath).collect()

@@ -169,7 +169,7 @@ impl Measured {
         }
     }
 
-    /// Judges what came of the faults against a run of the same seed without them.
+    /// Judges detection and recovery against a run of the same seed without them.
     pub(super) fn judge(&mut self, faults: &[Fault], control: &Self) {
         let incidents = incident::judge(faults, self.duration, self.goal, self.course(), control.course());
         self.false_openings = self.circuits.outside(&incident::accounted(faults, &incidents));
