@@ -76,6 +76,7 @@
 //! | `reliability.rate_limit.waiting` | gauge | {request} | | Callers that wait |
 //! | `reliability.rate_limit.keys` | gauge | {key} | | Keys that a keyed limiter keeps |
 //! | `reliability.rate_limit.untracked` | counter | {request} | | Requests of new keys that a keyed limiter had no room for, allowed or rejected |
+//! | `reliability.rate_limit.keyless` | counter | {request} | | Requests in which a layer found no key |
 //! | `reliability.rate_limit.evictions` | counter | {key} | | Idle keys that a keyed limiter forgot |
 //!
 //! # How it compares
@@ -100,11 +101,14 @@ mod waiting;
 
 pub use config::DEFAULT_MAX_WAITERS;
 pub use error::RateLimitError;
-pub use keyed::{ClientAddress, KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Quota, QuotaStatus, WhenFull};
+pub use keyed::{
+    ClientAddress, KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Network, Networks, ProxyHeader, Quota, QuotaStatus,
+    TrustedProxies, WhenFull,
+};
 #[cfg(feature = "axum")]
 pub use keyed::{
     KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, WithoutKey, client_address,
-    header_key,
+    client_behind, header_key,
 };
 #[cfg(feature = "tower")]
 pub use layer::{RateLimitFuture, RateLimitLayer, RateLimitService};

@@ -32,7 +32,7 @@ use tower_service::Service;
 /// is the server's fault, is a failure to the breaker and to the adaptive limit. The caller's deadline comes from its
 /// header `grpc-timeout` or `x-request-timeout-ms`, and everything below sees it; a header that says no time is answered
 /// with 400 or 3 (invalid argument). A deadline comes from a stranger: less than [the floor](Self::deadline_floor) is answered
-/// with 504 at once, and a request that its deadline cut short counts against the service only if it had half of the policy's
+/// with 504 at once, more than [the ceiling](Self::deadline_ceiling) is the ceiling, and a request that its deadline cut short counts against the service only if it had half of the policy's
 /// own limit. Set a time limit in the policy: without one no deadline is long enough to blame the service for.
 ///
 /// It stands before axum's routers, and before tonic's as a layer of its server.
@@ -51,11 +51,15 @@ use tower_service::Service;
 pub struct InboundLayer {
     policy: Policy,
     deadline_floor: Duration,
+    deadline_ceiling: Duration,
 }
 
 impl InboundLayer {
     /// Unless set otherwise, a request must leave so much time: 1 ms, the least that the header of plain HTTP can say.
     pub const DEADLINE_FLOOR: Duration = Duration::from_millis(1);
+
+    /// Unless set otherwise, a request gets no more time by its header than this: an hour.
+    pub const DEADLINE_CEILING: Duration = Duration::from_secs(3_600);
 
     /// All services that it makes share the one policy.
     #[must_use]
@@ -63,6 +67,7 @@ impl InboundLayer {
         Self {
             policy,
             deadline_floor: Self::DEADLINE_FLOOR,
+            deadline_ceiling: Self::DEADLINE_CEILING,
         }
     }
 
@@ -74,6 +79,14 @@ impl InboundLayer {
     #[must_use]
     pub const fn deadline_floor(mut self, least: Duration) -> Self {
         self.deadline_floor = least;
+        self
+    }
+
+    /// Sets how much time a request gets at most by its header, because what a stranger asks for travels on to every
+    /// dependency. One that asks for more gets this much, or what the policy's total timeout leaves if that is less.
+    #[must_use]
+    pub const fn deadline_ceiling(mut self, most: Duration) -> Self {
+        self.deadline_ceiling = most;
         self
     }
 }
@@ -93,7 +106,7 @@ impl<S> Layer<S> for InboundLayer {
 #[derive(Clone, Debug)]
 pub struct InboundService<S> {
     inner: S,
-    layer: InboundLayer,
+    pub(super) layer: InboundLayer,
 }
 
 impl<S, B> Service<Request<B>> for InboundService<S>
@@ -123,6 +136,7 @@ where
             let too_late = too_late(limit);
             return InboundFuture::new(async move { answer::inbound(&too_late, is_grpc) });
         }
+        let left = left.map(|left| left.min(self.layer.deadline_ceiling));
         let deadline = left.map(|left| Deadline::after(&policy.clock(), left));
         let call = ready.call(request);
         InboundFuture::new(async move {

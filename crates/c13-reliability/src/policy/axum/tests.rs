@@ -212,6 +212,62 @@ fn a_deadline_below_the_floor_is_refused_before_anything_is_done() {
 }
 
 #[test]
+fn a_request_gets_no_more_time_than_the_ceiling() {
+    let minute = 60 * SECOND;
+    for (ceiling, header, seen) in [
+        (None, ("grpc-timeout", "99999999H"), "Some(3600s)"),
+        (None, ("x-request-timeout-ms", "1500"), "Some(1.5s)"),
+        (Some(minute), ("x-request-timeout-ms", "60001"), "Some(60s)"),
+        (Some(minute), ("x-request-timeout-ms", "60000"), "Some(60s)"),
+        (Some(minute), ("x-request-timeout-ms", "59999"), "Some(59.999s)"),
+    ] {
+        let executor = Executor::new();
+        let mut app = app(&executor, PolicyConfig::NONE);
+        if let Some(ceiling) = ceiling {
+            app.layer = app.layer.deadline_ceiling(ceiling);
+        }
+        let response = get_it(&executor, &mut app, "/deadline", &[header]);
+        let body = executor.block_on(axum::body::to_bytes(response.into_body(), 100));
+        assert_eq!(body.expect("it is short"), seen, "{header:?} under {ceiling:?}");
+    }
+}
+
+#[test]
+fn strangers_with_short_deadlines_do_not_open_the_circuit_of_a_dependency() {
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(2);
+    let config = PolicyConfig::NONE.circuit_breaker(breaker);
+    for outbound in [config, config.attempt_timeout(SECOND), config.total_timeout(SECOND)] {
+        let executor = Executor::new();
+        let clock = executor.clock();
+        let outbound = Policy::with_config(outbound, Env::new(clock.clone()).seed(7)).expect("the settings make sense");
+        let (dependency, sleeper) = (outbound.clone(), clock.clone());
+        let order = move || async move {
+            let answer = async || {
+                sleeper.sleep(Duration::from_millis(100)).await;
+                Ok::<_, std::io::Error>("paid")
+            };
+            dependency.call(answer).await.map_err(IntoResponse::into_response)
+        };
+        let inbound = Policy::with_config(PolicyConfig::NONE, clock).expect("the settings make sense");
+        let mut app = InboundLayer::new(inbound).layer(Router::new().route("/order", get(order)));
+        for left in ["1", "5", "99"] {
+            for _ in 0..10 {
+                let late = get_it(&executor, &mut app, "/order", &[("x-request-timeout-ms", left)]);
+                assert_eq!(late.status(), StatusCode::GATEWAY_TIMEOUT);
+            }
+        }
+        assert_eq!(get_it(&executor, &mut app, "/order", &[]).status(), StatusCode::OK);
+        let counts = outbound.circuit_breaker().expect("it has one").metrics();
+        assert_eq!(
+            (counts.failure_count, counts.state_transitions),
+            (0, 0),
+            "{:?}",
+            outbound.config()
+        );
+    }
+}
+
+#[test]
 fn a_header_that_says_no_time_is_refused_with_its_rule() {
     let executor = Executor::new();
     let mut app = app(&executor, PolicyConfig::NONE);

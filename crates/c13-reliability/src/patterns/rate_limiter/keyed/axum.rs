@@ -3,6 +3,7 @@
 use super::super::error::RateLimitError;
 use super::client_address::ClientAddress;
 use super::handle::KeyedRateLimiter;
+use super::proxies::TrustedProxies;
 use super::snapshot::QuotaStatus;
 use super::without_key::{Keyless, WithoutKey};
 use crate::error::{ConfigError, ConfigValue};
@@ -36,8 +37,9 @@ const LARGEST_INTEGER: u64 = 999_999_999_999_999;
 /// `"default";r=7;t=30` that 7 of them are left and that all are back in 30 seconds. A number of more than fifteen digits,
 /// which such a field may not hold, is reported as the largest that it may.
 ///
-/// Requests without a key share the quota of one, unless [`without_key`](Self::without_key) says otherwise. There is an
-/// event of the target `c13::rate_limiter` about them, at most one a minute, and [`keyless`](Self::keyless) counts them.
+/// Requests without a key share the quota of one key, unless [`without_key`](Self::without_key) says otherwise. There is an
+/// event of the target `c13::rate_limiter` about them, at most one a minute, and
+/// [`keyless`](Self::keyless) and the limiter's snapshot count them.
 ///
 /// ```
 /// use axum::http::HeaderName;
@@ -72,6 +74,42 @@ impl KeyedRateLimitLayer<ClientAddress, ByClient> {
     #[must_use]
     pub fn by_client(limiter: KeyedRateLimiter<ClientAddress>) -> Self {
         Self::new(limiter, client_address as ByClient).without_key(WithoutKey::Refuse)
+    }
+}
+
+impl KeyedRateLimitLayer<ClientAddress, ByClient> {
+    /// As [`by_client`](Self::by_client), for a service behind these proxies: limits requests by the client that they
+    /// forward for.
+    ///
+    /// ```
+    /// use c13_reliability::patterns::rate_limiter::{
+    ///     ClientAddress, KeyedRateLimitLayer, KeyedRateLimiter, RateLimiterConfig, TrustedProxies,
+    /// };
+    ///
+    /// let clients = KeyedRateLimiter::<ClientAddress>::new(RateLimiterConfig::new(100.0, 200), 100_000);
+    /// let proxies = TrustedProxies::x_forwarded_for(["10.0.0.0/8"])?;
+    /// let app = axum::Router::<()>::new().layer(KeyedRateLimitLayer::by_client_behind(proxies, clients));
+    /// # let _ = app;
+    /// # Ok::<_, c13_reliability::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn by_client_behind(
+        proxies: TrustedProxies,
+        limiter: KeyedRateLimiter<ClientAddress>,
+    ) -> KeyedRateLimitLayer<ClientAddress, impl Fn(&Request<Body>) -> Option<ClientAddress> + Clone + Send + Sync>
+    {
+        KeyedRateLimitLayer::new(limiter, client_behind(proxies)).without_key(WithoutKey::Refuse)
+    }
+}
+
+/// Finds the client for whom trusted proxies have forwarded a request; none where the server gives no address.
+pub fn client_behind<B>(
+    proxies: TrustedProxies,
+) -> impl Fn(&Request<B>) -> Option<ClientAddress> + Clone + Send + Sync + 'static {
+    move |request| {
+        let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+        let lines = request.headers().get_all(proxies.header().name());
+        Some(proxies.client(peer.ip(), lines.iter().map(HeaderValue::as_bytes)))
     }
 }
 
@@ -119,10 +157,10 @@ where
         self
     }
 
-    /// How many requests had no key, in this layer and its clones.
+    /// How many requests had no key, in all layers over its limiter.
     #[must_use]
     pub fn keyless(&self) -> u64 {
-        self.keyless.count()
+        self.limiter.keyless()
     }
 
     /// Gives the policy another name, which responses show to callers.
@@ -210,7 +248,7 @@ where
         let decision = match (layer.key)(&request) {
             Some(key) => Some(layer.limiter.decide(&key, 1)),
             None => {
-                layer.keyless.record(layer.limiter.clock(), &layer.policy);
+                layer.keyless.record(&layer.limiter, &layer.policy);
                 match layer.keyless.choice {
                     WithoutKey::Share => Some(layer.keyless.decide(&layer.limiter)),
                     WithoutKey::Allow => None,

@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// as `64:ff9b::192.0.2.1`: by the first half of such an address all of them would be one. An IPv6 client is the /64 in
 /// which it may choose any of 2⁶⁴ addresses; a link-local one is its whole address, because all of those are in one /64.
 ///
-/// An address behind a proxy is the proxy's.
+/// A request that a proxy forwards comes from the proxy's address: see
+/// [`TrustedProxies`](super::TrustedProxies) for its client.
 ///
 /// ```
 /// use c13_reliability::patterns::rate_limiter::ClientAddress;

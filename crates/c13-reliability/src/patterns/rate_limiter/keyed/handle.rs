@@ -11,7 +11,7 @@ use super::snapshot::{KeyedSnapshot, QuotaStatus};
 use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::Seeds;
 use crate::snapshot::{Observed, Source};
-use crate::sync::primitive::Mutex;
+use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::time::{Clock, Env};
 use std::borrow::Borrow;
 use std::fmt;
@@ -45,6 +45,8 @@ struct SharedKeys<K> {
     clock: Clock,
     counts: Counts,
     config: Mutex<KeyedConfig>,
+    /// Requests of layers that had no key.
+    keyless: AtomicU64,
 }
 
 /// The keys by kind of quota, so that each takes no more room than its kind needs.
@@ -112,6 +114,7 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
                 clock,
                 counts: Counts::new(config.quota.shadow()),
                 config: Mutex::new(config),
+                keyless: AtomicU64::new(0),
             }),
         })
     }
@@ -312,10 +315,23 @@ impl<K: Hash + Eq> KeyedRateLimiter<K> {
             rejected: counted.rejected,
             shadowed: counted.shadowed,
             untracked: sums.untracked,
+            keyless: self.keyless(),
             evicted: sums.evicted,
             keys: sums.keys,
             bytes: sums.bytes,
         }
+    }
+
+    /// Requests in which a layer found no key.
+    pub(super) fn keyless(&self) -> u64 {
+        // Relaxed: a count.
+        self.shared.keyless.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "axum")]
+    pub(super) fn count_keyless(&self) {
+        // Relaxed: a count.
+        self.shared.keyless.fetch_add(1, Ordering::Relaxed);
     }
 
     fn sums(&self) -> Sums {

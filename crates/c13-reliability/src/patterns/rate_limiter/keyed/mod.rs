@@ -6,6 +6,7 @@ mod client_address;
 mod config;
 mod handle;
 mod keys;
+mod proxies;
 mod quota;
 mod snapshot;
 #[cfg(all(test, not(c13_loom)))]
@@ -15,11 +16,13 @@ mod without_key;
 
 #[cfg(feature = "axum")]
 pub use axum::{
-    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address, header_key,
+    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address,
+    client_behind, header_key,
 };
 pub use client_address::ClientAddress;
 pub use config::{KeyedConfig, Quota, WhenFull};
 pub use handle::KeyedRateLimiter;
+pub use proxies::{Network, Networks, ProxyHeader, TrustedProxies};
 pub use snapshot::{KeyedSnapshot, QuotaStatus};
 #[cfg(feature = "axum")]
 pub use without_key::WithoutKey;

@@ -30,6 +30,8 @@ pub struct KeyedSnapshot {
     pub shadowed: u64,
     /// Requests of new keys that found no room, or that were too long. They are also counted as allowed or rejected.
     pub untracked: u64,
+    /// Requests in which a layer found no key, in all layers of the limiter. What became of them depends on the layer.
+    pub keyless: u64,
     /// Idle keys that were forgotten.
     pub evicted: u64,
     /// How many keys are kept.
@@ -57,6 +59,14 @@ impl Reported for KeyedSnapshot {
                 "Requests of new keys that a keyed limiter had no room for, allowed or rejected",
             ),
             |s| s.untracked,
+        ),
+        Row::count(
+            Metric::counter(
+                "reliability.rate_limit.keyless",
+                "{request}",
+                "Requests in which a layer found no key",
+            ),
+            |s| s.keyless,
         ),
         Row::count(
             Metric::counter(

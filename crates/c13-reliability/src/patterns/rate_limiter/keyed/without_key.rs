@@ -4,7 +4,6 @@ use super::super::error::RateLimitError;
 use super::handle::KeyedRateLimiter;
 use super::snapshot::QuotaStatus;
 use crate::sync::primitive::{AtomicU64, Ordering};
-use crate::time::Clock;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -28,12 +27,11 @@ pub enum WithoutKey {
     Allow,
 }
 
-/// The requests of a layer that had no key: what to do with them, and how many there were.
+/// The requests of a layer that have no key: what to do with them, and the quota that they share. The limiter counts them.
 #[derive(Debug)]
 pub(super) struct Keyless {
     pub(super) choice: WithoutKey,
     shared: KeyedRateLimiter<()>,
-    count: AtomicU64,
     /// When the next event may be sent, in nanoseconds of the clock.
     next_event: AtomicU64,
 }
@@ -46,22 +44,15 @@ impl Keyless {
         Self {
             choice,
             shared: shared.expect("another limiter has these settings"),
-            count: AtomicU64::new(0),
             next_event: AtomicU64::new(0),
         }
     }
 
-    pub(super) fn count(&self) -> u64 {
-        // Relaxed: a count.
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Counts a request without a key.
+    /// Counts a request of a layer over `limiter` without a key.
     #[cold]
-    pub(super) fn record(&self, clock: &Clock, policy: &str) {
-        // Relaxed: a count.
-        self.count.fetch_add(1, Ordering::Relaxed);
-        let now = clock.now();
+    pub(super) fn record<K: Hash + Eq>(&self, limiter: &KeyedRateLimiter<K>, policy: &str) {
+        limiter.count_keyless();
+        let now = limiter.clock().now();
         let next = (now + QUIET).as_nanos();
         // Relaxed: the word publishes nothing but itself.
         let due = self.next_event.load(Ordering::Relaxed);
@@ -71,13 +62,12 @@ impl Keyless {
             self.next_event.compare_exchange(due, next, set, failed)
         };
         if now.as_nanos() >= due && exchange(due).is_ok() {
-            self.send_event(policy);
+            self.send_event(policy, limiter.keyless());
         }
     }
 
     #[cfg(feature = "tracing")]
-    fn send_event(&self, policy: &str) {
-        let requests = self.count();
+    fn send_event(&self, policy: &str, requests: u64) {
         match self.choice {
             WithoutKey::Share => {
                 tracing::warn!(target: TARGET, policy, requests, "requests without a key share one quota");
@@ -97,8 +87,8 @@ impl Keyless {
     }
 
     #[cfg(not(feature = "tracing"))]
-    fn send_event(&self, policy: &str) {
-        let _ = policy;
+    fn send_event(&self, policy: &str, requests: u64) {
+        let _ = (policy, requests);
     }
 
     /// Asks the quota that all requests without a key share.

@@ -157,3 +157,36 @@ fn clients_of_a_listener_for_both_families_have_a_quota_each_and_without_an_addr
         assert_eq!(call(client), wanted, "{client:?}");
     }
 }
+
+#[test]
+fn the_clients_of_a_trusted_proxy_have_a_quota_each_and_a_stranger_cannot_choose_his() {
+    let executor = Executor::new();
+    let proxies = TrustedProxies::x_forwarded_for(["10.0.0.0/8"]).unwrap();
+    let clients = limiter(&executor, 1);
+    let layer = KeyedRateLimitLayer::by_client_behind(proxies, clients.clone());
+    let app = Router::new().route("/", get(|| async { "hello" })).layer(layer);
+    let call = |peer: Option<&str>, lines: &[&str]| {
+        let mut request = request(None);
+        for line in lines {
+            let value = HeaderValue::from_str(line).unwrap();
+            request.headers_mut().append("x-forwarded-for", value);
+        }
+        if let Some(peer) = peer {
+            let address: SocketAddr = peer.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        let response = executor.block_on(app.clone().oneshot(request)).unwrap();
+        response.status().as_u16()
+    };
+    for (peer, lines, wanted) in [
+        (Some("10.0.0.1:80"), &["192.0.2.1"][..], 200),
+        (Some("10.0.0.2:80"), &["203.0.113.1", "192.0.2.1"], 429),
+        (Some("10.0.0.1:80"), &["192.0.2.2"], 200),
+        (Some("198.51.100.1:80"), &["192.0.2.3"], 200),
+        (Some("198.51.100.1:81"), &["192.0.2.4"], 429),
+        (None, &["192.0.2.5"], 500),
+    ] {
+        assert_eq!(call(peer, lines), wanted, "{peer:?} {lines:?}");
+    }
+    assert_eq!(clients.snapshot().keyless, 1);
+}
