@@ -20,8 +20,6 @@
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod budget;
-mod counted;
-mod current;
 pub mod distributed;
 pub mod error;
 pub mod gate;

@@ -20,11 +20,15 @@
 //! - [`Random`]: a small seedable source of random numbers, usable from many threads.
 //! - `length_of`: how much text a key holds, where keys come from strangers.
 //! - `Sweep`: when to look through a map for entries that are out of date.
+//! - `Current` and `InlineCurrent`: settings and the like, which many read and a reload replaces.
+//! - `counted`: snapshots that are declared together with their counters.
 //! - `CacheLine`: a word that shares its cache line with nothing.
 //! - `primitive`: the atomics and locks of std, or of loom when the crate is built for model checking.
 
 mod arena;
 mod cache_line;
+mod counted;
+mod current;
 #[allow(dead_code, reason = "without the features that serve others it has no caller")]
 pub(crate) mod foreign;
 mod histogram;
@@ -44,6 +48,8 @@ mod thread_slot;
 pub(crate) mod wait_queue;
 
 pub(crate) use cache_line::CacheLine;
+pub(crate) use counted::counted;
+pub(crate) use current::{Current, InlineCurrent};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub(crate) use key_length::length_of;
 pub use random::Random;

@@ -1,8 +1,8 @@
 //! The snapshot of a lock, for this process's acquisitions.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::sync::HistogramSnapshot;
+use crate::sync::counted;
 
 counted! {
     /// The counts of one process's acquisitions of a lock. Each acquisition ends in one of `acquired`, `not_acquired`, `failed` and

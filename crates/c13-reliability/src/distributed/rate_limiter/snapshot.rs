@@ -1,8 +1,8 @@
 //! The snapshot of a shared rate limit, for this process's calls.
 
-use crate::counted::counted;
 use crate::distributed::lock::BackendError;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 use std::sync::Arc;
 
 counted! {

@@ -1,7 +1,7 @@
 //! What a semaphore counts of the calls that ask it for a permit.
 
-use crate::counted::counted;
 use crate::sync::HistogramSnapshot;
+use crate::sync::counted;
 
 counted! {
     /// What a bulkhead or an adaptive limit reports of its calls. Each is counted once, in `admitted`, `rejected`,

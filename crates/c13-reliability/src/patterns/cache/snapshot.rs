@@ -1,8 +1,8 @@
 //! The snapshot of a cache, and its metrics.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, SECONDS, readings};
 use crate::sync::HistogramSnapshot;
+use crate::sync::counted;
 
 counted! {
     /// The counters of a cache, and what it holds. Counts are exact; concurrent ones may be missing.

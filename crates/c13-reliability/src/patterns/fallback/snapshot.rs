@@ -1,7 +1,7 @@
 //! What a fallback reports.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 
 counted! {
     /// The cumulative counts of a fallback. Each call that ended is counted once, in one of these.

@@ -1,8 +1,8 @@
 //! What a hedge reports.
 
 use crate::budget::RetryBudgetSnapshot;
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 use std::time::Duration;
 
 counted! {

@@ -1,7 +1,7 @@
 //! The snapshot of a limiter, and its metrics.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 
 counted! {
     /// The counters of a limiter, and its state when it was asked.

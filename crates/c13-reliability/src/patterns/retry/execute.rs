@@ -5,58 +5,80 @@ use super::{RetryError, RetryExecutor, RetryState, Verdict};
 use crate::time::{Deadline, Sleep};
 use pin_project_lite::pin_project;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 pin_project! {
     /// Written by hand, so that a call that succeeds at once costs no more than its parts.
+    ///
+    /// It has no `Drop` of its own, and what only a later attempt needs is boxed: what is left to drop after a call that
+    /// succeeded at once is then small enough to be inlined, and the whole call can stay in registers.
     #[must_use = "futures do nothing unless awaited"]
-    // In this order, so that what every call writes is on one cache line.
-    #[repr(C)]
     pub(super) struct Execute<'a, F, Fut, C>
     where
         Fut: Future,
     {
-        executor: &'a RetryExecutor,
+        // Before the attempt, so that a call that is dropped is counted before its attempt is dropped.
+        call: Call<'a, Fut::Output>,
         make: F,
         classify: C,
         #[pin]
-        step: Step<Fut>,
+        attempt: Option<Fut>,
     }
+}
 
-    impl<'a, F, Fut, C> PinnedDrop for Execute<'a, F, Fut, C>
-    where
-        Fut: Future,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            // Only what was read is handed on, so that the call need not be in memory for it.
-            let has_begun = match this.step {
-                Step::New | Step::Over => return,
-                Step::First { begun: None } | Step::Attempt { begun: None, .. } => false,
-                _ => true,
-            };
-            this.executor.leave(has_begun);
+/// How far a call is. Counts the call if it is dropped before its end.
+struct Call<'a, T> {
+    executor: &'a RetryExecutor,
+    phase: Phase,
+    /// Once it has begun.
+    state: RetryState,
+    /// While it waits for its next attempt. `Drop` takes it out before it is dropped, so that nothing refers to the call.
+    wait: ManuallyDrop<Option<Pin<Box<Wait<T>>>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Not polled yet.
+    New,
+    Over,
+    /// The first attempt is being polled for the first time, and nothing was counted yet.
+    Plain,
+    Begun,
+}
+
+pin_project! {
+    /// The wait before a retry.
+    struct Wait<T> {
+        #[pin]
+        sleep: Sleep,
+        // What the attempt before gave: the result, if time is over after the wait.
+        last: Option<T>,
+    }
+}
+
+impl<T> Call<'_, T> {
+    /// Counts the beginning of a call of which nothing was counted yet.
+    fn begin(&mut self) {
+        if self.phase == Phase::Plain {
+            self.state = self.executor.begin_late();
+            self.phase = Phase::Begun;
         }
     }
 }
 
-pin_project! {
-    // One word says it all: a call that succeeds at once writes it, and little else.
-    #[project = StepProjection]
-    enum Step<Fut>
-    where
-        Fut: Future,
-    {
-        // Not polled yet.
-        New,
-        Over,
-        // The first attempt is being made. Without a state the call has not begun; so too in the very first poll.
-        First { begun: Option<RetryState> },
-        Attempt { #[pin] attempt: Fut, begun: Option<RetryState> },
-        // With what the attempt before gave, which is the result if time is over after the wait.
-        Wait { #[pin] sleep: Sleep, state: RetryState, last: Option<Fut::Output> },
-        // An attempt is to be made.
-        Make { state: RetryState },
+impl<T> Drop for Call<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        #[cold]
+        #[inline(never)]
+        fn leave<T>(executor: &RetryExecutor, has_begun: bool, _wait: Option<Pin<Box<Wait<T>>>>) {
+            executor.leave(has_begun);
+        }
+        if self.phase >= Phase::Plain {
+            leave(self.executor, self.phase == Phase::Begun, self.wait.take());
+        }
     }
 }
 
@@ -77,11 +99,17 @@ impl Drop for AtOnce<'_> {
 impl<'a, F, Fut: Future, C> Execute<'a, F, Fut, C> {
     #[inline]
     pub(super) fn new(executor: &'a RetryExecutor, make: F, classify: C) -> Self {
+        let (phase, state) = (Phase::New, RetryState::new());
         Self {
-            executor,
+            call: Call {
+                executor,
+                phase,
+                state,
+                wait: ManuallyDrop::new(None),
+            },
             make,
             classify,
-            step: Step::New,
+            attempt: None,
         }
     }
 }
@@ -98,41 +126,40 @@ where
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.as_mut().project();
-        let executor = *this.executor;
-        let StepProjection::New = this.step.as_mut().project() else {
+        let executor = this.call.executor;
+        let Phase::New = this.call.phase else {
             return self.go_on(cx, None);
         };
         if Deadline::is_over(executor.clock()) {
             return Poll::Ready(executor.refuse_late());
         }
-        // The fast path: a call that succeeds at once; all others take the slow path. It passes no reference to the whole call,
-        // so that none of it needs to be in memory while the compiler sees through the attempt.
+        // The fast path: a call that succeeds at once; all others take the slow path.
         let begun = executor.begin_unless_plain();
-        this.step.set(Step::First { begun });
-        let attempt = (this.make)();
-        this.step.set(Step::Attempt { attempt, begun });
-        let mut this = self.as_mut().project();
-        let StepProjection::Attempt { attempt, begun } = this.step.as_mut().project() else {
-            unreachable!("it was set above");
-        };
+        let has_begun = begun.is_some();
+        this.call.phase = if has_begun { Phase::Begun } else { Phase::Plain };
+        if let Some(state) = begun {
+            this.call.state = state;
+        }
+        this.attempt.set(Some((this.make)()));
+        let attempt = this.attempt.as_mut().as_pin_mut().expect("it was set above");
         let polled = attempt.poll(cx).map(|result| {
             let verdict = (this.classify)(&result);
             (result, verdict)
         });
-        if let Poll::Ready((Ok(value), Verdict::Final)) = polled {
-            let has_begun = begun.is_some();
-            // Counted before the result is written: the counts are reached by an atomic load, and a compiler that reads the result
-            // after such a load no longer knows that the call is ready. Then it keeps the slow path beside the fast one.
-            {
-                let _counts = AtOnce { executor, has_begun };
-                this.step.set(Step::Over);
-            }
-            return Poll::Ready(Ok(value));
-        }
         match polled {
+            Poll::Ready((Ok(value), Verdict::Final)) => {
+                // Counted before the result is written: the counts are reached by an atomic load, and a compiler that reads the
+                // result after such a load no longer knows that the call is ready. Then it keeps the slow path beside the fast one.
+                {
+                    let _counts = AtOnce { executor, has_begun };
+                    this.call.phase = Phase::Over;
+                    this.attempt.set(None);
+                }
+                Poll::Ready(Ok(value))
+            }
             Poll::Ready(judged) => self.go_on(cx, Some(judged)),
             Poll::Pending => {
-                executor.begin_late(begun);
+                this.call.begin();
                 Poll::Pending
             }
         }
@@ -153,50 +180,48 @@ where
         mut judged: Option<(Result<T, E>, Verdict)>,
     ) -> Poll<Result<T, RetryError<E>>> {
         let mut this = self.project();
+        let executor = this.call.executor;
         loop {
-            let (result, verdict, mut state) = match this.step.as_mut().project() {
-                StepProjection::Attempt { attempt, begun } => {
-                    let (result, verdict) = match judged.take() {
-                        Some(judged) => judged,
-                        None => {
-                            let result = ready!(attempt.poll(cx));
-                            let verdict = (this.classify)(&result);
-                            (result, verdict)
-                        }
-                    };
-                    (result, verdict, this.executor.begin_late(begun))
+            assert!(this.call.phase >= Phase::Plain, "a call was polled after it was over");
+            this.call.begin();
+            let state = &mut this.call.state;
+            if let Some(wait) = &mut *this.call.wait {
+                let wait = wait.as_mut().project();
+                ready!(wait.sleep.poll(cx));
+                let last = wait.last.take();
+                this.call.wait.take();
+                if executor.is_over(state) {
+                    this.call.phase = Phase::Over;
+                    return Poll::Ready(executor.give_up(state, last));
                 }
-                StepProjection::Wait { sleep, state, last } => {
-                    ready!(sleep.poll(cx));
-                    let (state, last) = (*state, last.take());
-                    if this.executor.is_over(&state) {
-                        this.step.set(Step::Over);
-                        return Poll::Ready(this.executor.give_up(&state, last));
+            }
+            let (result, verdict) = match judged.take() {
+                Some(judged) => judged,
+                None => {
+                    if this.attempt.is_none() {
+                        this.attempt.set(Some((this.make)()));
                     }
-                    this.step.set(Step::Make { state });
-                    continue;
-                }
-                StepProjection::Make { state } => {
-                    let begun = Some(*state);
-                    let attempt = (this.make)();
-                    this.step.set(Step::Attempt { attempt, begun });
-                    continue;
-                }
-                StepProjection::New | StepProjection::First { .. } | StepProjection::Over => {
-                    panic!("a call was polled after it was over")
+                    let attempt = this.attempt.as_mut().as_pin_mut().expect("it was set above");
+                    let result = ready!(attempt.poll(cx));
+                    let verdict = (this.classify)(&result);
+                    (result, verdict)
                 }
             };
-            match this.executor.judge(&mut state, result, verdict) {
+            let judged = executor.judge(state, result, verdict);
+            // The attempt is dropped before the wait.
+            match judged {
                 Judged::Over(result) => {
-                    this.step.set(Step::Over);
+                    this.call.phase = Phase::Over;
+                    this.attempt.set(None);
                     return Poll::Ready(result);
                 }
-                // The attempt is dropped before the wait.
-                Judged::Again(wait, _) if wait.is_zero() => this.step.set(Step::Make { state }),
                 Judged::Again(wait, last) => {
-                    let sleep = this.executor.clock().sleep(wait);
-                    let last = Some(last);
-                    this.step.set(Step::Wait { sleep, state, last });
+                    this.attempt.set(None);
+                    if !wait.is_zero() {
+                        let sleep = executor.clock().sleep(wait);
+                        let last = Some(last);
+                        *this.call.wait = Some(Box::pin(Wait { sleep, last }));
+                    }
                 }
             }
         }

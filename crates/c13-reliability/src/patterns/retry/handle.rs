@@ -7,12 +7,11 @@ use super::{
     retry_config,
 };
 use crate::budget::{CallCount, RetryBudget, is_due};
-use crate::current::Current;
 use crate::error::ConfigError;
 use crate::gate::cut_short;
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Ordering};
-use crate::sync::{Random, Stripes};
+use crate::sync::{InlineCurrent, Random, Stripes};
 use crate::time::{Clock, Deadline, Env, Tick};
 use std::fmt;
 use std::future::Future;
@@ -49,7 +48,7 @@ pub struct RetryExecutor {
 
 /// What the clones of an executor share, so that all of them follow a change of settings.
 struct Common {
-    settings: Current<Settings>,
+    settings: InlineCurrent<Settings>,
     /// Whether [the settings are plain](Settings::is_plain): 1 or 0. It is apart from them because it is all that a call needs
     /// which succeeds at once.
     plain: AtomicU64,
@@ -74,7 +73,7 @@ impl Common {
     fn new(settings: Settings, counts: &Counts, random: Random) -> Arc<Self> {
         Arc::new(Self {
             plain: AtomicU64::new(settings.is_plain(counts).into()),
-            settings: Current::new(settings),
+            settings: InlineCurrent::new(settings),
             random,
         })
     }
@@ -318,7 +317,7 @@ impl RetryExecutor {
     /// Such a call either ends [at once](RetryExecutor::at_once), or it [begins late](RetryExecutor::begin_late), before
     /// anything else is said of it.
     #[inline]
-    pub(super) fn begin_unless_plain(&self) -> Option<RetryState> {
+    pub(crate) fn begin_unless_plain(&self) -> Option<RetryState> {
         #[cold]
         #[inline(never)]
         fn begin(executor: &RetryExecutor) -> RetryState {
@@ -356,10 +355,10 @@ impl RetryExecutor {
         }
     }
 
-    /// [Begins](RetryExecutor::begin) a call that has not, out of the way of calls that need not.
+    /// [Begins](RetryExecutor::begin) a call, out of the way of calls that need not.
     #[cold]
-    pub(crate) fn begin_late(&self, begun: &mut Option<RetryState>) -> RetryState {
-        *begun.get_or_insert_with(|| self.begin())
+    pub(crate) fn begin_late(&self) -> RetryState {
+        self.begin()
     }
 
     /// Decides what to do after a failed attempt that is worth a retry; `hint` is how long the failure itself says to

@@ -1,8 +1,8 @@
 //! What a retry reports.
 
 use crate::budget::RetryBudgetSnapshot;
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 
 counted! {
     /// What a retry executor did so far. Each call that began ends in one of all counts but `retries`.

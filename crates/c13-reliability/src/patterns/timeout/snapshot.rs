@@ -1,7 +1,7 @@
 //! What a timeout reports.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
+use crate::sync::counted;
 
 counted! {
     /// The cumulative counts of a timeout. Each call that began is counted once, in one of these.

@@ -76,8 +76,8 @@ where
         held.hold_retry();
         // A retry is plain if it has no limit in total and its budget, if any, reads the counts of this very retry.
         // Nothing needs the beginning of a call counted then before its end, so both are counted in one step.
-        if !retry.is_plain() {
-            retry.begin_late(&mut begun);
+        begun = retry.begin_unless_plain();
+        if begun.is_some() {
             held.hold_begun_retry();
         }
     }

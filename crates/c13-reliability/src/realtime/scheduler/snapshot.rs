@@ -1,8 +1,8 @@
 //! What a scheduler reports.
 
-use crate::counted::counted;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings_of};
 use crate::sync::HistogramSnapshot;
+use crate::sync::counted;
 
 /// The cumulative counts of a scheduler's tasks, in the order in which they were added.
 #[derive(Clone, Debug)]
