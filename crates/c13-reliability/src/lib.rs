@@ -6,7 +6,7 @@
 //! | [`sync`] | the log-linear histogram, a seedable source of random numbers |
 //! | [`window`] | the last N calls and the last T of time, both O(1) and truly sliding |
 //! | [`budget`] | how many extra attempts all calls together may make; shared by retry and hedge |
-//! | [`verdict`] | whether a result is worth another attempt, as errors and classifiers say it |
+//! | [`verdict`] | what a result means: its outcome to gates, and whether it is worth another attempt |
 //! | [`patterns`] | the patterns themselves, one module each |
 //! | [`policy`] | patterns put together; with `toml` the files that policies and drills are read from |
 //! | [`realtime`] | periodic tasks with absolute deadlines; a supervisor that starts failed tasks again |

@@ -1,8 +1,24 @@
-//! Whether a result is worth another attempt.
+//! What a result means: to gates, which outcome it is; to retry, whether it is worth another attempt.
+
+mod grpc;
+mod http;
+mod io;
+mod meaning;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+mod sqlstate;
+#[cfg(feature = "postgres")]
+mod sqlx;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 use crate::error::{Layer, Rejected};
-use crate::gate::Refusal;
+use crate::gate::{Outcome, Refusal};
 use std::time::Duration;
+
+pub use meaning::Meaning;
 
 /// Whether a result is worth another attempt. A classifier returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +40,7 @@ impl Verdict {
 
     /// The classifier for errors that implement [`Retryable`].
     pub fn by_error<T, E: Retryable>(result: &Result<T, E>) -> Self {
-        match result {
-            Ok(_) => Self::Final,
-            Err(error) => error.verdict(),
-        }
+        Meaning::by_error(result).verdict
     }
 
     /// How long to wait, if the verdict says it.
@@ -40,42 +53,81 @@ impl Verdict {
     }
 }
 
-/// An error that knows whether another attempt may succeed.
+impl Outcome {
+    /// The classifier for errors that implement [`Retryable`]; every value is a success.
+    pub fn by_error<T, E: Retryable>(result: &Result<T, E>) -> Self {
+        Meaning::by_error(result).outcome
+    }
+}
+
+/// An error that knows what it means: what it says about the dependency, and whether another attempt may succeed.
+///
+/// ```
+/// use c13_reliability::gate::Outcome;
+/// use c13_reliability::verdict::{Meaning, Retryable, Verdict};
+///
+/// enum SearchError {
+///     BadQuery,
+///     ShardDown,
+/// }
+///
+/// impl Retryable for SearchError {
+///     fn meaning(&self) -> Meaning {
+///         match self {
+///             Self::BadQuery => Meaning::ANSWER,
+///             Self::ShardDown => Meaning::FAILURE,
+///         }
+///     }
+/// }
+///
+/// assert_eq!(SearchError::ShardDown.verdict(), Verdict::Retry);
+/// assert_eq!(SearchError::BadQuery.outcome(), Outcome::Success);
+/// ```
 pub trait Retryable {
+    /// What the error means.
+    fn meaning(&self) -> Meaning;
+
     /// Whether another attempt may succeed, and when.
-    fn verdict(&self) -> Verdict;
+    fn verdict(&self) -> Verdict {
+        self.meaning().verdict
+    }
+
+    /// What the error says about the dependency.
+    fn outcome(&self) -> Outcome {
+        self.meaning().outcome
+    }
 }
 
 impl<E: Retryable + ?Sized> Retryable for &E {
-    fn verdict(&self) -> Verdict {
-        (**self).verdict()
+    fn meaning(&self) -> Meaning {
+        (**self).meaning()
     }
 }
 
 impl<E: Retryable + ?Sized> Retryable for Box<E> {
-    fn verdict(&self) -> Verdict {
-        (**self).verdict()
+    fn meaning(&self) -> Meaning {
+        (**self).meaning()
     }
 }
 
 impl Retryable for Rejected {
     /// Worth another attempt after its `retry_after`. An open circuit is not, because its purpose is to keep attempts
-    /// away.
-    fn verdict(&self) -> Verdict {
+    /// away. What a layer of one's own refuses says nothing about the dependency.
+    fn meaning(&self) -> Meaning {
         match (self.layer, self.retry_after) {
-            (Layer::CircuitBreaker, _) => Verdict::Final,
-            (_, Some(wait)) => Verdict::RetryAfter(wait),
-            (_, None) => Verdict::Retry,
+            (Layer::CircuitBreaker, _) => Meaning::NOT_SENT,
+            (_, Some(wait)) => Meaning::NOT_ADMITTED.after(wait),
+            (_, None) => Meaning::NOT_ADMITTED,
         }
     }
 }
 
 impl<R: Retryable, E: Retryable> Retryable for Refusal<R, E> {
-    /// The verdict of the gate's rejection or of the call's own error.
-    fn verdict(&self) -> Verdict {
+    /// The meaning of the gate's rejection or of the call's own error.
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::Rejected(rejection) => rejection.verdict(),
-            Self::Failed(error) => error.verdict(),
+            Self::Rejected(rejection) => rejection.meaning(),
+            Self::Failed(error) => error.meaning(),
         }
     }
 }

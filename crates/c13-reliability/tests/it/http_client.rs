@@ -2,8 +2,10 @@
 
 #![cfg(feature = "reqwest")]
 
+use c13_reliability::gate::Outcome;
 use c13_reliability::patterns::retry::{GiveUp, RetryConfig, RetryExecutor, RetryStrategy, Retryable, Verdict};
 use c13_reliability::time::Clock;
+use c13_reliability::verdict::Meaning;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -93,6 +95,9 @@ async fn a_response_says_itself_how_long_to_wait() {
         let (address, _) = server(vec![&*answer.leak()].leak()).await;
         let response = client().get(&address).send().await;
         assert_eq!(Verdict::of_reqwest(&response), verdict, "{head}");
+        // What the server fails to answer is what is worth another attempt, and no more than that.
+        let failed = verdict != Verdict::Final;
+        assert_eq!(Outcome::of_reqwest(&response) == Outcome::FAILURE, failed, "{head}");
         let error = response
             .and_then(reqwest::Response::error_for_status)
             .expect_err("it is an error");
@@ -107,21 +112,21 @@ async fn what_the_network_does_may_pass_and_what_the_caller_does_will_not() {
     let gone = format!("http://{}/", listener.local_addr().expect("it is bound"));
     drop(listener);
     let refused = client.get(&gone).send().await.expect_err("nobody is there");
-    assert_eq!(refused.verdict(), Verdict::Retry, "{refused:?}");
+    assert_eq!(refused.meaning(), Meaning::REFUSED, "{refused:?}");
 
     let (address, _) = server(&["HTTP/1.1 200 OK\nContent-Length: 500\nConnection: close\n\nthe first half"]).await;
     let response = client.get(&address).send().await.expect("it has begun");
     let cut_off = response.bytes().await.expect_err("the rest never comes");
-    assert_eq!(cut_off.verdict(), Verdict::Retry, "{cut_off:?}");
+    assert_eq!(cut_off.meaning(), Meaning::FAILURE, "{cut_off:?}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let silent = format!("http://{}/", listener.local_addr().expect("it is bound"));
     let request = client.get(&silent).timeout(Duration::from_millis(20));
     let late = request.send().await.expect_err("nobody answers");
-    assert!(late.is_timeout() && late.verdict() == Verdict::Retry, "{late:?}");
+    assert!(late.is_timeout() && late.meaning() == Meaning::FAILURE, "{late:?}");
 
     let nonsense = client.get("no address").send().await.expect_err("it cannot be built");
-    assert_eq!(nonsense.verdict(), Verdict::Final, "{nonsense:?}");
+    assert_eq!(nonsense.meaning(), Meaning::NOT_SENT, "{nonsense:?}");
     let result = retry(3)
         .execute_with(|| client.get("no address").send(), Verdict::of_reqwest)
         .await;
@@ -130,5 +135,5 @@ async fn what_the_network_does_may_pass_and_what_the_caller_does_will_not() {
 
     let (address, _) = server(&["HTTP/1.1 302 Found\nLocation: /\nContent-Length: 0\nConnection: close\n\n"]).await;
     let circle = client.get(&address).send().await.expect_err("it goes round and round");
-    assert_eq!(circle.verdict(), Verdict::Final, "{circle:?}");
+    assert_eq!(circle.meaning(), Meaning::DEFECT, "{circle:?}");
 }

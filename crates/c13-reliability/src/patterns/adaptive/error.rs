@@ -2,7 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::semaphore::AcquireError;
-use crate::verdict::{Retryable, Verdict};
+use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -58,10 +58,10 @@ impl From<AdaptiveRejected> for Rejected {
 
 impl Retryable for AdaptiveRejected {
     /// Worth another attempt, because permits become available; after the deadline nothing is.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
-            Self::DeadlinePassed => Verdict::Final,
+            Self::Full { .. } | Self::WaitElapsed { .. } => Meaning::NOT_ADMITTED,
+            Self::DeadlinePassed => Meaning::NOT_SENT,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::semaphore::AcquireError;
-use crate::verdict::{Retryable, Verdict};
+use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -119,21 +119,21 @@ impl<E: Error + 'static> Error for BulkheadError<E> {
 
 impl Retryable for BulkheadRejected {
     /// Worth another attempt, because permits become available; after the deadline nothing is.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
-            Self::DeadlinePassed => Verdict::Final,
+            Self::Full { .. } | Self::WaitElapsed { .. } => Meaning::NOT_ADMITTED,
+            Self::DeadlinePassed => Meaning::NOT_SENT,
         }
     }
 }
 
 impl<E: Retryable> Retryable for BulkheadError<E> {
     /// As the call's own error says; a full bulkhead is worth another attempt, because permits become available.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::Full { .. } | Self::WaitElapsed { .. } => Verdict::Retry,
-            Self::DeadlinePassed => Verdict::Final,
-            Self::CallFailed(error) => error.verdict(),
+            Self::Full { .. } | Self::WaitElapsed { .. } => Meaning::NOT_ADMITTED,
+            Self::DeadlinePassed => Meaning::NOT_SENT,
+            Self::CallFailed(error) => error.meaning(),
         }
     }
 }

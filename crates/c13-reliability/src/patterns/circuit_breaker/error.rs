@@ -2,7 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::{Refusal, cut_short};
-use crate::verdict::{Retryable, Verdict};
+use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -85,10 +85,10 @@ impl<E: Error + 'static> Error for CircuitBreakerError<E> {
 impl<E: Retryable> Retryable for CircuitBreakerError<E> {
     /// As the call's own error says; an open circuit is not worth another attempt, which it is there to keep away, nor is a
     /// deadline that has passed.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::CircuitOpen { .. } | Self::DeadlinePassed => Verdict::Final,
-            Self::CallFailed(error) => error.verdict(),
+            Self::CircuitOpen { .. } | Self::DeadlinePassed => Meaning::NOT_SENT,
+            Self::CallFailed(error) => error.meaning(),
         }
     }
 }

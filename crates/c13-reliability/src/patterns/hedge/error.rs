@@ -1,6 +1,6 @@
 //! Why a hedged call gave no value.
 
-use crate::verdict::{Retryable, Verdict};
+use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
 
@@ -47,10 +47,10 @@ impl<E: Error + 'static> Error for HedgeError<E> {
 
 impl<E: Retryable> Retryable for HedgeError<E> {
     /// As the call's own error says; after the caller's deadline nothing is worth another attempt.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::DeadlinePassed => Verdict::Final,
-            Self::CallFailed(error) => error.verdict(),
+            Self::DeadlinePassed => Meaning::NOT_SENT,
+            Self::CallFailed(error) => error.meaning(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::LONGEST;
 use crate::error::{Layer, Rejected};
-use crate::verdict::{Retryable, Verdict};
+use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -106,7 +106,8 @@ impl Shortfall {
 
 impl Retryable for RateLimitError {
     /// Worth another attempt when enough tokens are available again; a request that is too large never is.
-    fn verdict(&self) -> Verdict {
-        self.retry_after().map_or(Verdict::Final, Verdict::RetryAfter)
+    fn meaning(&self) -> Meaning {
+        let wait = self.retry_after();
+        wait.map_or(Meaning::NOT_SENT, |wait| Meaning::NOT_ADMITTED.after(wait))
     }
 }

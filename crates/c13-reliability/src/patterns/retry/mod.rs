@@ -50,9 +50,10 @@
 //! # Errors that are classified by themselves
 //!
 //! [`Verdict::by_error`] asks the error, which has to be [`Retryable`]: those of `std::io` are, with their features those
-//! of `redis`, `reqwest` and `tonic`, and what the other patterns wrap around them. A circuit that is open is not worth a
-//! retry, a limiter's error has the time of the next token. [`Verdict::of_http_status`], [`Verdict::of_grpc_code`] and,
-//! with the feature `reqwest`, `Verdict::of_reqwest` classify responses.
+//! of `redis`, `reqwest`, `sqlx` (feature `postgres`) and `tonic`, and what the other patterns wrap around them. A circuit
+//! that is open is not worth a retry, a limiter's error has the time of the next token. [`Verdict::of_http_status`],
+//! [`Verdict::of_grpc_code`], [`Verdict::of_sqlstate`] and, with the feature `reqwest`, `Verdict::of_reqwest` classify what
+//! protocols say. [`Outcome`](crate::gate::Outcome) has the same functions for breakers, from the same [table](crate::verdict::Meaning).
 //!
 //! # What surprises
 //!
@@ -93,7 +94,6 @@
 //! | `reliability.retry.calls` | counter | {call} | `result`: first_try, retried, abandoned, exhausted, not_retryable, budget, deadline | Calls, by result |
 //! | `reliability.retry.budget.available` | gauge | {attempt} | | Extra attempts that the budget would grant now |
 
-mod classify;
 mod config;
 mod counts;
 mod error;
@@ -103,17 +103,11 @@ mod handle;
 mod jitter;
 #[cfg(feature = "tower")]
 mod layer;
-#[cfg(feature = "redis")]
-mod redis;
-#[cfg(feature = "reqwest")]
-mod reqwest;
 mod snapshot;
 mod state;
 mod strategy;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
-#[cfg(feature = "tonic")]
-mod tonic;
 
 pub use crate::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetSnapshot};
 pub use crate::verdict::{Retryable, Verdict};

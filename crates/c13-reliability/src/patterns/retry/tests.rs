@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::time::{Deadline, Env, Executor, Tick};
+use crate::verdict::Meaning;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -534,8 +535,12 @@ fn the_same_seed_gives_the_same_waits() {
 fn errors_that_know_themselves_are_asked() {
     struct Status(u16);
     impl Retryable for Status {
-        fn verdict(&self) -> Verdict {
-            if self.0 == 503 { Verdict::Retry } else { Verdict::Final }
+        fn meaning(&self) -> Meaning {
+            if self.0 == 503 {
+                Meaning::FAILURE
+            } else {
+                Meaning::ANSWER
+            }
         }
     }
     let executor = Executor::new();

@@ -1,6 +1,7 @@
 //! Why a call with a time limit gave no value.
 
-use crate::verdict::{Retryable, Verdict};
+use crate::gate::Outcome;
+use crate::verdict::{Meaning, Retryable, Verdict};
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -59,11 +60,12 @@ impl<E: Error + 'static> Error for TimeoutError<E> {
 
 impl<E: Retryable> Retryable for TimeoutError<E> {
     /// A call that took too long is worth another attempt; after the caller's deadline nothing is.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         match self {
-            Self::Elapsed { .. } => Verdict::Retry,
-            Self::DeadlineExceeded => Verdict::Final,
-            Self::CallFailed(error) => error.verdict(),
+            Self::Elapsed { .. } => Meaning::FAILURE,
+            // It may have passed while the call ran.
+            Self::DeadlineExceeded => Meaning::new(Outcome::Ignored, Verdict::Final, false),
+            Self::CallFailed(error) => error.meaning(),
         }
     }
 }

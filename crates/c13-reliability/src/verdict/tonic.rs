@@ -1,23 +1,24 @@
-//! Verdicts for gRPC statuses of the tonic crate.
+//! What gRPC statuses of the tonic crate mean.
 
-use crate::verdict::{Retryable, Verdict};
+use super::{Meaning, Retryable, Verdict};
 use tonic::Status;
 
 /// The trailer with which a server says when to try again, or not to.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 impl Retryable for Status {
-    /// By its code, see [`of_grpc_code`](Verdict::of_grpc_code), and by the server's push-back, if there is one.
-    fn verdict(&self) -> Verdict {
+    /// By its code, see [`of_grpc_code`](Meaning::of_grpc_code), and by the server's push-back, if there is one.
+    fn meaning(&self) -> Meaning {
         let trailer = self.metadata().get(PUSHBACK);
         let pushback = trailer.map(|value| value.to_str().map_or(Verdict::Final, Verdict::pushback));
-        Verdict::of_grpc_code(self.code().into(), pushback)
+        Meaning::of_grpc_code(self.code().into(), pushback)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Outcome;
     use std::time::Duration;
 
     #[test]
@@ -34,5 +35,7 @@ mod tests {
         };
         assert_eq!(pushed_back("1500"), Verdict::RetryAfter(Duration::from_millis(1_500)));
         assert_eq!(pushed_back("-1"), Verdict::Final, "the server wants no more of it");
+        assert_eq!(Status::unavailable("restarting").outcome(), Outcome::FAILURE);
+        assert_eq!(Status::not_found("no").outcome(), Outcome::Success);
     }
 }

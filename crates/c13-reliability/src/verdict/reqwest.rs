@@ -1,6 +1,7 @@
-//! Verdicts for responses and errors of the reqwest client.
+//! What responses and errors of the reqwest client mean.
 
-use crate::verdict::{Retryable, Verdict};
+use super::{Meaning, Retryable, Verdict};
+use crate::gate::Outcome;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Error, Response};
 use std::error::Error as _;
@@ -23,14 +24,34 @@ impl Verdict {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
+    pub fn of_reqwest(result: &Result<Response, Error>) -> Self {
+        Meaning::of_reqwest(result).verdict
+    }
+}
+
+impl Outcome {
+    /// The classifier for what a [`reqwest`] request gives: a response by its status, see
+    /// [`of_http_status`](Outcome::of_http_status), and an error as it says itself.
+    #[must_use]
+    pub fn of_reqwest(result: &Result<Response, Error>) -> Self {
+        Meaning::of_reqwest(result).outcome
+    }
+}
+
+impl Meaning {
+    /// What a [`reqwest`] request gives means: a response by its status and its `Retry-After`, see
+    /// [`of_http_status`](Meaning::of_http_status), and an error as it says itself.
+    #[must_use]
     pub fn of_reqwest(result: &Result<Response, Error>) -> Self {
         match result {
             Ok(response) => {
                 let headers = response.headers();
-                let hint = text(headers, RETRY_AFTER).and_then(|after| Self::retry_after(after, text(headers, DATE)));
+                let hint = text(headers, RETRY_AFTER);
+                let hint = hint.and_then(|after| Verdict::retry_after(after, text(headers, DATE)));
                 Self::of_http_status(response.status().as_u16(), hint)
             }
-            Err(error) => error.verdict(),
+            Err(error) => error.meaning(),
         }
     }
 }
@@ -42,15 +63,18 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 impl Retryable for Error {
     /// Worth another attempt: a connection that could not be made or broke, a time limit, and a status that is. Not: a
     /// request that cannot be built, too many redirects, a body that makes no sense.
-    fn verdict(&self) -> Verdict {
+    fn meaning(&self) -> Meaning {
         if let Some(status) = self.status() {
-            return Verdict::of_http_status(status.as_u16(), None);
+            return Meaning::of_http_status(status.as_u16(), None);
         }
-        let makes_no_sense = self.is_decode() && !is_cut_off(self);
-        if self.is_builder() || self.is_redirect() || self.is_upgrade() || makes_no_sense {
-            Verdict::Final
+        if self.is_builder() {
+            Meaning::NOT_SENT
+        } else if self.is_redirect() || self.is_upgrade() || (self.is_decode() && !is_cut_off(self)) {
+            Meaning::DEFECT
+        } else if self.is_connect() {
+            Meaning::REFUSED
         } else {
-            Verdict::Retry
+            Meaning::FAILURE
         }
     }
 }
