@@ -1,6 +1,6 @@
 //! The policy: all patterns in their one order, and the calls through them.
 
-use super::call::{Given, call, call_once, call_sync};
+use super::call::{CallPermit, Given, Once, call, call_keeping, call_once, call_sync, once};
 use super::parts::{LoadedParts, Making, Parts};
 use super::typed::TypedPolicy;
 use super::{PolicyConfig, PolicyError};
@@ -288,6 +288,76 @@ impl Policy {
     {
         let verdict = Verdict::of::<T, E>;
         call_once(self, Given { classify, verdict }, future)
+    }
+
+    /// Like [`call_classified`](Self::call_classified), for a call whose value is used up later, such as a response whose body
+    /// is still to come. With the value comes a [`CallPermit`]: record the outcome with it when the value is used up, and the
+    /// circuit breaker counts that, and the bulkhead or the adaptive limit gets its permit back. Time limits and retry end with
+    /// the value.
+    ///
+    /// ```
+    /// use c13_reliability::gate::{Outcome, Permit};
+    /// use c13_reliability::patterns::bulkhead::BulkheadConfig;
+    /// use c13_reliability::patterns::retry::Verdict;
+    /// use c13_reliability::policy::{Policy, PolicyConfig};
+    /// # use c13_reliability::time::Executor;
+    ///
+    /// let policy = Policy::new(PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1)))?;
+    /// let bulkhead = policy.bulkhead().expect("the settings have one");
+    /// # Executor::new().block_on(async {
+    /// let open = || async { Ok::<_, std::io::Error>(["one line", "and another"].into_iter()) };
+    /// let (lines, permit) = policy.call_held(open, Outcome::of, Verdict::of).await.expect("the file is there");
+    /// assert_eq!(bulkhead.in_flight(), 1);
+    /// assert_eq!(lines.count(), 2);
+    /// permit.record(Outcome::Success);
+    /// assert_eq!(bulkhead.in_flight(), 0);
+    /// # });
+    /// # Ok::<_, c13_reliability::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub fn call_held<F, Fut, T, E, C, V>(
+        &self,
+        operation: F,
+        classify: C,
+        verdict: V,
+    ) -> impl Future<Output = Result<(T, CallPermit), PolicyError<E>>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        C: Fn(&Result<T, E>) -> Outcome,
+        V: Fn(&Result<T, E>) -> Verdict,
+    {
+        call_keeping(self, CallOptions::new(), Given { classify, verdict }, operation)
+    }
+
+    /// Like [`call_held`](Self::call_held), for a call that cannot be made twice: through all layers but retry and hedge.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call). A call that was refused is dropped without having been polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`call`](Self::call).
+    pub fn call_once_held<Fut, T, E, C>(
+        &self,
+        future: Fut,
+        classify: C,
+    ) -> impl Future<Output = Result<(T, CallPermit), PolicyError<E>>>
+    where
+        Fut: Future<Output = Result<T, E>>,
+        C: Fn(&Result<T, E>) -> Outcome,
+    {
+        let verdict = Verdict::of::<T, E>;
+        let rules = Once(Given { classify, verdict });
+        call_keeping(self, CallOptions::new(), rules, once(future))
     }
 
     /// Makes a call that is a plain function, through the gates alone: rate limit, bulkhead and circuit breaker. It is made at

@@ -34,6 +34,8 @@ mod error;
 #[cfg(feature = "toml")]
 pub mod file;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tower")]
 mod layer;
 mod parts;
@@ -49,9 +51,12 @@ pub use axum::{InboundFuture, InboundLayer, InboundService};
 #[cfg(feature = "toml")]
 pub use c13_document as document;
 pub use cached::CachedPolicy;
+pub use call::CallPermit;
 pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;
 pub use handle::{CallOptions, Policy};
+#[cfg(feature = "http")]
+pub use http::{BodyLimits, BodyTimeout, PermitBody};
 #[cfg(feature = "tower")]
 pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};

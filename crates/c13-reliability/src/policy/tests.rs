@@ -20,6 +20,7 @@ mod deadline;
 mod hedged;
 mod held;
 mod inherited;
+mod kept;
 mod late;
 #[cfg(feature = "tower")]
 mod layer;

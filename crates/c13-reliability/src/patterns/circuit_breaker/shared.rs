@@ -71,6 +71,13 @@ pub(crate) struct Ticket {
     started: Tick,
 }
 
+impl Ticket {
+    /// Whether its call is a probe of a circuit that was half-open.
+    pub(crate) fn is_probe(self) -> bool {
+        self.word.state() == CircuitState::HalfOpen
+    }
+}
+
 /// A refusal in one word: for how many nanoseconds, if that is known.
 ///
 /// It becomes a whole [`Rejected`] only where the caller needs one. A `Rejected` that is passed on would be read in larger

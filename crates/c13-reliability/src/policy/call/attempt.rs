@@ -4,6 +4,7 @@ use super::held::{Held, Suspended};
 use super::limit::{AttemptLimit, TimeLeft};
 use super::rules::Rules;
 use crate::error::Rejected;
+use crate::gate::Outcome;
 use crate::patterns::retry::Verdict;
 use crate::policy::parts::Parts;
 use crate::time::Sleep;
@@ -69,7 +70,11 @@ where
             }
         };
     };
-    held.record(limit.outcome(parts, rules.outcome(&result)));
+    let outcome = limit.outcome(parts, rules.outcome(&result));
+    match rules.kept() {
+        Some(kept) if outcome == Outcome::Success => held.keep_breaker(kept),
+        _ => held.record(outcome),
+    }
     attempt.set(None);
     let verdict = rules.verdict(&result);
     Poll::Ready(Some((result, verdict)))

@@ -94,8 +94,8 @@ where
     let limit = progress.next_attempt(parts);
     first.set(Some(operation()));
     match poll_attempt(&mut held, &limit, rules, (first, timer), cx) {
-        // The adaptive limit must learn from the result: see `outcome`.
-        Poll::Ready(Some((Ok(value), Verdict::Final))) if !held.has_adaptive() => {
+        // The adaptive limit must learn from the result, and permits that outlive the call must be kept: see `outcome`.
+        Poll::Ready(Some((Ok(value), Verdict::Final))) if !held.has_adaptive() && rules.kept().is_none() => {
             held.end_at_once();
             Some(value)
         }

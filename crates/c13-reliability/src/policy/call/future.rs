@@ -6,10 +6,13 @@
 
 use super::admission::CallStep;
 use super::fast_path;
+use super::kept::CallPermit;
 use super::progress::Progress;
-use super::rules::{Once, Rules};
+use super::rules::{Keeping, Once, Rules};
 use super::slow_path::{Waiting, go_on};
+use crate::gate::{Outcome, Permit as _};
 use crate::policy::{CallOptions, Policy, PolicyError};
+use crate::sync::primitive::Mutex;
 use crate::time::{Deadline, Sleep};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -44,9 +47,38 @@ where
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
 {
+    PolicyCall::new(policy, None, (once(future), Once(rules)), go_on)
+}
+
+/// The operation of a call that is made once.
+pub(in crate::policy) fn once<Fut>(future: Fut) -> impl FnMut() -> Fut {
     let mut future = Some(future);
-    let operation = move || future.take().expect("without retry and hedge there is one attempt");
-    PolicyCall::new(policy, None, (operation, Once(rules)), go_on)
+    move || future.take().expect("without retry and hedge there is one attempt")
+}
+
+/// Makes a call whose permits outlive it; they are returned with its value.
+pub(in crate::policy) async fn call_keeping<F, Fut, T, E, R>(
+    policy: &Policy,
+    options: CallOptions,
+    rules: R,
+    operation: F,
+) -> Result<(T, CallPermit), PolicyError<E>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    let kept = Mutex::default();
+    let result = call(policy, options, Keeping { rules, kept: &kept }, operation).await;
+    let permit = kept.lock().take();
+    match result {
+        Ok(value) => Ok((value, permit)),
+        Err(error) => {
+            // Held only if the rules call an error a success.
+            permit.record(Outcome::Success);
+            Err(error)
+        }
+    }
 }
 
 pin_project! {

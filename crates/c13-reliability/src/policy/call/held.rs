@@ -1,10 +1,12 @@
 //! What a call has taken from the layers of its policy, and how it is given back.
 
+use super::kept::CallPermit;
 use crate::gate::{Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
 use crate::patterns::bulkhead::{self, Bulkhead};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
 use crate::policy::parts::Parts;
+use crate::sync::primitive::Mutex;
 use std::mem;
 use std::ops::Deref;
 
@@ -165,6 +167,34 @@ where
 }
 
 impl<'a> Held<&'a Parts> {
+    /// Moves the permit of the circuit breaker into `kept`, where it outlives the attempt.
+    #[inline(never)]
+    pub(super) fn keep_breaker(&mut self, kept: &Mutex<CallPermit>) {
+        if self.take(BREAKER)
+            && let Some(breaker) = &self.parts.circuit_breaker
+        {
+            kept.lock().keep_breaker(breaker, self.tickets.breaker);
+        }
+    }
+
+    /// Moves the permit of the bulkhead into `kept`, where it outlives the call.
+    pub(super) fn keep_bulkhead(&mut self, kept: &Mutex<CallPermit>) {
+        if self.take(BULKHEAD)
+            && let Some(bulkhead) = &self.parts.bulkhead
+        {
+            kept.lock().keep_bulkhead(bulkhead);
+        }
+    }
+
+    /// Moves the permit of the adaptive limit into `kept`, where it outlives the call.
+    pub(super) fn keep_adaptive(&mut self, kept: &Mutex<CallPermit>) {
+        if self.take(ADAPTIVE)
+            && let (Some(limit), Some(ticket)) = (&self.parts.adaptive, self.tickets.adaptive.take())
+        {
+            kept.lock().keep_adaptive(limit, ticket);
+        }
+    }
+
     /// Gives the permit of the bulkhead or of the adaptive limit back. Only the adaptive limit learns from the outcome.
     pub(super) fn release(&mut self, outcome: Outcome) {
         self.release_bulkhead();

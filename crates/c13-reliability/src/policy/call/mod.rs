@@ -11,6 +11,7 @@
 //! - `progress`: when the call started, when it must end, and how many attempts it has made.
 //! - `admission`: the layers that admit a call and its attempts, in their order.
 //! - `held`: what a call has taken from the layers. Its `Drop` gives everything back.
+//! - `kept`: what outlives the call, because its value is used up later.
 //! - `attempt`: polls one attempt, reports it to the circuit breaker and drops it.
 //! - `hedge`: attempts that run at the same time.
 //! - `outcome`: what follows an attempt: another one after a delay, or the end of the call.
@@ -27,6 +28,7 @@
 //! | `Tickets` | `held` | what the call has taken, as plain numbers |
 //! | `Held` | `held` | tickets while the call is polled; dropped by a panic, the attempt has failed |
 //! | `Suspended` | `held` | tickets between two polls; dropped then, the attempt was abandoned |
+//! | `CallPermit` | `kept` | the permits of a call that gave its value and goes on |
 //! | `CallStep` | `admission` | what a call does next: wait at one of three layers, or make an attempt |
 //! | `Blocked` | `admission` | why a call does not go on: too late, refused, or it has to wait |
 //! | `Left` | `fast_path` | all of a call that leaves the fast path |
@@ -43,6 +45,7 @@ mod fast_path;
 mod future;
 mod hedge;
 mod held;
+mod kept;
 mod limit;
 mod outcome;
 mod progress;
@@ -51,7 +54,8 @@ mod slow_path;
 mod sync;
 
 pub(super) use extra_limit::ExtraLimit;
-pub(super) use future::{call, call_once};
+pub(super) use future::{call, call_keeping, call_once, once};
+pub use kept::CallPermit;
 pub(super) use limit::{CallLimit, Length};
-pub(super) use rules::{Given, Rules};
+pub(super) use rules::{Given, Once, Rules};
 pub(super) use sync::call_sync;

@@ -168,6 +168,17 @@ impl<T, E> PolledCall<'_, T, E> {
         {
             retry.finish(&self.state.retry, gave_up);
         }
+        let result = match (result, rules.kept()) {
+            (Ok(value), Some(kept)) => {
+                let value = Ok(value);
+                self.held.keep_bulkhead(kept);
+                if rules.outcome(&value) == Outcome::Success {
+                    self.held.keep_adaptive(kept);
+                }
+                retyped(value)
+            }
+            (result, _) => result,
+        };
         self.held.release_bulkhead();
         match self.held.take_adaptive() {
             None => result,
@@ -194,12 +205,7 @@ impl<T, E> PolledCall<'_, T, E> {
             Ok(value) => {
                 let value = Ok(value);
                 record(rules.outcome(&value));
-                // Only the type changes: it is `Ok`, as it was above.
-                value.map_err(|error| PolicyError::Failed {
-                    error,
-                    attempts: 0,
-                    gave_up: None,
-                })
+                retyped(value)
             }
             Err(PolicyError::Failed {
                 error,
@@ -224,4 +230,13 @@ impl<T, E> PolledCall<'_, T, E> {
             }
         }
     }
+}
+
+/// A value as the result of a call. Only the type changes.
+fn retyped<T, E>(value: Result<T, E>) -> Result<T, PolicyError<E>> {
+    value.map_err(|error| PolicyError::Failed {
+        error,
+        attempts: 0,
+        gave_up: None,
+    })
 }

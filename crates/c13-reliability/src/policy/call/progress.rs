@@ -1,6 +1,7 @@
 //! How far a call has come, in a few numbers that fit into registers.
 
 use super::limit::{AttemptLimit, CallLimit};
+use super::rules::Repeats;
 use crate::patterns::hedge::Hedge;
 use crate::patterns::retry::RetryExecutor;
 use crate::policy::parts::Parts;
@@ -13,14 +14,14 @@ pub(super) struct Progress {
     /// The current time, if the clock was read and nothing has taken time since.
     now: Option<Tick>,
     pub(super) attempts: u32,
-    /// Whether retry and hedge may make the call more than once.
-    repeats: bool,
+    /// How often retry and hedge may make the call.
+    repeats: Repeats,
 }
 
 impl Progress {
     /// A call that starts now. The clock is read once for all layers, and only if one of them needs the time.
     #[inline(always)]
-    pub(super) fn start(parts: &Parts, deadline: Option<&Deadline>, repeats: bool) -> Self {
+    pub(super) fn start(parts: &Parts, deadline: Option<&Deadline>, repeats: Repeats) -> Self {
         let (now, limit) = CallLimit::from_now(parts, deadline);
         Self {
             limit,
@@ -60,13 +61,13 @@ impl Progress {
     /// Retry, if there is one and the call may be made more than once.
     #[inline(always)]
     pub(super) fn retry<'a>(&self, parts: &'a Parts) -> Option<&'a RetryExecutor> {
-        parts.retry.as_ref().filter(|_| self.repeats)
+        parts.retry.as_ref().filter(|_| self.repeats != Repeats::Never)
     }
 
-    /// The hedge, if there is one and the call may be made more than once.
+    /// The hedge, if there is one and the call may be made again while an attempt runs.
     #[inline(always)]
     pub(super) fn hedge<'a>(&self, parts: &'a Parts) -> Option<&'a Hedge> {
-        parts.hedge.as_ref().filter(|_| self.repeats)
+        parts.hedge.as_ref().filter(|_| self.repeats == Repeats::Freely)
     }
 
     /// Counts an attempt that begins now, and returns its time limit.

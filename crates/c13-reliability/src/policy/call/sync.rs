@@ -4,7 +4,7 @@ use super::admission::{Blocked, CallStep, acquire_breaker, admit_call, never_wai
 use super::held::Held;
 use super::outcome::Unfinished;
 use super::progress::Progress;
-use super::rules::Rules;
+use super::rules::{Repeats, Rules};
 use crate::policy::PolicyError;
 use crate::policy::parts::Parts;
 
@@ -14,7 +14,7 @@ where
     F: FnOnce() -> Result<T, E>,
     R: Rules<T, E>,
 {
-    let progress = Progress::start(parts, None, false);
+    let progress = Progress::start(parts, None, Repeats::Never);
     let mut held = Held::nothing(parts);
     admit(&mut held, &progress).map_err(|blocked| Unfinished::<T, E>::new(progress).blocked(blocked))?;
     let result = operation();
