@@ -4,6 +4,7 @@
 //! cause, so that a chain of causes repeats nothing, whether it is printed by `{error}` or walked. The cause itself,
 //! such as the caller's own error, keeps its type: in the variant, and through methods such as `PolicyError::error`.
 
+use crate::time::Rounded;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -290,6 +291,20 @@ impl Layer {
             Self::AttemptTimeout => "attempt_timeout",
         }
     }
+
+    /// What a refusal by this layer says to people, such as `circuit open`.
+    #[must_use]
+    pub const fn refusal(self) -> &'static str {
+        match self {
+            Self::TotalTimeout => "deadline passed",
+            Self::Cache => "no value in the cache",
+            Self::RateLimit => "rate limit reached",
+            Self::Bulkhead => "bulkhead full",
+            Self::Retry => "retry budget used up",
+            Self::CircuitBreaker => "circuit open",
+            Self::AttemptTimeout => "attempt timeout passed",
+        }
+    }
 }
 
 impl fmt::Display for Layer {
@@ -318,15 +333,57 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused by the {} layer", self.layer)?;
+        f.write_str(self.layer.refusal())?;
         match self.retry_after {
-            Some(wait) => write!(f, ", retry after {wait:?}"),
+            Some(wait) => write!(f, ", retry in {}", Rounded(wait)),
             None => Ok(()),
         }
     }
 }
 
 impl Error for Rejected {}
+
+/// A caller's error in a box: what [`PolicyError::boxed`](crate::policy::PolicyError::boxed) makes of an error that is not
+/// [`Error`] itself, such as that of `anyhow` or `Box<dyn Error>`.
+pub struct BoxedError<D: ?Sized = dyn Error + Send + Sync>(Box<D>);
+
+impl<D: ?Sized> BoxedError<D> {
+    /// The error, to look at or to downcast.
+    #[must_use]
+    pub fn get(&self) -> &D {
+        &self.0
+    }
+
+    /// The error in its box.
+    #[must_use]
+    pub fn into_inner(self) -> Box<D> {
+        self.0
+    }
+}
+
+impl<D: ?Sized> From<Box<D>> for BoxedError<D> {
+    fn from(error: Box<D>) -> Self {
+        Self(error)
+    }
+}
+
+impl<D: fmt::Debug + ?Sized> fmt::Debug for BoxedError<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<D: fmt::Display + ?Sized> fmt::Display for BoxedError<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<D: Error + ?Sized> Error for BoxedError<D> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
 
 /// A name that another part has already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -370,13 +427,7 @@ mod tests {
     #[test]
     fn a_refused_call_says_who_refused_and_when_to_try_again() {
         let rejected = Rejected::new(Layer::CircuitBreaker, Some(Duration::from_millis(1500)));
-        assert_eq!(
-            rejected.to_string(),
-            "refused by the circuit_breaker layer, retry after 1.5s"
-        );
-        assert_eq!(
-            Rejected::new(Layer::Bulkhead, None).to_string(),
-            "refused by the bulkhead layer"
-        );
+        assert_eq!(rejected.to_string(), "circuit open, retry in 1.5 s");
+        assert_eq!(Rejected::new(Layer::Bulkhead, None).to_string(), "bulkhead full");
     }
 }

@@ -7,7 +7,7 @@ use c13_reliability::patterns::rate_limiter::{RateLimitError, SlidingWindowRateL
 use c13_reliability::patterns::retry::{
     RetryError, RetryExecutor, RetryStrategy, retry_config, retry_with_exponential_backoff,
 };
-use c13_reliability::policy::{Policy, PolicyError, Profile};
+use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, Profile};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -121,6 +121,15 @@ async fn policy() {
         Policy::new(Profile::Standard.config()).expect("likewise").call(|| async { Err(MyError("down")) }).await;
     let error = failed.expect_err("every attempt failed");
     assert_eq!((error.attempts(), error.error()), (3, Some(&MyError("down"))));
+    let error = boxed_errors().await.expect_err("the one attempt failed");
+    assert_eq!(error.to_string(), "failed: down");
+}
+
+/// `?` on a policy whose calls fail with `Box<dyn Error>`.
+async fn boxed_errors() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let policy = Policy::new(PolicyConfig::NONE)?;
+    let call = || async { Err::<(), Box<dyn std::error::Error + Send + Sync>>("down".into()) };
+    Ok(policy.call(call).await.map_err(PolicyError::boxed)?)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -13,6 +13,7 @@
 
 mod admit;
 mod call;
+mod cause;
 mod classify;
 pub(crate) mod cut_short;
 #[cfg(feature = "tower")]
@@ -25,6 +26,7 @@ mod suspend;
 
 pub use admit::{Admittance, Gate, MayWait, NeverWaits, OwnedGate, Permit};
 pub use call::{Call, Refusal, call};
+pub use cause::Cause;
 pub use classify::{ByResult, Classify};
 #[cfg(feature = "tower")]
 pub use layer::{GateLayer, GateService, ResponseFuture, TakeReady};

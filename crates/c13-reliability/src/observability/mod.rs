@@ -15,7 +15,7 @@
 //!
 //! | target | what | level | fields |
 //! |---|---|---|---|
-//! | `c13::circuit_breaker` | a transition of the circuit | WARN when it opens, else INFO | `breaker`, `from`, `to`, `reason` |
+//! | `c13::circuit_breaker` | a transition of the circuit | WARN when it opens, else INFO | `breaker`, `from`, `to`, `reason`; when it opens also `bad_calls`, `calls`, `window`, `last` and `open_for`, where they are known |
 //! | `c13::circuit_breaker` | a stage of its recovery began | INFO | `breaker`, `stage`, `share` |
 //! | `c13::circuit_breaker` | the circuit would open, but its state is metrics only | WARN | `breaker`, `reason` |
 //! | `c13::circuit_breaker` | a listener panicked | ERROR | |

@@ -128,6 +128,7 @@ where
             let read = Deadline::at(&clock, limit.at).scope(read);
             let Ok(result) = clock.timeout_at(limit.at, read).await else {
                 return Err(PolicyError::TimedOut {
+                    policy: self.policy.policy().name(),
                     layer: Layer::TotalTimeout,
                     limit: limit.length(),
                     attempts: 0,
@@ -142,14 +143,17 @@ where
             Ok(Some(value)) => Ok(value),
             Err(LoadError::Failed(failure)) => Err(Arc::unwrap_or_clone(failure).error),
             Err(LoadError::DeadlinePassed) => Err(PolicyError::TimedOut {
+                policy: self.policy.policy().name(),
                 layer: Layer::TotalTimeout,
                 limit: limit.length(),
                 attempts: 0,
                 last_error: None,
             }),
             Ok(None) | Err(_) => Err(PolicyError::Rejected {
+                policy: self.policy.policy().name(),
                 layer: Layer::Cache,
                 retry_after: None,
+                opening: None,
                 attempts: 0,
                 last_error: None,
             }),

@@ -71,7 +71,7 @@ impl Policy {
         Self::with_config(config, Env::default())
     }
 
-    /// A policy by the clock of `env`, whose circuit breaker is reported by its name. Jitter is drawn from its random numbers.
+    /// A policy by the clock of `env`, whose errors, events and circuit breaker have its name. Jitter is drawn from its random numbers.
     /// Policies of a registry have the names of the files.
     ///
     /// # Errors
@@ -79,8 +79,8 @@ impl Policy {
     /// The first rule that the settings break.
     pub fn with_config(config: PolicyConfig, env: impl Into<Env>) -> Result<Self, ConfigError> {
         let Env { clock, random, name } = env.into();
-        let making = Making { name, random };
-        let parts = Parts::new(config, clock, &making)?;
+        let making = Making { random };
+        let parts = Parts::new(config, clock, name.as_deref(), &making)?;
         let shared = PolicyState {
             parts: Current::new(parts),
             making,
@@ -136,6 +136,12 @@ impl Policy {
 
     fn change(&self, change: impl FnOnce(&Parts) -> Parts) {
         let Ok(()) = self.shared.parts.change(|parts| Ok::<_, Infallible>(change(parts)));
+    }
+
+    /// Its name, if it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<Arc<str>> {
+        self.shared.parts.load().name.clone()
     }
 
     /// The settings.

@@ -35,6 +35,8 @@ pub(super) struct Parts {
     /// The rate limit that `Policy::limit_by` has added. It is in no settings.
     pub(super) extra_limit: Option<Arc<dyn ExtraLimit>>,
     retry_listener: Option<Arc<RetryListener>>,
+    /// The name of the policy, if it was given one.
+    pub(super) name: Option<Arc<str>>,
     in_use: PartSet,
     /// Parts that earlier settings had and these lack. They come back when the settings have them again, because callers
     /// may hold handles to them.
@@ -83,14 +85,17 @@ impl Deref for LoadedParts {
 
 /// What new parts are made with, besides their settings and the clock.
 pub(super) struct Making {
-    /// The name under which the breaker is reported, if the policy was given one.
-    pub(super) name: Option<String>,
     pub(super) random: Random,
 }
 
 impl Parts {
     /// New parts for these settings.
-    pub(super) fn new(config: PolicyConfig, clock: Clock, making: &Making) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        config: PolicyConfig,
+        clock: Clock,
+        name: Option<&str>,
+        making: &Making,
+    ) -> Result<Self, ConfigError> {
         let none = Self {
             config: PolicyConfig::NONE,
             total_limit: Length::NONE,
@@ -102,6 +107,7 @@ impl Parts {
             clock,
             extra_limit: None,
             retry_listener: None,
+            name: name.map(Arc::from),
             in_use: PartSet::default(),
             away: None,
         };
@@ -183,7 +189,7 @@ impl Parts {
             CircuitBreaker::reconfigure,
             |settings| {
                 let mut env = env();
-                env.name = making.name.clone();
+                env.name = self.name.as_deref().map(str::to_owned);
                 CircuitBreaker::builder(settings).env(env).stripes(&stripes).build()
             },
         )?;
@@ -215,6 +221,7 @@ impl Parts {
             clock: clock.clone(),
             extra_limit: self.extra_limit.clone(),
             retry_listener: self.retry_listener.clone(),
+            name: self.name.clone(),
             away: (!away.is_empty()).then(|| Box::new(away)),
             in_use,
         })

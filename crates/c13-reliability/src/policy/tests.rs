@@ -62,6 +62,7 @@ fn a_policy_without_parts_runs_a_call_as_it_is() {
     assert_eq!(
         failed,
         Err(PolicyError::Failed {
+            policy: None,
             error: "down",
             attempts: 1,
             gave_up: None
@@ -85,6 +86,7 @@ fn the_rate_limit_and_the_bulkhead_count_calls_and_the_breaker_attempts() {
         assert_eq!(
             failed,
             Err(PolicyError::Failed {
+                policy: None,
                 error: "down",
                 attempts: 3,
                 gave_up
@@ -152,6 +154,7 @@ fn a_call_ends_at_its_total_limit_whatever_the_attempt_may_take() {
         .block_on(policy.call(pending::<Result<(), ()>>))
         .expect_err("nobody answers");
     let expected = PolicyError::TimedOut {
+        policy: None,
         layer: Layer::TotalTimeout,
         limit: 3 * SECOND,
         attempts: 1,
@@ -204,6 +207,7 @@ fn no_pause_is_begun_that_no_attempt_could_follow() {
     assert_eq!(
         failed,
         Err(PolicyError::Failed {
+            policy: None,
             error: "down",
             attempts: 3,
             gave_up
@@ -266,6 +270,7 @@ fn errors_can_be_told_apart_for_the_breaker_and_for_retry() {
     assert_eq!(
         failed,
         Err(PolicyError::Failed {
+            policy: None,
             error: "not found",
             attempts: 1,
             gave_up

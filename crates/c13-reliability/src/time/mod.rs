@@ -16,6 +16,7 @@
 //! | to wait | [`Clock::sleep`], [`Clock::sleep_until`]; to a tenth of a millisecond on [`Clock::precise`] |
 //! | a time limit | [`Clock::timeout`], [`Clock::timeout_at`] |
 //! | a deadline that travels with the call | [`Deadline`] |
+//! | a duration in a message | [`Rounded`] |
 //! | to advance the clock by hand | `VirtualTime` |
 //! | to run futures in virtual time | `Executor` |
 
@@ -26,6 +27,7 @@ mod env;
 mod executor;
 pub(crate) mod http_date;
 mod kernel_clock;
+mod rounded;
 mod sleep;
 mod thread_timer;
 mod tick;
@@ -42,6 +44,7 @@ pub use env::Env;
 #[cfg(any(test, feature = "test-util"))]
 pub use executor::{Executor, JoinHandle, Spawner};
 pub(crate) use kernel_clock::KernelClock;
+pub use rounded::Rounded;
 pub use sleep::Sleep;
 pub use tick::Tick;
 pub(crate) use tick::nanos;

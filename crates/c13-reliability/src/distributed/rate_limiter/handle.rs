@@ -11,7 +11,7 @@ use crate::gate::{Gate, Outcome, Permit};
 use crate::snapshot::{Observed, Source};
 use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
 use crate::sync::{Random, Tally};
-use crate::time::{Clock, Deadline, Env};
+use crate::time::{Clock, Deadline, Env, Rounded};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,13 +108,18 @@ impl fmt::Display for SharedLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exceeded { retry_after, .. } => {
-                write!(f, "the shared rate limit is used up, retry after {retry_after:?}")
+                write!(
+                    f,
+                    "the shared rate limit is used up, retry in {}",
+                    Rounded(*retry_after)
+                )
             }
             Self::NeverPossible => f.write_str("more than the shared rate limit ever has at once"),
             Self::Unavailable { retry_after, cause } => {
                 write!(
                     f,
-                    "the backend of the shared rate limit cannot be asked, retry after {retry_after:?}: {cause}"
+                    "the backend of the shared rate limit cannot be asked, retry in {}: {cause}",
+                    Rounded(*retry_after)
                 )
             }
             Self::NotAsked => f.write_str("nothing of the shared rate limit is in memory, and it was not asked for"),

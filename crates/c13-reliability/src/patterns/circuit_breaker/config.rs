@@ -2,6 +2,7 @@
 
 use super::circuit_config;
 use crate::setters::setters;
+use crate::time::Rounded;
 use std::time::Duration;
 
 /// Settings of a circuit breaker: plain values, checked by [`validate`](Self::validate) on the way in.
@@ -172,6 +173,15 @@ pub enum Window {
     Calls(u32),
     /// The calls of the last so long, in ten buckets: it reaches back at least nine tenths of this; from 100 ms to 1 h.
     Time(Duration),
+}
+
+impl std::fmt::Display for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Calls(calls) => write!(f, "{calls} calls"),
+            Self::Time(time) => write!(f, "{}", Rounded(*time)),
+        }
+    }
 }
 
 impl Window {

@@ -2,6 +2,7 @@
 
 use crate::error::{Layer, Rejected};
 use crate::gate::{Refusal, cut_short};
+use crate::time::Rounded;
 use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
@@ -66,7 +67,7 @@ impl<E: fmt::Display> fmt::Display for CircuitBreakerError<E> {
             Self::CircuitOpen { retry_after: None } => f.write_str("the circuit is open"),
             Self::CircuitOpen {
                 retry_after: Some(wait),
-            } => write!(f, "the circuit is open, retry after {wait:?}"),
+            } => write!(f, "the circuit is open, retry in {}", Rounded(*wait)),
             Self::DeadlinePassed => f.write_str("the deadline had passed before the call began"),
             Self::CallFailed(error) => error.fmt(f),
         }

@@ -1,6 +1,9 @@
 //! Delivers the events of a circuit to the log, to listeners and to streams. Never under the breaker's lock.
 
-use super::snapshot::CircuitEvent;
+use super::opening::Opening;
+use super::snapshot::{CircuitEvent, CircuitState};
+#[cfg(feature = "tracing")]
+use crate::gate::Cause;
 use crate::sync::primitive::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
@@ -40,6 +43,19 @@ struct Post {
     delivering: bool,
     listeners: Vec<Listener>,
     streams: Vec<Arc<Mailbox>>,
+    /// Why the circuit is open, or was until its probes began.
+    opening: Option<Arc<Opening>>,
+}
+
+impl Post {
+    /// Takes note of why the circuit is open.
+    fn note(&mut self, event: &CircuitEvent) {
+        if let CircuitEvent::Transition(change) = event
+            && change.to != CircuitState::HalfOpen
+        {
+            self.opening = change.opening.map(Arc::new);
+        }
+    }
 }
 
 impl Outbox {
@@ -72,9 +88,15 @@ impl Outbox {
     pub(super) fn put(&self, news: Vec<CircuitEvent>) {
         let mut post = self.post.lock();
         let post = post.get_or_insert_default();
+        news.iter().for_each(|event| post.note(event));
         post.waiting.extend(news);
         let surplus = post.waiting.len().saturating_sub(BACKLOG);
         post.waiting.drain(..surplus);
+    }
+
+    /// Why the circuit is open; `None` if it is not.
+    pub(super) fn opening(&self) -> Option<Arc<Opening>> {
+        self.post.lock().as_ref()?.opening.clone()
     }
 
     /// Delivers the waiting events, unless another thread is delivering already.
@@ -87,6 +109,8 @@ impl Outbox {
                     return;
                 }
                 let Some(event) = post.waiting.pop_front() else {
+                    // Events are rare: what held them is not kept until the next.
+                    post.waiting = VecDeque::new();
                     return;
                 };
                 post.delivering = true;
@@ -137,12 +161,24 @@ fn isolated(told: impl FnOnce()) {
 
 #[cfg(feature = "tracing")]
 fn log(name: &str, event: &CircuitEvent) {
-    use super::snapshot::CircuitState;
+    use crate::time::Rounded;
     match event {
         CircuitEvent::Transition(change) => {
             let (from, to, reason) = (change.from.name(), change.to.name(), change.reason.name());
-            if matches!(change.to, CircuitState::Open | CircuitState::ForcedOpen) {
-                tracing::warn!(target: TARGET, breaker = name, from, to, reason, "the circuit opened");
+            if let Some(opening) = change.opening {
+                tracing::warn!(
+                    target: TARGET,
+                    breaker = name,
+                    from,
+                    to,
+                    reason,
+                    bad_calls = (opening.bad_calls > 0).then_some(opening.bad_calls),
+                    calls = opening.calls,
+                    window = opening.window.map(display),
+                    last = (opening.last != Cause::Unknown).then_some(display(opening.last)),
+                    open_for = opening.open_for.map(|time| display(Rounded(time))),
+                    "the circuit opened"
+                );
             } else {
                 tracing::info!(target: TARGET, breaker = name, from, to, reason, "the circuit changed its state");
             }

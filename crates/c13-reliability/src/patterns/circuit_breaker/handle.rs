@@ -6,6 +6,7 @@ use super::config::CircuitBreakerConfig;
 use super::error::{CircuitBreakerError, too_late};
 use super::events::CircuitEvents;
 use super::health_probe::{self, HealthProbe};
+use super::opening::Opening;
 use super::permit::{OwnedPermit, Permit};
 use super::shared::{Shared, Ticket};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot};
@@ -243,6 +244,12 @@ impl CircuitBreaker {
     /// How many handles there are, owned permits among them.
     pub(super) fn handles(&self) -> usize {
         Arc::strong_count(&self.shared)
+    }
+
+    /// Why it is open, or was until its probes began; `None` if it is not open.
+    #[must_use]
+    pub fn opening(&self) -> Option<Arc<Opening>> {
+        self.shared.outbox().opening()
     }
 
     /// The name it is reported by.

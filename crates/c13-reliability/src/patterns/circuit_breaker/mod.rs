@@ -88,6 +88,7 @@ mod keyed;
 mod layer;
 #[cfg(all(test, c13_loom))]
 mod loom;
+mod opening;
 mod permit;
 mod recovery;
 mod rules;
@@ -110,5 +111,6 @@ pub use health_probe::HealthProbe;
 pub use keyed::{KeyedBreakers, KeyedBreakersBuilder};
 #[cfg(feature = "tower")]
 pub use layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+pub use opening::Opening;
 pub use permit::{OwnedPermit, Permit};
 pub use snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};

@@ -2,7 +2,7 @@
 
 use super::shared::{Shared, Ticket};
 use crate::gate;
-use crate::gate::Outcome;
+use crate::gate::{Cause, Outcome};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -40,8 +40,17 @@ impl<'a> Permit<'a> {
 
     #[inline]
     fn end(self, outcome: Outcome) {
+        self.record_with(outcome, Cause::default);
+    }
+
+    /// Records the outcome of the call, and the cause, which is asked for only if the call may have failed.
+    #[inline]
+    pub(crate) fn record_with(self, outcome: Outcome, cause: impl FnOnce() -> Cause) {
         // It owns nothing, and a permit that is never dropped can stay in registers.
-        ManuallyDrop::new(self).tell(outcome);
+        let mut permit = ManuallyDrop::new(self);
+        if let Some(shared) = permit.shared.take() {
+            shared.record(permit.ticket, outcome, cause);
+        }
     }
 }
 
@@ -55,14 +64,6 @@ impl Drop for Permit<'_> {
 }
 
 impl Permit<'_> {
-    /// Records the outcome of the call, once; dropping the permit afterwards records nothing.
-    #[inline]
-    pub(crate) fn tell(&mut self, outcome: Outcome) {
-        if let Some(shared) = self.shared.take() {
-            shared.record(self.ticket, outcome);
-        }
-    }
-
     /// The ticket without its breaker; nothing is recorded.
     #[inline]
     pub(super) fn suspend(self) -> Ticket {
@@ -80,7 +81,7 @@ impl OwnedPermit {
 
     fn end(mut self, outcome: Outcome) {
         if let Some(shared) = self.shared.take() {
-            shared.record(self.ticket, outcome);
+            shared.record(self.ticket, outcome, Cause::default);
         }
     }
 }
@@ -95,12 +96,12 @@ impl Drop for OwnedPermit {
 
 #[cold]
 fn end_unrecorded(shared: &Shared, ticket: Ticket) {
-    let outcome = if std::thread::panicking() {
-        Outcome::FAILURE
+    let (outcome, cause) = if std::thread::panicking() {
+        (Outcome::FAILURE, Cause::Panicked)
     } else {
-        Outcome::of_dropped()
+        (Outcome::of_dropped(), Cause::Unknown)
     };
-    shared.record(ticket, outcome);
+    shared.record(ticket, outcome, || cause);
 }
 
 /// The methods that both permits have.

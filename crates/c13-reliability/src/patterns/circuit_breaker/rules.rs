@@ -1,6 +1,7 @@
 //! The rules that open a circuit, and their windows. They are evaluated when a call fails or was slow.
 
 use super::config::{CircuitBreakerConfig, FailuresWithin, Window};
+use super::opening::Opening;
 use super::snapshot::TransitionReason;
 use crate::time::Tick;
 use crate::window::{CountWindow, RollingWindow};
@@ -201,7 +202,7 @@ impl Rules {
         }
     }
 
-    /// Takes in a call that failed or was slow, and returns the rule that it meets, if any.
+    /// Takes in a call that failed or was slow, and returns the rule that it meets, if any, with its numbers.
     ///
     /// `successes` and `rolling` are the successes that were counted outside: all of them, and those in the windows over time.
     pub(super) fn record(
@@ -211,11 +212,42 @@ impl Rules {
         at: Moment,
         successes: u64,
         rolling: &[[u64; BUCKETS]; TIMED],
-    ) -> Option<TransitionReason> {
+    ) -> Option<Opening> {
         self.catch_up(successes);
         self.take_in(call, at);
         let is_tripped = |rule: &TransitionReason| call.can_trip(*rule) && self.is_met(*rule, config, at, rolling);
-        RULES.into_iter().find(is_tripped)
+        let rule = RULES.into_iter().find(is_tripped)?;
+        Some(self.opening(rule, config, at, rolling))
+    }
+
+    /// The numbers of a rule that is met.
+    fn opening(
+        &mut self,
+        rule: TransitionReason,
+        config: &CircuitBreakerConfig,
+        at: Moment,
+        rolling: &[[u64; BUCKETS]; TIMED],
+    ) -> Opening {
+        let (failures, slow) = self.windows.as_mut().map_or((None, None), |windows| {
+            let share = |rated: &mut Rated| rated.share(at.coarse, rolling);
+            (windows.failures.as_mut().map(share), windows.slow.as_mut().map(share))
+        });
+        let rated = |share: Option<Share>, window: Option<Window>| {
+            let share = share.unwrap_or_default();
+            Opening::counted(rule, share.marked, Some(share.calls), window)
+        };
+        match rule {
+            TransitionReason::FailuresWithin => {
+                let within = self.windows.as_mut().and_then(|windows| windows.within.as_mut());
+                let counted = within.map(|within| within.counted(at.coarse, rolling));
+                let (failures, calls) = counted.unwrap_or_default();
+                let window = config.failures_rule().map(|rule| Window::Time(rule.window));
+                Opening::counted(rule, failures, calls, window)
+            }
+            TransitionReason::FailureRate => rated(failures, config.failure_rate_rule().map(|rule| rule.window)),
+            TransitionReason::SlowCalls => rated(slow, config.slow_rule().map(|rule| rule.window)),
+            _ => Opening::counted(rule, self.run, None, None),
+        }
     }
 
     /// As [`record`](Self::record), for a breaker in `MetricsOnly`: returns the rules that are newly met. A rule that was
@@ -319,7 +351,7 @@ impl Windows {
 }
 
 /// A number of calls among a number of calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) marked: u64,
     pub(super) calls: u64,
@@ -495,6 +527,15 @@ impl Within {
             }
             _ => true,
         }
+    }
+
+    /// How many failures lie in the window, and among how many calls, where the rule counts those.
+    fn counted(&mut self, coarse: Tick, rolling: &[[u64; BUCKETS]; TIMED]) -> (u64, Option<u64>) {
+        // All of them are within the window when the rule is met; it keeps no more times than it asks for.
+        let failures = self.times.len() as u64;
+        let share = self.calls.as_mut().map(|calls| calls.share(coarse, rolling));
+        let most = share.map_or(failures, |share| share.marked.max(failures));
+        (most, share.map(|share| share.calls.max(most)))
     }
 
     /// Takes over what an older window holds.

@@ -4,10 +4,10 @@ use super::config::{CircuitBreakerConfig, Window};
 use super::events::Outbox;
 use super::rules::{BUCKETS, Moment, Reading, TIMED};
 use super::snapshot::{CircuitMetrics, CircuitState, Snapshot};
-use super::state::{Counted, Forced, Machine};
+use super::state::{Counted, Ended, Forced, Machine};
 use super::word::Word;
 use crate::error::{Layer, Rejected};
-use crate::gate::Outcome;
+use crate::gate::{Cause, Outcome};
 use crate::sync::primitive::{AtomicU64, Mutex, MutexGuard, OnceLock, Ordering};
 use crate::sync::{Count as _, Random, StripedRolling, Stripes, Tally, counts};
 use crate::time::{Clock, Tick, nanos};
@@ -246,12 +246,12 @@ impl Shared {
         }
     }
 
-    /// Records the result of a call.
+    /// Records the result of a call, and the cause, which is asked for only if the call may have failed.
     #[inline]
-    pub(super) fn record(&self, ticket: Ticket, outcome: Outcome) {
+    pub(super) fn record(&self, ticket: Ticket, outcome: Outcome, cause: impl FnOnce() -> Cause) {
         let word = ticket.word;
         if outcome != Outcome::Success || !word.plain_untimed() || word != self.word() {
-            self.record_in_full(ticket, outcome);
+            self.record_in_full(ticket, outcome, cause());
         } else if word.timed() == 0 {
             self.front.counts.add_and_read(success(word.generation()), 1);
         } else {
@@ -260,12 +260,16 @@ impl Shared {
     }
 
     #[inline(never)]
-    fn record_in_full(&self, ticket: Ticket, outcome: Outcome) {
+    fn record_in_full(&self, ticket: Ticket, outcome: Outcome, cause: Cause) {
         let word = self.word();
         let unchanged = ticket.word == word;
         let end = (word.measured() && ticket.started != UNTIMED).then(|| self.clock.now());
         // Relaxed: published before the word that says that calls are timed.
         let slow = end.is_some_and(|end| nanos(end - ticket.started) >= self.front.slow_nanos.load(Ordering::Relaxed));
+        let cause = match (outcome, end) {
+            (Outcome::Success, Some(end)) => Cause::Slow(end - ticket.started),
+            _ => cause,
+        };
         match outcome {
             Outcome::Success if unchanged && word.plain() && !slow => {
                 self.count_in_windows(word);
@@ -284,7 +288,8 @@ impl Shared {
             Outcome::Ignored => Some(Ignored),
             Outcome::Abandoned => Some(Abandoned),
         };
-        let (counted, word) = self.record_in_machine(ticket, outcome, slow, end.unwrap_or_else(|| self.clock.now()));
+        let ended = Ended { outcome, slow, cause };
+        let (counted, word) = self.record_in_machine(ticket, ended, end.unwrap_or_else(|| self.clock.now()));
         match (count, counted) {
             (Some(count), _) => self.front.counts.add_one(count),
             (None, Counted::ForLife) => self.front.counts.add_one(SuccessForLife),
@@ -294,11 +299,11 @@ impl Shared {
 
     /// Records a result in the machine; returns how to count a success, and the word at that moment.
     #[cold]
-    fn record_in_machine(&self, ticket: Ticket, outcome: Outcome, slow: bool, now: Tick) -> (Counted, Word) {
+    fn record_in_machine(&self, ticket: Ticket, ended: Ended, now: Tick) -> (Counted, Word) {
         let at = self.moment(now);
         let mut machine = self.machine.lock();
         let reading = self.read(&machine, at.coarse);
-        let counted = machine.record(ticket.word.generation(), outcome, slow, at, &reading);
+        let counted = machine.record(ticket.word.generation(), ended, at, &reading);
         self.show(&machine);
         let word = machine.word();
         self.deliver(machine);

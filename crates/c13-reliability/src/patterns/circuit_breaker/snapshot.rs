@@ -1,5 +1,6 @@
 //! The snapshot of a breaker, its events and its metrics.
 
+use super::opening::Opening;
 use crate::snapshot::{Metric, Reading, Reported, Row, readings};
 use crate::time::Tick;
 use std::fmt;
@@ -115,6 +116,8 @@ pub struct Transition {
     pub at: Tick,
     /// The number of the change in the breaker's life, from 1.
     pub number: u64,
+    /// The numbers behind the reason, where the circuit opened.
+    pub opening: Option<Opening>,
 }
 
 /// Something that happened to a circuit.

@@ -1,11 +1,12 @@
 //! The state machine of the circuit: which call may run, and what its result changes. A pure value; see [`Machine`].
 
 use super::config::{Abandoned, CircuitBreakerConfig};
+use super::opening::Opening;
 use super::recovery::{Recovery, RecoveryStep};
 use super::rules::{Call, Moment, Reading, Reported, Rules, Share};
 use super::snapshot::{CircuitEvent, CircuitMetrics, CircuitState, Snapshot, Transition, TransitionReason};
 use super::word::Word;
-use crate::gate::Outcome;
+use crate::gate::{Cause, Outcome};
 use crate::time::Tick;
 use std::time::Duration;
 
@@ -49,6 +50,16 @@ enum Phase {
     ForcedOpen,
     ForcedClosed,
     MetricsOnly,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// Whether it took as long as a slow call.
+    pub(super) slow: bool,
+    /// What made it fail, or slow.
+    pub(super) cause: Cause,
 }
 
 /// How a success is to be counted outside.
@@ -112,15 +123,9 @@ impl Machine {
     }
 
     /// Records the result of a call that was admitted in `generation`.
-    pub(super) fn record(
-        &mut self,
-        generation: u64,
-        outcome: Outcome,
-        slow: bool,
-        at: Moment,
-        reading: &Reading,
-    ) -> Counted {
+    pub(super) fn record(&mut self, generation: u64, ended: Ended, at: Moment, reading: &Reading) -> Counted {
         self.settle(at);
+        let Ended { outcome, slow, cause } = ended;
         if generation < self.oldest {
             return Counted::ForLife;
         }
@@ -131,13 +136,20 @@ impl Machine {
             _ => outcome,
         };
         match &mut self.phase {
-            Phase::Closed | Phase::MetricsOnly => return self.watch(outcome, slow, at, reading),
+            Phase::Closed | Phase::MetricsOnly => return self.watch(Ended { outcome, ..ended }, at, reading),
             Phase::HalfOpen(recovery) => match recovery.record(&self.config, outcome, slow, at.now) {
                 RecoveryStep::Wait => {}
                 RecoveryStep::NextStage => self.tell_stage(at.now),
                 RecoveryStep::Close => self.close(at.now, reading),
-                RecoveryStep::Reopen(reason) => self.trip(at.now, reason, at.draw),
-                RecoveryStep::ReopenFor(time) => self.open(at.now, time, true, TransitionReason::Dictated),
+                RecoveryStep::Reopen(reason) => self.trip(at.now, Opening::because(reason).by(cause), at.draw),
+                RecoveryStep::ReopenFor(time) => {
+                    self.open(
+                        at.now,
+                        time,
+                        true,
+                        Opening::because(TransitionReason::Dictated).by(cause),
+                    );
+                }
             },
             // Calls run in no other phase but the forced one, where results change nothing.
             Phase::Open { .. } | Phase::ForcedOpen | Phase::ForcedClosed => {}
@@ -146,7 +158,8 @@ impl Machine {
     }
 
     /// Records a result while all calls run.
-    fn watch(&mut self, outcome: Outcome, slow: bool, at: Moment, reading: &Reading) -> Counted {
+    fn watch(&mut self, ended: Ended, at: Moment, reading: &Reading) -> Counted {
+        let Ended { outcome, slow, cause } = ended;
         let (failed, open_for) = match outcome {
             Outcome::Failure { open_for } => (true, open_for),
             Outcome::Success => (false, None),
@@ -167,9 +180,14 @@ impl Machine {
         }
         let met = self.rules.record(&self.config, call, at, successes, &reading.rolling);
         if let Some(time) = open_for {
-            self.open(at.now, time, true, TransitionReason::Dictated);
-        } else if let Some(reason) = met {
-            self.trip(at.now, reason, at.draw);
+            self.open(
+                at.now,
+                time,
+                true,
+                Opening::because(TransitionReason::Dictated).by(cause),
+            );
+        } else if let Some(opening) = met {
+            self.trip(at.now, opening.by(cause), at.draw);
         }
         Counted::ForLife
     }
@@ -180,7 +198,7 @@ impl Machine {
             && let Some(deadline) = recovery.deadline(&self.config)
             && at.now >= deadline
         {
-            self.trip(deadline, TransitionReason::ProbesTimedOut, at.draw);
+            self.trip(deadline, Opening::because(TransitionReason::ProbesTimedOut), at.draw);
         }
     }
 
@@ -198,23 +216,24 @@ impl Machine {
     }
 
     /// Opens for the time that follows from the settings and from the trips so far.
-    fn trip(&mut self, at: Tick, reason: TransitionReason, draw: f64) {
+    fn trip(&mut self, at: Tick, opening: Opening, draw: f64) {
         let time = open_time(&self.config, self.trips, draw);
-        self.open(at, time, false, reason);
+        self.open(at, time, false, opening);
     }
 
-    fn open(&mut self, at: Tick, time: Duration, asked: bool, reason: TransitionReason) {
+    fn open(&mut self, at: Tick, time: Duration, asked: bool, mut opening: Opening) {
         self.trips = self.trips.saturating_add(1);
+        opening.open_for = Some(time);
         let until = at + time;
-        self.enter(Phase::Open { until, asked }, reason, at);
+        self.enter(Phase::Open { until, asked }, opening.reason, at, Some(opening));
     }
 
     fn half_open(&mut self, reason: TransitionReason, at: Tick) {
-        self.enter(Phase::HalfOpen(Box::default()), reason, at);
+        self.enter(Phase::HalfOpen(Box::default()), reason, at, None);
     }
 
     fn close(&mut self, at: Tick, reading: &Reading) {
-        self.enter(Phase::Closed, TransitionReason::ProbesSucceeded, at);
+        self.enter(Phase::Closed, TransitionReason::ProbesSucceeded, at, None);
         self.forget(reading);
     }
 
@@ -223,7 +242,7 @@ impl Machine {
         self.settle(at);
         let phase = match to {
             Forced::OpenFor(time) => {
-                self.open(at.now, time, true, TransitionReason::Manual);
+                self.open(at.now, time, true, Opening::because(TransitionReason::Manual));
                 return;
             }
             Forced::Open => Phase::ForcedOpen,
@@ -232,7 +251,8 @@ impl Machine {
             Forced::Reset => Phase::Closed,
         };
         if phase != self.phase {
-            self.enter(phase, TransitionReason::Manual, at.now);
+            let opening = (phase == Phase::ForcedOpen).then(|| Opening::because(TransitionReason::Manual));
+            self.enter(phase, TransitionReason::Manual, at.now, opening);
         } else if to == Forced::Reset {
             self.generation += 1;
             self.oldest = self.generation;
@@ -269,7 +289,7 @@ impl Machine {
         self.rules.clear(self.outside(reading));
     }
 
-    fn enter(&mut self, phase: Phase, reason: TransitionReason, at: Tick) {
+    fn enter(&mut self, phase: Phase, reason: TransitionReason, at: Tick, opening: Option<Opening>) {
         let from = self.state();
         self.phase = phase;
         self.since = at;
@@ -282,6 +302,7 @@ impl Machine {
             reason,
             at,
             number: self.transitions,
+            opening,
         }));
     }
 

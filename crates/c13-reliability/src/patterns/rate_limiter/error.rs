@@ -2,6 +2,7 @@
 
 use super::config::LONGEST;
 use crate::error::{Layer, Rejected};
+use crate::time::Rounded;
 use crate::verdict::{Meaning, Retryable};
 use std::error::Error;
 use std::fmt;
@@ -57,7 +58,8 @@ impl fmt::Display for RateLimitError {
                 retry_after,
             } => write!(
                 f,
-                "rate limit exceeded: {requested} requested, {available} available, retry after {retry_after:?}"
+                "rate limit exceeded: {requested} requested, {available} available, retry in {}",
+                Rounded(*retry_after)
             ),
             Self::KeyTooLong { length, longest } => {
                 write!(

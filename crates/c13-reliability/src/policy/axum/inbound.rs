@@ -133,7 +133,7 @@ where
             Err(rule) => return InboundFuture::new(async move { answer::bad_request(rule, is_grpc) }),
         };
         if let Some(limit) = left.filter(|left| *left < self.layer.deadline_floor) {
-            let too_late = too_late(limit);
+            let too_late = too_late(&policy, limit);
             return InboundFuture::new(async move { answer::inbound(&too_late, is_grpc) });
         }
         let left = left.map(|left| left.min(self.layer.deadline_ceiling));
@@ -166,8 +166,9 @@ fn is_failed_call(headers: &HeaderMap) -> bool {
 }
 
 /// The error of a request that leaves less time than it must.
-fn too_late(limit: Duration) -> PolicyError<Infallible> {
+fn too_late(policy: &Policy, limit: Duration) -> PolicyError<Infallible> {
     PolicyError::TimedOut {
+        policy: policy.name(),
         layer: error::Layer::TotalTimeout,
         limit,
         attempts: 0,

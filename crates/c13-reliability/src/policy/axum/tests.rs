@@ -281,6 +281,7 @@ fn a_header_that_says_no_time_is_refused_with_its_rule() {
 #[test]
 fn the_error_of_a_call_to_a_dependency_is_an_answer_too() {
     let failed: PolicyError<&str> = PolicyError::Failed {
+        policy: None,
         error: "secret",
         attempts: 1,
         gave_up: None,
@@ -288,6 +289,8 @@ fn the_error_of_a_call_to_a_dependency_is_an_answer_too() {
     assert_eq!(failed.grpc_code(), 14);
     assert_eq!(told(&failed.into_response(), "retry-after"), (502, None));
     let refused: PolicyError<&str> = PolicyError::Rejected {
+        policy: None,
+        opening: None,
         layer: crate::error::Layer::CircuitBreaker,
         retry_after: Some(SECOND),
         attempts: 0,

@@ -4,7 +4,7 @@ use super::held::{Held, Suspended};
 use super::limit::{AttemptLimit, TimeLeft};
 use super::rules::Rules;
 use crate::error::Rejected;
-use crate::gate::Outcome;
+use crate::gate::{Cause, Outcome};
 use crate::patterns::retry::Verdict;
 use crate::policy::parts::Parts;
 use crate::time::Sleep;
@@ -64,7 +64,7 @@ where
         return match limit.poll_time_left(parts, timer, cx) {
             TimeLeft::Some => Poll::Pending,
             TimeLeft::None(outcome) => {
-                held.record(outcome);
+                held.record(outcome, || Cause::TimedOut(limit.length()));
                 attempt.set(None);
                 Poll::Ready(None)
             }
@@ -73,7 +73,7 @@ where
     let outcome = limit.outcome(parts, rules.outcome(&result));
     match rules.kept() {
         Some(kept) if outcome == Outcome::Success => held.keep_breaker(kept),
-        _ => held.record(outcome),
+        _ => held.record(outcome, || Cause::of(&result)),
     }
     attempt.set(None);
     let verdict = rules.verdict(&result);

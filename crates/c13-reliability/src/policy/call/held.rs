@@ -1,7 +1,7 @@
 //! What a call has taken from the layers of its policy, and how it is given back.
 
 use super::kept::CallPermit;
-use crate::gate::{Outcome, Permit as _, Suspend};
+use crate::gate::{Cause, Outcome, Permit as _, Suspend};
 use crate::patterns::adaptive::{self, AdaptiveLimit};
 use crate::patterns::bulkhead::{self, Bulkhead};
 use crate::patterns::circuit_breaker::{self, CircuitBreaker};
@@ -117,13 +117,13 @@ where
         self.tickets.taken & ADAPTIVE != 0
     }
 
-    /// Reports the outcome of the attempt to the circuit breaker, whose permit ends with that.
+    /// Reports the outcome of the attempt to the circuit breaker, whose permit ends with that, and the cause of a failure.
     #[inline(always)]
-    pub(super) fn record(&mut self, outcome: Outcome) {
+    pub(super) fn record(&mut self, outcome: Outcome, cause: impl FnOnce() -> Cause) {
         if self.take(BREAKER)
             && let Some(breaker) = &self.parts.circuit_breaker
         {
-            breaker.resume(self.tickets.breaker).record(outcome);
+            breaker.resume(self.tickets.breaker).record_with(outcome, cause);
         }
     }
 
@@ -290,6 +290,6 @@ where
     fn drop(&mut self) {
         // Recorded here, because the permit's own drop would record a failure if the thread is panicking, and that
         // panic need not be the call's. `Held` then gives back the rest.
-        self.0.record(Outcome::of_dropped());
+        self.0.record(Outcome::of_dropped(), Cause::default);
     }
 }

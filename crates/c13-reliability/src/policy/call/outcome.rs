@@ -9,6 +9,7 @@ use super::rules::Rules;
 use crate::error::{Layer, Rejected};
 use crate::gate::{Outcome, Permit as _};
 use crate::patterns::adaptive;
+use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::retry::{Decision, GiveUp, RetryState, Verdict};
 use crate::policy::PolicyError;
 use crate::policy::parts::Parts;
@@ -46,24 +47,30 @@ impl<T, E> Unfinished<T, E> {
 
     /// The error of a call that does not go on.
     #[cold]
-    pub(super) fn blocked(&mut self, blocked: Blocked) -> PolicyError<E> {
+    pub(super) fn blocked(&mut self, parts: &Parts, blocked: Blocked) -> PolicyError<E> {
         match blocked {
-            Blocked::Late => self.timed_out(AttemptLimit::of_call(self.progress.limit)),
-            Blocked::Refused(rejected) => self.rejected(rejected),
+            Blocked::Late => self.timed_out(parts, AttemptLimit::of_call(self.progress.limit)),
+            Blocked::Refused(rejected) => self.rejected(parts, rejected),
         }
     }
 
-    fn rejected(&mut self, rejected: Rejected) -> PolicyError<E> {
+    fn rejected(&mut self, parts: &Parts, rejected: Rejected) -> PolicyError<E> {
+        let breaker = parts.circuit_breaker.as_ref();
         PolicyError::Rejected {
+            policy: parts.name.clone(),
             layer: rejected.layer,
             retry_after: rejected.retry_after,
+            opening: breaker
+                .filter(|_| rejected.layer == Layer::CircuitBreaker)
+                .and_then(CircuitBreaker::opening),
             attempts: self.progress.attempts,
             last_error: self.last_error.take(),
         }
     }
 
-    fn timed_out(&mut self, limit: AttemptLimit) -> PolicyError<E> {
+    fn timed_out(&mut self, parts: &Parts, limit: AttemptLimit) -> PolicyError<E> {
         PolicyError::TimedOut {
+            policy: parts.name.clone(),
             layer: if limit.is_of_call() {
                 Layer::TotalTimeout
             } else {
@@ -125,15 +132,16 @@ impl<T, E> PolledCall<'_, T, E> {
             // A value that would have been worth another attempt is still a value.
             Unsettled::Gave(Ok(value), _) => Ok(value),
             Unsettled::Gave(Err(error), _) => Err(PolicyError::Failed {
+                policy: self.held.parts.name.clone(),
                 error,
                 attempts: self.state.progress.attempts,
                 gave_up,
             }),
             Unsettled::Refused { rejected, .. } => {
                 let value = self.state.last_value.take();
-                value.ok_or_else(|| self.state.rejected(rejected))
+                value.ok_or_else(|| self.state.rejected(self.held.parts, rejected))
             }
-            Unsettled::TimedOut(limit) => Err(self.state.timed_out(limit)),
+            Unsettled::TimedOut(limit) => Err(self.state.timed_out(self.held.parts, limit)),
         }
     }
 
@@ -148,7 +156,7 @@ impl<T, E> PolledCall<'_, T, E> {
         };
         // A value that was worth another attempt is the result if that attempt is not made.
         let value = self.state.last_value.take();
-        let result = value.ok_or_else(|| self.state.blocked(blocked));
+        let result = value.ok_or_else(|| self.state.blocked(self.held.parts, blocked));
         self.end(result, Some(gave_up), rules)
     }
 
@@ -208,6 +216,7 @@ impl<T, E> PolledCall<'_, T, E> {
                 retyped(value)
             }
             Err(PolicyError::Failed {
+                policy,
                 error,
                 attempts,
                 gave_up,
@@ -215,6 +224,7 @@ impl<T, E> PolledCall<'_, T, E> {
                 let failed = Err(error);
                 record(rules.outcome(&failed));
                 failed.map_err(|error| PolicyError::Failed {
+                    policy,
                     error,
                     attempts,
                     gave_up,
@@ -235,6 +245,7 @@ impl<T, E> PolledCall<'_, T, E> {
 /// A value as the result of a call. Only the type changes.
 fn retyped<T, E>(value: Result<T, E>) -> Result<T, PolicyError<E>> {
     value.map_err(|error| PolicyError::Failed {
+        policy: None,
         error,
         attempts: 0,
         gave_up: None,

@@ -86,7 +86,7 @@ where
             step => match call.wait_for_admission(step).await {
                 Ok(step) => ControlFlow::Continue(step),
                 // Nothing is held yet, and retry has not begun, so there is nothing to end.
-                Err(blocked) => ControlFlow::Break(Err(call.state.blocked(blocked))),
+                Err(blocked) => ControlFlow::Break(Err(call.state.blocked(call.held.parts, blocked))),
             },
         };
         match next {

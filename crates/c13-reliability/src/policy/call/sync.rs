@@ -5,6 +5,7 @@ use super::held::Held;
 use super::outcome::Unfinished;
 use super::progress::Progress;
 use super::rules::{Repeats, Rules};
+use crate::gate::Cause;
 use crate::policy::PolicyError;
 use crate::policy::parts::Parts;
 
@@ -16,12 +17,13 @@ where
 {
     let progress = Progress::start(parts, None, Repeats::Never);
     let mut held = Held::nothing(parts);
-    admit(&mut held, &progress).map_err(|blocked| Unfinished::<T, E>::new(progress).blocked(blocked))?;
+    admit(&mut held, &progress).map_err(|blocked| Unfinished::<T, E>::new(progress).blocked(parts, blocked))?;
     let result = operation();
     let outcome = rules.outcome(&result);
-    held.record(outcome);
+    held.record(outcome, || Cause::of(&result));
     held.release(outcome);
     result.map_err(|error| PolicyError::Failed {
+        policy: parts.name.clone(),
         error,
         attempts: 1,
         gave_up: None,

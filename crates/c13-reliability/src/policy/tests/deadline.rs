@@ -14,6 +14,8 @@ async fn done() -> Result<(), &'static str> {
 
 fn no_token(retry_after: Duration) -> Result<(), PolicyError<&'static str>> {
     Err(PolicyError::Rejected {
+        policy: None,
+        opening: None,
         layer: Layer::RateLimit,
         retry_after: Some(retry_after),
         attempts: 0,

@@ -204,6 +204,7 @@ fn a_retry_whose_pause_ended_late_is_not_made() {
     assert!(call.as_mut().poll(&mut cx).is_pending());
     time.advance(2 * SECOND);
     let expected = PolicyError::TimedOut {
+        policy: None,
         layer: Layer::TotalTimeout,
         limit: 2 * SECOND,
         attempts: 1,

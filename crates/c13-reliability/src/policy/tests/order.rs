@@ -66,13 +66,15 @@ fn a_fallback_that_fails_gives_its_own_error() {
     let executor = Executor::new();
     let policy = policy(PolicyConfig::NONE, &executor.clock());
     let second = PolicyError::Failed {
+        policy: None,
         error: "second",
         attempts: 0,
         gave_up: None,
     };
+    let answer = second.clone();
     let typed = policy
         .typed::<(), &str>()
-        .fallback(Fallback::function(move |_| Err(second)));
+        .fallback(Fallback::function(move |_| Err(answer.clone())));
     assert_eq!(executor.block_on(typed.call(|| async { Err("first") })), Err(second));
 }
 

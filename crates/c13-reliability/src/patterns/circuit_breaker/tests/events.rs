@@ -191,3 +191,75 @@ fn stages_are_told_of() {
         .collect();
     assert_eq!(stages, [(1, 0.2), (2, 0.5)]);
 }
+
+#[test]
+fn an_opening_says_which_rule_was_met_with_its_numbers() {
+    use TransitionReason::{ConsecutiveFailures, FailureRate as Rate, FailuresWithin as Within};
+    let ten_seconds = Window::Time(secs(10.0));
+    for (rules, calls, reason, numbers, text) in [
+        (
+            CircuitBreakerConfig::new().consecutive_failures(3),
+            "SFFF",
+            ConsecutiveFailures,
+            (3, None, None),
+            "3 failures in a row",
+        ),
+        (
+            CircuitBreakerConfig::new().failures_within(FailuresWithin::new(3, secs(30.0))),
+            "FSFSF",
+            Within,
+            (3, None, Some(Window::Time(secs(30.0)))),
+            "3 failures in 30 s",
+        ),
+        (
+            CircuitBreakerConfig::new().failures_within(FailuresWithin::new(2, secs(30.0)).share(0.5)),
+            "FSSSFF",
+            Within,
+            (3, Some(6), Some(Window::Time(secs(30.0)))),
+            "3 failures in 30 s",
+        ),
+        (
+            CircuitBreakerConfig::new().failure_rate(FailureRate::new(0.5, ten_seconds, 4)),
+            "SFSF",
+            Rate,
+            (2, Some(4), Some(ten_seconds)),
+            "2 failures among 4 calls in 10 s",
+        ),
+        (
+            CircuitBreakerConfig::new().failure_rate(FailureRate::new(0.25, Window::Calls(8), 8)),
+            "FSSSSSSF",
+            Rate,
+            (2, Some(8), Some(Window::Calls(8))),
+            "2 failures among 8 calls",
+        ),
+    ] {
+        let bench = Bench::new(rules);
+        let notes = notebook(&bench);
+        bench.calls(calls).is(CircuitState::Open);
+        let opening = bench.breaker.opening().expect("it is open");
+        assert_eq!(opening.reason, reason, "{calls}");
+        assert_eq!((opening.bad_calls, opening.calls, opening.window), numbers, "{calls}");
+        assert_eq!(
+            (opening.to_string().as_str(), opening.open_for),
+            (text, Some(rules.open_for))
+        );
+        let Some(CircuitEvent::Transition(change)) = notes.lock().expect("whole").last().copied() else {
+            panic!("a transition");
+        };
+        assert_eq!(change.opening, Some(*opening));
+    }
+}
+
+#[test]
+fn what_opened_the_circuit_is_known_until_it_closes() {
+    let bench = defaults();
+    assert_eq!(bench.breaker.opening(), None);
+    bench.about_to_probe().calls("F");
+    let opening = bench.breaker.opening().expect("it is open");
+    assert_eq!(opening.to_string(), "a probe failed");
+    bench.wait(30.0).calls("SS").is(CircuitState::Closed);
+    assert_eq!(bench.breaker.opening(), None);
+    bench.breaker.force_open();
+    let opening = bench.breaker.opening().expect("it is open");
+    assert_eq!((opening.to_string().as_str(), opening.open_for), ("by hand", None));
+}
