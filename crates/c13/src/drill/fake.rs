@@ -169,6 +169,7 @@ fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
         figures,
         phases: [1.0, low, low, low, back].map(in_phase).to_vec(),
         incidents: incidents(name),
+        traffic: Vec::new(),
         timeline: timeline.collect(),
     }
 }

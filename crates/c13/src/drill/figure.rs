@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::engine::{CallCounts, CallEnd, Incident, Measured, Times};
+use super::traffic_figure::TRAFFIC_FIGURES;
 use super::unit::{COUNT, FACTOR, MILLIS, PER_SECOND, RATIO, SECONDS, Unit};
 
 /// A figure: what it is called, how it is read, how it is shown and how it is judged.
@@ -198,7 +199,7 @@ pub(crate) static FIGURES: &[Figure] = &[
     },
     Figure {
         name: "attempts",
-        doc: "attempts that reached the dependency: first ones, retries and hedges",
+        doc: "attempts of the callers that reached a dependency: first ones, retries and hedges",
         unit: COUNT,
         shown: Shown::Row("attempts"),
         read: Read::Calls(|calls| Some(calls.attempts as f64)),
@@ -385,6 +386,10 @@ pub(crate) fn help() -> String {
             let indent = if rejections { 4 } else { 2 };
             text.push_str(&format!("\n{:indent$}{:width$}  {}", "", figure.name, figure.doc));
         }
+    }
+    text.push_str("\n  dependencies, where there are several, by their name:");
+    for figure in TRAFFIC_FIGURES {
+        text.push_str(&format!("\n    {:width$}  {}", figure.name, figure.doc));
     }
     text.push_str("\n  shares, each count of calls as a share of all calls; together they are 1");
     text

@@ -12,6 +12,7 @@
 //! | `variants[].shares` | each way in which calls end, as a share of all calls; together they are 1 |
 //! | `variants[].phases[]` | the time before the faults, during each, between and after them: `name`, `from_s`, `to_s`, the numbers of the `faults` that are on, and the figures that are read from calls |
 //! | `variants[].faults[]` | each fault: `what`, `from_s`, `to_s`, `detect_s`, `burn_s`, `recovery_s`, and `recovery`: `recovered`, `not_down`, `never`, `not_before_next` or `not_judged`, which has a `reason` |
+//! | `variants[].dependencies[]` | only where there are several: each by its `name`, with its figures, see [`TRAFFIC_FIGURES`](super::traffic_figure::TRAFFIC_FIGURES) |
 //! | `variants[].slo[]` | each objective: `name`, `rule`, the worst `value` of all runs, and whether every run `met` it |
 //! | `variants[].repeats` | only of several runs: how many `runs`, and `min` and `max` of each figure |
 //!
@@ -26,6 +27,7 @@ use super::engine::{Incident, Recovery};
 use super::figures::{Figures, Value};
 use super::phase::Phase;
 use super::summary::{FaultMark, Summary, VariantSummary};
+use super::traffic_figure::TrafficValues;
 use super::unit::SECONDS;
 
 const SCHEMA: u32 = 2;
@@ -47,6 +49,8 @@ struct VariantJson<'a> {
     figures: &'a Figures,
     phases: Vec<PhaseJson<'a>>,
     faults: Vec<FaultJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dependencies: Vec<DependencyJson<'a>>,
     slo: Vec<SloJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repeats: Option<RepeatsJson<'a>>,
@@ -73,6 +77,13 @@ struct FaultJson<'a> {
     recovery: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct DependencyJson<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    values: &'a TrafficValues,
 }
 
 #[derive(Serialize)]
@@ -121,6 +132,10 @@ fn render_variant<'a>(summary: &'a Summary, variant: &'a VariantSummary) -> Vari
             .iter()
             .zip(&variant.incidents)
             .map(render_fault)
+            .collect(),
+        dependencies: summary
+            .traffic(variant)
+            .map(|(name, values)| DependencyJson { name, values })
             .collect(),
         slo: variant
             .slo

@@ -8,6 +8,7 @@
 //! | [`watch`] | how a drill that is running is watched and stopped |
 //! | [`figure`] | the figures: one row a figure, with its unit, how it is read, shown and judged |
 //! | [`figures`] | the values of the figures |
+//! | [`traffic_figure`] | the figures of each dependency, where there are several |
 //! | [`phase`] | the phases of a drill: before, during, between and after the faults |
 //! | [`shares`] | shares that add up as printed |
 //! | [`report`] | the result of one run |
@@ -31,6 +32,7 @@ pub(crate) mod summary;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traffic_figure;
 mod unit;
 pub(crate) mod warning;
 pub(crate) mod watch;

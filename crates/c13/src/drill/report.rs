@@ -2,6 +2,7 @@
 
 use super::engine::Incident;
 use super::figures::Figures;
+use super::traffic_figure::TrafficValues;
 
 /// The result of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub(crate) struct VariantReport {
     pub(crate) phases: Vec<Figures>,
     /// What it did about each fault of the scenario.
     pub(crate) incidents: Vec<Incident>,
+    /// What each dependency had to do, in the order of the scenario.
+    pub(crate) traffic: Vec<TrafficValues>,
     /// Goodput over time: the drill in buckets of equal length, and for each the share of its requests, by intended arrival,
     /// that succeeded within the deadline. `None` for a bucket in which none was due.
     pub(crate) timeline: Vec<Option<f64>>,

@@ -1,8 +1,11 @@
 //! A drill's scenario: load, dependency, faults, variants of policy and objectives, read from TOML and checked as a whole.
 //!
 //! Every key that is accepted has an effect, and every contradiction is refused with both places. What the keys mean is said
-//! at the types: [`Load`], [`Dependency`], [`Fault`], [`Variant`], [`Objective`].
+//! at the types: [`Load`], [`Dependency`], [`Call`], [`Fault`], [`Variant`], [`Protection`], [`Objective`].
 
+pub(crate) mod calls;
+#[cfg(test)]
+mod calls_tests;
 pub(crate) mod dependency;
 pub(crate) mod fault;
 mod fault_kind;
@@ -10,6 +13,7 @@ pub(crate) mod latency;
 pub(crate) mod load;
 #[cfg(test)]
 mod model_tests;
+pub(crate) mod protection;
 mod size;
 pub(crate) mod slo;
 #[cfg(test)]
@@ -23,10 +27,12 @@ use c13_reliability::policy::document::{Diagnostics, Document, Source, Table, du
 
 use super::figure::GOODPUT;
 
+pub(crate) use calls::{Call, Steps};
 pub(crate) use dependency::{Balance, Dependency, QueueOrder};
 pub(crate) use fault::{Effect, Fault, OutageMode};
 pub(crate) use latency::Latency;
 pub(crate) use load::{Arrivals, Load, Patience};
+pub(crate) use protection::Protection;
 pub(crate) use slo::Objective;
 pub(crate) use variant::{Files, Variant};
 
@@ -50,8 +56,8 @@ pub(crate) struct Scenario {
     pub repeat: NonZeroU32,
     /// The requests of the callers.
     pub load: Load,
-    /// The dependency that they call.
-    pub dependency: Dependency,
+    /// The dependencies; each calls only those after it.
+    pub dependencies: Vec<Dependency>,
     /// What goes wrong, in the order in which it starts.
     pub faults: Vec<Fault>,
     /// The policies with which the callers protect themselves. The first is always `unprotected`.
@@ -88,22 +94,23 @@ impl Scenario {
             repeat.get() <= MOST_REPEATS,
             &format!("must be at most {MOST_REPEATS}"),
         );
-        let load = root.required_table("load").and_then(|table| Load::read(&table));
-        let dependency = root
-            .required_table("dependency")
-            .and_then(|table| Dependency::read(&table));
-        let faults = fault::read(root, duration, dependency.as_ref());
-        let variants = variant::read(root, files);
+        let (dependencies, names) = dependency::read(root, files);
+        let load = root.required_table("load").and_then(|table| Load::read(&table, &names));
+        let faults = fault::read(root, duration, dependencies.as_deref(), &names);
+        let variants = variant::read(root, files, &names);
         let slo = slo::read(root);
         if let (Some(load), Some(duration)) = (&load, duration) {
             size::check(
                 root,
                 duration,
                 load,
-                dependency.as_ref(),
+                dependencies.as_deref(),
                 faults.as_deref(),
                 variants.as_deref(),
             );
+        }
+        if let (Some(load), Some(dependencies)) = (&load, &dependencies) {
+            dependency::refuse_idle(root, dependencies, &load.calls);
         }
         if let Some(objectives) = &slo {
             check_objectives(root, objectives, duration, faults.as_deref(), variants.as_deref());
@@ -114,7 +121,7 @@ impl Scenario {
             seed,
             repeat,
             load: load?,
-            dependency: dependency?,
+            dependencies: dependencies?,
             faults: faults?,
             variants: variants?,
             slo: slo?,
@@ -128,6 +135,37 @@ impl Scenario {
         goodput.map(|objective| objective.limit)
     }
 
+    /// How many calls to each dependency there are for one request, if none fails.
+    #[must_use]
+    pub(crate) fn calls_for_a_request(&self) -> Vec<f64> {
+        calls_for_a_request(&self.load.calls, &self.dependencies, |_, _| 1.0)
+    }
+
+    /// How long a request takes, if each dependency takes so long for its own work, in seconds.
+    #[must_use]
+    pub(crate) fn length_of_a_request(&self, own: impl Fn(&Dependency) -> f64) -> f64 {
+        length(&self.load.calls, &self.lengths_of_calls(own))
+    }
+
+    /// How long a call to each dependency takes, if its own work takes so long, in seconds.
+    #[must_use]
+    pub(crate) fn lengths_of_calls(&self, own: impl Fn(&Dependency) -> f64) -> Vec<f64> {
+        let mut lengths = vec![0.0; self.dependencies.len()];
+        for (index, dependency) in self.dependencies.iter().enumerate().rev() {
+            lengths[index] = own(dependency) + length(&dependency.calls, &lengths);
+        }
+        lengths
+    }
+
+    /// What the dependencies are called together, where one of them is meant.
+    #[must_use]
+    pub(crate) fn dependency_name(&self) -> &str {
+        match &self.dependencies[..] {
+            [only] => &only.name,
+            _ => "a dependency",
+        }
+    }
+
     /// When the first fault starts.
     #[must_use]
     pub(crate) fn first_fault_start(&self) -> Option<Duration> {
@@ -139,6 +177,32 @@ impl Scenario {
     pub(crate) fn last_fault_end(&self) -> Option<Duration> {
         self.faults.iter().map(Fault::end).max()
     }
+}
+
+/// How long steps take that need an answer, if each dependency takes so long.
+fn length(steps: &Steps, lengths: &[f64]) -> f64 {
+    let of_call = |call: &Call| lengths[call.to] * f64::from(call.times);
+    let of_step = |step: &Vec<Call>| step.iter().map(of_call).fold(0.0, f64::max);
+    steps.iter().map(of_step).sum()
+}
+
+/// How many calls to each dependency there are for one request. `attempts` says how many are made of one call to a dependency:
+/// by the callers, or by the service of this place.
+fn calls_for_a_request(
+    requests: &Steps,
+    dependencies: &[Dependency],
+    attempts: impl Fn(Option<usize>, usize) -> f64,
+) -> Vec<f64> {
+    let mut calls = vec![0.0; dependencies.len()];
+    for call in requests.iter().flatten() {
+        calls[call.to] += f64::from(call.times) * attempts(None, call.to);
+    }
+    for (index, dependency) in dependencies.iter().enumerate() {
+        for call in dependency.calls.iter().flatten() {
+            calls[call.to] += calls[index] * f64::from(call.times) * attempts(Some(index), call.to);
+        }
+    }
+    calls
 }
 
 /// Refuses a duration that is longer than the most.

@@ -8,6 +8,7 @@ use super::figures::{Figures, Value};
 use super::phase::{Phase, phases};
 use super::report::DrillReport;
 use super::scenario::{Objective, Scenario};
+use super::traffic_figure::TrafficValues;
 use super::warning::warnings;
 
 /// All runs of a scenario together.
@@ -21,8 +22,10 @@ pub(crate) struct Summary {
     pub(crate) runs: usize,
     /// How long each lasted in simulated time.
     pub(crate) duration: Duration,
-    /// The dependency's name.
+    /// The dependency's name, or words for one of several.
     pub(crate) dependency: String,
+    /// The names of all dependencies.
+    pub(crate) dependencies: Vec<String>,
     /// What was said before the drill ran, one line each.
     pub(crate) warnings: Vec<String>,
     /// What went wrong, and when.
@@ -55,6 +58,8 @@ pub(crate) struct VariantSummary {
     pub(crate) phases: Vec<Figures>,
     /// What it did about each fault, in that run.
     pub(crate) incidents: Vec<Incident>,
+    /// What each dependency had to do, in that run.
+    pub(crate) traffic: Vec<TrafficValues>,
     /// The least and the most of each figure, where there were several runs.
     pub(crate) spread: Option<Spread>,
     /// Goodput over time in the first run.
@@ -108,6 +113,7 @@ impl Summary {
                 figures: figures[middle].clone(),
                 phases: reports[middle].phases.iter().map(Figures::rounded).collect(),
                 incidents: reports[middle].incidents.clone(),
+                traffic: reports[middle].traffic.clone(),
                 spread: (figures.len() > 1).then(|| Spread {
                     min: Figures::of_runs(&figures, least),
                     max: Figures::of_runs(&figures, most),
@@ -127,7 +133,12 @@ impl Summary {
             seed: runs.first().map_or(scenario.seed, |run| run.seed),
             runs: runs.len(),
             duration: scenario.duration,
-            dependency: scenario.dependency.name.clone(),
+            dependency: scenario.dependency_name().to_owned(),
+            dependencies: scenario
+                .dependencies
+                .iter()
+                .map(|dependency| dependency.name.clone())
+                .collect(),
             faults: scenario
                 .faults
                 .iter()
@@ -141,6 +152,16 @@ impl Summary {
             phases: phases(scenario),
             variants,
         })
+    }
+
+    /// Every dependency by its name, with what it had to do; nothing where there is but one, of which all other figures speak.
+    pub(crate) fn traffic<'a>(
+        &'a self,
+        variant: &'a VariantSummary,
+    ) -> impl Iterator<Item = (&'a str, &'a TrafficValues)> {
+        let several = self.dependencies.len() > 1;
+        let names = self.dependencies.iter().map(String::as_str);
+        names.zip(&variant.traffic).filter(move |_| several)
     }
 
     /// Every judgement and the variant that it is about.

@@ -15,6 +15,7 @@ use super::figure::{self, FIGURES, Figure, GOODPUT, Read, Shown};
 use super::figures::{Figures, Value};
 use super::figures_text::{count, millis, percent, sparkline};
 use super::summary::{FaultMark, Judgement, Summary, VariantSummary};
+use super::traffic_figure::TRAFFIC_FIGURES;
 use super::unit::Unit;
 use crate::printable::one_line;
 
@@ -74,6 +75,7 @@ pub(crate) fn render(summary: &Summary, wall: Duration) -> String {
     let mut text = String::new();
     head(&mut text, summary);
     figures(&mut text, summary);
+    dependencies(&mut text, summary);
     phases::render(&mut text, summary);
     pictures(&mut text, summary);
     judgements(&mut text, summary);
@@ -181,6 +183,33 @@ fn spread(text: &mut String, variants: &[VariantSummary], row: &TableRow, column
             .map(|range| right(range.as_ref().map_or("", |range| range[end].as_str()), column, QUIET))
             .collect();
         line(text, format_args!("{:LABELS$}{cells}", ""));
+    }
+}
+
+/// What each dependency had to do, where there are several.
+fn dependencies(text: &mut String, summary: &Summary) {
+    if summary.dependencies.len() < 2 {
+        return;
+    }
+    let column = column_of(summary);
+    for variants in summary.variants.chunks(columns_of(column)) {
+        names(text, "by dependency", variants, column);
+        for (place, name) in summary.dependencies.iter().enumerate() {
+            line(text, one_line(name));
+            for (row, figure) in TRAFFIC_FIGURES.iter().enumerate() {
+                let cell = |variant: &VariantSummary| {
+                    let value = variant.traffic.get(place).and_then(|values| values.iter().nth(row)?.1);
+                    TableCell::of(figure.unit, value.into())
+                };
+                let cells: String = variants
+                    .iter()
+                    .map(cell)
+                    .map(|cell| right(&cell.text, column, cell.style))
+                    .collect();
+                line(text, format_args!("  {:1$}{cells}", figure.label, LABELS - 2));
+            }
+        }
+        line(text, "");
     }
 }
 

@@ -399,7 +399,7 @@ const REPEATS: &str = r#"
 #[test]
 fn the_table_keeps_to_a_hundred_columns_with_many_variants() {
     let mut scenario = fake::scenario();
-    scenario.dependency.name = "a-dependency-with-quite-a-long-name".to_owned();
+    scenario.dependencies[0].name = "a-dependency-with-quite-a-long-name".to_owned();
     for number in 0..6 {
         let variant = scenario.variants[2].clone();
         scenario.variants.push(super::scenario::Variant {

@@ -8,7 +8,7 @@ use c13_reliability::policy::document::duration_text;
 
 use super::engine::{LEAST_CALLS, WINDOW_CALLS};
 use super::figures_text::{count, per_second, percent_to};
-use super::scenario::{Effect, Fault, Scenario, Variant, WINDOW};
+use super::scenario::{Dependency, Effect, Fault, Protection, Scenario, Variant, WINDOW};
 
 /// Looks for one sign; each finding is one line.
 type Sign = fn(&Scenario) -> Vec<String>;
@@ -47,42 +47,62 @@ fn usual_load(scenario: &Scenario) -> f64 {
     scenario.load.expected_requests(until) / until.as_secs_f64()
 }
 
-/// How many servers the mean load before the first fault keeps busy.
-fn usual_servers(scenario: &Scenario) -> f64 {
-    usual_load(scenario) * scenario.dependency.latency.mean()
+/// How many servers of each dependency the mean load before the first fault keeps busy. One that calls others is busy until they
+/// have answered.
+fn usual_servers(scenario: &Scenario) -> Vec<f64> {
+    let load = usual_load(scenario);
+    let lengths = scenario.lengths_of_calls(|dependency| dependency.latency.mean());
+    let calls = scenario.calls_for_a_request();
+    calls
+        .iter()
+        .zip(lengths)
+        .map(|(calls, length)| load * calls * length)
+        .collect()
 }
 
-/// How many servers all instances of the dependency have.
-fn all_servers(scenario: &Scenario) -> f64 {
-    f64::from(scenario.dependency.concurrency.get()) * f64::from(scenario.dependency.instances.get())
+/// How many servers all instances of a dependency have.
+fn all_servers(dependency: &Dependency) -> f64 {
+    f64::from(dependency.concurrency.get()) * f64::from(dependency.instances.get())
 }
 
+/// The utilisation of the dependency that has the highest.
 fn utilisation(scenario: &Scenario) -> f64 {
-    usual_servers(scenario) / all_servers(scenario)
+    let pairs = scenario.dependencies.iter().zip(usual_servers(scenario));
+    pairs
+        .map(|(dependency, busy)| busy / all_servers(dependency))
+        .fold(0.0, f64::max)
 }
 
 fn overload(scenario: &Scenario) -> Vec<String> {
-    let dependency = &scenario.dependency;
-    let message = || {
-        format!(
-            "utilisation {} before any fault: {} keep {:.1} servers busy, and {} has {}",
-            percent_to(utilisation(scenario), 0),
-            per_second(usual_load(scenario)),
-            usual_servers(scenario),
-            dependency.name,
-            count(all_servers(scenario) as u64)
-        )
+    let calls = scenario.calls_for_a_request();
+    let line = |((dependency, busy), calls): ((&Dependency, f64), &f64)| {
+        let utilisation = busy / all_servers(dependency);
+        let message = || {
+            format!(
+                "utilisation {} before any fault: {} keep {busy:.1} servers busy, and {} has {}",
+                percent_to(utilisation, 0),
+                per_second(usual_load(scenario) * calls),
+                dependency.name,
+                count(all_servers(dependency) as u64)
+            )
+        };
+        (utilisation > 1.0).then(message)
     };
-    (utilisation(scenario) > 1.0).then(message).into_iter().collect()
+    let pairs = scenario.dependencies.iter().zip(usual_servers(scenario)).zip(&calls);
+    pairs.filter_map(line).collect()
 }
 
 fn no_call_in_time(scenario: &Scenario) -> Vec<String> {
-    let shortest = Duration::try_from_secs_f64(scenario.dependency.latency.shortest()).unwrap_or(Duration::MAX);
+    let shortest = scenario.length_of_a_request(|dependency| dependency.latency.shortest());
+    let shortest = Duration::try_from_secs_f64(shortest).unwrap_or(Duration::MAX);
     let deadline = scenario.load.deadline;
     let message = || {
+        let who = match &scenario.dependencies[..] {
+            [only] => &only.name,
+            _ => "a request",
+        };
         format!(
-            "no call can be in time: {} takes at least {}, and callers leave after {}",
-            scenario.dependency.name,
+            "no call can be in time: {who} takes at least {}, and callers leave after {}",
             duration_text(shortest),
             duration_text(deadline)
         )
@@ -105,7 +125,7 @@ fn idle_faults(scenario: &Scenario) -> Vec<String> {
 
 /// Why a fault makes no difference, if it makes none.
 fn why_idle(scenario: &Scenario, fault: &Fault) -> Option<String> {
-    let dependency = &scenario.dependency;
+    let dependency = &scenario.dependencies[fault.dependency];
     let servers = dependency.concurrency.get();
     let load = scenario.load.expected_requests(fault.end()) - scenario.load.expected_requests(fault.at);
     match fault.effect {
@@ -123,18 +143,26 @@ fn why_idle(scenario: &Scenario, fault: &Fault) -> Option<String> {
     }
 }
 
-/// Every variant with a policy, by its name.
-fn policies(scenario: &Scenario) -> impl Iterator<Item = (&Variant, &PolicyConfig)> {
-    let variants = scenario.variants.iter();
-    variants.filter_map(|variant| Some((variant, variant.policy.as_ref()?)))
+/// Every policy of the callers: its variant, and the dependency that it is for.
+fn policies(scenario: &Scenario) -> Vec<(&Variant, usize, Protection)> {
+    let called = |to: &usize| scenario.load.calls.iter().flatten().any(|call| call.to == *to);
+    let places = || (0..scenario.dependencies.len()).filter(called);
+    let of_variant = |variant| places().filter_map(move |to| Some((variant, to, Variant::protection(variant, to)?)));
+    scenario.variants.iter().flat_map(of_variant).collect()
 }
 
 fn tight_rate_limits(scenario: &Scenario) -> Vec<String> {
-    let load = usual_load(scenario);
     let clients = f64::from(scenario.load.instances.get());
-    let line = |(variant, policy): (&Variant, &PolicyConfig)| {
-        let own = policy.rate_limit.filter(|limit| !limit.shadow)?.rate;
-        let rate = own * if variant.shared_limit.is_some() { 1.0 } else { clients };
+    let line = |(variant, to, protection): (&Variant, usize, Protection)| {
+        let calls = scenario.load.calls.iter().flatten().filter(|call| call.to == to);
+        let load = usual_load(scenario) * calls.map(|call| f64::from(call.times)).sum::<f64>();
+        let own = protection.policy.rate_limit.filter(|limit| !limit.shadow)?.rate;
+        let rate = own
+            * if protection.shared_limit.is_some() {
+                1.0
+            } else {
+                clients
+            };
         let message = || {
             format!(
                 "{}: its rate limit of {} refuses {} of {}",
@@ -146,7 +174,7 @@ fn tight_rate_limits(scenario: &Scenario) -> Vec<String> {
         };
         (load > rate).then(message)
     };
-    policies(scenario).filter_map(line).collect()
+    policies(scenario).into_iter().filter_map(line).collect()
 }
 
 fn few_calls(scenario: &Scenario) -> Vec<String> {
@@ -181,17 +209,21 @@ fn hedges_near_saturation(scenario: &Scenario) -> Vec<String> {
         let of_retry = policy.retry.and_then(|retry| retry.budget);
         by_time.is_some_and(|hedge| hedge.budget.is_none()) && of_retry.is_none()
     };
-    let line = |(variant, _): (&Variant, &PolicyConfig)| {
+    let line = |variant: &Variant| {
         format!(
             "{}: hedges without a budget at a utilisation of {} add load where there is no room for it",
             variant.name,
             percent_to(utilisation, 0)
         )
     };
-    policies(scenario)
-        .filter(|(_, policy)| utilisation >= NEAR_SATURATION && is_free(policy))
-        .map(line)
-        .collect()
+    let has_free = |variant: &&Variant| {
+        let mut own = policies(scenario)
+            .into_iter()
+            .filter(|(of, ..)| of.name == variant.name);
+        own.any(|(_, _, protection)| is_free(&protection.policy))
+    };
+    let variants = scenario.variants.iter().filter(has_free);
+    variants.filter(|_| utilisation >= NEAR_SATURATION).map(line).collect()
 }
 
 fn objectives_that_refusing_meets(scenario: &Scenario) -> Vec<String> {
@@ -219,7 +251,7 @@ fn one_client_for_a_fleet(scenario: &Scenario) -> Vec<String> {
             per_second(each),
         )
     };
-    (each > MANY_FOR_ONE && policies(scenario).next().is_some())
+    (each > MANY_FOR_ONE && !policies(scenario).is_empty())
         .then(message)
         .into_iter()
         .collect()

@@ -5,6 +5,7 @@ use super::one::rehearse;
 use crate::drill::figures::Figures;
 use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
+use crate::drill::traffic_figure::{Run, TrafficValues};
 use crate::drill::watch::{Interrupted, Watch};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -119,11 +120,20 @@ impl Work<'_> {
 }
 
 fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> VariantReport {
+    let run = Run {
+        requests: measured.calls.requests() as f64,
+        duration: scenario.duration,
+    };
     VariantReport {
         name: variant.name.clone(),
         figures: Figures::read(measured),
         phases: measured.phases.iter().map(Figures::of_phase).collect(),
         incidents: measured.incidents.clone(),
+        traffic: measured
+            .traffic
+            .iter()
+            .map(|traffic| TrafficValues::read(traffic, &run))
+            .collect(),
         timeline: timeline(scenario.duration, measured),
     }
 }

@@ -33,7 +33,7 @@ impl CircuitLog {
     }
 }
 
-/// What the breakers of all policies of a variant went through.
+/// What the breakers of a caller's instances around their calls to one dependency went through.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Circuits {
     /// How many breakers there are.
@@ -71,8 +71,10 @@ impl Circuits {
     }
 
     /// The share of its time that a breaker was open or half-open, as a mean of all; `None` if there is no breaker.
-    pub(crate) fn open_share(&self, duration: Duration) -> Option<f64> {
-        (self.breakers > 0).then(|| self.open.as_secs_f64() / (duration.as_secs_f64() * self.breakers as f64))
+    pub(crate) fn open_share(all: &[Self], duration: Duration) -> Option<f64> {
+        let breakers: usize = all.iter().map(|circuits| circuits.breakers).sum();
+        let open: Duration = all.iter().map(|circuits| circuits.open).sum();
+        (breakers > 0).then(|| open.as_secs_f64() / (duration.as_secs_f64() * breakers as f64))
     }
 
     /// When half of the breakers had opened within a time, which for one breaker is its first opening.
@@ -124,8 +126,8 @@ mod tests {
         assert_eq!(circuits.outside(&[seconds(0)..seconds(5)]), Some(1));
         assert_eq!(circuits.outside(&[seconds(5)..seconds(6)]), Some(0));
         assert_eq!(circuits.half_open_within(&(seconds(6)..seconds(100))), None);
-        assert_eq!(circuits.open_share(seconds(100)), Some(0.95));
-        assert_eq!(Circuits::default().open_share(seconds(100)), None);
+        assert_eq!(Circuits::open_share(&[circuits], seconds(100)), Some(0.95));
+        assert_eq!(Circuits::open_share(&[], seconds(100)), None);
     }
 
     #[test]

@@ -2,18 +2,21 @@
 //! what they have to do.
 
 use super::balancer::Balancer;
+use super::calls::{Calls, Maker};
 use super::fault::Condition;
 use super::instance::Instance;
-use super::job::{CallError, Job, Reply};
+use super::job::{CallError, Job, Key, Reply};
 use super::latency;
-use crate::drill::scenario::{Dependency, Fault, OutageMode, QueueOrder};
+use super::traffic::Traffic;
+use crate::drill::scenario::fault::Outage;
+use crate::drill::scenario::{Dependency, Fault, OutageMode, QueueOrder, Scenario};
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Sleep, Spawner, Tick};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -34,6 +37,9 @@ struct ServersShared {
     random: Random,
     /// Which calls a fault is for, if it is for a share of them.
     chance: Random,
+    /// The calls that it makes before it answers, and how it starts them.
+    calls: Calls,
+    spawner: Spawner,
     state: RefCell<ServersState>,
 }
 
@@ -42,6 +48,8 @@ struct ServersState {
     balancer: Balancer,
     /// What ends when; the first is on top.
     ends: BinaryHeap<Reverse<End>>,
+    /// The calls to it that wait for the calls that it makes for them, by their number.
+    calling: BTreeMap<u64, Rc<Job>>,
     /// How many ends there were: of two at one instant, the earlier one comes first.
     number: u64,
     /// How many of `changes` have been.
@@ -76,6 +84,8 @@ enum Ending {
         generation: u32,
         took: Duration,
         result: Result<(), CallError>,
+        /// Whether the calls that it makes for this one have been made.
+        has_called: bool,
     },
     /// The work of a server on a refusal.
     Refusal { instance: usize, generation: u32 },
@@ -84,18 +94,42 @@ enum Ending {
 }
 
 impl Servers {
-    pub(super) fn new(settings: &Dependency, faults: &[Fault], clock: Clock, spawner: &Spawner, seed: u64) -> Self {
-        let mut changes: Vec<Duration> = faults.iter().flat_map(|fault| [fault.at, fault.end()]).collect();
+    /// The dependency of this place in a scenario, which makes these calls before it answers one.
+    pub(super) fn new(
+        scenario: &Scenario,
+        place: usize,
+        calls: Calls,
+        clock: &Clock,
+        spawner: &Spawner,
+        seed: u64,
+    ) -> Self {
+        let settings = &scenario.dependencies[place];
+        let faults: Vec<Fault> = scenario
+            .faults
+            .iter()
+            .filter(|fault| fault.dependency == place)
+            .cloned()
+            .collect();
+        // The first one has the streams that it had before there were several, so that it gives the same drill.
+        let stream = |name: &str| match place {
+            0 => Random::stream(seed, name),
+            _ => Random::stream(seed, &format!("{name} of {}", settings.name)),
+        };
+        let mut changes: Vec<Duration> = faults
+            .iter()
+            .flat_map(|fault| fault.steps().chain([fault.at]))
+            .collect();
         changes.sort_unstable();
         changes.dedup();
         let instance = |index| {
-            let (condition, until) = Condition::at(settings, faults, index, Duration::ZERO);
+            let (condition, until) = Condition::at(settings, &faults, index, Duration::ZERO);
             Instance::new(condition, until)
         };
         let state = ServersState {
             instances: (0..settings.instances.get() as usize).map(instance).collect(),
-            balancer: Balancer::new(settings.balance, Random::stream(seed, "balancer")),
+            balancer: Balancer::new(settings.balance, stream("balancer")),
             ends: BinaryHeap::new(),
+            calling: BTreeMap::new(),
             number: 0,
             changed: 0,
             asleep_until: Tick::ZERO,
@@ -105,11 +139,13 @@ impl Servers {
         };
         let shared = Rc::new(ServersShared {
             settings: settings.clone(),
-            faults: faults.to_vec(),
+            random: stream("dependency"),
+            chance: stream("faults"),
+            faults,
             changes,
             clock: clock.clone(),
-            random: Random::stream(seed, "dependency"),
-            chance: Random::stream(seed, "faults"),
+            calls,
+            spawner: spawner.clone(),
             state: RefCell::new(state),
         });
         spawner.spawn(Timekeeper {
@@ -119,8 +155,8 @@ impl Servers {
         Self { shared }
     }
 
-    /// Sends one call. The dependency works on it whether or not the caller goes on waiting.
-    pub(super) fn call(&self) -> Reply {
+    /// Sends one call about this key. The dependency works on it whether or not the caller goes on waiting.
+    pub(super) fn call(&self, key: Key) -> Reply {
         let now = self.shared.clock.now() - Tick::ZERO;
         let state = &mut *self.shared.state.borrow_mut();
         let tenth = (now.as_millis() / 100) as usize;
@@ -130,7 +166,7 @@ impl Servers {
         state.offered[tenth] += 1;
         let ServersShared { settings, faults, .. } = &*self.shared;
         let index = state.balancer.pick(&state.instances, settings, faults, now);
-        let job = Rc::new(Job::new(index));
+        let job = Rc::new(Job::new(index, key));
         state.instances[index].connections += 1;
         self.shared.receive(state, &job, now);
         Reply {
@@ -144,33 +180,38 @@ impl Servers {
         let abandons = self.shared.settings.queue.is_some_and(|queue| queue.abandon);
         let Some(abandoned) = job.leave(abandons) else { return };
         let mut state = self.shared.state.borrow_mut();
-        let instance = &mut state.instances[job.instance];
+        let instance = &mut state.instances[job.instance()];
         instance.connections -= 1;
         if abandoned {
             instance.abandon_one();
         }
     }
 
-    /// The calls that reached it, by the tenth of a second in which they did.
-    pub(super) fn offered(&self) -> Vec<u32> {
-        self.shared.state.borrow().offered.clone()
+    /// What it had to do.
+    pub(super) fn traffic(&self) -> Traffic {
+        let state = self.shared.state.borrow();
+        Traffic {
+            offered: state.offered.clone(),
+            worked: state.worked,
+        }
     }
 
-    /// How long its servers have worked.
-    pub(super) fn worked(&self) -> WorkTime {
-        self.shared.state.borrow().worked
+    /// The calls that it makes.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.shared.calls
     }
 }
 
 impl ServersShared {
     /// An instance receives a call.
     fn receive(&self, state: &mut ServersState, job: &Rc<Job>, now: Duration) {
-        let index = job.instance;
+        let index = job.instance();
         let condition = self.condition(state, index, now);
         if condition.crashed {
             return self.refuse(state, job, CallError::Refused { retry_after: None }, now);
         }
-        if let Some(outage) = condition.outage.filter(|outage| self.is_for(outage.share.value())) {
+        let meets = |outage: &Outage| job.key.is_within(condition.outage_keys) && self.is_for(outage.share.value());
+        if let Some(outage) = condition.outage.filter(meets) {
             return match outage.mode {
                 OutageMode::Blackhole => {}
                 OutageMode::Refuse => {
@@ -233,29 +274,39 @@ impl ServersShared {
 
     /// A server works on `job` that was free; it is counted as busy already.
     fn start(&self, state: &mut ServersState, job: Rc<Job>, condition: &Condition, now: Duration) {
-        let instance = &state.instances[job.instance];
+        let instance = &state.instances[job.instance()];
         let (queued, generation) = (instance.queued(), instance.generation);
         let overload = self.settings.queue.map_or(1.0, |queue| queue.slowdown(queued as u32));
         let slow = self.settings.slowdown_of(instance.busy + queued) * overload * condition.cold;
-        let (slowdown, delay) = match self.is_for(condition.slow_share) {
+        let is_slow = job.key.is_within(condition.slow_keys) && self.is_for(condition.slow_share);
+        let (slowdown, delay) = match is_slow {
             true => (condition.slowdown, condition.delay),
             false => (1.0, Duration::ZERO),
         };
         let work = latency::sample(&self.settings.latency, &self.random, slowdown * slow).saturating_add(delay);
-        let (work, result) = if self.random.unit() < condition.error_rate {
+        let is_usual = !job.key.is_within(condition.error_keys);
+        let error_rate = if is_usual {
+            self.settings.error_rate.value()
+        } else {
+            condition.error_rate
+        };
+        let (work, result) = if self.random.unit() >= error_rate {
+            (work, Ok(()))
+        } else if is_usual {
+            (work, Err(CallError::Failed))
+        } else {
             let error = match condition.lasting > 0.0 && self.is_for(condition.lasting) {
                 true => CallError::Lasting,
                 false => CallError::Failed,
             };
             (condition.error_takes.unwrap_or(work), Err(error))
-        } else {
-            (work, Ok(()))
         };
         let what = Ending::Work {
             job,
             generation,
             took: work,
             result,
+            has_called: self.calls.is_empty(),
         };
         self.at(state, now, work, what);
     }
@@ -306,7 +357,7 @@ impl ServersShared {
     }
 
     /// Does everything that is due. Returns when something is due next.
-    fn settle(&self) -> Tick {
+    fn settle(self: &Rc<Self>) -> Tick {
         let now = self.clock.now();
         let since = now - Tick::ZERO;
         let state = &mut *self.state.borrow_mut();
@@ -331,9 +382,9 @@ impl ServersShared {
         next
     }
 
-    fn settle_one(&self, state: &mut ServersState, what: Ending, now: Duration) {
+    fn settle_one(self: &Rc<Self>, state: &mut ServersState, what: Ending, now: Duration) {
         let (index, generation) = match &what {
-            Ending::Work { job, generation, .. } => (job.instance, *generation),
+            Ending::Work { job, generation, .. } => (job.instance(), *generation),
             Ending::Refusal { instance, generation } => (*instance, *generation),
             Ending::Answer { job, error } => {
                 end(state, job, Err(*error));
@@ -348,6 +399,16 @@ impl ServersShared {
             // It goes on where it stopped, as far as can be seen from outside.
             return self.at(state, now, until - now, what);
         }
+        if let Ending::Work {
+            job,
+            generation,
+            took,
+            result: Ok(()),
+            has_called: false,
+        } = what
+        {
+            return self.make_calls(state, job, generation, took);
+        }
         if let Ending::Work { job, result, took, .. } = &what {
             state.worked.done += *took;
             if !end(state, job, *result) {
@@ -359,11 +420,48 @@ impl ServersShared {
     }
 }
 
+impl ServersShared {
+    /// Makes the calls that it needs before it answers this one. The server that did the work waits for them.
+    fn make_calls(self: &Rc<Self>, state: &mut ServersState, job: Rc<Job>, generation: u32, took: Duration) {
+        state.number += 1;
+        let number = state.number;
+        state.calling.insert(number, job.clone());
+        let shared = self.clone();
+        self.spawner.spawn_detached(async move {
+            let attempts = Cell::new(0);
+            let maker = Maker {
+                instance: job.instance(),
+                key: job.key,
+                patience: None,
+                attempts: &attempts,
+            };
+            let mut calls = pin!(shared.calls.make(&maker));
+            // An instance that has died makes no further attempts.
+            let is_dead = || shared.state.borrow().instances[job.instance()].generation != generation;
+            let result = poll_fn(|cx| match is_dead() {
+                true => Poll::Ready(None),
+                false => calls.as_mut().poll(cx).map(Some),
+            });
+            let Some(result) = result.await else { return };
+            let state = &mut *shared.state.borrow_mut();
+            state.calling.remove(&number);
+            let what = Ending::Work {
+                job: job.clone(),
+                generation,
+                took,
+                result: result.map_err(|_| CallError::Failed),
+                has_called: true,
+            };
+            shared.at(state, shared.clock.now() - Tick::ZERO, Duration::ZERO, what);
+        });
+    }
+}
+
 /// Ends a call for its caller. Returns whether the caller was still there.
 fn end(state: &mut ServersState, job: &Job, result: Result<(), CallError>) -> bool {
     let was_there = job.end(result);
     if was_there {
-        state.instances[job.instance].connections -= 1;
+        state.instances[job.instance()].connections -= 1;
     }
     was_there
 }
@@ -372,10 +470,17 @@ fn end(state: &mut ServersState, job: &Job, result: Result<(), CallError>) -> bo
 fn crash(state: &mut ServersState, index: usize) {
     let mut lost: Vec<Rc<Job>> = state.instances[index].crash().into();
     let served = state.ends.iter().filter_map(|Reverse(end)| match &end.what {
-        Ending::Work { job, .. } if job.instance == index => Some((end.number, job.clone())),
+        Ending::Work { job, .. } if job.instance() == index => Some((end.number, job.clone())),
         _ => None,
     });
     let mut served: Vec<(u64, Rc<Job>)> = served.collect();
+    state.calling.retain(|number, job| {
+        let is_lost = job.instance() == index;
+        if is_lost {
+            served.push((*number, job.clone()));
+        }
+        !is_lost
+    });
     // In the order in which they began, whatever the heap's.
     served.sort_unstable_by_key(|(number, _)| *number);
     lost.extend(served.into_iter().map(|(_, job)| job));

@@ -1,7 +1,9 @@
 //! The dependency alone: when calls that are sent at given instants end, and how.
 
+use super::calls::Calls;
 use super::dependency::Servers;
 use super::job::CallError::{self, Failed, Lasting, Lost, Overloaded, Refused};
+use super::job::Key;
 use crate::drill::fake::no_files;
 use crate::drill::scenario::Scenario;
 use c13_reliability::policy::document::Source;
@@ -34,20 +36,14 @@ fn sent(at: u64) -> Sent {
 fn ends(scenario: &Scenario, calls: &[Sent]) -> Vec<Option<(u64, Result<(), CallError>)>> {
     let executor = Executor::new();
     let clock = executor.clock();
-    let servers = Servers::new(
-        &scenario.dependency,
-        &scenario.faults,
-        clock.clone(),
-        &executor.spawner(),
-        7,
-    );
+    let servers = Servers::new(scenario, 0, Calls::none(&clock), &clock, &executor.spawner(), 7);
     let ends = Rc::new(RefCell::new(vec![None; calls.len()]));
     for (number, call) in calls.iter().copied().enumerate() {
         let (servers, clock, ends) = (servers.clone(), clock.clone(), ends.clone());
         executor.spawn(async move {
             let at = |ms| Tick::ZERO + Duration::from_millis(ms);
             clock.sleep_until(at(call.at)).await;
-            let reply = servers.call();
+            let reply = servers.call(Key::default());
             if let Ok(result) = clock.timeout(at(call.leaves) - clock.now(), reply).await {
                 let now = (clock.now() - Tick::ZERO).as_millis() as u64;
                 ends.borrow_mut()[number] = Some((now, result));

@@ -2,6 +2,7 @@
 
 use crate::drill::scenario::fault::{Outage, WarmUp};
 use crate::drill::scenario::{Dependency, Effect, Fault};
+use c13_reliability::policy::document::Ratio;
 use std::time::Duration;
 
 /// The dependency's own behaviour and the sum of all faults on one of its instances at one moment.
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub(super) struct Condition {
     /// The share of calls that fail after they were worked on.
     pub(super) error_rate: f64,
+    /// The keys that this is for; other calls fail as often as they always do.
+    pub(super) error_keys: f64,
     /// The share of these errors that last: another attempt does not mend them.
     pub(super) lasting: f64,
     /// How long an error takes; `None` for as long as an answer.
@@ -17,14 +20,16 @@ pub(super) struct Condition {
     pub(super) slowdown: f64,
     /// How much longer it takes.
     pub(super) delay: Duration,
-    /// The share of the calls that take so much longer.
+    /// The share of the calls that take so much longer, and of the keys.
     pub(super) slow_share: f64,
+    pub(super) slow_keys: f64,
     /// How many times as long every call takes, as the instance is not warm yet.
     pub(super) cold: f64,
     /// How many calls are worked on at once.
     pub(super) servers: usize,
-    /// Whether calls are refused, or never answered.
+    /// Whether calls are refused, or never answered, and for which share of the keys.
     pub(super) outage: Option<Outage>,
+    pub(super) outage_keys: f64,
     /// Whether it is dead, until when it hangs, and whether it is being restarted.
     pub(super) crashed: bool,
     pub(super) hangs_until: Option<Duration>,
@@ -37,14 +42,17 @@ impl Condition {
     pub(super) fn at(dependency: &Dependency, faults: &[Fault], instance: usize, at: Duration) -> (Self, Duration) {
         let mut sum = Self {
             error_rate: dependency.error_rate.value(),
+            error_keys: 1.0,
             lasting: 0.0,
             error_takes: None,
             slowdown: 1.0,
             delay: Duration::ZERO,
             slow_share: 1.0,
+            slow_keys: 1.0,
             cold: 1.0,
             servers: dependency.concurrency.get() as usize,
             outage: None,
+            outage_keys: 1.0,
             crashed: false,
             hangs_until: None,
             restarting: false,
@@ -65,14 +73,25 @@ impl Condition {
 
     /// Whether a check of its health fails.
     pub(super) fn is_down(&self) -> bool {
-        self.crashed || self.hangs_until.is_some() || self.outage.is_some_and(|outage| outage.share.value() >= 1.0)
+        self.crashed
+            || self.hangs_until.is_some()
+            || self
+                .outage
+                .is_some_and(|outage| outage.share.value() * self.outage_keys >= 1.0)
     }
 
     /// Adds a fault that holds at `at`. Returns when it changes next.
     fn add(&mut self, fault: &Fault, dependency: &Dependency, at: Duration) -> Duration {
+        let (strength, keys) = (fault.strength_at(at), fault.keys.value());
         match fault.effect {
             Effect::Errors { rate, lasting, takes } => {
-                self.error_rate = rate.value();
+                let usual = dependency.error_rate.value();
+                self.error_rate = if strength < 1.0 {
+                    usual + (rate.value() - usual) * strength
+                } else {
+                    rate.value()
+                };
+                self.error_keys = keys;
                 self.lasting = lasting.value();
                 self.error_takes = takes;
             }
@@ -82,21 +101,28 @@ impl Condition {
                 ramp,
                 share,
             } => {
-                let growth = fault.growth_at(at);
-                self.slowdown = 1.0 + (factor - 1.0) * growth;
-                self.delay = add.mul_f64(growth);
-                self.slow_share = share.value();
+                self.slowdown = 1.0 + (factor - 1.0) * strength;
+                self.delay = add.mul_f64(strength);
+                (self.slow_share, self.slow_keys) = (share.value(), keys);
                 if at - fault.at < ramp {
                     return next_instant(at);
                 }
             }
-            Effect::Outage(outage) => self.outage = Some(outage),
-            Effect::FewerServers { share } => self.servers = dependency.servers_left(share) as usize,
+            Effect::Outage(outage) => {
+                let share = scaled(outage.share, strength);
+                self.outage = Some(Outage { share, ..outage });
+                self.outage_keys = keys;
+            }
+            Effect::FewerServers { share } => {
+                let back = (1.0 - share.value()) * (1.0 - strength);
+                let left = Ratio::new(share.value() + back).unwrap_or(Ratio::ONE);
+                self.servers = dependency.servers_left(left) as usize;
+            }
             Effect::Crash(_) => self.crashed = true,
             Effect::Restart(_) => self.restarting = true,
             Effect::Hang => self.hangs_until = Some(fault.end()),
         }
-        fault.end()
+        fault.next_step(at)
     }
 
     /// Adds what is left of a fault that is over at `at`. Returns when it changes next.
@@ -115,6 +141,11 @@ impl Condition {
     }
 }
 
+/// A part of a share.
+fn scaled(share: Ratio, part: f64) -> Ratio {
+    Ratio::new(share.value() * part).unwrap_or(share)
+}
+
 /// What changes all the time is looked at anew at each instant at which something happens.
 fn next_instant(at: Duration) -> Duration {
     at + Duration::from_nanos(1)
@@ -124,7 +155,6 @@ fn next_instant(at: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::drill::scenario::OutageMode;
-    use c13_reliability::policy::document::Ratio;
 
     const REFUSES: Effect = Effect::Outage(Outage {
         mode: OutageMode::Refuse,

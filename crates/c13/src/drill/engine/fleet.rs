@@ -1,33 +1,28 @@
-//! The fleet: instances of one service that share the load, each with a policy of its own.
+//! A fleet: the instances of one caller, each with a policy of its own around its calls to one dependency.
 
 use super::circuits::CircuitLog;
+use crate::drill::scenario::Protection;
 use c13_reliability::patterns::rate_limiter::TokenBucketRateLimiter;
-use c13_reliability::policy::{Policy, PolicyConfig};
+use c13_reliability::policy::Policy;
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Env};
 use std::time::Duration;
 
-/// The clients: instances of one service. Each has its own breaker, retry budget, rate limit, bulkhead and adaptive limit, and sees its part
-/// of the load only.
+/// The clients: instances of one service. Each has its own breaker, retry budget, rate limit, bulkhead and adaptive limit, and
+/// sees its part of the load only.
 pub(super) struct Fleet {
     policies: Vec<Policy>,
     /// A rate limit that all clients share, and how long a decision of it takes.
     shared_limit: Option<(TokenBucketRateLimiter, Duration)>,
     clock: Clock,
-    spread: Random,
     circuits: Vec<CircuitLog>,
 }
 
 impl Fleet {
-    /// So many clients with the same settings.
-    pub(super) fn new(
-        clients: usize,
-        mut config: PolicyConfig,
-        shared_limit: Option<Duration>,
-        clock: &Clock,
-        seed: u64,
-    ) -> Self {
-        let shared_limit = shared_limit.and_then(|takes| {
+    /// So many clients with the same settings; `stream` ends the names of their random numbers.
+    pub(super) fn new(clients: usize, protection: Protection, clock: &Clock, seed: u64, stream: &str) -> Self {
+        let mut config = protection.policy;
+        let shared_limit = protection.shared_limit.and_then(|takes| {
             // It takes the place of the limits of the clients.
             let limit = TokenBucketRateLimiter::with_config(config.rate_limit.take()?, clock.clone());
             Some((limit.expect("the policy was checked when the scenario was read"), takes))
@@ -35,8 +30,8 @@ impl Fleet {
         let policy = |client: usize| {
             // One client has the stream that it had before there were fleets, so that it gives the same drill.
             let stream = match client {
-                0 => "policy".to_owned(),
-                client => format!("policy of client {client}"),
+                0 => format!("policy{stream}"),
+                client => format!("policy of client {client}{stream}"),
             };
             let env = Env::new(clock.clone()).random(Random::stream(seed, &stream));
             Policy::with_config(config, env).expect("the policy was checked when the scenario was read")
@@ -48,19 +43,6 @@ impl Fleet {
             policies,
             shared_limit,
             clock: clock.clone(),
-            spread: Random::stream(seed, "clients"),
-        }
-    }
-
-    /// The client that the next request reaches.
-    ///
-    /// At random and not in turn: each client's share of Poisson arrivals is then a Poisson process again, as the requests of
-    /// independent users are. In turn, the arrivals at each client would be more regular than those of any service, and its
-    /// breaker and its limits would see less variation than they do in production.
-    pub(super) fn next(&self) -> usize {
-        match self.policies.len() {
-            1 => 0,
-            clients => self.spread.below(clients as u64) as usize,
         }
     }
 
@@ -83,17 +65,44 @@ impl Fleet {
     }
 }
 
+/// Which client each request reaches.
+pub(super) struct Spread {
+    clients: u64,
+    random: Random,
+}
+
+impl Spread {
+    /// The load of so many clients.
+    pub(super) fn new(clients: usize, seed: u64) -> Self {
+        Self {
+            clients: clients as u64,
+            random: Random::stream(seed, "clients"),
+        }
+    }
+
+    /// The client that the next request reaches.
+    ///
+    /// At random and not in turn: each client's share of Poisson arrivals is then a Poisson process again, as the requests of
+    /// independent users are. In turn, the arrivals at each client would be more regular than those of any service, and its
+    /// breaker and its limits would see less variation than they do in production.
+    pub(super) fn next(&self) -> usize {
+        match self.clients {
+            1 => 0,
+            clients => self.random.below(clients) as usize,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use c13_reliability::time::Executor;
 
     #[test]
     fn the_load_is_spread_evenly_over_the_clients() {
-        let fleet = Fleet::new(10, PolicyConfig::NONE, None, &Executor::new().clock(), 42);
+        let spread = Spread::new(10, 42);
         let mut requests = [0_u32; 10];
         for _ in 0..100_000 {
-            requests[fleet.next()] += 1;
+            requests[spread.next()] += 1;
         }
         // Five standard deviations of a binomial distribution with a mean of 10,000.
         assert!(

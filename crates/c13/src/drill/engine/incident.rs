@@ -38,7 +38,8 @@ impl Incident {
 #[derive(Clone, Copy)]
 pub(super) struct Course<'a> {
     pub(super) seconds: &'a [SecondCounts],
-    pub(super) circuits: &'a Circuits,
+    /// By caller and dependency.
+    pub(super) circuits: &'a [Circuits],
 }
 
 /// The time of the alert whose objective burns its budget.
@@ -82,9 +83,18 @@ fn aftermath(fault: &Fault, recovery: Recovery, until: Duration) -> Duration {
     }
 }
 
-/// The first opening within the time that the fault accounts for, from its start. Where the breaker opened by then without the
-/// fault as well, it has not detected the fault.
-fn detected(time: &Range<Duration>, run: &Circuits, control: &Circuits) -> Option<Duration> {
+/// The first opening within the time that the fault accounts for, from its start, of all breakers of one caller around calls to
+/// one dependency. Where the breaker opened by then without the fault as well, it has not detected the fault.
+fn detected(time: &Range<Duration>, run: &[Circuits], control: &[Circuits]) -> Option<Duration> {
+    let never = Circuits::default();
+    let pairs = run
+        .iter()
+        .enumerate()
+        .map(|(index, run)| (run, control.get(index).unwrap_or(&never)));
+    pairs.filter_map(|(run, control)| detected_by(time, run, control)).min()
+}
+
+fn detected_by(time: &Range<Duration>, run: &Circuits, control: &Circuits) -> Option<Duration> {
     let opened = run.half_open_within(time)?;
     let by_chance = control.half_open_within(&(time.start..opened + Duration::from_nanos(1)));
     by_chance.is_none().then(|| opened - time.start)

@@ -92,6 +92,7 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::engine::job::Key;
     use crate::drill::scenario::Dependency;
 
     #[test]
@@ -99,7 +100,7 @@ mod tests {
         for order in [QueueOrder::Fifo, QueueOrder::Lifo] {
             let (condition, until) = Condition::at(&Dependency::of_servers(1), &[], 0, Duration::ZERO);
             let mut instance = Instance::new(condition, until);
-            let jobs: Vec<Rc<Job>> = (0..1_000).map(|_| Rc::new(Job::new(0))).collect();
+            let jobs: Vec<Rc<Job>> = (0..1_000).map(|_| Rc::new(Job::new(0, Key::default()))).collect();
             jobs.iter().for_each(|job| instance.push(job.clone()));
             let leaves = |number: &usize| number % 10 != 3;
             for number in (0..1_000).filter(leaves) {

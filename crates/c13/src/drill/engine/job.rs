@@ -3,6 +3,7 @@
 use super::dependency::Servers;
 use super::end::CallEnd;
 use c13_reliability::patterns::retry::Verdict;
+use c13_reliability::sync::Random;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,10 +47,27 @@ impl CallError {
     }
 }
 
+/// What a request is about. All its calls and attempts are about the same key, so that a fault of some keys meets all of them or
+/// none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Key(u32);
+
+impl Key {
+    /// A key at random.
+    pub(super) fn pick(random: &Random) -> Self {
+        Self((random.next_u64() >> 32) as u32)
+    }
+
+    /// Whether it is among this share of the keys.
+    pub(super) fn is_within(self, share: f64) -> bool {
+        f64::from(self.0) < share * (f64::from(u32::MAX) + 1.0)
+    }
+}
+
 /// A call that an instance of the dependency has received.
 pub(super) struct Job {
-    /// Which instance.
-    pub(super) instance: usize,
+    instance: u32,
+    pub(super) key: Key,
     stage: RefCell<Stage>,
 }
 
@@ -64,12 +82,21 @@ enum Stage {
 
 impl Job {
     /// A call that this instance has just received.
-    pub(super) fn new(instance: usize) -> Self {
+    pub(super) fn new(instance: usize, key: Key) -> Self {
         let stage = RefCell::new(Stage::Open {
             waiting: None,
             queued: false,
         });
-        Self { instance, stage }
+        Self {
+            instance: instance as u32,
+            key,
+            stage,
+        }
+    }
+
+    /// Which instance has it.
+    pub(super) fn instance(&self) -> usize {
+        self.instance as usize
     }
 
     /// Records that it is queued, or that it is not queued any more.

@@ -80,6 +80,7 @@ fn time_to_fill(area: f64, rate: f64, slope: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::scenario::Call;
     use crate::drill::scenario::load::{LoadPoint, Patience};
     use std::num::NonZeroU32;
 
@@ -97,6 +98,7 @@ mod tests {
             instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
             patience: Patience::Deadline,
+            calls: vec![vec![Call::to(0)]],
         }
     }
 

@@ -1,9 +1,9 @@
 //! Counts how one variant's calls ended, and derives from the counts how it went through the incident.
 
 use super::circuits::Circuits;
-use super::dependency::WorkTime;
 use super::end::CallEnd;
 use super::incident::{self, Course, Incident};
+use super::traffic::{Traffic, wasted};
 use crate::drill::phase::Phase;
 use crate::drill::scenario::Fault;
 use c13_reliability::sync::HistogramSnapshot;
@@ -114,12 +114,10 @@ pub(crate) struct Measured {
     pub(crate) calls: CallCounts,
     /// Calls and good calls by the second of their intended arrival.
     pub(super) seconds: Vec<SecondCounts>,
-    /// Attempts that reached the dependency, by the tenth of a second.
-    pub(super) offered: Vec<u32>,
-    /// The work of the dependency.
-    pub(super) worked: WorkTime,
-    /// The breakers of its policies.
-    pub(super) circuits: Circuits,
+    /// What each dependency had to do.
+    pub(crate) traffic: Vec<Traffic>,
+    /// The breakers of its policies, by caller and dependency.
+    pub(super) circuits: Vec<Circuits>,
     /// What came of each fault.
     pub(crate) incidents: Vec<Incident>,
     /// Openings of a breaker that no fault accounts for; `None` without breakers.
@@ -135,8 +133,6 @@ pub(crate) struct SecondCounts {
 
 /// How long the window of the worst goodput is, in seconds.
 const WINDOW: usize = crate::drill::scenario::WINDOW.as_secs() as usize;
-/// How many tenths a second has.
-const TENTHS: usize = 10;
 
 impl Measured {
     /// Nothing yet, of a drill of these phases.
@@ -172,7 +168,9 @@ impl Measured {
     /// Judges detection and recovery against a run of the same seed without them.
     pub(super) fn judge(&mut self, faults: &[Fault], control: &Self) {
         let incidents = incident::judge(faults, self.duration, self.goal, self.course(), control.course());
-        self.false_openings = self.circuits.outside(&incident::accounted(faults, &incidents));
+        let accounted = incident::accounted(faults, &incidents);
+        let outside = self.circuits.iter().filter_map(|circuits| circuits.outside(&accounted));
+        self.false_openings = outside.reduce(|sum, more| sum + more);
         self.incidents = incidents;
     }
 
@@ -183,27 +181,21 @@ impl Measured {
         }
     }
 
-    /// The most attempts that reached the dependency in any second, and at that rate in any tenth of one.
+    /// The most attempts that reached a dependency in any second, and at that rate in any tenth of one; of several, at the one that
+    /// had the most.
     pub(crate) fn peaks(&self) -> (f64, f64) {
-        let seconds = self.duration.as_secs().max(1) as usize;
-        let within = &self.offered[..self.offered.len().min(seconds * TENTHS)];
-        let second = within.chunks(TENTHS).map(|tenths| tenths.iter().sum::<u32>()).max();
-        let tenth = within.iter().copied().max();
-        (
-            f64::from(second.unwrap_or(0)),
-            f64::from(tenth.unwrap_or(0)) * TENTHS as f64,
-        )
+        let peaks = self.traffic.iter().map(|traffic| traffic.peaks(self.duration));
+        peaks.fold((0.0, 0.0), |most, one| (one.0.max(most.0), one.1.max(most.1)))
     }
 
-    /// The share of the dependency's work whose caller had left before it was done; `None` if it did no work.
+    /// The share of the work of all dependencies whose caller had left before it was done; `None` if they did no work.
     pub(crate) fn wasted(&self) -> Option<f64> {
-        let done = self.worked.done.as_secs_f64();
-        (done > 0.0).then(|| self.worked.wasted.as_secs_f64() / done)
+        wasted(&self.traffic)
     }
 
     /// The share of its time that a breaker was open or half-open.
     pub(crate) fn open_share(&self) -> Option<f64> {
-        self.circuits.open_share(self.duration)
+        Circuits::open_share(&self.circuits, self.duration)
     }
 
     pub(crate) fn false_openings(&self) -> Option<f64> {
@@ -284,22 +276,5 @@ mod tests {
             ..measured
         };
         assert_eq!(measured.below_goal(), Some(20.0));
-    }
-
-    #[test]
-    fn peaks_are_of_the_fullest_second_and_the_fullest_tenth_of_one() {
-        let mut offered = vec![1; 30];
-        offered[12] = 40;
-        offered.extend([1_000; 10]);
-        let measured = Measured {
-            duration: Duration::from_secs(3),
-            offered,
-            ..Measured::default()
-        };
-        assert_eq!(
-            measured.peaks(),
-            (49.0, 400.0),
-            "what comes after the end of the load does not count"
-        );
     }
 }

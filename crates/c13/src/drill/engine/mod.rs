@@ -8,16 +8,21 @@
 //! - `balancer`: which instance takes a call.
 //! - `instance`: the state of one instance.
 //! - `job`: a call that the dependency has received.
-//! - `fleet`: the clients that share the load, each with a policy of its own.
+//! - `fleet`: the instances of a caller, each with a policy of its own.
+//! - `calls`: the calls that a request or a service makes, in steps.
 //! - `end`: how a call ends.
 //! - `circuits`: when breakers were open.
 //! - `recovery`, `incident`: when a fault was detected, and when goodput was back.
+//! - `traffic`: what a dependency had to do.
 //! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
 //! - `all`: all variants under all seeds, on all processors.
 
 mod all;
 mod balancer;
+mod calls;
+#[cfg(test)]
+mod calls_tests;
 mod circuits;
 mod dependency;
 #[cfg(test)]
@@ -35,6 +40,7 @@ mod one;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 pub(crate) use all::run;
 pub(crate) use end::CallEnd;
@@ -43,3 +49,4 @@ pub(crate) use measure::{CallCounts, Measured, Times};
 #[cfg(test)]
 pub(crate) use recovery::TOO_FEW;
 pub(crate) use recovery::{LEAST_CALLS, Recovery, WINDOW_CALLS};
+pub(crate) use traffic::{Traffic, wasted};

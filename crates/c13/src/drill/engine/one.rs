@@ -1,19 +1,18 @@
 //! One variant of a scenario from start to end: arrivals, the policy under test, the dependency.
 
+use super::calls::{Calls, Maker};
 use super::circuits::Circuits;
 use super::dependency::Servers;
 use super::end::CallEnd;
-use super::fleet::Fleet;
-use super::job::{CallError, Reply};
+use super::fleet::Spread;
+use super::job::{CallError, Key};
 use super::load::ArrivalTimes;
 use super::measure::{EndedCall, Measured};
 use crate::drill::phase::phases;
 use crate::drill::scenario::{Patience, Scenario, Variant};
-use c13_reliability::Layer;
-use c13_reliability::gate::Outcome;
-use c13_reliability::policy::{Policy, PolicyError};
+use c13_reliability::policy::document::Ratio;
 use c13_reliability::sync::Random;
-use c13_reliability::time::{Clock, Deadline, Executor, Spawner, Tick};
+use c13_reliability::time::{Clock, Executor, Spawner, Tick};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -51,24 +50,30 @@ pub(super) fn rehearse(
 fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn Fn(f64) -> bool) -> Option<Measured> {
     let executor = Executor::new();
     let clock = executor.clock();
-    let dependency = Servers::new(
-        &scenario.dependency,
-        &scenario.faults,
-        clock.clone(),
-        &executor.spawner(),
-        seed,
-    );
+    let dependencies = dependencies(scenario, variant, &executor, seed);
     let clients = scenario.load.instances.get() as usize;
-    let fleet = variant
-        .policy
-        .map(|config| Rc::new(Fleet::new(clients, config, variant.shared_limit, &clock, seed)));
+    let calls = Calls::new(
+        &scenario.load.calls,
+        clients,
+        &dependencies,
+        (&clock, seed),
+        |to| variant.protection(to),
+        // One dependency has the streams that it had before there were several, so that it gives the same drill.
+        |to| match to {
+            0 => String::new(),
+            to => format!(" for {}", scenario.dependencies[to].name),
+        },
+    );
     let measured = Measured::new(&phases(scenario), scenario.duration, scenario.goodput_goal());
+    let waits_for_ever = variant.is_unprotected() && scenario.load.patience == Patience::Forever;
+    let of_keys = scenario.faults.iter().any(|fault| fault.keys != Ratio::ONE);
     let caller = Rc::new(Caller {
         clock,
-        dependency: dependency.clone(),
-        fleet,
+        calls,
+        spread: Spread::new(clients, seed),
+        keys: of_keys.then(|| Random::stream(seed, "keys")),
         deadline: scenario.load.deadline,
-        patience: scenario.load.patience,
+        waits_for_ever,
         measured: RefCell::new(measured),
     });
     let times = ArrivalTimes::new(&scenario.load, Random::stream(seed, "load"));
@@ -87,121 +92,133 @@ fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn 
     drop(executor);
     let mut measured = caller.measured.take();
     measured.finish();
-    measured.offered = dependency.offered();
-    measured.worked = dependency.worked();
-    let logs = caller.fleet.as_ref().map_or(&[][..], |fleet| fleet.circuits());
-    measured.circuits = Circuits::read(logs, scenario.duration);
+    let servers = || dependencies.iter().flatten();
+    measured.traffic = servers().map(Servers::traffic).collect();
+    let callers = std::iter::once(&caller.calls).chain(servers().map(Servers::calls));
+    let fleets = callers.flat_map(Calls::routes).filter_map(|route| route.fleet.as_ref());
+    measured.circuits = fleets
+        .map(|fleet| Circuits::read(fleet.circuits(), scenario.duration))
+        .collect();
     Some(measured)
+}
+
+/// Every dependency; those that are called are made before those that call them.
+fn dependencies(scenario: &Scenario, variant: &Variant, executor: &Executor, seed: u64) -> Vec<Option<Servers>> {
+    let clock = executor.clock();
+    let mut servers = vec![None; scenario.dependencies.len()];
+    for (place, service) in scenario.dependencies.iter().enumerate().rev() {
+        let calls = Calls::new(
+            &service.calls,
+            service.instances.get() as usize,
+            &servers,
+            (&clock, seed),
+            |to| variant.protection_of_service(service, to),
+            |to| format!(" of {} for {}", service.name, scenario.dependencies[to].name),
+        );
+        servers[place] = Some(Servers::new(scenario, place, calls, &clock, &executor.spawner(), seed));
+    }
+    servers
 }
 
 /// Starts a call at each arrival until `end`, whether or not the calls before it have ended.
 async fn arrive(mut times: ArrivalTimes, end: Duration, spawner: Spawner, caller: Rc<Caller>) {
     while let Some(at) = times.next().filter(|at| *at < end) {
         caller.clock.sleep_until(Tick::ZERO + at).await;
-        match &caller.fleet {
-            Some(fleet) => spawner.spawn_detached(caller.clone().call(fleet.clone(), at)),
-            None => spawner.spawn_detached(caller.clone().call_unprotected(at)),
+        let caller = caller.clone();
+        let at = Tick::ZERO + at;
+        match caller.calls.only().map(|route| route.fleet.is_some()) {
+            Some(true) => spawner.spawn_detached(caller.call(at)),
+            Some(false) => spawner.spawn_detached(caller.call_unprotected(at)),
+            None => spawner.spawn_detached(caller.call_several(at)),
         }
     }
 }
 
-/// Who makes the calls: a fleet of clients with a policy each, or clients with none.
+/// Who makes the requests: a fleet of clients.
 struct Caller {
     clock: Clock,
-    dependency: Servers,
-    fleet: Option<Rc<Fleet>>,
+    calls: Calls,
+    spread: Spread,
+    /// What the requests are about, where that matters.
+    keys: Option<Random>,
     deadline: Duration,
-    patience: Patience,
+    waits_for_ever: bool,
     measured: RefCell<Measured>,
 }
 
 impl Caller {
-    async fn call(self: Rc<Self>, fleet: Rc<Fleet>, arrived: Duration) {
+    /// A request of one call, through a policy.
+    async fn call(self: Rc<Self>, arrived: Tick) {
         let mut call = InFlight::new(&self, arrived);
-        let result = self.protected(&fleet, &call).await;
+        let Some((route, fleet)) = self.calls.only().and_then(|route| Some((route, route.fleet.as_ref()?))) else {
+            return;
+        };
+        let result = route.protected(fleet, &self.clock, &call.maker()).await;
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
-    /// A call without a policy. Its caller leaves at the deadline, unless it waits for ever. It is a future of its own, because that of a call with a policy is many times as large, and of
-    /// calls without one very many may wait.
-    async fn call_unprotected(self: Rc<Self>, arrived: Duration) {
+    /// A request of one call, without a policy. It is a future of its own, because that of a call with a policy is many times as
+    /// large, and of calls without one very many may wait.
+    async fn call_unprotected(self: Rc<Self>, arrived: Tick) {
         let mut call = InFlight::new(&self, arrived);
-        let result = match self.patience {
-            Patience::Deadline => {
-                let deadline = Tick::ZERO + arrived + self.deadline;
-                let answer = self.clock.timeout_at(deadline, call.attempt()).await;
+        let Some(route) = self.calls.only() else { return };
+        let attempt = route.attempt(call.key, &call.attempts);
+        let result = match self.waits_for_ever {
+            true => attempt.await.map_err(CallError::end),
+            false => {
+                let answer = self.clock.timeout_at(arrived + self.deadline, attempt).await;
                 answer.map_or(Err(CallEnd::Deadline), |result| result.map_err(CallError::end))
             }
-            Patience::Forever => call.attempt().await.map_err(CallError::end),
         };
         call.end = result.err().unwrap_or_else(|| call.answered());
     }
 
-    /// One call through the policy of the client that it reaches, under the caller's deadline.
-    async fn protected(&self, fleet: &Fleet, call: &InFlight<'_>) -> Result<(), CallEnd> {
-        let policy = fleet.policy(fleet.next());
-        if !fleet.is_within_shared_limit().await {
-            return Err(CallEnd::RateLimit);
-        }
-        let deadline = Deadline::at(&self.clock, Tick::ZERO + call.arrived + self.deadline);
-        // In one expression: a variable for the call would take its room a second time.
-        let result = deadline
-            .scope(policy.call_classified(|| call.attempt(), Outcome::of, CallError::verdict))
-            .await;
-        result.map_err(|error| self.end_of(policy, &error))
-    }
-
-    /// How a call that its policy gave up ended.
-    fn end_of(&self, policy: &Policy, error: &PolicyError<CallError>) -> CallEnd {
-        let layer = match error {
-            // Whatever kept retry from another attempt, it is the dependency that did not answer.
-            PolicyError::Failed { error, .. } => return error.end(),
-            other => other.layer(),
-        };
-        let config = policy.config();
-        match layer {
-            Some(Layer::RateLimit) => CallEnd::RateLimit,
-            Some(Layer::Bulkhead) if config.adaptive.is_some() => CallEnd::AdaptiveLimit,
-            Some(Layer::Bulkhead) => CallEnd::Bulkhead,
-            Some(Layer::CircuitBreaker) => CallEnd::CircuitBreaker,
-            // The policy's own limit is not what ended the call if the caller had less patience.
-            Some(Layer::TotalTimeout) if config.total_timeout.is_none_or(|own| own >= self.deadline) => {
-                CallEnd::Deadline
-            }
-            // A time limit: no other layer refuses a call or cuts it off.
-            _ => CallEnd::Timeout,
-        }
-    }
-
-    fn now(&self) -> Duration {
-        self.clock.now() - Tick::ZERO
+    /// A request of several calls.
+    async fn call_several(self: Rc<Self>, arrived: Tick) {
+        let mut call = InFlight::new(&self, arrived);
+        let result = self.calls.make(&call.maker()).await;
+        call.end = result.err().unwrap_or_else(|| call.answered());
     }
 }
 
-/// A call that is under way. It is recorded when it ends, and when it is dropped with the drill.
+/// A request that is under way. It is recorded when it ends, and when it is dropped with the drill.
 struct InFlight<'a> {
     caller: &'a Caller,
-    arrived: Duration,
+    arrived: Tick,
+    client: u32,
+    key: Key,
     attempts: Cell<u32>,
     end: CallEnd,
 }
 
 impl<'a> InFlight<'a> {
-    fn new(caller: &'a Caller, arrived: Duration) -> Self {
+    fn new(caller: &'a Caller, arrived: Tick) -> Self {
         Self {
             caller,
             arrived,
+            client: caller.spread.next() as u32,
+            key: caller.keys.as_ref().map_or(Key::default(), Key::pick),
             attempts: Cell::new(0),
             end: CallEnd::Unanswered,
         }
     }
 
-    fn attempt(&self) -> Reply {
-        self.attempts.set(self.attempts.get() + 1);
-        self.caller.dependency.call()
+    /// It, as one that makes calls.
+    fn maker(&self) -> Maker<'_> {
+        let Caller {
+            deadline,
+            waits_for_ever,
+            ..
+        } = *self.caller;
+        Maker {
+            instance: self.client as usize,
+            key: self.key,
+            patience: (!waits_for_ever).then(|| (deadline, self.arrived + deadline)),
+            attempts: &self.attempts,
+        }
     }
 
-    /// How a call ends that is answered now.
+    /// How a request ends that is answered now.
     fn answered(&self) -> CallEnd {
         match self.took() <= self.caller.deadline {
             true => CallEnd::InTime,
@@ -210,14 +227,14 @@ impl<'a> InFlight<'a> {
     }
 
     fn took(&self) -> Duration {
-        self.caller.now() - self.arrived
+        self.caller.clock.now() - self.arrived
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.caller.measured.borrow_mut().record(&EndedCall {
-            arrived: self.arrived,
+            arrived: self.arrived - Tick::ZERO,
             took: self.took(),
             end: self.end,
             attempts: self.attempts.get(),

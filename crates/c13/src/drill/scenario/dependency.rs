@@ -4,10 +4,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use c13_reliability::policy::document::{Ratio, Table, Value, whole};
+use c13_reliability::policy::document::{Diagnostic, Ratio, Table, Value, whole};
 
+use super::calls::{self, Names, Steps};
 use super::latency::{self, Latency};
-use super::size::MOST_INSTANCES;
+use super::protection::{self, Protection};
+use super::size::{MOST_DEPENDENCIES, MOST_INSTANCES};
+use super::variant::Files;
 
 /// `[dependency]`: instances with a number of servers each, of which each takes one call at a time.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +36,10 @@ pub(crate) struct Dependency {
     /// How many times as long a call takes while its instance has so many calls, queued and served: straight lines between
     /// these points, level before the first and after the last.
     pub slow: Vec<(f64, f64)>,
+    /// What it calls before it answers, as a service. A server that waits for these calls is busy.
+    pub calls: Steps,
+    /// What runs around these calls, in every variant.
+    pub protection: Option<Protection>,
 }
 
 /// How calls are spread over the instances.
@@ -104,8 +111,61 @@ impl Queue {
     }
 }
 
+/// Reads `[dependency]`, or every `[[dependency]]`. Also gives their names, which other tables use, even if something else is
+/// wrong with them.
+pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> (Option<Vec<Dependency>>, Vec<String>) {
+    let tables = match root.value("dependency") {
+        Some(value) if value.as_table().is_none() => root.tables("dependency"),
+        _ => root.required_table("dependency").into_iter().collect(),
+    };
+    let name_of = |table: &Table<'_>| table.value("name").and_then(|name| name.as_text().map(str::to_owned));
+    let names: Vec<String> = tables.iter().map(|table| name_of(table).unwrap_or_default()).collect();
+    let mut dependencies = Vec::new();
+    let mut named_twice = false;
+    for (index, table) in tables.iter().take(MOST_DEPENDENCIES).enumerate() {
+        if let Some(first) = names[..index]
+            .iter()
+            .position(|other| *other == names[index] && !other.is_empty())
+        {
+            let error = table.error("name", format!("two dependencies have the name \"{}\"", names[index]));
+            table.report(error.also(tables[first].value_span("name"), "the first"));
+            named_twice = true;
+        }
+        let below = Names {
+            all: &names,
+            from: index + 1,
+        };
+        dependencies.extend(Dependency::read(table, below, files));
+    }
+    if let Some(first) = tables.get(MOST_DEPENDENCIES) {
+        let message = format!("a drill has at most {MOST_DEPENDENCIES} dependencies");
+        root.report(Diagnostic::new(first.span().clone(), message));
+        tables[MOST_DEPENDENCIES..].iter().for_each(Table::ignore_rest);
+    }
+    let complete = !tables.is_empty() && !named_twice && dependencies.len() == tables.len();
+    (complete.then_some(dependencies), names)
+}
+
+/// Refuses a dependency that neither a request nor another dependency calls.
+pub(super) fn refuse_idle(root: &Table<'_>, dependencies: &[Dependency], requests: &Steps) {
+    let tables = match root.value("dependency") {
+        Some(value) if value.as_table().is_none() => root.tables("dependency"),
+        _ => return,
+    };
+    for (index, table) in tables.iter().enumerate() {
+        let steps = dependencies
+            .iter()
+            .map(|dependency| &dependency.calls)
+            .chain([requests]);
+        if !steps.flatten().flatten().any(|call| call.to == index) {
+            let error = table.error("name", format!("nothing calls \"{}\"", dependencies[index].name));
+            table.report(error.help("name it in `load.calls` or in `calls` of a dependency above it, or remove it"));
+        }
+    }
+}
+
 impl Dependency {
-    pub(super) fn read(table: &Table<'_>) -> Option<Self> {
+    fn read(table: &Table<'_>, below: Names<'_>, files: Files<'_>) -> Option<Self> {
         let name: Option<String> = table.required("name");
         table.must("name", name.as_deref() != Some(""), "must not be empty");
         let latency = latency::read(table);
@@ -117,6 +177,11 @@ impl Dependency {
         let queue = read_queue(table);
         let refuse = read_refuse(table);
         let slow = read_slow(table);
+        let calls = match table.has("calls") {
+            true => calls::read(table, below),
+            false => Some(Steps::new()),
+        };
+        let protection = read_protection(table, files);
         Some(Self {
             name: name?,
             latency: latency?,
@@ -128,6 +193,8 @@ impl Dependency {
             queue: queue?,
             refuse: refuse?,
             slow: slow?,
+            calls: calls?,
+            protection: protection?,
         })
     }
 
@@ -195,6 +262,22 @@ fn read_health(table: &Table<'_>) -> Option<Option<HealthChecks>> {
     health.must("every", every != Some(Duration::ZERO), "must be longer than zero");
     let panic = health.optional("panic").unwrap_or(Ratio::ZERO);
     Some(Some(HealthChecks { every: every?, panic }))
+}
+
+/// The policy around the calls that a dependency makes. The outer `None` is an error, the inner one no policy.
+fn read_protection(table: &Table<'_>, files: Files<'_>) -> Option<Option<Protection>> {
+    if !protection::is_set(table) {
+        return Some(None);
+    }
+    if !table.has("calls") {
+        let error = Diagnostic::new(
+            table.span().clone(),
+            "a policy of a dependency is for the calls that it makes",
+        );
+        let error = error.label("this one makes none").absence();
+        table.report(error.help("add `calls = [\"…\"]`, or put the policy into a [[variant]]"));
+    }
+    protection::read(table, "dependency", files).map(Some)
 }
 
 fn read_refuse(table: &Table<'_>) -> Option<Refuse> {
@@ -307,6 +390,8 @@ impl Dependency {
             queue: None,
             refuse: Refuse::FREE,
             slow: Vec::new(),
+            calls: Steps::new(),
+            protection: None,
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use c13_reliability::policy::document::{Diagnostic, Ratio, Span, Table, duration_text, whole};
 
 use super::fault_kind::{self, Kind};
-use super::size::{MOST_FAULTS, MOST_FAULTS_OF_ALL};
+use super::size::{MOST_FAULTS, MOST_FAULTS_OF_ALL, MOST_STEPS};
+use super::variant::known_names;
 use super::{Dependency, WINDOW};
 
 /// From `at` on, for `length`, the dependency behaves differently. Faults of different kinds may overlap and then all apply;
@@ -21,12 +22,27 @@ pub(crate) struct Fault {
     pub kind: &'static str,
     /// A few words for under a picture: `latency ×6`.
     pub words: String,
+    /// The dependency that it is on, by its place in the file.
+    pub dependency: usize,
     /// The instances that it is on; `None` for all of them.
     pub on: Option<Range<usize>>,
+    /// The share of the keys that it is for: all calls of a request are about one key, and so are its retries.
+    pub keys: Ratio,
+    /// How it passes.
+    pub passes: Option<Passing>,
     /// Which `[[fault]]` of the file it comes from: one that is repeated is several faults.
     pub table: usize,
     /// What it does.
     pub effect: Effect,
+}
+
+/// In its last part, a fault gets weaker in steps of equal size and length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Passing {
+    /// How many strengths there are between its full one and none.
+    pub steps: u32,
+    /// How long all of them last.
+    pub takes: Duration,
 }
 
 /// What a fault does.
@@ -125,9 +141,37 @@ impl Fault {
         self.on.as_ref().is_none_or(|on| on.contains(&instance))
     }
 
-    /// How far it has grown at a time, from 0 to 1; 0 outside of it.
+    /// How strong it is at a time, from 0 to 1; 0 outside of it.
     #[must_use]
-    pub(crate) fn growth_at(&self, at: Duration) -> f64 {
+    pub(crate) fn strength_at(&self, at: Duration) -> f64 {
+        self.growth_at(at) * self.rest_at(at)
+    }
+
+    /// The next time after `at` at which it ends, or passes on to another strength.
+    #[must_use]
+    pub(crate) fn next_step(&self, at: Duration) -> Duration {
+        let mut steps = self.steps();
+        steps.find(|step| *step > at).unwrap_or(self.end())
+    }
+
+    /// When it gets weaker, and when it ends.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Duration> + '_ {
+        let of = |passing: Passing| {
+            let first = self.end().saturating_sub(passing.takes);
+            (0..passing.steps).map(move |step| first + passing.takes * step / passing.steps)
+        };
+        self.passes.into_iter().flat_map(of).chain([self.end()])
+    }
+
+    /// How much of its strength is left after the steps that are over, from 0 to 1.
+    fn rest_at(&self, at: Duration) -> f64 {
+        let Some(passing) = self.passes else { return 1.0 };
+        let over = self.steps().filter(|step| *step <= at).count();
+        1.0 - over as f64 / f64::from(passing.steps + 1)
+    }
+
+    /// How far it has grown at a time, from 0 to 1; 0 outside of it.
+    fn growth_at(&self, at: Duration) -> f64 {
         let ramp = match self.effect {
             Effect::Slowdown { ramp, .. } => ramp,
             _ => Duration::ZERO,
@@ -145,7 +189,8 @@ impl Fault {
 pub(super) fn read(
     root: &Table<'_>,
     duration: Option<Duration>,
-    dependency: Option<&Dependency>,
+    dependencies: Option<&[Dependency]>,
+    names: &[String],
 ) -> Option<Vec<Fault>> {
     let tables = root.tables("fault");
     if let Some((first, others)) = tables.get(MOST_FAULTS..).and_then(<[_]>::split_first) {
@@ -156,9 +201,11 @@ pub(super) fn read(
     let mut faults: Vec<Fault> = Vec::new();
     let mut complete = tables.len() <= MOST_FAULTS;
     for (index, table) in tables.iter().take(MOST_FAULTS).enumerate() {
-        match read_one(root, table, index, duration, dependency) {
-            Some(more) => faults.extend(more),
-            None => complete = false,
+        let on = read_on(table, names);
+        let dependency = on.and_then(|on| dependencies?.get(on));
+        match (read_one(root, table, index, duration, dependency), on) {
+            (Some(more), Some(on)) => faults.extend(more.into_iter().map(|fault| on_dependency(fault, on, names))),
+            _ => complete = false,
         }
         if faults.len() > MOST_FAULTS_OF_ALL {
             too_many(root, table.span().clone(), MOST_FAULTS_OF_ALL);
@@ -168,6 +215,41 @@ pub(super) fn read(
     faults.sort_by_key(|fault| fault.at);
     refuse_overlaps(root, &tables, &faults);
     complete.then_some(faults)
+}
+
+/// The dependency that a fault is on: the only one, unless it is said.
+fn read_on(table: &Table<'_>, names: &[String]) -> Option<usize> {
+    let Some(value) = table.value("on") else {
+        if names.len() > 1 {
+            let error = table
+                .error("on", "`fault` does not say which dependency it is on")
+                .absence();
+            let first = &names[0];
+            table.report(error.help(format!("add, for example, `on = \"{first}\"`")));
+            return None;
+        }
+        return Some(0);
+    };
+    let name: String = value.read()?;
+    let place = names.iter().position(|other| *other == name);
+    if place.is_none() {
+        let error = value.error(format!("there is no dependency called \"{name}\""));
+        table.report(known_names(error, &name, names));
+    }
+    place
+}
+
+/// The fault on the dependency of this place, whose name it has in its words if there are several.
+fn on_dependency(fault: Fault, dependency: usize, names: &[String]) -> Fault {
+    let words = match names.get(dependency).filter(|_| names.len() > 1) {
+        Some(name) => format!("{name}: {}", fault.words),
+        None => fault.words,
+    };
+    Fault {
+        dependency,
+        words,
+        ..fault
+    }
 }
 
 fn too_many(root: &Table<'_>, span: Span, most: usize) {
@@ -203,21 +285,68 @@ fn read_one(
         dependency,
     };
     let (effect, words) = (kind.read)(&reading)?;
+    let (keys, passes) = (read_keys(table, kind), read_passing(table, kind, length));
+    let (keys, of_keys) = keys?;
+    let words = match &on {
+        Some((_, of)) => format!("{words}{of_keys}, {of}"),
+        None => format!("{words}{of_keys}"),
+    };
     let first = Fault {
         at: at?,
         length: length?,
         kind: kind.name,
-        words: match &on {
-            Some((_, of)) => format!("{words}, {of}"),
-            None => words,
-        },
+        words,
+        dependency: 0,
         on: on.map(|(range, _)| range),
+        keys,
+        passes: passes?,
         table: index,
         effect,
     };
     let round = in_turn(table, kind, dependency, first);
     check_time(root, table, &round, duration);
     repeat(table, every, times, duration, round)
+}
+
+/// `keys = "10%"`: the share of the keys that a fault is for, and a few words for it.
+fn read_keys(table: &Table<'_>, kind: &Kind) -> Option<(Ratio, String)> {
+    if !kind.keys.contains(&"keys") || !table.has("keys") {
+        return Some((Ratio::ONE, String::new()));
+    }
+    let keys: Ratio = table.required("keys")?;
+    table.must("keys", keys != Ratio::ZERO, "must be above zero");
+    Some((keys, format!(" for {keys} of the keys")))
+}
+
+/// `passes = { steps = 3, takes = "1m" }`: how a fault gets weaker before its end. The outer `None` is an error, the inner one a
+/// fault that ends at once.
+fn read_passing(table: &Table<'_>, kind: &Kind, length: Option<Duration>) -> Option<Option<Passing>> {
+    if !kind.keys.contains(&"passes") || !table.has("passes") {
+        return Some(None);
+    }
+    let passes = table.optional_table("passes")?;
+    let steps = match passes.value("steps") {
+        Some(steps) => steps.read_with(|value| whole(value, 1, MOST_STEPS)),
+        None => {
+            passes.report_missing("steps", Some("3"));
+            None
+        }
+    };
+    let takes: Option<Duration> = passes.required("takes");
+    passes.must("takes", takes != Some(Duration::ZERO), "must be longer than zero");
+    let ramp = table.optional("ramp").filter(|_| kind.keys.contains(&"ramp"));
+    let ramp: Duration = ramp.unwrap_or_default();
+    if let (Some(length), Some(takes)) = (length, takes)
+        && ramp.saturating_add(takes) > length
+    {
+        let error = passes.error("takes", "`fault.passes.takes` must fit into the fault, after its ramp");
+        let lasts = format!("the fault lasts {}", duration_text(length));
+        table.report(error.also(table.value_span("for"), lasts));
+    }
+    Some(Some(Passing {
+        steps: steps? as u32,
+        takes: takes?,
+    }))
 }
 
 /// `instances = 1` or `"25%"`: the instances that a fault is on, and a few words for them.
@@ -319,7 +448,7 @@ fn refuse_overlaps(root: &Table<'_>, tables: &[Table<'_>], faults: &[Fault]) {
                 (Some(one), Some(two)) => one.end <= two.start || two.end <= one.start,
                 _ => false,
             };
-            other.kind == fault.kind && other.end() > fault.at && !apart
+            other.kind == fault.kind && other.dependency == fault.dependency && other.end() > fault.at && !apart
         };
         let Some(earlier) = faults[..index].iter().find(meets) else {
             continue;
@@ -370,7 +499,10 @@ impl Fault {
             length: Duration::from_secs(seconds.end - seconds.start),
             kind: "any",
             words: String::new(),
+            dependency: 0,
             on: None,
+            keys: Ratio::ONE,
+            passes: None,
             table: 0,
             effect,
         }
@@ -405,5 +537,30 @@ mod tests {
         }
         let at_once = Fault::of(60..160, slowdown(Duration::ZERO));
         assert_eq!(at_once.growth_at(Duration::from_secs(60)), 1.0);
+    }
+
+    #[test]
+    fn a_fault_passes_in_equal_steps() {
+        let fault = Fault {
+            passes: Some(Passing {
+                steps: 3,
+                takes: Duration::from_secs(30),
+            }),
+            ..Fault::of(60..160, Effect::Hang)
+        };
+        for (at, strength, next) in [
+            (60, 1.0, 130),
+            (129, 1.0, 130),
+            (130, 0.75, 140),
+            (139, 0.75, 140),
+            (140, 0.5, 150),
+            (150, 0.25, 160),
+            (159, 0.25, 160),
+        ] {
+            let found = Duration::from_secs(at);
+            assert_eq!(fault.strength_at(found), strength, "{at}");
+            assert_eq!(fault.next_step(found), Duration::from_secs(next), "{at}");
+        }
+        assert_eq!(fault.strength_at(Duration::from_secs(160)), 0.0);
     }
 }

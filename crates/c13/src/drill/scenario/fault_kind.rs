@@ -22,22 +22,22 @@ const COUNT: usize = 7;
 static KINDS: [Kind; COUNT] = [
     Kind {
         name: "error_rate",
-        keys: &["rate", "final", "takes"],
+        keys: &["rate", "final", "takes", "keys", "passes"],
         read: read_errors,
     },
     Kind {
         name: "latency",
-        keys: &["factor", "add", "ramp", "share"],
+        keys: &["factor", "add", "ramp", "share", "keys", "passes"],
         read: read_slowdown,
     },
     Kind {
         name: "outage",
-        keys: &["mode", "share", "retry_after"],
+        keys: &["mode", "share", "retry_after", "keys", "passes"],
         read: read_outage,
     },
     Kind {
         name: "capacity",
-        keys: &["share"],
+        keys: &["share", "passes"],
         read: read_fewer_servers,
     },
     Kind {

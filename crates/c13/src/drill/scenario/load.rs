@@ -6,6 +6,7 @@ use std::time::Duration;
 use c13_reliability::policy::document::Table;
 
 use super::at_most;
+use super::calls::{self, Call, Names, Steps};
 use super::dependency::up_to;
 use super::size::{LONGEST_DEADLINE, MOST_CLIENTS};
 
@@ -24,6 +25,8 @@ pub(crate) struct Load {
     pub deadline: Duration,
     /// Whether callers without a policy leave at the deadline.
     pub patience: Patience,
+    /// The dependencies that each request needs. One dependency is called once unless set.
+    pub calls: Steps,
 }
 
 /// How long callers without a policy wait. Those with one always leave at the deadline, which the policy keeps.
@@ -54,7 +57,7 @@ pub(crate) enum Arrivals {
 }
 
 impl Load {
-    pub(super) fn read(table: &Table<'_>) -> Option<Self> {
+    pub(super) fn read(table: &Table<'_>, dependencies: &[String]) -> Option<Self> {
         let rps: Option<f64> = table.optional("rps");
         table.must("rps", rps.is_none_or(|rps| rps > 0.0), "must be above zero");
         let shape = read_shape(table);
@@ -70,6 +73,7 @@ impl Load {
         let patience = table
             .optional_choice("patience", &patience)
             .unwrap_or(Patience::Deadline);
+        let calls = read_calls(table, dependencies);
         match (table.has("rps"), table.has("shape")) {
             (true, true) => {
                 let error = table.error("shape", "`load` has either `rps` or `shape`, not both");
@@ -101,6 +105,7 @@ impl Load {
             instances: instances?,
             deadline: deadline?,
             patience,
+            calls: calls?,
         })
     }
 
@@ -120,6 +125,28 @@ impl Load {
             (from.rps + rps) / 2.0 * length
         };
         self.shape.iter().enumerate().map(area).sum()
+    }
+}
+
+/// What a request calls: the only dependency, unless it is said.
+fn read_calls(table: &Table<'_>, dependencies: &[String]) -> Option<Steps> {
+    if !table.has("calls") && dependencies.len() > 1 {
+        let error = table
+            .error("calls", "`load` does not say which dependencies a request calls")
+            .absence();
+        let first = &dependencies[0];
+        table.report(error.help(format!("add, for example, `calls = [\"{first}\"]`")));
+        return None;
+    }
+    match table.has("calls") {
+        true => calls::read(
+            table,
+            Names {
+                all: dependencies,
+                from: 0,
+            },
+        ),
+        false => Some(vec![vec![Call::to(0)]]),
     }
 }
 
@@ -184,6 +211,7 @@ mod tests {
             instances: NonZeroU32::MIN,
             deadline: Duration::from_secs(1),
             patience: Patience::Deadline,
+            calls: vec![vec![Call::to(0)]],
         }
     }
 

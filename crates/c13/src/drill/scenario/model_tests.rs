@@ -28,7 +28,7 @@ fn fault(keys: &str) -> String {
 
 #[test]
 fn what_a_dependency_says_is_what_is_read() {
-    let plain = accepted("", "").dependency;
+    let plain = accepted("", "").dependencies.remove(0);
     assert_eq!((plain.instances.get(), plain.balance), (1, Balance::RoundRobin));
     assert_eq!(
         (plain.refuse, plain.health, plain.slow),
@@ -39,20 +39,25 @@ fn what_a_dependency_says_is_what_is_read() {
         ("least_connections", Balance::LeastConnections),
         ("p2c", Balance::PowerOfTwo),
     ] {
-        let read = accepted(&format!("instances = 4\nbalance = \"{name}\""), "").dependency;
+        let read = accepted(&format!("instances = 4\nbalance = \"{name}\""), "")
+            .dependencies
+            .remove(0);
         assert_eq!((read.instances.get(), read.balance), (4, balance));
     }
     let health = accepted("instances = 4\nhealth = { every = \"5s\", panic = \"50%\" }", "")
-        .dependency
+        .dependencies
+        .remove(0)
         .health;
     let health = health.expect("it was read");
     assert_eq!((health.every, health.panic.value()), (Duration::from_secs(5), 0.5));
     let refuse = accepted("refuse = { takes = \"2ms\", costs = \"20%\" }", "")
-        .dependency
+        .dependencies
+        .remove(0)
         .refuse;
     assert_eq!((refuse.takes, refuse.costs), (Duration::from_millis(2), 0.2));
     let slow = accepted("slow = { in_flight = [[12, 1.0], [40, 3.0]] }", "")
-        .dependency
+        .dependencies
+        .remove(0)
         .slow;
     assert_eq!(slow, [(12.0, 1.0), (40.0, 3.0)]);
     let mix = "latency = { mix = [{ share = \"99%\", constant = \"1ms\" }, { share = \"1%\", exponential = { mean = \"2s\" } }] }";
@@ -60,7 +65,7 @@ fn what_a_dependency_says_is_what_is_read() {
         (0.99, Latency::Constant(0.001)),
         (0.01, Latency::Exponential { mean: 2.0 }),
     ];
-    assert_eq!(accepted(mix, "").dependency.latency, Latency::Mix(parts));
+    assert_eq!(accepted(mix, "").dependencies.remove(0).latency, Latency::Mix(parts));
 }
 
 #[test]

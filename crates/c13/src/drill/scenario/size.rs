@@ -19,6 +19,12 @@ pub(super) const MOST_CLIENTS: u32 = 10_000;
 /// A balancer looks at each of them, and so does each change of the dependency.
 pub(super) const MOST_INSTANCES: u32 = 1_000;
 
+/// More dependencies than these are a picture of a whole company.
+pub(super) const MOST_DEPENDENCIES: usize = 20;
+
+/// More steps than these are a straight line.
+pub(super) const MOST_STEPS: u64 = 100;
+
 /// More tables of faults than these are no incident any more.
 pub(super) const MOST_FAULTS: usize = 100;
 
@@ -42,10 +48,12 @@ pub(super) fn check(
     root: &Table<'_>,
     duration: Duration,
     load: &Load,
-    dependency: Option<&Dependency>,
+    dependencies: Option<&[Dependency]>,
     faults: Option<&[Fault]>,
     variants: Option<&[Variant]>,
 ) {
+    let dependencies = dependencies.unwrap_or_default();
+    let variants = variants.unwrap_or_default();
     let expected = load.expected_requests(duration);
     if expected < LEAST_REQUESTS {
         let message =
@@ -65,8 +73,14 @@ pub(super) fn check(
             .also(root.value_span("duration"), "the drill lasts this long");
         return root.report(error.help("lower its `rps`, or shorten the drill"));
     }
-    let configs = || variants.into_iter().flatten().filter_map(|variant| variant.policy);
-    let attempts = configs().map(|config| most_attempts(&config)).fold(1.0, f64::max);
+    let attempts_at = |dependency| {
+        let of_variant = |variant| most_attempts_at(load, dependencies, variant)[dependency];
+        variants.iter().map(of_variant).fold(1.0, f64::max)
+    };
+    let attempts: f64 = match dependencies.len() {
+        0 => 1.0,
+        all => (0..all).map(attempts_at).sum(),
+    };
     if expected * attempts > MOST_ATTEMPTS {
         let message = format!(
             "a variant may make some {:.1e} attempts, and a drill takes at most {MOST_ATTEMPTS:.0e}",
@@ -78,8 +92,12 @@ pub(super) fn check(
         return root.report(error.help("lower its `rps`, or `max_retries` and `max_extra` of the variant's policy"));
     }
     check_unanswered(root, duration, load, faults.unwrap_or_default());
-    check_places(root, expected * attempts, dependency);
-    let patience = configs().map(|config| config.total_timeout.unwrap_or(Duration::MAX).min(load.deadline));
+    for (index, dependency) in dependencies.iter().enumerate() {
+        check_places(root, expected * attempts_at(index), dependency);
+    }
+    let callers =
+        (0..dependencies.len()).flat_map(|to| variants.iter().filter_map(move |variant| variant.protection(to)));
+    let patience = callers.map(|caller| caller.policy.total_timeout.unwrap_or(Duration::MAX).min(load.deadline));
     check_patience(root, load, expected, patience.max());
 }
 
@@ -88,6 +106,18 @@ fn most_attempts(config: &PolicyConfig) -> f64 {
     let retries = config.retry.map_or(0.0, |retry| f64::from(retry.max_retries));
     let hedges = config.hedge.map_or(0.0, |hedge| f64::from(hedge.max_extra));
     (1.0 + retries) * (1.0 + hedges)
+}
+
+/// Attempts at each dependency for one request, at the most: those of the callers, and those of each service for each attempt
+/// at the service.
+fn most_attempts_at(load: &Load, dependencies: &[Dependency], variant: &Variant) -> Vec<f64> {
+    super::calls_for_a_request(&load.calls, dependencies, |service, to| {
+        let protection = match service {
+            None => variant.protection(to),
+            Some(service) => variant.protection_of_service(&dependencies[service], to),
+        };
+        protection.map_or(1.0, |protection| most_attempts(&protection.policy))
+    })
 }
 
 /// Requests that meet a black hole are kept until their callers give up, or until the drill ends where they never do.
@@ -104,7 +134,7 @@ fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &
             requests(
                 fault.at.min(duration),
                 (fault.at + fault.length.min(patience)).min(duration),
-            )
+            ) * fault.keys.value()
         })
         .sum();
     if unanswered > MOST_AT_ONCE {
@@ -118,8 +148,7 @@ fn check_unanswered(root: &Table<'_>, duration: Duration, load: &Load, faults: &
 }
 
 /// Requests that the dependency has are kept until it has worked on them.
-fn check_places(root: &Table<'_>, attempts: f64, dependency: Option<&Dependency>) {
-    let Some(dependency) = dependency else { return };
+fn check_places(root: &Table<'_>, attempts: f64, dependency: &Dependency) {
     let queue = dependency.queue.map_or(0.0, |queue| f64::from(queue.capacity.get()));
     let places = f64::from(dependency.instances.get()) * (f64::from(dependency.concurrency.get()) + queue);
     let held = places.min(attempts);

@@ -169,14 +169,18 @@ fn what_is_written_is_what_is_read() {
             instances: NonZeroU32::MIN,
             deadline: seconds(2),
             patience: Patience::Deadline,
+            calls: vec![vec![Call::to(0)]],
         }
     );
     let latency = Latency::log_normal(Duration::from_millis(40), Duration::from_millis(250));
     assert_eq!(
-        (&scenario.dependency.latency, scenario.dependency.concurrency.get()),
+        (
+            &scenario.dependencies[0].latency,
+            scenario.dependencies[0].concurrency.get()
+        ),
         (&latency, 64)
     );
-    let queue = scenario.dependency.queue.expect("there is one");
+    let queue = scenario.dependencies[0].queue.expect("there is one");
     assert_eq!(
         (queue.capacity.get(), queue.order, queue.overload_factor),
         (1_000, QueueOrder::Fifo, 1.5)
@@ -195,7 +199,10 @@ fn what_is_written_is_what_is_read() {
             length: seconds(60),
             kind: "latency",
             words: "latency ×8".to_owned(),
+            dependency: 0,
             on: None,
+            keys: Ratio::ONE,
+            passes: None,
             table: 0,
             effect
         }]
@@ -255,10 +262,13 @@ fn everything_can_be_said_in_other_ways() {
     assert_eq!((scenario.load.shape.len(), scenario.load.instances.get()), (2, 20));
     let latency = Latency::Uniform { min: 0.0, max: 0.002 };
     assert_eq!(
-        (scenario.dependency.latency, scenario.dependency.error_rate.value()),
-        (latency, 0.25)
+        (
+            &scenario.dependencies[0].latency,
+            scenario.dependencies[0].error_rate.value()
+        ),
+        (&latency, 0.25)
     );
-    let queue = scenario.dependency.queue.expect("there is one");
+    let queue = scenario.dependencies[0].queue.expect("there is one");
     assert_eq!(
         (queue.order, queue.overload_factor, queue.abandon),
         (QueueOrder::Lifo, 1.0, true)

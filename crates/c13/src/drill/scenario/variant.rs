@@ -1,10 +1,13 @@
 //! The variants that a drill compares: the policies with which the callers protect themselves.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use c13_reliability::policy::document::{Diagnostic, Document, Source, Table, Value, nearest};
-use c13_reliability::policy::file::{PolicyFiles, profile_document, read_policy};
-use c13_reliability::policy::{PolicyConfig, Profile};
+use c13_reliability::policy::PolicyConfig;
+use c13_reliability::policy::document::{Diagnostic, Source, Table, nearest};
+
+use super::dependency::Dependency;
+use super::protection::{self, Protection};
 
 /// `[[variant]]`: the same callers with a policy of their own. Every variant sees the same arrivals.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,10 +16,36 @@ pub(crate) struct Variant {
     pub name: String,
     /// A baseline is there to compare with: no objective judges it.
     pub baseline: bool,
-    /// What runs around each call; `None` for no policy at all.
+    /// What runs around each call that the callers make; `None` for no policy at all.
     pub policy: Option<PolicyConfig>,
     /// If all clients share the rate limit of the policy, how long a decision of the shared limit takes.
     pub shared_limit: Option<Duration>,
+    /// In place of that policy, and of a service's own, what runs around the calls to some of the dependencies.
+    pub on: BTreeMap<usize, Protection>,
+}
+
+impl Variant {
+    /// Whether nothing protects the callers.
+    #[must_use]
+    pub(crate) fn is_unprotected(&self) -> bool {
+        self.policy.is_none() && self.on.is_empty()
+    }
+
+    /// What runs around the calls of the callers to a dependency.
+    #[must_use]
+    pub(crate) fn protection(&self, dependency: usize) -> Option<Protection> {
+        let general = self.policy.map(|policy| Protection {
+            policy,
+            shared_limit: self.shared_limit,
+        });
+        self.on.get(&dependency).copied().or(general)
+    }
+
+    /// What runs around the calls to a dependency that `service` makes.
+    #[must_use]
+    pub(crate) fn protection_of_service(&self, service: &Dependency, dependency: usize) -> Option<Protection> {
+        self.on.get(&dependency).copied().or(service.protection)
+    }
 }
 
 /// The variant that every drill has: no policy at all.
@@ -31,13 +60,14 @@ const MOST_VARIANTS: usize = 16;
 pub(crate) type Files<'f> = &'f dyn Fn(&str) -> Result<Source, String>;
 
 /// Reads every variant, and puts `unprotected` before them.
-pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
+pub(super) fn read(root: &Table<'_>, files: Files<'_>, dependencies: &[String]) -> Option<Vec<Variant>> {
     let tables = root.tables("variant");
     let mut variants = vec![Variant {
         name: UNPROTECTED.to_owned(),
         baseline: true,
         policy: None,
         shared_limit: None,
+        on: BTreeMap::new(),
     }];
     let mut seen: Vec<(String, &Table<'_>)> = Vec::new();
     for table in tables.iter().take(MOST_VARIANTS) {
@@ -50,14 +80,18 @@ pub(super) fn read(root: &Table<'_>, files: Files<'_>) -> Option<Vec<Variant>> {
             seen.push((name.clone(), table));
         }
         let baseline = table.optional("baseline").unwrap_or(false);
-        let policy = read_policy_of(table, files);
-        let shared_limit = read_shared_limit(table, policy.as_ref());
-        if let (Some(name), Some(policy), Some(shared_limit)) = (name, policy, shared_limit) {
+        let on = read_on(table, files, dependencies);
+        let general = match table.has("on") && !protection::is_set(table) {
+            true => Some(None),
+            false => protection::read(table, "variant", files).map(Some),
+        };
+        if let (Some(name), Some(general), Some(on)) = (name, general, on) {
             variants.push(Variant {
                 name,
                 baseline,
-                policy: Some(policy),
-                shared_limit,
+                policy: general.map(|general| general.policy),
+                shared_limit: general.and_then(|general| general.shared_limit),
+                on,
             });
         }
     }
@@ -92,123 +126,42 @@ fn read_name(table: &Table<'_>) -> Option<String> {
     Some(name)
 }
 
-fn read_policy_of(table: &Table<'_>, files: Files<'_>) -> Option<PolicyConfig> {
-    let errors = table.document().error_count();
-    let profile = table.optional_choice("profile", &Profile::ALL.map(|profile| (profile.name(), profile)));
-    if !table.has("policy") && !table.has("profile") {
-        let error = Diagnostic::new(table.span().clone(), "a variant has a `profile`, a `policy`, or both").absence();
-        let help =
-            format!("add `profile = \"critical\"` or a table `[variant.policy]`; \"{UNPROTECTED}\" is there already");
-        table.report(error.label("this one has neither").help(help));
+/// `on.ads = { profile = "batch" }`: what runs around the calls to that dependency.
+fn read_on(table: &Table<'_>, files: Files<'_>, dependencies: &[String]) -> Option<BTreeMap<usize, Protection>> {
+    let mut on = BTreeMap::new();
+    if !table.has("on") {
+        return Some(on);
     }
-    if let Some(value) = table.value("policy")
-        && value.as_text().is_none()
-        && value.as_table().is_none()
-    {
-        if let Some(shape) = value.shape() {
-            let error = value.error("`variant.policy` must be text that names a file and a policy in it, or a table");
-            let error = error.label(format!("this is {}", shape.name()));
-            table.report(error.help(NAMED_OR_OWN));
-        }
+    let tables = table.optional_table("on")?;
+    if tables.is_empty() {
+        let error = table.error("on", "`variant.on` names no dependency");
+        table.report(error.help("write, for example, `on.payments = { profile = \"critical\" }`, or remove it"));
         return None;
     }
-    let named = table.value("policy").filter(|value| value.as_text().is_some());
-    let (below, own, called) = match &named {
-        Some(reference) => (
-            read_service_policy(table, reference, files),
-            table.optional_table("set"),
-            "variant.set",
-        ),
-        None => (profile.map(profile_document), table.optional_table("policy"), POLICY),
-    };
-    if named.is_none() && table.has("set") {
-        let error = table.error(
-            "set",
-            "`variant.set` changes a policy of a service's file, and this variant names none",
-        );
-        table.report(error.help("write `policy = \"service.toml#payments\"`, or the settings into `[variant.policy]`"));
-    }
-    if own.as_ref().is_some_and(Table::is_empty) {
-        let key = if named.is_some() { "set" } else { "policy" };
-        let error = table.error(key, format!("`{called}` sets nothing"));
-        table.report(error.help("add a setting, or remove the table"));
-    }
-    let below = below.as_ref().map(Document::root);
-    let layers: Vec<Table<'_>> = below.into_iter().chain(own).collect();
-    match read_policy(called, &layers) {
-        Ok(config) => (table.document().error_count() == errors).then_some(config),
-        Err(errors) => {
-            table.document().report_all(&errors);
-            None
+    let entries = tables.entries();
+    for (name, span, value) in &entries {
+        let Some(index) = dependencies.iter().position(|dependency| dependency == name) else {
+            let error = Diagnostic::new((*span).clone(), format!("there is no dependency called \"{name}\""));
+            table.report(known_names(error, name, dependencies));
+            if let Some(table) = value.as_table() {
+                table.ignore_rest();
+            }
+            continue;
+        };
+        if let Some(protection) = value
+            .read_table()
+            .and_then(|table| protection::read(&table, "variant.on", files))
+        {
+            on.insert(index, protection);
         }
     }
+    (on.len() == entries.len()).then_some(on)
 }
 
-/// `shared = { rate_limit = "2ms" }`: the rate limit is one for all clients, as one on Redis is, and a decision takes so long.
-/// The outer `None` is an error, the inner one no such limit.
-fn read_shared_limit(table: &Table<'_>, policy: Option<&PolicyConfig>) -> Option<Option<Duration>> {
-    if !table.has("shared") {
-        return Some(None);
+/// Adds to an error which name was meant, or which there are.
+pub(super) fn known_names(error: Diagnostic, name: &str, names: &[String]) -> Diagnostic {
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => error.help(format!("did you mean \"{near}\"?")),
+        None => error.help(format!("there are {}", names.join(", "))),
     }
-    let shared = table.optional_table("shared")?;
-    let takes: Duration = shared.required("rate_limit")?;
-    if policy.is_some_and(|policy| policy.rate_limit.is_none()) {
-        let error = shared.error("rate_limit", "`variant.shared.rate_limit` needs a rate limit to share");
-        table.report(error.help("set `rate_limit` in the variant's policy, for example `{ rate = \"600/s\" }`"));
-    }
-    Some(Some(takes))
 }
-
-/// A policy of a service's own file, `service.toml#payments`: the very settings that the service runs with, each at its own
-/// place. Environment variables do not count: a drill says the same everywhere.
-fn read_service_policy(table: &Table<'_>, reference: &Value<'_>, files: Files<'_>) -> Option<Document> {
-    if table.has("profile") {
-        let error = table.error(
-            "profile",
-            "a variant with a policy of a service's file has no profile besides",
-        );
-        table.report(error.also(Some(reference.span().clone()), "the policy says itself what it extends"));
-    }
-    let text = reference.as_text()?;
-    let Some((file, name)) = text
-        .split_once('#')
-        .filter(|(file, name)| !file.is_empty() && !name.is_empty())
-    else {
-        let error = reference.error("`variant.policy` must name a file and a policy in it");
-        let profile = nearest(text, Profile::ALL.map(Profile::name)).filter(|_| !text.contains(['#', '.', '/']));
-        table.report(match profile {
-            Some(profile) => error.help(format!("a profile is named by `profile = \"{profile}\"`")),
-            None => error.help(NAMED_OR_OWN),
-        });
-        return None;
-    };
-    let source = match files(file) {
-        Ok(source) => source,
-        Err(reason) => {
-            table.report(reference.error(format!("cannot read {file}: {reason}")));
-            return None;
-        }
-    };
-    let set = match PolicyFiles::new().file(source).read() {
-        Ok(set) => set,
-        Err(errors) => {
-            table.document().report_all(&errors);
-            return None;
-        }
-    };
-    let Some(policy) = set.policy(name) else {
-        let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
-        let error = reference.error(format!("{file} has no policy called \"{name}\""));
-        table.report(match nearest(name, names.iter().copied()) {
-            Some(near) => error.help(format!("did you mean \"{near}\"?")),
-            None => error.help(format!("there are {}", names.join(", "))),
-        });
-        return None;
-    };
-    Some(policy.document(text))
-}
-
-const NAMED_OR_OWN: &str = "write `policy = \"service.toml#payments\"`, or a table `[variant.policy]`";
-
-/// What errors call a variant's policy.
-const POLICY: &str = "variant.policy";
