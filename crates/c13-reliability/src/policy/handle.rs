@@ -3,7 +3,7 @@
 use super::call::{CallPermit, Given, Once, call, call_keeping, call_once, call_sync, once};
 use super::parts::{LoadedParts, Making, Parts};
 use super::typed::TypedPolicy;
-use super::{PolicyConfig, PolicyError};
+use super::{ClassifiedPolicy, PolicyConfig, PolicyError};
 use crate::error::{ConfigError, Rejected};
 use crate::gate::{ByResult, Gate, Outcome};
 use crate::patterns::adaptive::AdaptiveLimit;
@@ -15,6 +15,7 @@ use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Source};
 use crate::sync::Current;
 use crate::time::{Clock, Deadline, Env};
+use crate::verdict::Retryable;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -393,6 +394,13 @@ impl Policy {
     #[must_use]
     pub fn typed<T, E>(&self) -> TypedPolicy<T, E> {
         TypedPolicy::new(self.clone())
+    }
+
+    /// The policy for calls that fail with an error which knows what it means, such as those of sqlx, tonic and redis: one view
+    /// for calls of all result types.
+    #[must_use]
+    pub fn classify_errors<E: Retryable>(&self) -> ClassifiedPolicy<E> {
+        ClassifiedPolicy::new(self.clone())
     }
 
     /// Whether it may make a call more than once.

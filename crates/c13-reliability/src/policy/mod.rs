@@ -4,6 +4,7 @@
 //! its budget, hedge, circuit breaker, attempt timeout. Each part is optional. [`PolicyConfig`] holds the settings,
 //! [`Profile`] names three that fit most calls, [`PolicyError`] says which layer ended a call. Fallback and cache, and the
 //! predicates that tell results apart, depend on types, and so belong to a [`TypedPolicy`], a view of a [`Policy`].
+//! [`Policy::classify_errors`] is the view for calls whose errors know what they mean, such as those of sqlx, tonic and redis.
 //!
 //! | setting | default | part |
 //! |---|---|---|
@@ -29,6 +30,7 @@
 mod axum;
 mod cached;
 mod call;
+mod classified;
 mod config;
 mod error;
 #[cfg(feature = "toml")]
@@ -52,6 +54,7 @@ pub use axum::{InboundFuture, InboundLayer, InboundService};
 pub use c13_document as document;
 pub use cached::CachedPolicy;
 pub use call::CallPermit;
+pub use classified::ClassifiedPolicy;
 pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;
 pub use handle::{CallOptions, Policy};

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 mod change;
+mod classified;
 mod deadline;
 mod hedged;
 mod held;

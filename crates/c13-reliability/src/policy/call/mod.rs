@@ -57,5 +57,5 @@ pub(super) use extra_limit::ExtraLimit;
 pub(super) use future::{call, call_keeping, call_once, once};
 pub use kept::CallPermit;
 pub(super) use limit::{CallLimit, Length};
-pub(super) use rules::{Given, Once, Rules};
+pub(super) use rules::{Cautious, Given, Once, Rules};
 pub(super) use sync::call_sync;

@@ -117,6 +117,9 @@ impl<T, E> PolledCall<'_, T, E> {
         let hint = match unsettled {
             Unsettled::Refused { .. } | Unsettled::Gave(_, Verdict::Final) => return Err(Some(GiveUp::NotRetryable)),
             Unsettled::TimedOut(limit) if limit.is_of_call() => return Err(Some(GiveUp::Deadline)),
+            Unsettled::TimedOut(_) if !self.state.progress.repeats_late_attempts() => {
+                return Err(Some(GiveUp::NotRetryable));
+            }
             Unsettled::TimedOut(_) => None,
             Unsettled::Gave(_, verdict) => verdict.hint(),
         };

@@ -70,6 +70,11 @@ impl Progress {
         parts.hedge.as_ref().filter(|_| self.repeats == Repeats::Freely)
     }
 
+    /// Whether another attempt may follow one that ran into its time limit.
+    pub(super) fn repeats_late_attempts(&self) -> bool {
+        self.repeats == Repeats::Freely
+    }
+
     /// Counts an attempt that begins now, and returns its time limit.
     #[inline(always)]
     pub(super) fn next_attempt(&mut self, parts: &Parts) -> AttemptLimit {

@@ -10,6 +10,9 @@ use crate::sync::primitive::Mutex;
 pub(in crate::policy) enum Repeats {
     /// Once: retry and hedge are not used.
     Never,
+    /// Again after a result that is worth it. Not after a time limit, which leaves unknown what the attempt did, and not by a
+    /// hedge.
+    AfterResult,
     /// As retry and hedge decide.
     Freely,
 }
@@ -67,6 +70,21 @@ pub(in crate::policy) struct Once<R>(pub(in crate::policy) R);
 
 impl<T, E, R: Rules<T, E>> Rules<T, E> for Once<R> {
     const REPEATS: Repeats = Repeats::Never;
+
+    fn outcome(&self, result: &Result<T, E>) -> Outcome {
+        self.0.outcome(result)
+    }
+
+    fn verdict(&self, result: &Result<T, E>) -> Verdict {
+        self.0.verdict(result)
+    }
+}
+
+/// The rules of a call that must not have its effect twice. The verdict of `R` must be final unless an attempt had none.
+pub(in crate::policy) struct Cautious<R>(pub(in crate::policy) R);
+
+impl<T, E, R: Rules<T, E>> Rules<T, E> for Cautious<R> {
+    const REPEATS: Repeats = Repeats::AfterResult;
 
     fn outcome(&self, result: &Result<T, E>) -> Outcome {
         self.0.outcome(result)
