@@ -42,7 +42,15 @@ fn an_http_client_goes_through_a_policy() {
 fn grpc_goes_through_policies_on_both_sides() {
     runs(
         env!("CARGO_BIN_EXE_tonic_echo"),
-        &["ms are left", "a slow answer", "ResourceExhausted", "four more answers"],
+        &[
+            "ms are left",
+            "a slow answer",
+            "ResourceExhausted",
+            "four more answers",
+            "a stream: 2 messages, and then Some(Unavailable)",
+            "failed in their trailers the circuit is open",
+            "and the next is refused",
+        ],
     );
 }
 

@@ -46,6 +46,8 @@ mod profile;
 mod registry;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
+#[cfg(feature = "tonic")]
+mod tonic;
 mod typed;
 
 #[cfg(feature = "axum")]
@@ -65,4 +67,6 @@ pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
 #[cfg(feature = "toml")]
 pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};
+#[cfg(feature = "tonic")]
+pub use tonic::{GrpcFuture, GrpcLayer, GrpcService};
 pub use typed::TypedPolicy;

@@ -3,9 +3,10 @@
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use c13_examples::{http_outcome, http_verdict, serve, with_deadline};
+use c13_examples::{serve, with_deadline};
+use c13_reliability::gate::Outcome;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
-use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
 use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, PolicyLayer, TypedPolicy};
 use c13_reliability::time::Clock;
 use std::error::Error;
@@ -62,7 +63,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .retry(retry)
         .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(3));
     let policy = Policy::with_config(config, Clock::tokio())?;
-    let typed = policy.typed().classify(http_outcome).verdict(http_verdict);
+    let typed = policy
+        .typed()
+        .classify(Outcome::of_reqwest)
+        .verdict(Verdict::of_reqwest);
     let http = reqwest::Client::new();
 
     let client = Client {

@@ -9,9 +9,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use c13_examples::{http_outcome, http_verdict, serve, with_deadline};
+use c13_examples::{serve, with_deadline};
+use c13_reliability::gate::Outcome;
 use c13_reliability::patterns::cache::{Cache, CacheConfig};
 use c13_reliability::patterns::fallback::Fallback;
+use c13_reliability::patterns::retry::Verdict;
 use c13_reliability::policy::file::PolicyFiles;
 use c13_reliability::policy::{CachedPolicy, InboundLayer, PolicyError, PolicyRegistry, TypedPolicy};
 use c13_reliability::time::Clock;
@@ -76,7 +78,12 @@ struct Service {
 impl Service {
     fn new(registry: &PolicyRegistry, upstream: SocketAddr) -> Self {
         let policy = |name| registry.policy(name).expect("service.toml names it");
-        let http_policy = |name| policy(name).typed().classify(http_outcome).verdict(http_verdict);
+        let http_policy = |name| {
+            policy(name)
+                .typed()
+                .classify(Outcome::of_reqwest)
+                .verdict(Verdict::of_reqwest)
+        };
         let none: Fallback<String, PolicyError<StatusCode>> = Fallback::value(String::new());
         Self {
             http: reqwest::Client::new(),

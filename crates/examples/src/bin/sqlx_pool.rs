@@ -1,33 +1,18 @@
 //! A policy around the queries of a sqlx pool. With `DATABASE_URL` it asks that Postgres; without, one that is down, which
 //! is when a policy earns its keep.
 
-use c13_reliability::gate::Outcome;
 use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
-use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
-use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, TypedPolicy};
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::policy::{ClassifiedPolicy, Policy, PolicyConfig, PolicyError};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use std::error::Error;
 use std::time::Duration;
 
-/// Whether the database itself is in trouble: the connection, the pool, or the server's state. A query that is wrong says
-/// nothing of the database, and is not worth another attempt.
-fn is_trouble(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) => true,
-        // Classes of SQLSTATE: connection exception, out of resources, intervention by the operator, system error.
-        sqlx::Error::Database(error) => {
-            let code = error.code();
-            let class = code.as_deref().and_then(|code| code.get(..2));
-            matches!(class, Some("08" | "53" | "57" | "58"))
-        }
-        _ => false,
-    }
-}
-
-/// As many calls at a time as the pool has connections: who waits for a connection waits here, where it is counted.
-fn database(connections: u32) -> Result<TypedPolicy<i32, sqlx::Error>, Box<dyn Error>> {
+/// As many calls at a time as the pool has connections: who waits for a connection waits here, where it is counted. The errors
+/// of sqlx say themselves whether the database failed; all queries here are reads, and may be made twice.
+fn database(connections: u32) -> Result<ClassifiedPolicy<sqlx::Error>, Box<dyn Error>> {
     let retry = RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::from_millis(20)));
     let config = PolicyConfig::NONE
         .total_timeout(Duration::from_secs(2))
@@ -35,21 +20,12 @@ fn database(connections: u32) -> Result<TypedPolicy<i32, sqlx::Error>, Box<dyn E
         .bulkhead(BulkheadConfig::new(connections).queue(connections, Duration::from_millis(500)))
         .retry(retry)
         .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(4));
-    let policy = Policy::new(config)?.typed();
-    Ok(policy
-        .classify(|result| match result {
-            Err(error) if !is_trouble(error) => Outcome::Ignored,
-            result => Outcome::of(result),
-        })
-        .verdict(|result| match result {
-            Err(error) if is_trouble(error) => Verdict::Retry,
-            _ => Verdict::Final,
-        }))
+    Ok(Policy::new(config)?.classify_errors().idempotent())
 }
 
 async fn select(
     pool: &PgPool,
-    policy: &TypedPolicy<i32, sqlx::Error>,
+    policy: &ClassifiedPolicy<sqlx::Error>,
     query: &'static str,
 ) -> Result<i32, PolicyError<sqlx::Error>> {
     policy.call(|| sqlx::query_scalar(query).fetch_one(pool)).await

@@ -68,7 +68,7 @@ pin_project! {
     ///
     /// | the body | to breaker and adaptive limit |
     /// |---|---|
-    /// | comes to its end | a success, or what its trailers mean |
+    /// | comes to its end | a success, or what its trailers, or the lack of them, mean |
     /// | breaks off, or runs into a time limit | a failure |
     /// | is dropped while it was waited for | abandoned |
     /// | is dropped otherwise, read in part or not at all | a success, as its response was |
@@ -83,7 +83,7 @@ pin_project! {
         timer: Option<Sleep>,
         held: HeldPermit,
         limits: Limits,
-        classify: fn(&HeaderMap) -> Outcome,
+        classify: fn(Option<&HeaderMap>) -> Outcome,
     }
 }
 
@@ -94,14 +94,14 @@ impl<B: Body> PermitBody<B> {
         Self::classified(body, permit, limits, clock, |_| Outcome::Success)
     }
 
-    /// The same; `classify` says what trailers mean.
+    /// The same; `classify` says what trailers mean, and what a body means that came to its end without any.
     #[must_use]
     pub fn classified(
         body: B,
         permit: CallPermit,
         limits: BodyLimits,
         clock: Clock,
-        classify: fn(&HeaderMap) -> Outcome,
+        classify: fn(Option<&HeaderMap>) -> Outcome,
     ) -> Self {
         let mut held = HeldPermit {
             settles: permit.is_probe(),
@@ -109,7 +109,7 @@ impl<B: Body> PermitBody<B> {
             reading: Reading::Paused,
         };
         if body.is_end_stream() {
-            held.end(Outcome::Success);
+            held.end(classify(None));
         }
         let limits = Limits::new(limits, clock, held.settles);
         Self {
@@ -151,9 +151,9 @@ where
         match frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    held.end((this.classify)(trailers));
+                    held.end((this.classify)(Some(trailers)));
                 } else if this.body.as_pin_mut().is_some_and(|body| body.is_end_stream()) {
-                    held.end(Outcome::Success);
+                    held.end((this.classify)(None));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -163,7 +163,7 @@ where
                 Poll::Ready(Some(Err(error.into())))
             }
             None => {
-                held.end(Outcome::Success);
+                held.end((this.classify)(None));
                 Poll::Ready(None)
             }
         }

@@ -103,9 +103,10 @@ impl Scene {
         };
         let call = self.policy.call_held(respond, Outcome::of, Verdict::of);
         let (body, permit) = self.executor.block_on(call).expect("the response is good");
-        let classify = |trailers: &HeaderMap| match trailers.get("grpc-status") {
-            Some(status) if status == "0" => Outcome::Success,
-            _ => Outcome::FAILURE,
+        let classify = |trailers: Option<&HeaderMap>| match trailers.map(|trailers| trailers.get("grpc-status")) {
+            None => Outcome::Success,
+            Some(Some(status)) if status == "0" => Outcome::Success,
+            Some(_) => Outcome::FAILURE,
         };
         Box::pin(PermitBody::classified(body, permit, limits, clock.clone(), classify))
     }
