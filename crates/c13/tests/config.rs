@@ -428,6 +428,23 @@ fn what_is_asked_for_wrongly_is_told_how_to_ask() {
 }
 
 #[test]
+fn a_rate_that_only_a_profile_says_is_named() {
+    let note = "  a: at most \"500/s\" from each instance, by the profile standard; `rate_limit.rate` sets another rate, \
+                `rate_limit = false` none\n";
+    for (settings, note) in [
+        ("", note),
+        ("rate_limit.rate = \"800/s\"", ""),
+        ("rate_limit = false", ""),
+        ("rate_limit.shadow = true", ""),
+    ] {
+        let input = format!("[policy.a]\nextends = \"standard\"\n{settings}\n");
+        let output = Folder::new().c13_on(&input, "config check -");
+        let text = format!("standard input: 1 policy (a), all right\n{note}");
+        assert_eq!(out(&output), text, "{settings}: {}", err(&output));
+    }
+}
+
+#[test]
 fn a_file_to_start_from_is_written_once_or_printed() {
     let folder = Folder::new();
     let said = folder.right("config init service.toml");

@@ -18,8 +18,9 @@ use std::time::Duration;
 /// The count of failures is a floor. The breaker opens when besides all of the most recent 20 calls failed, or 80 % of the
 /// calls of the last second, of at least 3 (standard: 2 s, 6 calls; batch: 5 s, 12 calls): nearly everything fails. A
 /// dependency of which half fails still serves callers that retry, and is not cut off. It opens for 1 s at first, twice as long
-/// after each further trip in a row, up to 4 s, with jitter, and closes after one good probe. The rate's burst is one
-/// second's worth, and a call above it is refused at once. Retries back off exponentially from 100 ms with full jitter,
+/// after each further trip in a row, up to 4 s, with jitter, and closes after one good probe. **The rate limits the calls of each instance, also while the dependency is
+/// well**: its burst is one second's worth, and a call above it is refused at once. Set another with
+/// [`PolicyConfig::rate_limit`], or take it away with `rate_limit = false` in a file (`docs/adr/0017`). Retries back off exponentially from 100 ms with full jitter,
 /// within the default budget. These figures were chosen by drills: `docs/no-harm.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile {

@@ -2,13 +2,15 @@
 
 use super::{ComponentHealth, HealthChecker};
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitState};
+use crate::policy::Policy;
 use async_trait::async_trait;
 
 /// Checks a circuit breaker: `Healthy` while calls run, `Degraded` while they are refused or only probes run.
 ///
 /// While a circuit is open, the service knows that the dependency fails and does something else instead. That alone is
 /// no reason to send traffic elsewhere, so add this as an optional check. If the service is useless without the
-/// dependency, set [`unhealthy_when_open`](Self::unhealthy_when_open).
+/// dependency, set [`unhealthy_when_open`](Self::unhealthy_when_open). For the breaker of a policy take
+/// [`of_policy`](Self::of_policy), which follows the policy through reloads.
 ///
 /// ```
 /// use c13_reliability::microservices::health::{BreakerChecker, HealthChecker, HealthStatus};
@@ -24,17 +26,44 @@ use async_trait::async_trait;
 #[derive(Clone, Debug)]
 pub struct BreakerChecker {
     name: String,
-    breaker: CircuitBreaker,
+    checked: Checked,
     unhealthy_when_open: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Checked {
+    Breaker(CircuitBreaker),
+    Policy(Policy),
+}
+
+impl Checked {
+    /// The breaker that calls go through now.
+    fn breaker(&self) -> Option<CircuitBreaker> {
+        match self {
+            Self::Breaker(breaker) => Some(breaker.clone()),
+            Self::Policy(policy) => policy.circuit_breaker(),
+        }
+    }
 }
 
 impl BreakerChecker {
     /// A check of this breaker, under this name.
     #[must_use]
     pub fn new(name: impl Into<String>, breaker: CircuitBreaker) -> Self {
+        Self::of(name, Checked::Breaker(breaker))
+    }
+
+    /// A check of the breaker of this policy, whichever it has: one that a reload adds is checked from then on, and while the
+    /// policy has none the check is `Healthy`, since nothing is refused.
+    #[must_use]
+    pub fn of_policy(name: impl Into<String>, policy: Policy) -> Self {
+        Self::of(name, Checked::Policy(policy))
+    }
+
+    fn of(name: impl Into<String>, checked: Checked) -> Self {
         Self {
             name: name.into(),
-            breaker,
+            checked,
             unhealthy_when_open: false,
         }
     }
@@ -50,7 +79,10 @@ impl BreakerChecker {
 #[async_trait]
 impl HealthChecker for BreakerChecker {
     async fn check(&self) -> ComponentHealth {
-        let state = self.breaker.current_state();
+        let Some(breaker) = self.checked.breaker() else {
+            return ComponentHealth::healthy(self.name());
+        };
+        let state = breaker.current_state();
         let message = format!("the circuit is {state}");
         match state {
             CircuitState::Open | CircuitState::ForcedOpen if self.unhealthy_when_open => {
@@ -74,8 +106,25 @@ impl HealthChecker for BreakerChecker {
 mod tests {
     use super::super::HealthStatus::{self, Degraded, Healthy, Unhealthy};
     use super::*;
+    use crate::patterns::circuit_breaker::CircuitBreakerConfig;
+    use crate::policy::PolicyConfig;
     use crate::time::Executor;
     use std::time::Duration;
+
+    #[test]
+    fn the_status_follows_a_policy_through_its_reloads() {
+        let without = PolicyConfig::NONE;
+        let with = without.circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(1));
+        let policy = Policy::new(without).unwrap();
+        let checker = BreakerChecker::of_policy("payments", policy.clone());
+        let status = || Executor::new().block_on(checker.check()).status;
+        assert_eq!(status(), Healthy, "nothing is refused");
+        policy.reconfigure(with).unwrap();
+        policy.circuit_breaker().unwrap().force_open();
+        assert_eq!(status(), Degraded);
+        policy.reconfigure(without).unwrap();
+        assert_eq!(status(), Healthy, "the breaker has left the policy");
+    }
 
     #[test]
     fn the_status_follows_the_circuit() {

@@ -56,6 +56,13 @@ impl CheckSettings {
         }
     }
 
+    /// For a check of what all instances of the service share, such as their database: optional, since it would take all of
+    /// them out of the balancer at once. A service that is useless without it takes [`new`](Self::new).
+    #[must_use]
+    pub const fn shared() -> Self {
+        Self::new().optional()
+    }
+
     /// Makes it optional: its failure degrades the service and leaves it ready.
     #[must_use]
     pub const fn optional(mut self) -> Self {

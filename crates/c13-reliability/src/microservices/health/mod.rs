@@ -28,13 +28,13 @@
 //! | how is it? | `/health`, `/health/{group}` | a critical check is `Unhealthy` | people and dashboards |
 //!
 //! If a dependency that all instances share fails, all of them become not ready at once, and then nobody answers, not
-//! even with an error. Make such a check [optional](CheckSettings::optional) unless the service is useless without it.
+//! even with an error. Add such a check with [`CheckSettings::shared`], unless the service is useless without it (`docs/adr/0016`).
 //!
 //! # Defaults
 //!
 //! | setting | default |
 //! |---|---|
-//! | [`critical`](CheckSettings::critical) | yes |
+//! | [`critical`](CheckSettings::critical) | yes; no with [`shared`](CheckSettings::shared) |
 //! | [`timeout`](CheckSettings::timeout) | 800 ms |
 //! | [`cache_for`](CheckSettings::cache_for) | 250 ms |
 //! | [`every`](CheckSettings::every) | none: probes run the check |

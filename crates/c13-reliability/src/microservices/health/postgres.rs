@@ -13,13 +13,14 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres};
 /// of the answer, and no task waits for a server that hangs.
 ///
 /// ```no_run
-/// # async fn doc() -> Result<(), sqlx::Error> {
-/// use c13_reliability::microservices::health::{DatabaseHealthChecker, HealthCheckService};
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// use c13_reliability::microservices::health::{CheckSettings, DatabaseHealthChecker, HealthCheckService};
 /// use sqlx::postgres::PgPoolOptions;
 ///
 /// let pool = PgPoolOptions::new().connect_lazy("postgres://app@db/orders")?;
 /// let health = HealthCheckService::new("1.4.0".to_owned());
-/// health.add_checker(Box::new(DatabaseHealthChecker::new(pool))).await;
+/// // All instances share it; `add_checker` would take all of them out of the balancer while it is down.
+/// health.add(Box::new(DatabaseHealthChecker::new(pool)), CheckSettings::shared())?;
 /// # Ok(())
 /// # }
 /// ```

@@ -22,7 +22,7 @@ use std::io;
 /// let health = HealthCheckService::new("1.4.0".to_owned());
 /// health.add(
 ///     Box::new(RedisChecker::new(redis)),
-///     CheckSettings::new().optional().every(Duration::from_secs(1)),
+///     CheckSettings::shared().every(Duration::from_secs(1)),
 /// )?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```

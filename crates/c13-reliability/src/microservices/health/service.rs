@@ -93,7 +93,9 @@ impl HealthCheckService {
         self
     }
 
-    /// Adds a critical check with the default [`CheckSettings`].
+    /// Adds a critical check with the default [`CheckSettings`]. What all instances share, such as a database, is better
+    /// [added](Self::add) with [`CheckSettings::shared`]: while a critical check fails, this instance gets no traffic, and
+    /// so would none of them.
     ///
     /// If the name is taken, the check is added as `name#2`, and so on. [`add`](Self::add) refuses that.
     ///

@@ -48,6 +48,11 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "a name that is taken is refused in the same words everywhere",
     ),
     (
+        "microservices",
+        "policy",
+        "the check of a breaker follows the policy that has it through reloads",
+    ),
+    (
         "observability",
         "microservices",
         "the catalogue names every metric there is",

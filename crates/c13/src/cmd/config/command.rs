@@ -100,7 +100,29 @@ fn checked(layers: &LayerArgs, set: &PolicySet) -> String {
         1 => "1 policy".to_owned(),
         many => format!("{many} policies"),
     };
-    format!("{}: {count} ({}), all right\n", files.join(", "), names.join(", "))
+    let mut text = format!("{}: {count} ({}), all right\n", files.join(", "), names.join(", "));
+    text.extend(set.iter().filter_map(|(name, policy)| rate_of_profile(name, policy)));
+    text
+}
+
+/// Says that a policy limits its calls where only its profile says so, which not everybody expects.
+fn rate_of_profile(name: &str, policy: &NamedPolicy) -> Option<String> {
+    let rate = policy
+        .settings()
+        .iter()
+        .find(|setting| setting.path == "rate_limit.rate")?;
+    let profile = policy
+        .config()
+        .rate_limit
+        .filter(|limit| !limit.shadow)
+        .and(rate.span())?;
+    profile.source().is_generated().then(|| {
+        format!(
+            "  {name}: at most {} from each instance, by {}; `rate_limit.rate` sets another rate, `rate_limit = false` none\n",
+            rate.value,
+            rate.origin()
+        )
+    })
 }
 
 /// All policies as a file that says the same: what is set, or with the defaults all that applies.
