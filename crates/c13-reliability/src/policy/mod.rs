@@ -38,14 +38,19 @@ pub mod file;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod installed;
 #[cfg(feature = "tower")]
 mod layer;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]
 mod registry;
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub mod reliable;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
+mod through;
 #[cfg(feature = "tonic")]
 mod tonic;
 mod typed;
@@ -62,11 +67,13 @@ pub use error::PolicyError;
 pub use handle::{CallOptions, Policy};
 #[cfg(feature = "http")]
 pub use http::{BodyLimits, BodyTimeout, PermitBody};
+pub use installed::{install, installed};
 #[cfg(feature = "tower")]
 pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
 #[cfg(feature = "toml")]
 pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};
+pub use through::ThroughPolicy;
 #[cfg(feature = "tonic")]
 pub use tonic::{GrpcFuture, GrpcLayer, GrpcService};
 pub use typed::TypedPolicy;

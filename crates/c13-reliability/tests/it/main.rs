@@ -17,6 +17,7 @@ mod http_client;
 mod lock;
 mod observability;
 mod rate_limiter;
+mod reliable;
 mod retry;
 mod scheduler;
 mod supervisor;

@@ -23,6 +23,7 @@ const ROWS: &[(&str, u8)] = &[
     ("observability", 3),
     ("distributed", 3),
     ("realtime", 3),
+    ("prelude", 4),
 ];
 
 /// The row of edges: files and folders, anywhere below the first, that hold one outside crate each.
