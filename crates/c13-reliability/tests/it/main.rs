@@ -14,6 +14,7 @@ mod fuzz;
 mod health;
 mod hedge;
 mod http_client;
+mod inbound;
 mod lock;
 mod observability;
 mod rate_limiter;

@@ -4,8 +4,9 @@ use super::answer::{self, GRPC_STATUS};
 use crate::error;
 use crate::gate::Outcome;
 use crate::patterns::timeout::{GRPC_TIMEOUT, HTTP_TIMEOUT, parse_grpc_timeout, parse_http_timeout};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{BodyLimits, PermitBody, Policy, PolicyError};
 use crate::time::Deadline;
+use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -34,6 +35,10 @@ use tower_service::Service;
 /// with 400 or 3 (invalid argument). A deadline comes from a stranger: less than [the floor](Self::deadline_floor) is answered
 /// with 504 at once, more than [the ceiling](Self::deadline_ceiling) is the ceiling, and a request that its deadline cut short counts against the service only if it had half of the policy's
 /// own limit. Set a time limit in the policy: without one no deadline is long enough to blame the service for.
+///
+/// A request holds its permits to the end of its response's body: a stream of events counts against the bulkhead until the
+/// client has gone or the stream ends. Time limits end with the head of the response. A body that breaks off is a failure, and
+/// so is a gRPC status of that kind in its trailers.
 ///
 /// It stands before axum's routers, and before tonic's as a layer of its server.
 ///
@@ -141,12 +146,18 @@ where
         let call = ready.call(request);
         InboundFuture::new(async move {
             let respond = async { call.await.map(IntoResponse::into_response) };
-            let through = policy.call_once(respond, outcome);
+            let through = policy.call_once_held(respond, outcome);
             let result = match deadline {
                 Some(deadline) => deadline.scope(through).await,
                 None => through.await,
             };
-            result.unwrap_or_else(|error| answer::inbound(&error, is_grpc))
+            match result {
+                Ok((response, permit)) => response.map(|body| {
+                    let (limits, clock) = (BodyLimits::NONE, policy.clock());
+                    Body::new(PermitBody::classified(body, permit, limits, clock, outcome_of_trailers))
+                }),
+                Err(error) => answer::inbound(&error, is_grpc),
+            }
         })
     }
 }
@@ -156,6 +167,14 @@ fn outcome(result: &Result<Response, Infallible>) -> Outcome {
         Ok(response) if response.status().is_server_error() || is_failed_call(response.headers()) => Outcome::FAILURE,
         Ok(_) => Outcome::Success,
         Err(never) => match *never {},
+    }
+}
+
+fn outcome_of_trailers(trailers: Option<&HeaderMap>) -> Outcome {
+    if trailers.is_some_and(is_failed_call) {
+        Outcome::FAILURE
+    } else {
+        Outcome::Success
     }
 }
 

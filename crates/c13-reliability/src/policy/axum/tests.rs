@@ -301,3 +301,71 @@ fn the_error_of_a_call_to_a_dependency_is_an_answer_too() {
         (503, Some("1".to_owned()))
     );
 }
+
+/// A body whose parts are sent by the test, and its sender.
+fn stream() -> (
+    Body,
+    tokio::sync::mpsc::UnboundedSender<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>,
+) {
+    struct Parts(tokio::sync::mpsc::UnboundedReceiver<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>);
+    impl http_body::Body for Parts {
+        type Data = bytes::Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>> {
+            self.0.poll_recv(cx)
+        }
+    }
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    (Body::new(Parts(receiver)), sender)
+}
+
+#[test]
+fn permits_end_with_the_body_and_a_body_that_fails_is_a_failure() {
+    use http_body::Frame;
+    let trailers = |status: &'static str| {
+        let mut trailers = axum::http::HeaderMap::new();
+        trailers.insert("grpc-status", status.parse().expect("it is a number"));
+        Frame::trailers(trailers)
+    };
+    let broken = || Err(std::io::Error::other("the line is cut"));
+    // What ends the body, and whether the circuit counts a failure.
+    for (end, failed) in [
+        (None, false),
+        (Some(Ok(trailers("0"))), false),
+        (Some(Ok(trailers("14"))), true),
+        (Some(broken()), true),
+    ] {
+        let executor = Executor::new();
+        let config = PolicyConfig::NONE
+            .bulkhead(BulkheadConfig::new(1))
+            .total_timeout(SECOND)
+            .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(9));
+        let policy = Policy::with_config(config, Env::new(executor.clock()).seed(7)).expect("the settings make sense");
+        let (bulkhead, breaker) = (
+            policy.bulkhead().expect("it has one"),
+            policy.circuit_breaker().expect("it has one"),
+        );
+        let (body, sender) = stream();
+        let body = std::sync::Mutex::new(Some(body));
+        let body = std::sync::Arc::new(body);
+        let events = get(move || async move { body.lock().expect("nobody panics").take().expect("asked once") });
+        let mut app = InboundLayer::new(policy).layer(Router::new().route("/events", events));
+        let response = get_it(&executor, &mut app, "/events", &[]);
+        // The time limit is for the head.
+        executor.run_for(10 * SECOND);
+        assert_eq!(bulkhead.in_flight(), 1);
+        assert_eq!(get_it(&executor, &mut app, "/events", &[]).status().as_u16(), 503);
+        sender.send(Ok(Frame::data("event".into()))).expect("it is read");
+        if let Some(end) = end {
+            sender.send(end).expect("it is read");
+        }
+        drop(sender);
+        let _ended = executor.block_on(axum::body::to_bytes(response.into_body(), 100));
+        assert_eq!(bulkhead.in_flight(), 0);
+        assert_eq!(breaker.metrics().failure_count, u64::from(failed));
+    }
+}
