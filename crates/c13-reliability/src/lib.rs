@@ -39,6 +39,7 @@
 //! | [`realtime`] | periodic tasks with absolute deadlines; a supervisor that starts failed tasks again |
 //! | [`distributed`] | what many processes share: locks with fencing tokens, rate limits |
 //! | [`gate`] | admit, run, record: what breaker, limiter and bulkhead have in common |
+//! | [`keyed`] | how many keys a keyed set keeps, and what it reports |
 //! | [`snapshot`] | what the parts report of themselves, and the registry that all readers read |
 //! | [`microservices`] | what a service shows of itself: health, readiness, draining |
 //! | [`observability`] | metrics as Prometheus text and over OpenTelemetry |
@@ -52,7 +53,7 @@ pub mod budget;
 pub mod distributed;
 pub mod error;
 pub mod gate;
-mod keyed;
+pub mod keyed;
 pub mod microservices;
 pub mod observability;
 pub mod patterns;

@@ -62,6 +62,12 @@ impl<T> Shards<T> {
         (&self.shards[shard], Tag::new(hash))
     }
 
+    /// The hash of a key.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.seeds.hash_one(key)
+    }
+
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Shard<T>> {
         self.shards.iter()
     }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tokio")]
 use crate::distributed::{lock::LockSnapshot, rate_limiter::SharedLimitSnapshot};
+use crate::keyed::KeySetSnapshot;
 use crate::microservices::health::ObservedCheck;
 use crate::patterns::adaptive::AdaptiveSnapshot;
 use crate::patterns::bulkhead::BulkheadSnapshot;
@@ -47,6 +48,7 @@ fn parts() -> Vec<(&'static str, Vec<Described>)> {
         ("patterns/rate_limiter", describe::<KeyedSnapshot>()),
         ("patterns/retry", describe::<RetrySnapshot>()),
         ("patterns/timeout", describe::<TimeoutSnapshot>()),
+        ("keyed", describe::<KeySetSnapshot>()),
         ("microservices/health", describe::<ObservedCheck>()),
         ("realtime/scheduler", describe::<TaskSnapshot>()),
         ("realtime/supervisor", describe::<ChildSnapshot>()),

@@ -12,7 +12,7 @@ use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
-use crate::snapshot::{Observed, Source};
+use crate::snapshot::{Observed, Reading, Source};
 use crate::sync::Current;
 use crate::time::{Clock, Deadline, Env};
 use crate::verdict::Retryable;
@@ -92,9 +92,13 @@ impl Policy {
     }
 
     /// Whether there is another handle to it, or to one of its parts.
-    #[cfg(feature = "toml")]
     pub(super) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1 || self.shared.parts.load().are_shared()
+    }
+
+    /// What its parts report.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        self.shared.parts.load().readings()
     }
 
     /// Changes the settings, and keeps all state: the breaker keeps its state and its windows, the limiter its tokens, the

@@ -39,6 +39,7 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod installed;
+mod keyed;
 #[cfg(feature = "tower")]
 mod layer;
 mod parts;
@@ -68,6 +69,7 @@ pub use handle::{CallOptions, Policy};
 #[cfg(feature = "http")]
 pub use http::{BodyLimits, BodyTimeout, PermitBody};
 pub use installed::{install, installed};
+pub use keyed::KeyedPolicies;
 #[cfg(feature = "tower")]
 pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};

@@ -242,7 +242,6 @@ impl Parts {
     }
 
     /// Whether there is another handle to one of the parts.
-    #[cfg(feature = "toml")]
     pub(super) fn are_shared(&self) -> bool {
         self.in_use.is_shared() || self.away.as_ref().is_some_and(|away| away.is_shared())
     }
@@ -282,7 +281,6 @@ impl PartSet {
             && self.circuit_breaker.is_none()
     }
 
-    #[cfg(feature = "toml")]
     fn is_shared(&self) -> bool {
         self.circuit_breaker.as_ref().is_some_and(CircuitBreaker::is_shared)
             || self.rate_limit.as_ref().is_some_and(TokenBucketRateLimiter::is_shared)

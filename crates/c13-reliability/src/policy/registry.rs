@@ -1,5 +1,6 @@
 //! Policies by name, read from files and read again while the service runs.
 
+mod keyed;
 mod log;
 #[cfg(all(test, unix, not(c13_loom)))]
 mod tests;
@@ -10,6 +11,7 @@ use super::file::{Change, PolicyFiles, PolicySet};
 use super::{Policy, PolicyConfig};
 use crate::sync::Random;
 use crate::time::{Clock, Env};
+use keyed::KeyedSet;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -66,6 +68,8 @@ struct RegistryState {
     policies: BTreeMap<String, Policy>,
     /// Policies that no file names any more, as long as a handle to them or to a part of them exists.
     gone: BTreeMap<String, Policy>,
+    /// Sets of policies by key, by the name of the set.
+    keyed: BTreeMap<String, KeyedSet>,
     /// What was read last, good or bad, or why nothing could be read.
     seen: Option<Result<Vec<String>, String>>,
     /// What was taken over last.
@@ -330,6 +334,9 @@ impl SharedRegistry {
                     .map_err(|error| refused(name, &error))?;
             }
         }
+        state
+            .reconfigure_sets(|template| Some(set.policy(template)?.config()))
+            .map_err(|error| ReloadError::Policy(error.to_string()))?;
         let changes = state.set.changes(&set);
         let before = std::mem::replace(&mut state.policies, policies);
         state.gone.extend(before);

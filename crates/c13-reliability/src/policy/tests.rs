@@ -22,6 +22,7 @@ mod hedged;
 mod held;
 mod inherited;
 mod kept;
+mod keyed;
 mod late;
 #[cfg(feature = "tower")]
 mod layer;

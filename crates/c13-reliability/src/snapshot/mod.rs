@@ -25,9 +25,11 @@ mod family;
 mod metric;
 mod registry;
 mod row;
+mod sum;
 
 pub use family::{Family, MAX_NAMES, OTHER, Series};
 pub use metric::{Kind, Labels, Metric, Reading, Value};
 pub(crate) use metric::{MILLISECONDS, SECONDS};
 pub use registry::{Observed, Registry, Snapshot, Source};
 pub(crate) use row::{Described, Reported, Row, describe, readings, readings_of};
+pub(crate) use sum::Sum;

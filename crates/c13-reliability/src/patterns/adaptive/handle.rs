@@ -170,7 +170,6 @@ impl AdaptiveLimit {
     }
 
     /// Whether there is another handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }

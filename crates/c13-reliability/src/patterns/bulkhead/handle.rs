@@ -138,7 +138,6 @@ impl Bulkhead {
     }
 
     /// Whether there is another handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.semaphore) > 1
     }

@@ -62,6 +62,10 @@
 //! resilience4j and failsafe-go bound how long a call waits and not how many do; Polly the other way round. Here both are
 //! bounded, and the limits can be changed while calls wait. More in `docs/patterns-compared.md`.
 //!
+//! # By key
+//!
+//! [`KeyedBulkhead`] has one for each tenant, user or host, as many as there is room for.
+//!
 //! # Settings
 //!
 //! | [`BulkheadConfig`] | default | |
@@ -92,6 +96,7 @@ mod call;
 mod config;
 mod error;
 mod handle;
+mod keyed;
 mod permit;
 mod snapshot;
 #[cfg(all(test, not(c13_loom)))]
@@ -101,5 +106,6 @@ pub use call::BulkheadCall;
 pub use config::BulkheadConfig;
 pub use error::{BulkheadError, BulkheadRejected};
 pub use handle::Bulkhead;
+pub use keyed::KeyedBulkhead;
 pub use permit::{Admission, OwnedPermit, Permit};
 pub use snapshot::BulkheadSnapshot;

@@ -225,7 +225,6 @@ impl CircuitBreaker {
     }
 
     /// Whether anybody else holds a handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
@@ -239,11 +238,6 @@ impl CircuitBreaker {
     /// Whether a call would be refused now.
     pub(super) fn refuses(&self) -> bool {
         self.shared.refuses()
-    }
-
-    /// How many handles there are, owned permits among them.
-    pub(super) fn handles(&self) -> usize {
-        Arc::strong_count(&self.shared)
     }
 
     /// Why it is open, or was until its probes began; `None` if it is not open.

@@ -7,15 +7,15 @@ use super::config::CircuitBreakerConfig;
 use super::handle::CircuitBreaker;
 use super::snapshot::CircuitState;
 use crate::error::{ConfigError, ConfigValue};
-use crate::keyed::{Entry, Shard, Shards, Table, Tag};
-use crate::sync::primitive::{AtomicU64, Mutex, Ordering};
-use crate::sync::{Random, length_of};
-use crate::time::{Clock, Env, Tick};
+use crate::keyed::{KeySet, KeySetSnapshot, KeyedPart};
+use crate::snapshot::{Observed, Reading, Source};
+use crate::sync::Random;
+use crate::sync::primitive::Mutex;
+use crate::time::{Clock, Env};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use builder::KeyedBreakersBuilder;
 
@@ -30,6 +30,9 @@ pub use builder::KeyedBreakersBuilder;
 /// Nothing is kept of a key that holds more text than [`max_key_bytes`](KeyedBreakersBuilder::max_key_bytes), because
 /// strangers may choose keys: such keys share that one breaker too, so that their calls are guarded as well.
 ///
+/// In a [registry](crate::snapshot::Registry) it reports as one set: the sums of what its breakers have counted, those of
+/// evicted ones included, how many keys it keeps, and how many of their circuits refuse calls.
+///
 /// ```
 /// use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState, KeyedBreakers};
 ///
@@ -43,50 +46,22 @@ pub use builder::KeyedBreakersBuilder;
 /// # Ok::<(), c13_reliability::ConfigError>(())
 /// ```
 pub struct KeyedBreakers<K> {
-    set: Arc<Set<K>>,
+    set: Arc<Breakers<K>>,
 }
 
 type Each<K> = Box<dyn Fn(&K, CircuitBreakerBuilder) -> CircuitBreakerBuilder + Send + Sync>;
 
-struct Set<K> {
+struct Breakers<K> {
     config: Mutex<CircuitBreakerConfig>,
-    max_keys: usize,
     max_bytes: usize,
-    max_key_bytes: usize,
     clock: Clock,
     random: Random,
     each: Option<Each<K>>,
-    idle_after: Duration,
-    shards: Shards<Circuits<K>>,
-    evictions: AtomicU64,
-    /// The breaker of all keys that have none of their own.
-    overflow: CircuitBreaker,
-    /// How often a key got the shared breaker because it was too long.
-    too_long: AtomicU64,
-    /// How often a key got the shared breaker because there was no room.
-    without_room: AtomicU64,
-}
-
-/// The circuits of one shard.
-struct Circuits<K> {
-    table: Table<K, Circuit>,
-    room: usize,
-    /// How many bytes the texts of keys and the names of breakers take.
-    text_bytes: usize,
-}
-
-struct Circuit {
-    breaker: CircuitBreaker,
-    used: Tick,
+    keys: KeySet<K, CircuitBreaker>,
 }
 
 /// What a breaker takes besides its windows over calls and its times of failures: about so many bytes.
 const BREAKER_BYTES: usize = 2_048;
-/// How many slots a new key sweeps for idle circuits.
-const SWEPT: usize = 8;
-/// Of how many circuits that may be evicted the least recently used goes, and how many are looked at to find them.
-const COMPARED: usize = 16;
-const SEARCHED: usize = 64;
 
 impl<K> KeyedBreakers<K> {
     /// Starts a set whose breakers have these settings. Default: at most 10,000 keys, idle after an hour.
@@ -97,7 +72,7 @@ impl<K> KeyedBreakers<K> {
     /// How many keys it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.set.shards.iter().map(|shard| shard.lock().table.len()).sum()
+        self.set.keys.len()
     }
 
     /// Whether it holds no key.
@@ -110,12 +85,7 @@ impl<K> KeyedBreakers<K> {
     /// breakers' names. What listeners hold is not counted.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let (mut keys, mut texts) = (0_usize, 0_usize);
-        for shard in self.set.shards.iter() {
-            let circuits = shard.lock();
-            keys += circuits.table.len();
-            texts += circuits.text_bytes;
-        }
+        let (keys, texts) = self.set.keys.size();
         // And the shared breaker.
         (keys + 1)
             .saturating_mul(bytes_a_key::<K>(&self.set.config.lock()))
@@ -125,22 +95,19 @@ impl<K> KeyedBreakers<K> {
     /// How many keys it dropped to make room or because they were idle.
     #[must_use]
     pub fn evictions(&self) -> u64 {
-        // Relaxed: a count orders nothing.
-        self.set.evictions.load(Ordering::Relaxed)
+        self.set.keys.evictions()
     }
 
     /// How often it gave the shared breaker for a key that is too long.
     #[must_use]
     pub fn too_long(&self) -> u64 {
-        // Relaxed: a count orders nothing.
-        self.set.too_long.load(Ordering::Relaxed)
+        self.set.keys.too_long()
     }
 
     /// How often it gave the shared breaker for a new key that found no room.
     #[must_use]
     pub fn without_room(&self) -> u64 {
-        // Relaxed: a count orders nothing.
-        self.set.without_room.load(Ordering::Relaxed)
+        self.set.keys.without_room()
     }
 }
 
@@ -153,31 +120,7 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let set = &*self.set;
-        let now = set.clock.coarse();
-        let (shard, tag) = set.shards.locate(key);
-        if let Some(breaker) = shard.lock().find(tag, key, now) {
-            return breaker;
-        }
-        if length_of(key) > set.max_key_bytes {
-            return set.overflow(&set.too_long);
-        }
-        if !set.make_room(shard, now) {
-            return set.overflow(&set.without_room);
-        }
-        // Made outside the lock: keys and hooks are the user's code.
-        let key = key.to_owned();
-        let breaker = set.make(&key);
-        let mut circuits = shard.lock();
-        if let Some(breaker) = circuits.find(tag, key.borrow(), now) {
-            return breaker;
-        }
-        if circuits.has_room() {
-            circuits.insert(tag, key, breaker.clone(), now);
-            return breaker;
-        }
-        drop(circuits);
-        // Other threads have taken the room meanwhile.
-        set.overflow(&set.without_room)
+        set.keys.get(key, set.clock.coarse(), |key| set.make(key))
     }
 
     /// Drops the breaker of `key`; whoever holds it keeps it for itself.
@@ -186,24 +129,19 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (shard, tag) = self.set.shards.locate(key);
-        let mut circuits = shard.lock();
-        let at = circuits.table.find(tag, |other| other.borrow() == key)?;
-        let entry = circuits.remove(at)?;
-        drop(circuits);
-        Some(entry.state.breaker)
+        self.set.keys.remove(key)
     }
 
     /// All keys with their breakers, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<(K, CircuitBreaker)> {
-        let mut all = Vec::new();
-        for shard in self.set.shards.iter() {
-            let circuits = shard.lock();
-            let entries = circuits.table.entries();
-            all.extend(entries.map(|entry| (entry.key.clone(), entry.state.breaker.clone())));
-        }
-        all
+        self.set.keys.all()
+    }
+
+    /// The keys of the set, and its own counts. Complexity: O(keys).
+    #[must_use]
+    pub fn snapshot(&self) -> KeySetSnapshot {
+        self.set.keys.snapshot()
     }
 
     /// Changes the settings of all breakers, those to come included; see [`CircuitBreaker::reconfigure`].
@@ -213,12 +151,18 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
     /// The first setting that makes no sense; nothing has changed then.
     pub fn reconfigure(&self, config: CircuitBreakerConfig) -> Result<(), ConfigError> {
         config.validate()?;
-        check_bytes::<K>(&config, self.set.max_keys, self.set.max_bytes)?;
+        check_bytes::<K>(&config, self.set.keys.config().max_keys, self.set.max_bytes)?;
         *self.set.config.lock() = config;
         for (_, breaker) in self.all() {
             breaker.reconfigure(config)?;
         }
-        self.set.overflow.reconfigure(config)
+        self.set.keys.overflow().reconfigure(config)
+    }
+}
+
+impl<K: Hash + Eq + Send + Sync + 'static> Observed for KeyedBreakers<K> {
+    fn source(&self) -> Source {
+        Source::of(&self.set, |set| set.keys.readings())
     }
 }
 
@@ -238,8 +182,7 @@ impl<K> fmt::Debug for KeyedBreakers<K> {
 
 /// How many bytes a key takes with its breaker, were each of its windows full.
 fn bytes_a_key<K>(config: &CircuitBreakerConfig) -> usize {
-    // At least half of a table is used once it has grown.
-    config.window_bytes() + BREAKER_BYTES + 2 * (size_of::<Option<Entry<K, Circuit>>>() + 1)
+    config.window_bytes() + BREAKER_BYTES + KeySet::<K, CircuitBreaker>::BYTES_A_KEY
 }
 
 fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usize) -> Result<(), ConfigError> {
@@ -250,10 +193,12 @@ fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usi
     let value = ConfigValue::Count(max_keys as u64);
     let rule =
         "must be fewer, or the windows of the breakers smaller, or `max_bytes` more: all windows must fit into it";
-    Err(ConfigError::new("keyed circuit breakers", "max_keys", value, rule))
+    Err(ConfigError::new(PART, "max_keys", value, rule))
 }
 
-impl<K> Set<K> {
+const PART: &str = "keyed circuit breakers";
+
+impl<K> Breakers<K> {
     fn make(&self, key: &K) -> CircuitBreaker {
         let builder = start(*self.config.lock(), &self.clock, &self.random);
         let builder = match &self.each {
@@ -261,28 +206,6 @@ impl<K> Set<K> {
             None => builder,
         };
         builder.build().expect("the settings were checked when they came in")
-    }
-
-    /// Evicts circuits that may go: whether there is room for one more key now.
-    fn make_room(&self, shard: &Shard<Circuits<K>>, now: Tick) -> bool
-    where
-        K: Hash + Eq,
-    {
-        let mut circuits = shard.lock();
-        let evicted = circuits.make_room(now, self.idle_after);
-        let has_room = circuits.has_room();
-        drop(circuits);
-        // Relaxed: a count orders nothing.
-        self.evictions.fetch_add(evicted.len() as u64, Ordering::Relaxed);
-        has_room
-    }
-
-    /// The shared breaker, for a reason that is counted.
-    #[cold]
-    fn overflow(&self, reason: &AtomicU64) -> CircuitBreaker {
-        // Relaxed: a count orders nothing.
-        reason.fetch_add(1, Ordering::Relaxed);
-        self.overflow.clone()
     }
 }
 
@@ -293,103 +216,36 @@ fn start(config: CircuitBreakerConfig, clock: &Clock, random: &Random) -> Circui
         .compact()
 }
 
-impl<K> Circuits<K> {
-    const fn new(room: usize) -> Self {
-        Self {
-            table: Table::new(),
-            room,
-            text_bytes: 0,
-        }
+impl KeyedPart for CircuitBreaker {
+    fn text_bytes(&self) -> usize {
+        self.name().len()
     }
 
-    fn has_room(&self) -> bool {
-        self.table.len() < self.room
-    }
-}
-
-impl<K: Hash + Eq> Circuits<K> {
-    fn find<Q>(&mut self, tag: Tag, key: &Q, now: Tick) -> Option<CircuitBreaker>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let at = self.table.find(tag, |other| other.borrow() == key)?;
-        let circuit = &mut self.table.entry(at).state;
-        circuit.used = now;
-        Some(circuit.breaker.clone())
-    }
-
-    fn insert(&mut self, tag: Tag, key: K, breaker: CircuitBreaker, used: Tick) {
-        self.text_bytes += text_bytes(&key, &breaker);
-        self.table.insert(tag, key, Circuit { breaker, used });
-    }
-
-    fn remove(&mut self, at: usize) -> Option<Entry<K, Circuit>> {
-        let entry = self.table.remove(at)?;
-        self.text_bytes -= text_bytes(&entry.key, &entry.state.breaker);
-        Some(entry)
-    }
-
-    /// Evicts what is idle where it looks, and another circuit if there is no room for one more and one may go. What it
-    /// returns is to be dropped outside the lock.
-    fn make_room(&mut self, now: Tick, idle_after: Duration) -> Vec<Entry<K, Circuit>> {
-        let mut evicted = Vec::new();
-        let is_idle = |entry: &Entry<K, Circuit>| entry.state.is_idle(now, idle_after);
-        self.table.sweep(SWEPT, is_idle, |entry| evicted.push(entry));
-        for entry in &evicted {
-            self.text_bytes -= text_bytes(&entry.key, &entry.state.breaker);
-        }
-        if !self.has_room()
-            && let Some(at) = self.least_recently_used()
-        {
-            evicted.extend(self.remove(at));
-        }
-        evicted
-    }
-
-    /// Of the next circuits that may be evicted, the one that was asked for longest ago.
-    fn least_recently_used(&mut self) -> Option<usize> {
-        let (mut found, mut compared) = (None, 0);
-        for _ in 0..SEARCHED.min(self.table.len()) {
-            let at = self.table.next_entry()?;
-            let circuit = &self.table.entry(at).state;
-            if !circuit.may_be_evicted() {
-                continue;
-            }
-            if found.is_none_or(|(used, _)| circuit.used < used) {
-                found = Some((circuit.used, at));
-            }
-            compared += 1;
-            if compared == COMPARED {
-                break;
-            }
-        }
-        found.map(|(_, at)| at)
-    }
-}
-
-/// How many bytes a key's text and its breaker's name take.
-fn text_bytes<K: Hash>(key: &K, breaker: &CircuitBreaker) -> usize {
-    length_of(key) + breaker.name().len()
-}
-
-impl Circuit {
     fn is_held(&self) -> bool {
-        self.breaker.handles() > 1
+        self.is_shared()
     }
 
-    fn may_be_evicted(&self) -> bool {
-        self.breaker.current_state() == CircuitState::Closed && !self.is_held()
+    /// Only a closed circuit is: the key of another one would start anew.
+    fn is_at_rest(&self) -> bool {
+        self.current_state() == CircuitState::Closed
     }
 
-    /// Whether nobody has asked for it for a while, and its key may start anew.
-    fn is_idle(&self, now: Tick, idle_after: Duration) -> bool {
-        let is_forced = || {
-            matches!(
-                self.breaker.current_state(),
-                CircuitState::ForcedOpen | CircuitState::ForcedClosed | CircuitState::MetricsOnly
-            )
-        };
-        now - self.used >= idle_after && !self.is_held() && !is_forced() && !self.breaker.refuses()
+    fn may_be_forgotten(&self) -> bool {
+        let state = self.current_state();
+        let is_forced = [
+            CircuitState::ForcedOpen,
+            CircuitState::ForcedClosed,
+            CircuitState::MetricsOnly,
+        ]
+        .contains(&state);
+        !is_forced && !self.refuses()
+    }
+
+    fn is_open(&self) -> bool {
+        self.refuses()
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        self.snapshot().readings()
     }
 }

@@ -220,7 +220,6 @@ impl Hedge {
     }
 
     /// Whether there is another handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.settings) > 1
     }

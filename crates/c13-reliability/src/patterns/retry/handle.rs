@@ -418,7 +418,6 @@ impl RetryExecutor {
     }
 
     /// Whether there is another handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.common) > 1
     }

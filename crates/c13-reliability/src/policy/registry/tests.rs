@@ -555,3 +555,35 @@ fn a_listener_to_a_change_may_ask_for_a_policy() {
     });
     assert_eq!(*heard.lock().expect("nobody panics here"), [true, true, true]);
 }
+
+#[test]
+fn a_reload_changes_all_policies_of_a_set_and_a_name_stands_for_one_set() {
+    let (folder, executor) = (Folder::new("keyed"), Executor::new());
+    let file = folder.write("a.toml", &total(1));
+    let registry = open(&file, &executor);
+    let tenants = registry.keyed("tenants", "a").expect("the file names it");
+    let (ann, bob) = (tenants.get("ann"), tenants.get("bob"));
+    assert_eq!((seconds(&ann), seconds(&bob)), (1, 1));
+
+    folder.write("a.toml", &total(2));
+    registry.reload().expect("it is right");
+    assert_eq!(
+        (seconds(&ann), seconds(&bob), seconds(&tenants.get("carol"))),
+        (2, 2, 2)
+    );
+    let again = registry.keyed("tenants", "a").expect("it has been made");
+    assert_eq!(again.snapshot().keys, 3);
+
+    folder.write("a.toml", "[policy.a]\ntimeout.total = \"nonsense\"\n");
+    registry.reload().expect_err("it is wrong");
+    folder.write("a.toml", "[policy.b]\ntimeout.total = \"3s\"\n");
+    registry.reload().expect("it is right");
+    assert_eq!(seconds(&tenants.get("dave")), 2, "it keeps the last settings");
+
+    let error = registry.keyed("tenants", "b").expect_err("it has another template");
+    assert_eq!(error.setting, "template");
+    assert_eq!(
+        registry.keyed("hosts", "a").expect_err("no file names it").setting,
+        "template"
+    );
+}

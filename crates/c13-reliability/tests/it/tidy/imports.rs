@@ -42,6 +42,8 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
         "sync",
         "the snapshots that it declares read the tallies there",
     ),
+    ("keyed", "error", "its settings are refused as those of a pattern are"),
+    ("keyed", "snapshot", "a set reports the sums of what its parts report"),
     ("budget", "error", "its settings are refused as those of a pattern are"),
     (
         "snapshot",

@@ -2,17 +2,15 @@
 
 use super::super::builder::CircuitBreakerBuilder;
 use super::super::config::CircuitBreakerConfig;
-use super::{Circuits, Each, KeyedBreakers, Set, check_bytes, start};
-use crate::error::{ConfigError, ConfigValue};
-use crate::keyed::{Seeds, Shards};
-use crate::sync::primitive::{AtomicU64, Mutex};
+use super::{Breakers, Each, KeyedBreakers, PART, check_bytes, start};
+use crate::error::ConfigError;
+use crate::keyed::{KeySet, KeySetConfig};
+use crate::sync::primitive::Mutex;
 use crate::time::Env;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-const MOST_KEYS: usize = 1 << 24;
-const LONGEST_KEY: usize = 1 << 20;
 /// The name of the breaker of all keys that have none of their own.
 const OVERFLOW: &str = "keys without a breaker of their own";
 
@@ -20,10 +18,8 @@ const OVERFLOW: &str = "keys without a breaker of their own";
 #[must_use = "a builder makes nothing until `build`"]
 pub struct KeyedBreakersBuilder<K> {
     config: CircuitBreakerConfig,
-    max_keys: usize,
+    keys: KeySetConfig,
     max_bytes: usize,
-    max_key_bytes: usize,
-    idle_after: Duration,
     env: Env,
     each: Option<Each<K>>,
 }
@@ -32,10 +28,8 @@ impl<K> KeyedBreakersBuilder<K> {
     pub(super) fn new(config: CircuitBreakerConfig) -> Self {
         Self {
             config,
-            max_keys: 10_000,
+            keys: KeySetConfig::DEFAULT,
             max_bytes: 256 << 20,
-            max_key_bytes: 1_024,
-            idle_after: Duration::from_secs(3600),
             env: Env::default(),
             each: None,
         }
@@ -43,7 +37,7 @@ impl<K> KeyedBreakersBuilder<K> {
 
     /// How many keys it holds at most; from 1 to 16,777,216.
     pub fn max_keys(mut self, keys: usize) -> Self {
-        self.max_keys = keys;
+        self.keys.max_keys = keys;
         self
     }
 
@@ -58,13 +52,13 @@ impl<K> KeyedBreakersBuilder<K> {
     /// keys share one breaker, as keys do that find no room. It has the set's settings but is not passed to
     /// [`each`](Self::each); nothing else is kept of such keys. Default: 1,024.
     pub fn max_key_bytes(mut self, bytes: usize) -> Self {
-        self.max_key_bytes = bytes;
+        self.keys.max_key_bytes = bytes;
         self
     }
 
     /// After how long without a request for it a key may be evicted when new ones come; above zero.
     pub fn idle_after(mut self, idle: Duration) -> Self {
-        self.idle_after = idle;
+        self.keys.idle_after = idle;
         self
     }
 
@@ -91,37 +85,18 @@ impl<K> KeyedBreakersBuilder<K> {
     /// The first setting that makes no sense, of the breakers or of the set.
     pub fn build(self) -> Result<KeyedBreakers<K>, ConfigError> {
         self.config.validate()?;
-        let refused = |setting, value, rule| Err(ConfigError::new("keyed circuit breakers", setting, value, rule));
-        if self.max_keys == 0 || self.max_keys > MOST_KEYS {
-            let value = ConfigValue::Count(self.max_keys as u64);
-            return refused("max_keys", value, "must be from 1 to 16777216");
-        }
-        if self.max_key_bytes == 0 || self.max_key_bytes > LONGEST_KEY {
-            let value = ConfigValue::Count(self.max_key_bytes as u64);
-            return refused("max_key_bytes", value, "must be from 1 to 2^20");
-        }
-        if self.idle_after.is_zero() {
-            let value = ConfigValue::Duration(self.idle_after);
-            return refused("idle_after", value, "must be above zero");
-        }
-        check_bytes::<K>(&self.config, self.max_keys, self.max_bytes)?;
+        self.keys.check(PART)?;
+        check_bytes::<K>(&self.config, self.keys.max_keys, self.max_bytes)?;
         let Env { clock, random, .. } = self.env;
         let overflow = start(self.config, &clock, &random).name(OVERFLOW);
         Ok(KeyedBreakers {
-            set: Arc::new(Set {
-                shards: Shards::new(self.max_keys, Seeds::from_entropy(), Circuits::new),
+            set: Arc::new(Breakers {
+                keys: KeySet::new(self.keys, overflow.build()?),
                 config: Mutex::new(self.config),
-                max_keys: self.max_keys,
                 max_bytes: self.max_bytes,
-                max_key_bytes: self.max_key_bytes,
-                overflow: overflow.build()?,
-                too_long: AtomicU64::new(0),
-                without_room: AtomicU64::new(0),
                 clock,
                 random,
                 each: self.each,
-                idle_after: self.idle_after,
-                evictions: AtomicU64::new(0),
             }),
         })
     }
@@ -131,9 +106,7 @@ impl<K> fmt::Debug for KeyedBreakersBuilder<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedBreakersBuilder")
             .field("config", &self.config)
-            .field("max_keys", &self.max_keys)
-            .field("max_key_bytes", &self.max_key_bytes)
-            .field("idle_after", &self.idle_after)
+            .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

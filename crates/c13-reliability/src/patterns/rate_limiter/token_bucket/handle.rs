@@ -226,7 +226,6 @@ impl TokenBucketRateLimiter {
     }
 
     /// Whether anybody else holds a handle to it.
-    #[cfg(feature = "toml")]
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
     }
