@@ -6,12 +6,15 @@ use crate::{SOON, ms};
 use c13_reliability::distributed::Redis;
 use c13_reliability::distributed::lock::Lock;
 use c13_reliability::distributed::rate_limiter::{
-    DecidedBy, Limit, OnFailure, RedisQuota, SharedLimitConfig, SharedLimitError, SharedRateLimiter, Sharing,
+    DecidedBy, KeyedSharedRateLimiter, Limit, OnFailure, RedisQuota, SharedLimitConfig, SharedLimitError,
+    SharedRateLimiter, Sharing,
 };
+use c13_reliability::keyed::KeySetConfig;
 use c13_reliability::patterns::rate_limiter::TokenBucketRateLimiter;
 use c13_reliability::policy::{Policy, PolicyConfig};
 use c13_reliability::time::Clock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const RATE: f64 = 2_000.0;
@@ -292,4 +295,109 @@ async fn a_request_limit_that_is_shorter_than_the_handshake_gets_a_connection_al
         assert!(clock.now() < end, "{:?}", limiter.snapshot().last_failure);
         wait(ms(20)).await;
     }
+}
+
+/// What the keys of a keyed limiter are asked for: how many cold keys there were, and when each hot key was allowed.
+struct Asked {
+    cold: u64,
+    hot: Vec<Vec<(f64, DecidedBy)>>,
+}
+
+const COLD_KEYS: u64 = 1_000_000;
+const HOT_KEYS: usize = 4;
+
+/// Asks for every cold key once, as many as there is time for, and hammers the hot ones.
+async fn ask_keys(limiters: &[KeyedSharedRateLimiter], lasting: Duration) -> Asked {
+    let clock = Clock::since_boot();
+    let end = clock.now() + lasting;
+    let next = Arc::new(AtomicU64::new(0));
+    let cold: Vec<_> = (0..256)
+        .map(|n| {
+            let (limiter, clock, next) = (limiters[n % limiters.len()].clone(), clock.clone(), next.clone());
+            tokio::spawn(async move {
+                while clock.now() < end {
+                    let key = next.fetch_add(1, Ordering::Relaxed);
+                    if key >= COLD_KEYS {
+                        break;
+                    }
+                    let decided = limiter.acquire(&key.to_string(), 1).await;
+                    assert_eq!(decided, Ok(DecidedBy::Exact), "key {key}");
+                }
+            })
+        })
+        .collect();
+    let hot: Vec<_> = (0..HOT_KEYS * limiters.len())
+        .map(|n| {
+            let (limiter, clock) = (limiters[n / HOT_KEYS].clone(), clock.clone());
+            tokio::spawn(async move {
+                let (mut log, key) = (Vec::new(), format!("hot-{}", n % HOT_KEYS));
+                while clock.now() < end {
+                    match limiter.acquire(&key, 1).await {
+                        Ok(by) => log.push((clock.now().as_nanos() as f64 / 1e9, by)),
+                        Err(SharedLimitError::Exceeded { retry_after, .. }) => {
+                            wait(retry_after.clamp(Duration::from_micros(200), ms(5))).await;
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                log
+            })
+        })
+        .collect();
+    let mut asked = Asked {
+        cold: 0,
+        hot: vec![Vec::new(); HOT_KEYS],
+    };
+    for (n, task) in hot.into_iter().enumerate() {
+        asked.hot[n % HOT_KEYS].extend(task.await.unwrap());
+    }
+    for task in cold {
+        task.await.unwrap();
+    }
+    asked.cold = next.load(Ordering::Relaxed).min(COLD_KEYS);
+    asked
+        .hot
+        .iter_mut()
+        .for_each(|log| log.sort_by(|a, b| a.0.total_cmp(&b.0)));
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_million_keys_few_are_kept_none_is_over_its_limit_and_hot_ones_are_leased() {
+    const MAX_KEYS: usize = 20_000;
+    let lasting = Duration::from_secs(15);
+    let config = SharedLimitConfig::DEFAULT
+        .sharing(Sharing::Leased { horizon: HORIZON })
+        .request_timeout(SOON);
+    let name = crate::key("keyed");
+    let limiters: Vec<_> = (0..2)
+        .map(|_| {
+            let backend = Arc::new(RedisQuota::new(Redis::open(&shared_url()).unwrap()));
+            let keys = KeySetConfig::DEFAULT.max_keys(MAX_KEYS).max_key_bytes(64);
+            let limit = Limit::new(name.clone(), RATE, BURST);
+            KeyedSharedRateLimiter::with_config(backend, limit, config, keys, Clock::since_boot()).unwrap()
+        })
+        .collect();
+    let asked = ask_keys(&limiters, lasting).await;
+    for log in &asked.hot {
+        let worst = worst_excess(log);
+        let leased = log.iter().filter(|(_, by)| *by == DecidedBy::Lease).count();
+        println!(
+            "{} allowed, {leased} of them leased, worst window {worst:.0} of {BURST}",
+            log.len()
+        );
+        // As for one key: what is logged was decided up to 10 ms earlier.
+        let slack = RATE * (HORIZON * 2 + ms(10)).as_secs_f64();
+        assert!(worst <= BURST as f64 + slack + 1.0, "{worst}");
+        assert!(leased * 10 >= log.len() * 9, "{leased} of {}", log.len());
+    }
+    let kept: u64 = limiters.iter().map(|limiter| limiter.snapshot().keys).sum();
+    let exact: u64 = limiters.iter().map(|limiter| limiter.snapshot().exact).sum();
+    println!("{} cold keys, {kept} keys kept, {exact} calls were exact", asked.cold);
+    assert!(
+        kept <= 2 * MAX_KEYS as u64 && asked.cold > kept,
+        "{kept} of {}",
+        asked.cold
+    );
+    assert!(exact < asked.cold + 1_000, "the hot keys are not: {exact}");
 }

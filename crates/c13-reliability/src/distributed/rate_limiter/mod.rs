@@ -6,6 +6,8 @@
 //! a lease takes what the next moment needs in advance, so that a call costs one subtraction, and what is not used lapses,
 //! so that the bound stays hard.
 //!
+//! [`KeyedSharedRateLimiter`] has a limit for each key: leased for the keys that are hot, exact for the others.
+//!
 //! | sharing | allowed within any time W | a call costs |
 //! |---|---|---|
 //! | [`Sharing::Exact`] | burst + rate × W | a round trip; refusals are remembered |
@@ -56,15 +58,19 @@
 //!
 //! | metric | kind | unit | labels | what |
 //! |---|---|---|---|---|
-//! | `reliability.shared_rate_limit.requests` | counter | {request} | `result`: leased, exact, local, unchecked, exceeded, never_possible, unavailable, not_asked | Requests, by result; the first four were allowed, the others refused |
+//! | `reliability.shared_rate_limit.requests` | counter | {request} | `result`: leased, exact, local, unchecked, exceeded, never_possible, unavailable, not_asked, key_too_long | Requests, by result; the first four were allowed, the others refused |
+//! | `reliability.shared_rate_limit.keys` | gauge | {key} | | Keys that a keyed limit keeps in memory |
 //! | `reliability.shared_rate_limit.processes` | gauge | {process} | | Processes that share the limit |
 //! | `reliability.shared_rate_limit.backend_failures` | counter | {failure} | | Requests that the backend of the limit failed or did not answer |
 
+mod asker;
 mod backend;
 mod config;
+mod error;
 #[cfg(target_os = "linux")]
 mod file;
 mod handle;
+mod keyed;
 mod outage;
 #[cfg(feature = "redis")]
 mod redis;
@@ -76,9 +82,11 @@ mod tests;
 
 pub use backend::{MemoryQuota, QuotaBackend, Taken};
 pub use config::{Limit, OnFailure, SharedLimitConfig, Sharing};
+pub use error::{DecidedBy, SharedLimitError};
 #[cfg(target_os = "linux")]
 pub use file::FileQuota;
-pub use handle::{DecidedBy, Pass, SharedLimitError, SharedRateLimiter};
+pub use handle::{Pass, SharedRateLimiter};
+pub use keyed::KeyedSharedRateLimiter;
 #[cfg(feature = "redis")]
 pub use redis::RedisQuota;
 pub use snapshot::SharedLimitSnapshot;

@@ -26,6 +26,10 @@ counted! {
         pub unavailable: u64 = Unavailable,
         /// Calls that would have had to ask the backend, and were not allowed to wait for it.
         pub not_asked: u64 = NotAsked,
+        /// Calls refused because their key was longer than keys may be.
+        pub key_too_long: u64 = KeyTooLong,
+        /// How many keys a keyed limit keeps in memory.
+        pub keys: u64,
         /// How many processes share the limit, as last reported by the backend.
         pub active_processes: u32,
         /// Requests that the backend failed, or did not answer in time. While it is left alone after a failure it is not asked.
@@ -55,7 +59,16 @@ impl Reported for SharedLimitSnapshot {
                 ("never_possible", |s| s.never_possible),
                 ("unavailable", |s| s.unavailable),
                 ("not_asked", |s| s.not_asked),
+                ("key_too_long", |s| s.key_too_long),
             ],
+        ),
+        Row::level(
+            Metric::gauge(
+                "reliability.shared_rate_limit.keys",
+                "{key}",
+                "Keys that a keyed limit keeps in memory",
+            ),
+            |s| s.keys as f64,
         ),
         Row::level(
             Metric::gauge(

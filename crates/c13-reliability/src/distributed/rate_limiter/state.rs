@@ -141,6 +141,14 @@ impl Batch {
         self.0 >> TOKEN_BITS
     }
 
+    /// The batch with `tokens` more, if it has not lapsed at `now_ms`.
+    pub(crate) const fn give_back(self, now_ms: u64, tokens: u64) -> Option<Self> {
+        if now_ms >= self.lapses_ms() {
+            return None;
+        }
+        Some(Self::new(self.tokens().saturating_add(tokens), self.lapses_ms()))
+    }
+
     /// The batch after `cost` was taken from it at `now_ms`; `None` if it has lapsed or has too few.
     pub(crate) const fn take(self, now_ms: u64, cost: u64) -> Option<Self> {
         if now_ms >= self.lapses_ms() || self.tokens() < cost {
@@ -157,7 +165,15 @@ pub(crate) struct BatchPlan {
     pub(crate) lasts: Duration,
 }
 
+/// Subtracted from each batch's time, because the coarse clock lags by up to 10 ms.
+const COARSE: Duration = Duration::from_millis(10);
+
 impl BatchPlan {
+    /// How long a batch may be used from when it was asked for, by the coarse clock.
+    pub(crate) fn usable(&self) -> Duration {
+        self.lasts.saturating_sub(COARSE.min(self.lasts / 4))
+    }
+
     /// The tokens of one horizon at the full rate of the tightest limit, at most half of its burst, and at least one; with one
     /// each call asks by itself.
     pub(crate) fn of(limits: &[Limit], sharing: Sharing) -> Option<Self> {
