@@ -30,6 +30,11 @@ pub(crate) fn add(cases: &mut Cases) {
     add_one(cases, "policy/five", || {
         Policy::new(FIVE).expect("the settings are good")
     });
+    add_one(cases, "policy/five, after a reload", || {
+        let policy = Policy::new(FOUR).expect("the settings are good");
+        policy.reconfigure(FIVE).expect("the settings are good");
+        policy
+    });
     let queue = BulkheadConfig::new(1_000).queue(100, Duration::from_secs(1));
     let config = FIVE.bulkhead(queue);
     add_one(cases, "policy/five, calls may wait for a place", move || {

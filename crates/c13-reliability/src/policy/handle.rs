@@ -13,12 +13,13 @@ use crate::patterns::hedge::Hedge;
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryEvent, RetryExecutor, Verdict};
 use crate::snapshot::{Observed, Reading, Source};
-use crate::sync::Current;
+use crate::sync::InlineCurrent;
 use crate::time::{Clock, Deadline, Env};
 use crate::verdict::Retryable;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::ptr;
 use std::sync::Arc;
 
 /// All patterns in their one order: total timeout, rate limit, bulkhead or adaptive limit, retry with its budget, hedge,
@@ -58,7 +59,7 @@ pub struct Policy {
 
 /// What all clones of a policy share: the parts as they are now, and what is needed to make parts for new settings.
 struct PolicyState {
-    parts: Current<Parts>,
+    parts: InlineCurrent<Parts>,
     making: Making,
 }
 
@@ -83,7 +84,7 @@ impl Policy {
         let making = Making { random };
         let parts = Parts::new(config, clock, name.as_deref(), &making)?;
         let shared = PolicyState {
-            parts: Current::new(parts),
+            parts: InlineCurrent::new(parts),
             making,
         };
         Ok(Self {
@@ -93,7 +94,10 @@ impl Policy {
 
     /// Whether there is another handle to it, or to one of its parts.
     pub(super) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1 || self.shared.parts.load().are_shared()
+        let parts = &self.shared.parts;
+        let (now, first) = (parts.load(), parts.first());
+        let before = (!ptr::eq(&*now, first)).then_some(first);
+        Arc::strong_count(&self.shared) > 1 || now.are_shared(before)
     }
 
     /// What its parts report.
@@ -414,8 +418,9 @@ impl Policy {
         parts.retry.is_some() || parts.hedge.is_some()
     }
 
-    pub(super) fn parts(&self) -> LoadedParts {
-        LoadedParts::new(self.shared.parts.load())
+    #[inline]
+    pub(super) fn parts(&self) -> LoadedParts<'_> {
+        self.shared.parts.load()
     }
 }
 

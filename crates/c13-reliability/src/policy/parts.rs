@@ -10,9 +10,8 @@ use crate::patterns::hedge::{Hedge, HedgeConfig};
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
-use crate::sync::{Random, Stripes};
+use crate::sync::{Random, Stripes, Version};
 use crate::time::{Clock, Deadline, Env, Tick};
-use arc_swap::Guard;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -65,23 +64,7 @@ impl Deref for Parts {
 }
 
 /// The parts that a call began with.
-pub(super) struct LoadedParts(Guard<Arc<Parts>>);
-
-impl LoadedParts {
-    #[inline]
-    pub(super) fn new(parts: Guard<Arc<Parts>>) -> Self {
-        Self(parts)
-    }
-}
-
-impl Deref for LoadedParts {
-    type Target = Parts;
-
-    #[inline]
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
+pub(super) type LoadedParts<'p> = Version<'p, Parts>;
 
 /// What new parts are made with, besides their settings and the clock.
 pub(super) struct Making {
@@ -241,9 +224,14 @@ impl Parts {
         }
     }
 
-    /// Whether there is another handle to one of the parts.
-    pub(super) fn are_shared(&self) -> bool {
-        self.in_use.is_shared() || self.away.as_ref().is_some_and(|away| away.is_shared())
+    /// Whether somebody else has a handle to one of the parts. The parts `before` these have one to each of theirs.
+    pub(super) fn are_shared(&self, before: Option<&Self>) -> bool {
+        let none = PartSet::default();
+        let before = before.map_or(&none, |before| &before.in_use);
+        self.known()
+            .handles()
+            .zip(before.handles())
+            .any(|(all, before)| all > 2 + before.min(1))
     }
 }
 
@@ -281,13 +269,18 @@ impl PartSet {
             && self.circuit_breaker.is_none()
     }
 
-    fn is_shared(&self) -> bool {
-        self.circuit_breaker.as_ref().is_some_and(CircuitBreaker::is_shared)
-            || self.rate_limit.as_ref().is_some_and(TokenBucketRateLimiter::is_shared)
-            || self.bulkhead.as_ref().is_some_and(Bulkhead::is_shared)
-            || self.adaptive.as_ref().is_some_and(AdaptiveLimit::is_shared)
-            || self.retry.as_ref().is_some_and(RetryExecutor::is_shared)
-            || self.hedge.as_ref().is_some_and(Hedge::is_shared)
+    /// How many handles there are to each part.
+    fn handles(&self) -> impl Iterator<Item = usize> {
+        [
+            self.circuit_breaker.as_ref().map(CircuitBreaker::handles),
+            self.rate_limit.as_ref().map(TokenBucketRateLimiter::handles),
+            self.bulkhead.as_ref().map(Bulkhead::handles),
+            self.adaptive.as_ref().map(AdaptiveLimit::handles),
+            self.retry.as_ref().map(RetryExecutor::handles),
+            self.hedge.as_ref().map(Hedge::handles),
+        ]
+        .into_iter()
+        .map(Option::unwrap_or_default)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The current version of a value that many read and that is rarely replaced, such as settings.
 
-use super::primitive::Mutex;
+use super::primitive::{AtomicU64, Mutex, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -35,10 +35,12 @@ impl<T> Current<T> {
     }
 }
 
-/// As [`Current`], for a small value: the first version lies here without an allocation of its own, and stays until the end.
+/// As [`Current`], but the first version lies here: it takes no allocation of its own, and a reader reaches it by one load.
+/// It stays until the end.
 pub(crate) struct InlineCurrent<T> {
     first: T,
-    /// Empty until the first change.
+    /// Whether there is a later version: 1 or 0.
+    is_changed: AtomicU64,
     later: ArcSwapOption<T>,
     /// Held while the value is replaced, so that changes happen one after another. No reader takes it.
     changing: Mutex<()>,
@@ -48,16 +50,25 @@ impl<T> InlineCurrent<T> {
     pub(crate) fn new(first: T) -> Self {
         Self {
             first,
+            is_changed: AtomicU64::new(0),
             later: ArcSwapOption::empty(),
             changing: Mutex::new(()),
         }
     }
 
-    pub(crate) fn load(&self) -> impl Deref<Target = T> + '_ {
-        Version {
-            first: &self.first,
-            later: self.later.load(),
+    #[inline]
+    pub(crate) fn load(&self) -> Version<'_, T> {
+        // Acquire: pairs with the release in `change`, so that the later version is found.
+        if self.is_changed.load(Ordering::Acquire) == 0 {
+            Version::First(&self.first)
+        } else {
+            Version::Later(self.later.load())
         }
+    }
+
+    /// The first version, whether or not there is a later one.
+    pub(crate) fn first(&self) -> &T {
+        &self.first
     }
 
     /// Replaces the value by what `next` makes of it; an error leaves it as it is.
@@ -65,20 +76,26 @@ impl<T> InlineCurrent<T> {
         let _changing = self.changing.lock();
         let next = next(&self.load())?;
         self.later.store(Some(Arc::new(next)));
+        // Release: pairs with the acquire in `load`.
+        self.is_changed.store(1, Ordering::Release);
         Ok(())
     }
 }
 
-/// The version that a reader has loaded.
-struct Version<'a, T> {
-    first: &'a T,
-    later: Guard<Option<Arc<T>>>,
+/// The version that a reader has loaded. It keeps it.
+pub(crate) enum Version<'a, T> {
+    First(&'a T),
+    Later(Guard<Option<Arc<T>>>),
 }
 
 impl<T> Deref for Version<'_, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
-        self.later.as_deref().unwrap_or(self.first)
+        match self {
+            Self::First(first) => first,
+            Self::Later(later) => later.as_deref().expect("nothing takes a later version away"),
+        }
     }
 }

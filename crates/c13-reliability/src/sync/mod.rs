@@ -49,7 +49,7 @@ pub(crate) mod wait_queue;
 
 pub(crate) use cache_line::CacheLine;
 pub(crate) use counted::counted;
-pub(crate) use current::{Current, InlineCurrent};
+pub(crate) use current::{Current, InlineCurrent, Version};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub(crate) use key_length::length_of;
 pub use random::Random;

@@ -169,9 +169,9 @@ impl AdaptiveLimit {
         self.shared.semaphore.refuse().into()
     }
 
-    /// Whether there is another handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
+    /// How many handles to it there are.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.shared)
     }
 
     /// Its state now, and what it has counted.

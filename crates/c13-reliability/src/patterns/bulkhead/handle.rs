@@ -137,9 +137,9 @@ impl Bulkhead {
         self.semaphore.refuse().into()
     }
 
-    /// Whether there is another handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.semaphore) > 1
+    /// How many handles to it there are.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.semaphore)
     }
 
     /// Its state now, and what it has counted.

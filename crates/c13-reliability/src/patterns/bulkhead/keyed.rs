@@ -143,7 +143,7 @@ impl KeyedPart for Bulkhead {
     }
 
     fn is_held(&self) -> bool {
-        self.is_shared()
+        self.handles() > 1
     }
 
     /// A call that holds a permit holds its bulkhead.

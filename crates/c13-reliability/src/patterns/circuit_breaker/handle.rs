@@ -224,11 +224,6 @@ impl CircuitBreaker {
         self.shared.metrics()
     }
 
-    /// Whether anybody else holds a handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
-    }
-
     /// Its state and its counts now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -238,6 +233,11 @@ impl CircuitBreaker {
     /// Whether a call would be refused now.
     pub(super) fn refuses(&self) -> bool {
         self.shared.refuses()
+    }
+
+    /// How many handles there are, owned permits among them.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.shared)
     }
 
     /// Why it is open, or was until its probes began; `None` if it is not open.

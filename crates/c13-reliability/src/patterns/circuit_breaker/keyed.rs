@@ -222,7 +222,7 @@ impl KeyedPart for CircuitBreaker {
     }
 
     fn is_held(&self) -> bool {
-        self.is_shared()
+        self.handles() > 1
     }
 
     /// Only a closed circuit is: the key of another one would start anew.

@@ -219,9 +219,9 @@ impl Hedge {
         self.settings().delay()
     }
 
-    /// Whether there is another handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.settings) > 1
+    /// How many handles to it there are.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.settings)
     }
 
     /// Its cumulative counts.

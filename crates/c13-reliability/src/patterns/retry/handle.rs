@@ -417,9 +417,9 @@ impl RetryExecutor {
         self.abandon();
     }
 
-    /// Whether there is another handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.common) > 1
+    /// How many handles to it there are.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.common)
     }
 
     /// Its cumulative counts.

@@ -100,7 +100,7 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         // The call while its first attempt waits.
-        waiting: Option<Waiting<T, E>>,
+        waiting: Option<Waiting<'p, T, E>>,
         // `slow_path::go_on`, which makes the future `slow_path`. A type parameter stands for it, because the type of
         // that future has no name.
         go_on: G,
@@ -125,12 +125,12 @@ impl<'p, F, Fut, R, T, E, G, S> PolicyCall<'p, F, Fut, R, T, E, G, S> {
     }
 }
 
-impl<F, Fut, R, T, E, G, S> Future for PolicyCall<'_, F, Fut, R, T, E, G, S>
+impl<'p, F, Fut, R, T, E, G, S> Future for PolicyCall<'p, F, Fut, R, T, E, G, S>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
-    G: Fn(Waiting<T, E>, CallStep, F, R) -> S,
+    G: Fn(Waiting<'p, T, E>, CallStep, F, R) -> S,
     S: Future<Output = Result<T, PolicyError<E>>>,
 {
     type Output = S::Output;

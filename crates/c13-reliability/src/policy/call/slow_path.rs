@@ -22,16 +22,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A call that left the fast path, between two polls. Dropped then, it gives back what it holds and counts as abandoned.
-pub(super) struct Waiting<T, E> {
+pub(super) struct Waiting<'p, T, E> {
     state: Unfinished<T, E>,
     /// The limit of the first attempt.
     limit: AttemptLimit,
-    held: Suspended<LoadedParts>,
+    held: Suspended<LoadedParts<'p>>,
 }
 
-impl<T, E> Waiting<T, E> {
+impl<'p, T, E> Waiting<'p, T, E> {
     /// The call, and what is next; pending while its first attempt waits.
-    pub(super) fn new(parts: LoadedParts, left: Left<T, E>) -> (Self, Poll<Next<T, E>>) {
+    pub(super) fn new(parts: LoadedParts<'p>, left: Left<T, E>) -> (Self, Poll<Next<T, E>>) {
         let waiting = Self {
             state: left.state,
             limit: left.limit,
@@ -66,7 +66,7 @@ impl<T, E> Waiting<T, E> {
 
 /// Takes a call to its end from `step` on, with all its waits.
 pub(super) async fn go_on<F, Fut, T, E, R>(
-    mut waiting: Waiting<T, E>,
+    mut waiting: Waiting<'_, T, E>,
     mut step: CallStep,
     mut operation: F,
     rules: R,

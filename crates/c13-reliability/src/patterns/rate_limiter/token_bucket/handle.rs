@@ -225,9 +225,9 @@ impl TokenBucketRateLimiter {
         self.shared.clock()
     }
 
-    /// Whether anybody else holds a handle to it.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
+    /// How many handles to it there are.
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.shared)
     }
 
     /// Its counters, and its state now.
