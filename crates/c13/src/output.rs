@@ -16,7 +16,7 @@ use c13_reliability::policy::document::{Diagnostics, duration_text};
 use c13_reliability::time::{Clock, Tick};
 
 use crate::cmd::config::ConfigAnswer;
-use crate::cmd::drill::Drilled;
+use crate::cmd::drill::{Drilled, Form};
 use crate::cmd::health::Health;
 use crate::cmd::soak::Soaked;
 use crate::cmd::{Failure, source};
@@ -177,21 +177,21 @@ fn report(outcome: Result<Drilled, Failure>, out: &mut dyn Write, err: &mut dyn 
         Ok(Drilled::Summary {
             summary,
             wall,
-            json,
+            form,
             interrupted,
         }) => {
             let status = match &interrupted {
-                Some(left_out) => {
+                Some(told) => {
                     // The status says it too.
-                    let _ = writeln!(err, "interrupted: {}", one_line(left_out));
+                    told.iter().for_each(|told| interrupted_line(told, err));
                     INTERRUPTED
                 }
                 None if summary.is_met() => DONE,
                 None => MISSED,
             };
-            match json {
-                false => (table::render(&summary, wall), status),
-                true => match json::render(&summary) {
+            match form {
+                Form::Table | Form::WholeTable => (table::render(&summary, wall, form == Form::WholeTable), status),
+                Form::Json => match json::render(&summary) {
                     Ok(text) => (lines(&text).into_owned(), status),
                     Err(error) => return fail(&Failure::Internal(error.to_string()), err),
                 },
@@ -200,6 +200,10 @@ fn report(outcome: Result<Drilled, Failure>, out: &mut dyn Write, err: &mut dyn 
         Err(failure) => return fail(&failure, err),
     };
     write_out(&text, status, out, err)
+}
+
+fn interrupted_line(told: &str, err: &mut dyn Write) {
+    let _ = writeln!(err, "interrupted: {}", one_line(told));
 }
 
 fn write_out(text: &str, status: u8, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
@@ -231,7 +235,10 @@ fn fail(failure: &Failure, err: &mut dyn Write) -> u8 {
             BAD_INPUT,
         ),
         Failure::Usage(reason) => (format!("{ERROR}error:{ERROR:#} {}\n", lines(reason)), BAD_INPUT),
-        Failure::Interrupted => ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED),
+        Failure::Interrupted(unfinished) => {
+            unfinished.iter().for_each(|told| interrupted_line(told, err));
+            ("interrupted: nothing is reported\n".to_owned(), INTERRUPTED)
+        }
         Failure::Internal(reason) => (format!("{ERROR}error:{ERROR:#} {}\n", lines(reason)), FAILED),
     };
     // A failure to print the failure cannot be reported.
@@ -317,14 +324,14 @@ mod tests {
     use crate::drill::summary::Summary;
     use c13_reliability::policy::document::Source;
 
-    fn drilled(runs: u64, json: bool) -> Result<Drilled, Failure> {
+    fn drilled(runs: u64, form: Form) -> Result<Drilled, Failure> {
         let scenario = fake::scenario();
         let runs: Vec<_> = (42..42 + runs).map(|seed| fake::report(&scenario, seed)).collect();
         let summary = Summary::new(&scenario, &runs).expect("the figures are numbers");
         Ok(Drilled::Summary {
             summary: Box::new(summary),
             wall: Duration::from_secs(1),
-            json,
+            form,
             interrupted: None,
         })
     }
@@ -339,24 +346,24 @@ mod tests {
 
     #[test]
     fn the_status_says_whether_the_objectives_are_met() {
-        for json in [false, true] {
-            let (out, err, status) = printed(drilled(1, json));
+        for form in [Form::Table, Form::WholeTable, Form::Json] {
+            let (out, err, status) = printed(drilled(1, form));
             assert_eq!((out.is_empty(), err.as_str(), status), (false, "", DONE));
-            let (out, err, status) = printed(drilled(3, json));
+            let (out, err, status) = printed(drilled(3, form));
             assert_eq!((out.is_empty(), err.as_str(), status), (false, "", MISSED));
         }
     }
 
     #[test]
     fn an_interrupted_drill_prints_what_is_known_and_says_what_is_missing() {
-        let Ok(Drilled::Summary { summary, wall, .. }) = drilled(3, false) else {
+        let Ok(Drilled::Summary { summary, wall, .. }) = drilled(3, Form::Table) else {
             panic!("it is a summary")
         };
-        let interrupted = Some("3 of 20 runs are reported".to_owned());
+        let interrupted = Some(vec!["3 of 20 runs are reported".to_owned()]);
         let (out, err, status) = printed(Ok(Drilled::Summary {
             summary,
             wall,
-            json: false,
+            form: Form::Table,
             interrupted,
         }));
         assert!(out.contains("seeds 42 to 44"), "{out}");
@@ -383,7 +390,7 @@ mod tests {
     #[test]
     fn a_program_gets_nothing_but_json() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        report(drilled(1, true), &mut out, &mut err);
+        report(drilled(1, Form::Json), &mut out, &mut err);
         assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok_and(|object| object["schema"] == 2));
     }
 
@@ -412,7 +419,7 @@ mod tests {
         );
         let (out, err, status) = printed(Err(Failure::Internal("no number".to_owned())));
         assert_eq!((out.as_str(), err.as_str(), status), ("", "error: no number\n", FAILED));
-        let (out, err, status) = printed(Err(Failure::Interrupted));
+        let (out, err, status) = printed(Err(Failure::Interrupted(Vec::new())));
         assert_eq!(
             (out.as_str(), err.as_str(), status),
             ("", "interrupted: nothing is reported\n", INTERRUPTED)
@@ -436,16 +443,24 @@ mod tests {
     fn a_reader_that_has_read_enough_is_no_failure_and_a_full_disk_is() {
         let mut err = Vec::new();
         assert_eq!(
-            report(drilled(1, false), &mut Broken(io::ErrorKind::BrokenPipe), &mut err),
+            report(
+                drilled(1, Form::Table),
+                &mut Broken(io::ErrorKind::BrokenPipe),
+                &mut err
+            ),
             DONE
         );
         assert_eq!(
-            report(drilled(3, true), &mut Broken(io::ErrorKind::BrokenPipe), &mut err),
+            report(drilled(3, Form::Json), &mut Broken(io::ErrorKind::BrokenPipe), &mut err),
             MISSED
         );
         assert!(err.is_empty());
         assert_eq!(
-            report(drilled(1, false), &mut Broken(io::ErrorKind::StorageFull), &mut err),
+            report(
+                drilled(1, Form::Table),
+                &mut Broken(io::ErrorKind::StorageFull),
+                &mut err
+            ),
             FAILED
         );
         assert!(!err.is_empty());

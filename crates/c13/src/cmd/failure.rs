@@ -18,7 +18,7 @@ pub(crate) enum Failure {
     /// The command line asks for something that does not exist or makes no sense.
     Usage(String),
     /// A signal stopped it.
-    Interrupted,
+    Interrupted(Vec<String>),
     /// A fault of this program or of the system.
     Internal(String),
 }

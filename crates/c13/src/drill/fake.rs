@@ -71,7 +71,10 @@ pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Resu
     for &seed in seeds {
         let share = runs.len() as f64 / seeds.len() as f64;
         if watch.report(share).is_err() {
-            return Err(Interrupted { known: runs });
+            return Err(Interrupted {
+                known: runs,
+                unfinished: Vec::new(),
+            });
         }
         runs.push(report(scenario, seed));
     }

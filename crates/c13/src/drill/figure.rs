@@ -40,8 +40,11 @@ pub(crate) enum Shown {
     Nowhere,
     /// In a row of its own, unless it is of no variant.
     Row(&'static str),
-    /// The same, and under the second label for each phase as well.
+    /// The same, and in the whole table under the second label for each phase as well.
     PhaseRow(&'static str, &'static str),
+    /// As the two above, but in the whole table only.
+    Detail(&'static str),
+    PhaseDetail(&'static str, &'static str),
     /// Among the ways in which calls end, as a share of all calls; all of these are [`Read::Ended`], and the other way round.
     End(&'static str),
 }
@@ -177,7 +180,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "p999_ms",
         doc: "999 of 1,000 answered calls were answered within this time",
         unit: MILLIS,
-        shown: Shown::Row("latency P99.9"),
+        shown: Shown::Detail("latency P99.9"),
         read: Read::Calls(|calls| calls.quantile_ms(Times::Answered, 0.999)),
         goal: None,
     },
@@ -185,7 +188,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "fail_p50_ms",
         doc: "half of the calls that ended without an answer did so within this time",
         unit: MILLIS,
-        shown: Shown::Row("time to fail P50"),
+        shown: Shown::Detail("time to fail P50"),
         read: Read::Calls(|calls| calls.quantile_ms(Times::Failed, 0.5)),
         goal: None,
     },
@@ -193,7 +196,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "fail_p99_ms",
         doc: "99 of 100 calls that ended without an answer did so within this time",
         unit: MILLIS,
-        shown: Shown::Row("time to fail P99"),
+        shown: Shown::Detail("time to fail P99"),
         read: Read::Calls(|calls| calls.quantile_ms(Times::Failed, 0.99)),
         goal: None,
     },
@@ -201,7 +204,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "attempts",
         doc: "attempts of the callers that reached a dependency: first ones, retries and hedges",
         unit: COUNT,
-        shown: Shown::Row("attempts"),
+        shown: Shown::Detail("attempts"),
         read: Read::Calls(|calls| Some(calls.attempts as f64)),
         goal: None,
     },
@@ -209,7 +212,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "amplification",
         doc: "attempts for each call that was due",
         unit: FACTOR,
-        shown: Shown::Row("  for each call"),
+        shown: Shown::Row("attempts for each call"),
         read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.requests()))),
         goal: ceiling("amplification", "<= 1.3"),
     },
@@ -217,7 +220,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "attempts_per_admitted",
         doc: "attempts for each call of which at least one attempt reached the dependency",
         unit: FACTOR,
-        shown: Shown::PhaseRow("  for each admitted call", "attempts per admitted"),
+        shown: Shown::PhaseDetail("  for each admitted call", "attempts per admitted"),
         read: Read::Calls(|calls| Some(calls.attempts_for_each(calls.admitted))),
         goal: None,
     },
@@ -241,7 +244,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "peak_100ms_rps",
         doc: "the most in any tenth of a second, as a rate",
         unit: PER_SECOND,
-        shown: Shown::Row("  within 100 ms"),
+        shown: Shown::Detail("  within 100 ms"),
         read: Read::Run(|measured| Some(measured.peaks().1)),
         goal: None,
     },
@@ -257,7 +260,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "below_objective_s",
         doc: "for how long goodput was below its objective, in steps of 10 s",
         unit: SECONDS,
-        shown: Shown::Row("below its objective for"),
+        shown: Shown::Detail("below its objective for"),
         read: Read::Run(Measured::below_goal),
         goal: None,
     },
@@ -265,7 +268,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "open_ratio",
         doc: "the share of the time that the breaker was open or half-open",
         unit: RATIO,
-        shown: Shown::Row("breaker open"),
+        shown: Shown::Detail("breaker open"),
         read: Read::Run(Measured::open_share),
         goal: None,
     },
@@ -273,7 +276,7 @@ pub(crate) static FIGURES: &[Figure] = &[
         name: "false_openings",
         doc: "how often a closed breaker opened that was well: within no fault and no aftermath of one",
         unit: COUNT,
-        shown: Shown::Row("  falsely opened, times"),
+        shown: Shown::Detail("  falsely opened, times"),
         read: Read::Run(Measured::false_openings),
         goal: None,
     },
@@ -344,6 +347,25 @@ const fn ceiling(name: &'static str, example: &'static str) -> Option<Goal> {
 impl PartialEq for Figure {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
+    }
+}
+
+impl Shown {
+    /// The label of its row in the table, in the whole one or in the short one.
+    pub(crate) fn row(self, whole: bool) -> Option<&'static str> {
+        match self {
+            Self::Row(label) | Self::PhaseRow(label, _) => Some(label),
+            Self::Detail(label) | Self::PhaseDetail(label, _) if whole => Some(label),
+            _ => None,
+        }
+    }
+
+    /// The label of its row for each phase of the whole table.
+    pub(crate) fn phase_row(self) -> Option<&'static str> {
+        match self {
+            Self::PhaseRow(_, label) | Self::PhaseDetail(_, label) => Some(label),
+            _ => None,
+        }
     }
 }
 

@@ -70,16 +70,25 @@ impl TableCell {
     }
 }
 
-/// The whole report. `wall` is how long the simulation took.
-pub(crate) fn render(summary: &Summary, wall: Duration) -> String {
+/// The report: the figures that say most, or the whole of them. `wall` is how long the simulation took.
+pub(crate) fn render(summary: &Summary, wall: Duration, whole: bool) -> String {
     let mut text = String::new();
     head(&mut text, summary);
-    figures(&mut text, summary);
-    dependencies(&mut text, summary);
-    phases::render(&mut text, summary);
+    figures(&mut text, summary, whole);
+    dependencies(&mut text, summary, whole);
+    match whole {
+        true => phases::render(&mut text, summary),
+        false => phases::render_goodput(&mut text, summary),
+    }
     pictures(&mut text, summary);
     judgements(&mut text, summary);
     foot(&mut text, summary, wall);
+    if !whole {
+        line(
+            &mut text,
+            format_args!("{QUIET}all figures, also by phase: --verbose{QUIET:#}"),
+        );
+    }
     text
 }
 
@@ -113,7 +122,7 @@ fn head(text: &mut String, summary: &Summary) {
     line(text, "");
 }
 
-fn figures(text: &mut String, summary: &Summary) {
+fn figures(text: &mut String, summary: &Summary, whole: bool) {
     let column = column_of(summary);
     for variants in summary.variants.chunks(columns_of(column)) {
         names(text, "", variants, column);
@@ -123,7 +132,7 @@ fn figures(text: &mut String, summary: &Summary) {
             format_args!("{:LABELS$}{}", "", variants.iter().map(baseline).collect::<String>()),
         );
         ends(text, summary, variants, column);
-        for row in rows(summary) {
+        for row in rows(summary, whole) {
             let cells = variants.iter().map(|variant| row.cell(&variant.figures));
             let cells: String = cells.map(|cell| right(&cell.text, column, cell.style)).collect();
             line(text, format_args!("{:LABELS$}{cells}", row.label));
@@ -153,15 +162,15 @@ fn names(text: &mut String, heading: &str, variants: &[VariantSummary], column: 
 }
 
 /// The rows of single figures. What no variant has is left out, and recovery where there is nothing to recover from.
-fn rows(summary: &Summary) -> Vec<TableRow> {
+fn rows(summary: &Summary, whole: bool) -> Vec<TableRow> {
     let is_known = |figure: &Figure| {
         let said = |variant: &VariantSummary| variant.figures.said(figure) != Value::from(None);
         let is_of_faults = matches!(figure.read, Read::Recovery);
         summary.variants.iter().any(said) && !(is_of_faults && summary.faults.is_empty())
     };
-    let row = |figure: &'static Figure| match figure.shown {
-        Shown::Row(label) | Shown::PhaseRow(label, _) if is_known(figure) => Some(TableRow::of(figure, label, summary)),
-        _ => None,
+    let row = |figure: &'static Figure| {
+        let label = figure.shown.row(whole).filter(|_| is_known(figure))?;
+        Some(TableRow::of(figure, label, summary))
     };
     FIGURES.iter().filter_map(row).collect()
 }
@@ -187,7 +196,7 @@ fn spread(text: &mut String, variants: &[VariantSummary], row: &TableRow, column
 }
 
 /// What each dependency had to do, where there are several.
-fn dependencies(text: &mut String, summary: &Summary) {
+fn dependencies(text: &mut String, summary: &Summary, whole: bool) {
     if summary.dependencies.len() < 2 {
         return;
     }
@@ -196,7 +205,11 @@ fn dependencies(text: &mut String, summary: &Summary) {
         names(text, "by dependency", variants, column);
         for (place, name) in summary.dependencies.iter().enumerate() {
             line(text, one_line(name));
-            for (row, figure) in TRAFFIC_FIGURES.iter().enumerate() {
+            for (row, figure) in TRAFFIC_FIGURES
+                .iter()
+                .enumerate()
+                .filter(|(_, figure)| whole || !figure.detail)
+            {
                 let cell = |variant: &VariantSummary| {
                     let value = variant.traffic.get(place).and_then(|values| values.iter().nth(row)?.1);
                     TableCell::of(figure.unit, value.into())

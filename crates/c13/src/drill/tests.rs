@@ -15,7 +15,11 @@ fn summary_of(scenario: &Scenario, runs: u64) -> Summary {
 }
 
 fn table_of(summary: &Summary) -> String {
-    anstream::adapter::strip_str(&table::render(summary, Duration::from_millis(2_104))).to_string()
+    rendered(summary, true)
+}
+
+fn rendered(summary: &Summary, whole: bool) -> String {
+    anstream::adapter::strip_str(&table::render(summary, Duration::from_millis(2_104), whole)).to_string()
 }
 
 /// Compares with a text that begins and ends with a line break of its own.
@@ -30,6 +34,11 @@ fn assert_text(actual: &str, expected: &str) {
 
 #[test]
 fn the_table_shows_a_run_at_a_glance() {
+    assert_text(&rendered(&summary_of(&fake::scenario(), 1), false), TABLE_SHORT);
+}
+
+#[test]
+fn the_whole_table_has_every_figure_of_every_phase() {
     assert_text(&table_of(&summary_of(&fake::scenario(), 1)), TABLE_ONE);
 }
 
@@ -38,6 +47,49 @@ fn the_table_of_several_runs_shows_how_far_they_lie_apart() {
     assert_text(&table_of(&summary_of(&fake::scenario(), 3)), TABLE_MANY);
 }
 
+const TABLE_SHORT: &str = r#"
+brown-out  10m, 300,104 requests, seed 42
+
+                             unprotected     naive-retry        critical
+                                baseline        baseline
+answered in time                  91.38%          40.86%          98.60%
+answered late                      2.33%               –               –
+failed by payments                 0.10%           0.10%           0.10%
+refused by payments                6.19%          33.32%               –
+own circuit breaker                    –               –           1.29%
+own time limit                         –           5.69%           0.01%
+caller's deadline                      –          20.03%               –
+latency P50                      48.1 ms         48.1 ms         46.9 ms
+latency P99                       1.98 s          2.00 s          812 ms
+attempts for each call              1.00            3.41            1.08
+peak load on payments              612/s         1,904/s           612/s
+breaker opened after                   –               –          4.20 s
+recovered after                   31.0 s           never          8.00 s
+
+goodput by phase             unprotected     naive-retry        critical
+before                           100.00%         100.00%         100.00%
+latency ×6                        19.99%          19.99%          70.00%
+between                           19.99%          19.99%          70.00%
+50% of the servers left           19.99%          19.99%          70.00%
+after                            100.00%               –         100.00%
+
+recovery from fault 2 cannot be judged: too few calls (unprotected)
+
+goodput over time
+  unprotected           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂██████████████████████████████
+  naive-retry           ████████████▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+  critical              ████████████▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅▅██████████████████████████████
+                                    ╰──────────╯ latency ×6
+                                                   ╰─╯ 50% of the servers left
+                        0s                                                       10m
+
+✓ critical  availability   98.6042%, objective >= 98%
+✓ critical  amplification  1.081, objective <= 1.3
+✓ critical  recovery       8 s, objective <= 60s
+all 3 objectives met
+simulated 30m (3 variants) in 2.10 s
+all figures, also by phase: --verbose
+"#;
 const TABLE_ONE: &str = r#"
 brown-out  10m, 300,104 requests, seed 42
 
@@ -53,7 +105,7 @@ caller's deadline                      –          20.03%               –
 latency P50                      48.1 ms         48.1 ms         46.9 ms
 latency P99                       1.98 s          2.00 s          812 ms
 attempts                         300,104       1,023,956         324,412
-  for each call                     1.00            3.41            1.08
+attempts for each call              1.00            3.41            1.08
   for each admitted call            1.00            3.41            1.10
 peak load on payments              612/s         1,904/s           612/s
 breaker opened after                   –               –          4.20 s
@@ -128,7 +180,7 @@ latency P99                       1.98 s          2.00 s          812 ms
 attempts                         300,105       1,023,956         324,412
                                ≥ 300,104
                                ≤ 300,106
-  for each call                     1.00            3.41            1.08
+attempts for each call              1.00            3.41            1.08
   for each admitted call            1.00            3.41            1.10
 peak load on payments              612/s         1,904/s           612/s
 breaker opened after                   –               –          4.30 s
@@ -407,8 +459,8 @@ fn the_table_keeps_to_a_hundred_columns_with_many_variants() {
             ..variant
         });
     }
-    for runs in [1, 3] {
-        let text = table_of(&summary_of(&scenario, runs));
+    for (runs, whole) in [(1, true), (3, true), (1, false), (3, false)] {
+        let text = rendered(&summary_of(&scenario, runs), whole);
         let widest = text
             .lines()
             .max_by_key(|line| line.chars().count())

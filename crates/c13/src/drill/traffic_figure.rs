@@ -18,6 +18,8 @@ pub(crate) struct TrafficFigure {
     /// Its label in the table.
     pub(crate) label: &'static str,
     pub(crate) unit: Unit,
+    /// Whether only the whole table shows it.
+    pub(crate) detail: bool,
     read: fn(&Traffic, &Run) -> Option<f64>,
 }
 
@@ -34,13 +36,15 @@ pub(crate) static TRAFFIC_FIGURES: &[TrafficFigure] = &[
         doc: "attempts that reached it, from callers and from other dependencies",
         label: "attempts",
         unit: COUNT,
+        detail: true,
         read: |traffic, _| Some(traffic.attempts() as f64),
     },
     TrafficFigure {
         name: "amplification",
         doc: "these attempts for each request that was due",
-        label: "  for each request",
+        label: "attempts per request",
         unit: FACTOR,
+        detail: false,
         read: |traffic, run| (run.requests > 0.0).then(|| traffic.attempts() as f64 / run.requests),
     },
     TrafficFigure {
@@ -48,6 +52,7 @@ pub(crate) static TRAFFIC_FIGURES: &[TrafficFigure] = &[
         doc: "the most of them in any one second",
         label: "peak load",
         unit: PER_SECOND,
+        detail: false,
         read: |traffic, run| Some(traffic.peaks(run.duration).0),
     },
     TrafficFigure {
@@ -55,6 +60,7 @@ pub(crate) static TRAFFIC_FIGURES: &[TrafficFigure] = &[
         doc: "the most in any tenth of a second, as a rate",
         label: "  within 100 ms",
         unit: PER_SECOND,
+        detail: true,
         read: |traffic, run| Some(traffic.peaks(run.duration).1),
     },
     TrafficFigure {
@@ -62,6 +68,7 @@ pub(crate) static TRAFFIC_FIGURES: &[TrafficFigure] = &[
         doc: "the share of its work that was done for nobody",
         label: "work done for nobody",
         unit: RATIO,
+        detail: true,
         read: |traffic, _| wasted(std::slice::from_ref(traffic)),
     },
 ];

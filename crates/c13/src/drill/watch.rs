@@ -1,6 +1,7 @@
 //! Watches a running drill, and stops it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::report::DrillReport;
 
@@ -16,6 +17,26 @@ pub(crate) struct Watch<'a> {
 pub(crate) struct Interrupted {
     /// What it had found by then: runs with every variant, or one run with some of them, or nothing.
     pub(crate) known: Vec<DrillReport>,
+    /// What was known of the runs that were being made.
+    pub(crate) unfinished: Vec<Unfinished>,
+}
+
+/// How far a run was when the drill was stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unfinished {
+    pub(crate) variant: String,
+    pub(crate) seed: u64,
+    pub(crate) had: Partial,
+}
+
+/// What was known of a run that was stopped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Partial {
+    /// How much time had been simulated.
+    pub(crate) at: Duration,
+    /// The requests that had ended by then, and those of them that were answered in time.
+    pub(crate) requests: u64,
+    pub(crate) in_time: u64,
 }
 
 impl Interrupted {
@@ -27,7 +48,10 @@ impl Interrupted {
         let whole = runs.iter().take_while(|run| run.variants.len() == variants).count();
         runs.truncate(whole.max(1));
         runs.retain(|run| !run.variants.is_empty());
-        Self { known: runs }
+        Self {
+            known: runs,
+            unfinished: Vec::new(),
+        }
     }
 }
 

@@ -36,6 +36,10 @@ pub(crate) struct DrillArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Show every figure in the table, and all that is known of each phase
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) verbose: bool,
+
     /// Where the random numbers start, in place of the scenario's own `seed`
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -78,14 +82,22 @@ mod tests {
     fn arguments_are_read_as_they_are_meant() {
         let none = drill(&[]).expect("nothing is required");
         assert_eq!(
-            (none.file, none.json, none.seed, none.repeat, none.print_scenario),
-            (None, false, None, None, false)
+            (
+                none.file,
+                none.json,
+                none.verbose,
+                none.seed,
+                none.repeat,
+                none.print_scenario
+            ),
+            (None, false, false, None, None, false)
         );
         let all = drill(&["my.toml", "--json", "--seed", "7", "--repeat=5"]).expect("all is right");
         assert_eq!(
             (all.file, all.json, all.seed, all.repeat),
             (Some("my.toml".into()), true, Some(7), Some(5))
         );
+        assert!(drill(&["-v"]).expect("it is short for --verbose").verbose);
         assert!(drill(&["--print-scenario"]).expect("it stands alone").print_scenario);
         assert_eq!(drill(&["-"]).expect("standard input").file, Some("-".into()));
     }
@@ -101,6 +113,7 @@ mod tests {
             (&["--print-scenario", "--json"], ErrorKind::ArgumentConflict),
             (&["--print-scenario", "my.toml"], ErrorKind::ArgumentConflict),
             (&["--jsn"], ErrorKind::UnknownArgument),
+            (&["--json", "--verbose"], ErrorKind::ArgumentConflict),
         ] {
             assert_eq!(drill(arguments).expect_err("it is wrong"), kind, "{arguments:?}");
         }

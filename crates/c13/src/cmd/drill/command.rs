@@ -4,16 +4,28 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use c13_reliability::policy::document::Source;
+use c13_reliability::policy::document::{Source, duration_text};
 use c13_reliability::time::Clock;
 
 use super::DrillArgs;
 use crate::cmd::{Failure, source};
+use crate::drill::figures_text::{count, percent};
 use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
 use crate::drill::warning::warnings;
-use crate::drill::watch::{Interrupted, Watch};
+use crate::drill::watch::{Interrupted, Partial, Unfinished, Watch};
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The figures that say most.
+    Table,
+    /// All of them.
+    WholeTable,
+    /// One object.
+    Json,
+}
 
 /// The result of the command.
 #[derive(Debug)]
@@ -26,10 +38,10 @@ pub(crate) enum Drilled {
         summary: Box<Summary>,
         /// How long the simulation took.
         wall: Duration,
-        /// Whether it is printed as JSON.
-        json: bool,
-        /// If it was interrupted, what is reported all the same.
-        interrupted: Option<String>,
+        /// How it is printed.
+        form: Form,
+        /// If it was interrupted, what is reported all the same, and what was known of the runs that were being made: a line each.
+        interrupted: Option<Vec<String>>,
     },
 }
 
@@ -64,9 +76,13 @@ pub(crate) fn run(
         .collect();
     let (runs, interrupted) = match engine(&scenario, &seeds, watch) {
         Ok(runs) => (runs, None),
-        Err(Interrupted { known }) => {
-            let told = restrict_to(&mut scenario, &known).ok_or(Failure::Interrupted)?;
-            (known, Some(told))
+        Err(Interrupted { known, unfinished }) => {
+            let duration = scenario.duration;
+            let unfinished: Vec<String> = unfinished.iter().map(|run| words_of(run, duration)).collect();
+            let Some(told) = restrict_to(&mut scenario, &known) else {
+                return Err(Failure::Interrupted(unfinished));
+            };
+            (known, Some([vec![told], unfinished].concat()))
         }
     };
     let wall = clock.now().since(start);
@@ -74,9 +90,27 @@ pub(crate) fn run(
     Ok(Drilled::Summary {
         summary: Box::new(summary),
         wall,
-        json: args.json,
+        form: match (args.json, args.verbose) {
+            (true, _) => Form::Json,
+            (false, true) => Form::WholeTable,
+            (false, false) => Form::Table,
+        },
         interrupted,
     })
+}
+
+/// What was known of a run that was being made.
+fn words_of(run: &Unfinished, duration: Duration) -> String {
+    let Partial { at, requests, in_time } = run.had;
+    let share = percent(in_time as f64 / requests.max(1) as f64);
+    format!(
+        "{}, seed {}, was at {} of {}: {share} of {} requests answered in time",
+        run.variant,
+        run.seed,
+        duration_text(at),
+        duration_text(duration),
+        count(requests)
+    )
 }
 
 /// Leaves out of the scenario what an interrupted drill has not found out, and says what is left; `None` if that is nothing.
@@ -123,6 +157,7 @@ mod tests {
         DrillArgs {
             file: None,
             json: false,
+            verbose: false,
             seed: None,
             repeat: None,
             print_scenario: false,
@@ -136,11 +171,14 @@ mod tests {
 
     #[test]
     fn without_a_file_the_built_in_scenario_is_run() {
-        let Ok(Drilled::Summary { summary, json, .. }) = run_quietly(&args()) else {
+        let Ok(Drilled::Summary { summary, form, .. }) = run_quietly(&args()) else {
             panic!("it runs")
         };
         let names: Vec<&str> = summary.variants.iter().map(|variant| &*variant.name).collect();
-        assert_eq!((names, json), (vec!["unprotected", "naive-retry", "critical"], false));
+        assert_eq!(
+            (names, form),
+            (vec!["unprotected", "naive-retry", "critical"], Form::Table)
+        );
     }
 
     #[test]
@@ -196,12 +234,12 @@ mod tests {
             panic!("something is known")
         };
         assert_eq!(
-            (summary.runs, interrupted.as_deref()),
-            (3, Some("3 of 20 runs are reported"))
+            (summary.runs, interrupted),
+            (3, Some(vec!["3 of 20 runs are reported".to_owned()]))
         );
         let stop = AtomicBool::new(true);
         let nothing = run(&args, &Watch::new(&stop, &|_| {}), &|_| {}, fake::run);
-        assert!(matches!(nothing, Err(Failure::Interrupted)));
+        assert!(matches!(nothing, Err(Failure::Interrupted(_))));
     }
 
     #[test]
@@ -209,7 +247,19 @@ mod tests {
         let engine = |scenario: &Scenario, seeds: &[u64], _: &Watch<'_>| {
             let mut run = fake::report(scenario, seeds[0]);
             run.variants.remove(1);
-            Err(Interrupted { known: vec![run] })
+            let unfinished = Unfinished {
+                variant: "naive-retry".to_owned(),
+                seed: 42,
+                had: Partial {
+                    at: Duration::from_secs(432),
+                    requests: 215_334,
+                    in_time: 107_667,
+                },
+            };
+            Err(Interrupted {
+                known: vec![run],
+                unfinished: vec![unfinished],
+            })
         };
         let stop = AtomicBool::new(false);
         let Ok(Drilled::Summary {
@@ -220,10 +270,11 @@ mod tests {
         };
         let names: Vec<&str> = summary.variants.iter().map(|variant| &*variant.name).collect();
         assert_eq!(names, ["unprotected", "critical"]);
-        assert_eq!(
-            interrupted.as_deref(),
-            Some("of the first run, unprotected, critical is reported")
-        );
+        let told = [
+            "of the first run, unprotected, critical is reported",
+            "naive-retry, seed 42, was at 7m 12s of 12m: 50.00% of 215,334 requests answered in time",
+        ];
+        assert_eq!(interrupted, Some(told.map(str::to_owned).to_vec()));
     }
 
     #[test]

@@ -4,4 +4,4 @@ mod args;
 mod command;
 
 pub(crate) use args::DrillArgs;
-pub(crate) use command::{Drilled, run};
+pub(crate) use command::{Drilled, Form, run};

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &SoakArgs, stop: &AtomicBool, show: &dyn Fn(f64)) -> Res
             "--for {length:?} is too long, for what the process holds is noted each second: at most {most:?}"
         )));
     }
-    let report = run::run(args.length, args.seed, stop, show)?.ok_or(Failure::Interrupted)?;
+    let report = run::run(args.length, args.seed, stop, show)?.ok_or(Failure::Interrupted(Vec::new()))?;
     Ok(Soaked {
         report,
         json: args.json,

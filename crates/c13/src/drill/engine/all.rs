@@ -6,7 +6,7 @@ use crate::drill::figures::Figures;
 use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
 use crate::drill::traffic_figure::{Run, TrafficValues};
-use crate::drill::watch::{Interrupted, Watch};
+use crate::drill::watch::{Interrupted, Partial, Unfinished, Watch};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -21,6 +21,8 @@ enum ThreadReport {
     Progress(usize, f64),
     /// A run is done.
     Done(usize, VariantReport),
+    /// A run was stopped.
+    Stopped(usize, Partial),
 }
 
 /// Rehearses `scenario` once with each seed.
@@ -39,6 +41,7 @@ pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Resu
     };
     let (tell, news) = mpsc::channel();
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut stopped = Vec::new();
     let mut results: Vec<Option<VariantReport>> = Vec::new();
     results.resize_with(work.len(), || None);
     std::thread::scope(|scope| {
@@ -57,6 +60,10 @@ pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Resu
                     results[index] = Some(report);
                     (index, 1.0)
                 }
+                ThreadReport::Stopped(index, had) => {
+                    stopped.push((index, had));
+                    continue;
+                }
             };
             share += (now - std::mem::replace(&mut shares[index], now)) / shares.len() as f64;
             if watch.report(share).is_err() {
@@ -65,7 +72,7 @@ pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Resu
             }
         }
     });
-    let stopped = results.iter().any(Option::is_none);
+    let is_whole = results.iter().all(Option::is_some);
     let mut results = results.into_iter();
     let runs: Vec<DrillReport> = seeds
         .iter()
@@ -74,10 +81,19 @@ pub(crate) fn run(scenario: &Scenario, seeds: &[u64], watch: &Watch<'_>) -> Resu
             variants: results.by_ref().take(scenario.variants.len()).flatten().collect(),
         })
         .collect();
-    if stopped {
-        return Err(Interrupted::with(runs, scenario.variants.len()));
+    if is_whole {
+        return Ok(runs);
     }
-    Ok(runs)
+    stopped.sort_by_key(|(index, _)| *index);
+    let unfinished = stopped.into_iter().map(|(index, had)| Unfinished {
+        variant: work.run(index).0.name.clone(),
+        seed: work.run(index).1,
+        had,
+    });
+    Err(Interrupted {
+        unfinished: unfinished.collect(),
+        ..Interrupted::with(runs, scenario.variants.len())
+    })
 }
 
 /// The runs to be made: every variant under the first seed, then every variant under the next.
@@ -93,6 +109,12 @@ impl Work<'_> {
         self.seeds.len() * self.scenario.variants.len()
     }
 
+    /// The variant and the seed of a run.
+    fn run(&self, index: usize) -> (&Variant, u64) {
+        let variants = &self.scenario.variants;
+        (&variants[index % variants.len()], self.seeds[index / variants.len()])
+    }
+
     /// Makes one run after the other until none is left, or until the drill is stopped.
     fn take_part(&self, tell: &mpsc::Sender<ThreadReport>) {
         loop {
@@ -106,16 +128,22 @@ impl Work<'_> {
 
     /// Makes one run; whether another one is wanted.
     fn make(&self, index: usize, tell: &mpsc::Sender<ThreadReport>) -> bool {
-        let variants = &self.scenario.variants;
-        let (variant, seed) = (&variants[index % variants.len()], self.seeds[index / variants.len()]);
+        let (variant, seed) = self.run(index);
         let goes_on = |share: f64| {
             // Relaxed: as where it is set. Where the receiver is gone, no result is wanted.
             tell.send(ThreadReport::Progress(index, share)).is_ok() && !self.stop.load(Ordering::Relaxed)
         };
-        rehearse(self.scenario, variant, seed, &goes_on).is_some_and(|measured| {
-            let report = report(self.scenario, variant, &measured);
-            tell.send(ThreadReport::Done(index, report)).is_ok()
-        })
+        match rehearse(self.scenario, variant, seed, &goes_on) {
+            Ok(measured) => {
+                let report = report(self.scenario, variant, &measured);
+                tell.send(ThreadReport::Done(index, report)).is_ok()
+            }
+            Err(partial) => {
+                // Where the receiver is gone, nobody asks.
+                let _ = tell.send(ThreadReport::Stopped(index, partial));
+                false
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::incident::{self, Course, Incident};
 use super::traffic::{Traffic, wasted};
 use crate::drill::phase::Phase;
 use crate::drill::scenario::Fault;
+use crate::drill::watch::Partial;
 use c13_reliability::sync::HistogramSnapshot;
 use std::ops::Range;
 use std::time::Duration;
@@ -32,9 +33,9 @@ pub(crate) struct CallCounts {
     /// Calls of which at least one attempt reached the dependency.
     pub(crate) admitted: u64,
     /// The time from the intended arrival to the answer, in nanoseconds.
-    answered: HistogramSnapshot<7>,
+    answered: HistogramSnapshot<8>,
     /// The same until a call ended without an answer.
-    failed: HistogramSnapshot<7>,
+    failed: HistogramSnapshot<8>,
 }
 
 /// The name of a histogram of [`CallCounts`].
@@ -162,6 +163,15 @@ impl Measured {
     pub(super) fn finish(&mut self) {
         for phase in &self.phases {
             self.calls.merge(phase);
+        }
+    }
+
+    /// What is known of a run that is stopped at this time.
+    pub(super) fn partial(&self, at: Duration) -> Partial {
+        Partial {
+            at,
+            requests: self.calls.requests(),
+            in_time: self.calls.ended(CallEnd::InTime),
         }
     }
 

@@ -10,6 +10,7 @@ use super::load::ArrivalTimes;
 use super::measure::{EndedCall, Measured};
 use crate::drill::phase::phases;
 use crate::drill::scenario::{Patience, Scenario, Variant};
+use crate::drill::watch::Partial;
 use c13_reliability::policy::document::Ratio;
 use c13_reliability::sync::Random;
 use c13_reliability::time::{Clock, Executor, Spawner, Tick};
@@ -22,32 +23,39 @@ const SLICE: Duration = Duration::from_secs(1);
 
 /// Rehearses `variant` of `scenario`: runs it, and where there are faults once more without them, to judge what they did.
 ///
-/// `goes_on` is called with the share of the time that has passed, from 0 to 1, and decides whether to go on; the result is
-/// `None` if it decides against.
+/// `goes_on` is called with the share of the time that has passed, from 0 to 1, and decides whether to go on; if it decides
+/// against, the result is what was known by then.
 pub(super) fn rehearse(
     scenario: &Scenario,
     variant: &Variant,
     seed: u64,
     goes_on: &dyn Fn(f64) -> bool,
-) -> Option<Measured> {
+) -> Result<Measured, Partial> {
     if scenario.faults.is_empty() {
         let mut measured = run_variant(scenario, variant, seed, goes_on)?;
         measured.judge(&[], &Measured::default());
-        return Some(measured);
+        return Ok(measured);
     }
     let without_faults = Scenario {
         faults: Vec::new(),
         ..scenario.clone()
     };
     let mut measured = run_variant(scenario, variant, seed, &|share| goes_on(share / 2.0))?;
-    let control = run_variant(&without_faults, variant, seed, &|share| goes_on(0.5 + share / 2.0))?;
+    let control = run_variant(&without_faults, variant, seed, &|share| goes_on(0.5 + share / 2.0));
+    // The run itself was whole.
+    let control = control.map_err(|_| measured.partial(scenario.duration))?;
     measured.judge(&scenario.faults, &control);
-    Some(measured)
+    Ok(measured)
 }
 
 /// Runs `variant` of `scenario` in virtual time. The same seed gives the same result. Load, latencies and jitter use random
 /// streams of their own, so all variants see the same arrivals.
-fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn Fn(f64) -> bool) -> Option<Measured> {
+fn run_variant(
+    scenario: &Scenario,
+    variant: &Variant,
+    seed: u64,
+    goes_on: &dyn Fn(f64) -> bool,
+) -> Result<Measured, Partial> {
     let executor = Executor::new();
     let clock = executor.clock();
     let dependencies = dependencies(scenario, variant, &executor, seed);
@@ -85,7 +93,10 @@ fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn 
     while executor.time().now() < end {
         executor.run_until(end.min(executor.time().now() + SLICE));
         if !goes_on((executor.time().now() - Tick::ZERO).as_secs_f64() / length.as_secs_f64()) {
-            return None;
+            // A copy: the calls that still wait record themselves when the executor is dropped.
+            let mut measured = caller.measured.borrow().clone();
+            measured.finish();
+            return Err(measured.partial((executor.time().now() - Tick::ZERO).min(scenario.duration)));
         }
     }
     // Drops the calls that still wait; each records itself as unanswered.
@@ -99,7 +110,7 @@ fn run_variant(scenario: &Scenario, variant: &Variant, seed: u64, goes_on: &dyn 
     measured.circuits = fleets
         .map(|fleet| Circuits::read(fleet.circuits(), scenario.duration))
         .collect();
-    Some(measured)
+    Ok(measured)
 }
 
 /// Every dependency; those that are called are made before those that call them.

@@ -242,7 +242,18 @@ fn a_drill_that_is_interrupted_ends_at_once() {
             stop.store(told.get() == 3, Ordering::Relaxed);
         }),
     );
-    assert_eq!(result, Err(Interrupted { known: Vec::new() }));
+    let Err(Interrupted { known, unfinished }) = result else {
+        panic!("it was stopped")
+    };
+    assert!(known.is_empty());
+    assert!(!unfinished.is_empty() && unfinished.len() <= 4, "{unfinished:?}");
+    for run in &unfinished {
+        // A hundred requests a second, of which a few are under way.
+        let due = run.had.at.as_secs() * 100;
+        assert!((due.saturating_sub(15)..=due).contains(&run.had.requests), "{run:?}");
+        assert_eq!(run.had.in_time, run.had.requests, "the fault comes later");
+        assert!(["unprotected", "critical"].contains(&&*run.variant) && [5, 6].contains(&run.seed));
+    }
     assert_eq!(told.get(), 3);
 }
 

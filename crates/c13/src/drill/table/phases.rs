@@ -1,12 +1,14 @@
 //! The phases of a drill in the table: how calls ended before, during, between and after the faults, and what each variant did
 //! about each fault.
 
+use anstyle::Style;
 use c13_reliability::policy::document::duration_text;
 
-use super::{LABELS, QUIET, TableCell, WIDTH, column_of, columns_of, end_rows, line, names, right};
-use crate::drill::engine::{Incident, Recovery};
-use crate::drill::figure::{FIGURES, Shown};
+use super::{LABELS, PERCENT_STEPS, QUIET, TableCell, WIDTH, column_of, columns_of, end_rows, line, names, right};
+use crate::drill::engine::{CallEnd, Incident, Recovery};
+use crate::drill::figure::FIGURES;
 use crate::drill::figures::{Figures, Value};
+use crate::drill::figures_text::percent;
 use crate::drill::phase::Phase;
 use crate::drill::summary::{Summary, VariantSummary};
 use crate::drill::unit::SECONDS;
@@ -27,7 +29,41 @@ const OF_FAULT: [FaultRow; 3] = [
     ("recovered after", |incident| incident.recovery.into()),
 ];
 
-/// Every phase of a drill with faults.
+/// Goodput in each phase of a drill with faults.
+pub(super) fn render_goodput(text: &mut String, summary: &Summary) {
+    if summary.faults.is_empty() {
+        return;
+    }
+    let column = column_of(summary);
+    for variants in summary.variants.chunks(columns_of(column)) {
+        names(text, "goodput by phase", variants, column);
+        for (index, phase) in summary.phases.iter().enumerate() {
+            let shown: Vec<Figures> = variants.iter().map(|variant| variant.phases[index].clone()).collect();
+            let cells: String = shown.iter().map(|figures| in_time(figures, column)).collect();
+            // A label that is too long for its column stands above its row.
+            if phase.name.chars().count() < LABELS {
+                line(text, format_args!("{:LABELS$}{cells}", phase.name));
+            } else {
+                line(text, &phase.name);
+                line(text, format_args!("{:LABELS$}{cells}", ""));
+            }
+        }
+        line(text, "");
+    }
+    not_judged(text, summary);
+}
+
+/// The share of the calls that were answered in time.
+fn in_time(figures: &Figures, column: usize) -> String {
+    let shares = figures.shares(PERCENT_STEPS);
+    let share = shares.iter().find(|(figure, _)| figure.end() == Some(CallEnd::InTime));
+    match share.filter(|(_, steps)| *steps > 0) {
+        Some((_, steps)) => right(&percent(*steps as f64 / PERCENT_STEPS as f64), column, Style::new()),
+        None => right("–", column, QUIET),
+    }
+}
+
+/// Every phase of a drill with faults, with all that is known of it.
 pub(super) fn render(text: &mut String, summary: &Summary) {
     if summary.faults.is_empty() {
         return;
@@ -68,7 +104,7 @@ fn phase_rows(
         .take(if in_full { ends.len() } else { 1 })
         .for_each(|(_, row)| line(text, format_args!("  {row}")));
     for figure in FIGURES.iter().filter(|_| in_full) {
-        if let Shown::PhaseRow(_, label) = figure.shown {
+        if let Some(label) = figure.shown.phase_row() {
             let cells = shown
                 .iter()
                 .map(|figures| TableCell::of(figure.unit, figures.said(figure)));
