@@ -2,6 +2,7 @@
 
 mod keyed;
 mod log;
+mod probes;
 #[cfg(all(test, unix, not(c13_loom)))]
 mod tests;
 mod watch;
@@ -177,6 +178,38 @@ impl PolicyRegistry {
     /// Dropping it ends the watch; nothing is lost.
     pub fn watch(&self, every: Duration) -> impl Future<Output = ()> + Send + use<> {
         watch::watch(Arc::downgrade(&self.shared), every)
+    }
+
+    /// Probes each dependency whose circuit is open by the health check that `circuit_breaker.health_check` names, and makes the
+    /// circuit half-open as soon as the check finds the dependency well, whatever `open_for` is: with the default interval calls
+    /// run again well within a second. It follows reloads, and ends with the registry. The future is to be spawned.
+    ///
+    /// `check` runs the check of a name; [`is_healthy`](crate::microservices::health::HealthCheckService::is_healthy) does. A
+    /// name that it does not know finds nothing well.
+    ///
+    /// ```
+    /// # async fn f(registry: c13_reliability::policy::PolicyRegistry) {
+    /// use c13_reliability::microservices::health::HealthCheckService;
+    /// use std::sync::Arc;
+    ///
+    /// let health = Arc::new(HealthCheckService::new("1.4.0".to_owned()));
+    /// let check = move |name| {
+    ///     let health = health.clone();
+    ///     async move { health.is_healthy(name).await }
+    /// };
+    /// tokio::spawn(registry.probe_health(check));
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the checks that run, and changes nothing else.
+    pub fn probe_health<P, F>(&self, check: P) -> impl Future<Output = ()> + Send + use<P, F>
+    where
+        P: Fn(&'static str) -> F + Clone + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
+    {
+        probes::run(Arc::downgrade(&self.shared), check)
     }
 
     /// [Reloads](Self::reload) at each SIGHUP, for as long as the registry lives. The future is to be spawned on a tokio

@@ -182,6 +182,20 @@ impl HealthCheckService {
         Some(self.report(checks).await)
     }
 
+    /// Whether a check finds its part `Healthy`, run now or joined while it runs; for a
+    /// [health probe](crate::patterns::circuit_breaker::CircuitBreaker::probe_health). A check that there is not finds nothing well.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`check_health`](Self::check_health).
+    pub async fn is_healthy(&self, check: &str) -> bool {
+        let found = self.checks().into_iter().find(|other| other.name == check);
+        match found {
+            Some(found) => found.refresh(&self.clock).await.component.status == HealthStatus::Healthy,
+            None => false,
+        }
+    }
+
     /// Whether the service may get traffic: `Healthy` if it has started, does not drain, and every critical check is
     /// `Healthy`; else `Unhealthy`. Never `Degraded`. While the service starts or drains, no check is run.
     ///

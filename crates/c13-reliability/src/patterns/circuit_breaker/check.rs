@@ -174,6 +174,10 @@ impl CircuitBreakerConfig {
             Some(max) => found.time(within_a_day(max), "open_for_max", max, WITHIN_A_DAY),
             None => {}
         }
+        const HOUR: Duration = Duration::from_secs(3_600);
+        let every = self.health_check_every;
+        let fits = !every.is_zero() && !shorter(HOUR, every);
+        found.time(fits, "health_check_every", every, "must be above zero and at most 1 h");
         let jitter = self.jitter;
         found.number(jitter >= 0.0 && jitter <= 1.0, "jitter", jitter, "must be from 0 to 1");
     }

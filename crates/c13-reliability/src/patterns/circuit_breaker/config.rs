@@ -73,6 +73,12 @@ pub struct CircuitBreakerConfig {
     pub recovery: Option<StagedRecovery>,
     /// What a call counts as whose future was dropped before it was done. Default: ignored.
     pub abandoned: Abandoned,
+    /// The name of the health check by which `PolicyRegistry::probe_health` probes the dependency while the circuit is open, so
+    /// that calls run again as soon as it is well. By itself a breaker runs no check: see
+    /// [`probe_health`](super::CircuitBreaker::probe_health). Default: none.
+    pub health_check: Option<&'static str>,
+    /// How often that check is run while the circuit is open; above zero, at most 1 h. Default: 200 ms.
+    pub health_check_every: Duration,
 }
 
 /// A number of failures within a rolling time: `failures` within `window`, and optionally a share of the last calls.
@@ -357,12 +363,18 @@ impl CircuitBreakerConfig {
             jitter: 0.0,
             recovery: None,
             abandoned: Abandoned::Ignored,
+            health_check: None,
+            health_check_every: Duration::from_millis(200),
         }
     }
 
     setters! {
         /// Opens after this many failures in a row.
         consecutive_failures: u64 => Some,
+        /// Names the health check that probes the dependency while the circuit is open.
+        health_check: &'static str => Some,
+        /// How often that check is run while the circuit is open.
+        health_check_every: Duration,
     }
 
     /// Opens after a number of failures within a rolling time.

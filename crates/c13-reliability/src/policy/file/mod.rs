@@ -34,6 +34,7 @@ mod chain;
 mod faults;
 mod findings;
 mod idle;
+mod names;
 mod overlay;
 mod read;
 mod row;

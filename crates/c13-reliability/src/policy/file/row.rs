@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::names;
 use crate::patterns::circuit_breaker::{Abandoned, Shares, Window};
 use crate::patterns::retry::Jitter;
 use crate::policy::document::{FromValue, Rate, Ratio, Value, ValueError, duration_text, whole};
@@ -204,6 +205,8 @@ pub(super) enum Kind {
     Window,
     /// One of several names.
     Word(fn() -> Vec<&'static str>),
+    /// A name of the service's own.
+    Name,
 }
 
 impl Kind {
@@ -233,6 +236,7 @@ impl Kind {
                 let names: Vec<_> = names().into_iter().map(|name| (name, name)).collect();
                 value.read_choice(&names).map(Datum::Word)
             }
+            Self::Name => value.read_with(names::read).map(Datum::Word),
         }
     }
 }
@@ -349,7 +353,19 @@ macro_rules! empty {
     };
 }
 
-empty!(u64: 0, f64: 0.0, Duration: Duration::ZERO, Window: Window::Calls(0));
+impl Field for &'static str {
+    fn datum(&self) -> Option<Datum> {
+        Some(Datum::Word(self))
+    }
+
+    fn put(&mut self, datum: Datum) {
+        if let Datum::Word(word) = datum {
+            *self = word;
+        }
+    }
+}
+
+empty!(u64: 0, f64: 0.0, &'static str: "", Duration: Duration::ZERO, Window: Window::Calls(0));
 
 macro_rules! words {
     ($($type:ty),+ $(,)?) => {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::names::PATTERN;
 use super::row::{Datum, Kind, Row};
 use super::rows::{PARTS, rows};
 use crate::patterns::circuit_breaker::{Shares, Window};
@@ -106,6 +107,7 @@ fn kind_schema(kind: &Kind) -> Option<String> {
             let names: Vec<String> = names().iter().map(|name| format!("\"{name}\"")).collect();
             Some(format!("\"enum\": [{}]", names.join(", ")))
         }
+        Kind::Name => Some(PATTERN.to_owned()),
     }
 }
 
@@ -188,6 +190,7 @@ impl Row {
                 Window::MOST_CALLS
             ),
             Kind::Word(names) => format!("`\"{}\"`", names().join("\"`, `\"")),
+            Kind::Name => "a name".to_owned(),
         };
         match self.can_be_off {
             true => format!("{words}; `false`"),

@@ -587,3 +587,51 @@ fn a_reload_changes_all_policies_of_a_set_and_a_name_stands_for_one_set() {
         "template"
     );
 }
+
+#[test]
+fn a_check_that_the_file_names_ends_an_open_time_within_a_second_and_follows_reloads() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let file = |check: &str| {
+        format!(
+            "[policy.a]\ncircuit_breaker = {{ consecutive_failures = 1, open_for = \"1h\", health_check = \"{check}\" }}\n"
+        )
+    };
+    let (folder, executor) = (Folder::new("probes"), Executor::new());
+    let path = folder.write("a.toml", &file("cache"));
+    let registry = open(&path, &executor);
+    let policy = registry.policy("a").expect("it is named");
+    let breaker = policy.circuit_breaker().expect("it has one");
+    let well = Arc::new(AtomicBool::new(false));
+    let is_well = well.clone();
+    // Relaxed: a switch that stands for itself, as below.
+    let check = move |name| std::future::ready(name == "database" && is_well.load(Ordering::Relaxed));
+    executor.spawn(registry.probe_health(check));
+    executor.run_for(SECOND);
+    let failed = executor.block_on(policy.call(|| async { Err::<(), _>("down") }));
+    assert!(failed.is_err());
+    executor.run_for(10 * SECOND);
+    // Relaxed: as above.
+    well.store(true, Ordering::Relaxed);
+    executor.run_for(10 * SECOND);
+    assert_eq!(
+        breaker.current_state(),
+        CircuitState::Open,
+        "the file names another check"
+    );
+
+    folder.write("a.toml", &file("database"));
+    registry.reload().expect("it is right");
+    executor.run_for(2 * SECOND);
+    let answered = executor.block_on(policy.call(|| async { Ok::<_, &str>(1) }));
+    assert_eq!(answered.ok(), Some(1));
+
+    let failed = executor.block_on(policy.call(|| async { Err::<(), _>("down") }));
+    assert!(failed.is_err() && breaker.current_state() == CircuitState::Open);
+    executor.run_for(SECOND);
+    assert!(
+        executor.block_on(policy.call(|| async { Ok::<_, &str>(1) })).is_ok(),
+        "well within an hour"
+    );
+}

@@ -10,6 +10,7 @@ const WINDOWED: &[&str] = &["failures", "failure_rate", "slow_call"];
 const RATED: &[&str] = &["failure_rate", "slow_call"];
 const SLOW: &[&str] = &["slow_call"];
 const FAILURES: &[&str] = &["failures"];
+const HEALTH_CHECK: &[&str] = &["health_check"];
 
 /// Each trip in a row makes the open time this many times as long, where a longest is set.
 const OPEN_FOR_GROWTH: f64 = 2.0;
@@ -81,4 +82,8 @@ pub(super) static CIRCUIT_BREAKER: &[Row] = &[
         "The rate says nothing before so many calls.", at!(circuit_breaker / recovery; min_calls)),
     Row::new("circuit_breaker.abandoned", Kind::Word(|| names(Abandoned::NAMES)),
         "What a dropped call counts as.", at!(circuit_breaker; abandoned)),
+    Row::new("circuit_breaker.health_check", Kind::Name,
+        "The health check that probes the dependency while the circuit is open, where the service runs `PolicyRegistry::probe_health`: calls run again as soon as it is well.", at!(circuit_breaker; health_check)).off(),
+    Row::new("circuit_breaker.health_check_every", Kind::TimeAboveZero,
+        "How often that check is run while the circuit is open.", at!(circuit_breaker; health_check_every)).needs(HEALTH_CHECK),
 ];
