@@ -182,10 +182,12 @@ pub use c13_reliability_macros::reliable;
 pub use error::{ConfigError, Layer, Rejected};
 
 /// The snippets of the README and the guide, run as documentation tests.
-#[cfg(all(doctest, feature = "toml", feature = "tokio"))]
+#[cfg(all(doctest, feature = "reqwest", feature = "toml", feature = "tokio"))]
 mod snippets {
     #[doc = include_str!("../../../README.md")]
     struct Readme;
     #[doc = include_str!("../../../docs/policies.md")]
     struct Policies;
+    #[doc = include_str!("../../../docs/http.md")]
+    struct Http;
 }

@@ -2,6 +2,8 @@
 
 mod grpc;
 mod http;
+#[cfg(feature = "hyper")]
+mod hyper;
 mod io;
 mod meaning;
 #[cfg(feature = "redis")]

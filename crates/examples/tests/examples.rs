@@ -34,7 +34,13 @@ fn a_tower_service_goes_through_a_policy() {
 fn an_http_client_goes_through_a_policy() {
     runs(
         env!("CARGO_BIN_EXE_reqwest_client"),
-        &["the third attempt was answered", "layered: 200 OK", "circuit open ("],
+        &[
+            "a GET was answered: attempt 3, ",
+            "a POST is not repeated: 503",
+            "a POST with a key is: attempt 2, ",
+            "layered: 200 OK",
+            "circuit open (",
+        ],
     );
 }
 

@@ -412,7 +412,7 @@ impl Policy {
     }
 
     /// Whether it may make a call more than once.
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "http", feature = "tower"))]
     pub(super) fn repeats(&self) -> bool {
         let parts = self.parts();
         parts.retry.is_some() || parts.hedge.is_some()

@@ -120,7 +120,7 @@ where
 }
 
 /// One attempt: as soon as the service is ready.
-async fn attempt<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
+pub(in crate::policy) async fn attempt<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Response, S::Error> {
     poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(request).await
 }

@@ -67,7 +67,11 @@ pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;
 pub use handle::{CallOptions, Policy};
 #[cfg(feature = "http")]
-pub use http::{BodyLimits, BodyTimeout, PermitBody};
+pub use http::{ATTEMPT, BodyLimits, BodyTimeout, ByCauses, ErrorMeaning, HttpConfig, PermitBody};
+#[cfg(all(feature = "http", feature = "tower"))]
+pub use http::{CloneBody, CopyBody, HttpFuture, HttpLayer, HttpService};
+#[cfg(feature = "reqwest")]
+pub use http::{HttpClient, HttpRequest};
 pub use installed::{install, installed};
 pub use keyed::KeyedPolicies;
 #[cfg(feature = "tower")]

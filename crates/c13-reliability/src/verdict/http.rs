@@ -3,6 +3,8 @@
 use super::{Meaning, Verdict};
 use crate::gate::Outcome;
 use crate::time::http_date;
+#[cfg(feature = "http")]
+use ::http::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use std::time::Duration;
 
 impl Meaning {
@@ -18,13 +20,27 @@ impl Meaning {
     }
 }
 
+#[cfg(feature = "http")]
+impl Meaning {
+    /// What a response with this HTTP status and these headers means; how long it says to wait is in its `Retry-After`.
+    #[must_use]
+    pub fn of_http_response(status: u16, headers: &HeaderMap) -> Self {
+        let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+        let hint = text(RETRY_AFTER).and_then(|after| Verdict::retry_after(after, text(DATE)));
+        Self::of_http_status(status, hint)
+    }
+}
+
 /// The table of statuses.
 const fn of_status(status: u16) -> Meaning {
     match status {
         // Request timeout, too early, too many requests: the server says that it has not begun.
         408 | 425 | 429 => Meaning::REFUSED,
-        500 | 502 | 503 | 504 => Meaning::FAILURE,
-        501 | 505.. => Meaning::DEFECT,
+        // What the server cannot do at all.
+        501 | 505 => Meaning::DEFECT,
+        // Those without a meaning of their own included: proxies have dozens, such as 520 or 529.
+        500..=599 => Meaning::FAILURE,
+        600.. => Meaning::DEFECT,
         _ => Meaning::ANSWER,
     }
 }
@@ -39,8 +55,8 @@ impl Outcome {
 }
 
 impl Verdict {
-    /// Whether a call that was answered with this HTTP status is worth another attempt: 408, 425, 429, 500, 502, 503 and
-    /// 504 are.
+    /// Whether a call that was answered with this HTTP status is worth another attempt: 408, 425, 429, and those from 500 to
+    /// 599 are, but for 501 and 505, by which the server says that it cannot do it.
     ///
     /// `hint` is how long the response says to wait, see [`retry_after`](Verdict::retry_after). That the request may
     /// safely be made twice is for the caller to know.
@@ -82,7 +98,7 @@ mod tests {
     #[test]
     fn a_status_that_may_pass_is_worth_another_attempt() {
         let second = Duration::from_secs(1);
-        for status in [408, 425, 429, 500, 502, 503, 504] {
+        for status in [408, 425, 429, 500, 502, 503, 504, 507, 520, 529, 599] {
             assert_eq!(Verdict::of_http_status(status, None), Verdict::Retry, "{status}");
             assert_eq!(
                 Verdict::of_http_status(status, Some(second)),

@@ -2,7 +2,6 @@
 
 use super::{Meaning, Retryable, Verdict};
 use crate::gate::Outcome;
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Error, Response};
 use std::error::Error as _;
 
@@ -41,23 +40,14 @@ impl Outcome {
 
 impl Meaning {
     /// What a [`reqwest`] request gives means: a response by its status and its `Retry-After`, see
-    /// [`of_http_status`](Meaning::of_http_status), and an error as it says itself.
+    /// [`of_http_response`](Meaning::of_http_response), and an error as it says itself.
     #[must_use]
     pub fn of_reqwest(result: &Result<Response, Error>) -> Self {
         match result {
-            Ok(response) => {
-                let headers = response.headers();
-                let hint = text(headers, RETRY_AFTER);
-                let hint = hint.and_then(|after| Verdict::retry_after(after, text(headers, DATE)));
-                Self::of_http_status(response.status().as_u16(), hint)
-            }
+            Ok(response) => Self::of_http_response(response.status().as_u16(), response.headers()),
             Err(error) => error.meaning(),
         }
     }
-}
-
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
 }
 
 impl Retryable for Error {

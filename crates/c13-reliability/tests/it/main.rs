@@ -14,6 +14,7 @@ mod fuzz;
 mod health;
 mod hedge;
 mod http_client;
+mod http_policy;
 mod inbound;
 mod lock;
 mod observability;

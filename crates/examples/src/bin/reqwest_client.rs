@@ -1,18 +1,18 @@
-//! An HTTP client behind a policy, two ways: as a layer around reqwest's client, and as a wrapper of a few lines.
+//! An HTTP client behind a policy, in one line; and the same rules around a tower service of HTTP requests.
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::get;
-use c13_examples::{serve, with_deadline};
-use c13_reliability::gate::Outcome;
+use axum::body::{Body, HttpBody as _};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::routing::{any, get};
+use c13_examples::serve;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreakerConfig, CircuitState};
-use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy, Verdict};
-use c13_reliability::policy::{Policy, PolicyConfig, PolicyError, PolicyLayer, TypedPolicy};
+use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
+use c13_reliability::policy::{HttpLayer, Policy, PolicyConfig};
 use c13_reliability::time::Clock;
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt};
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
@@ -22,40 +22,17 @@ async fn flaky(headers: HeaderMap) -> Result<String, StatusCode> {
     if ASKED.fetch_add(1, Ordering::Relaxed) % 3 < 2 {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
-    let limit = headers
-        .get("x-request-timeout-ms")
-        .and_then(|limit| limit.to_str().ok());
-    Ok(limit.unwrap_or("none").to_owned())
-}
-
-/// A client whose every request goes through one policy.
-struct Client {
-    http: reqwest::Client,
-    policy: TypedPolicy<reqwest::Response, reqwest::Error>,
-}
-
-impl Client {
-    async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, PolicyError<reqwest::Error>> {
-        // A body that is a stream can be sent once only.
-        if request.try_clone().is_none() {
-            return self.policy.call_once(self.http.execute(request)).await;
-        }
-        let attempt = || {
-            let copy = request.try_clone().expect("it could be cloned before");
-            let http = &self.http;
-            // In the future, which sees the attempt's own deadline.
-            async move { http.execute(with_deadline(copy)).await }
-        };
-        self.policy.call(attempt).await
-    }
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let limit = header("x-request-timeout-ms").unwrap_or("none");
+    Ok(format!("attempt {}, {limit}", header("x-attempt").unwrap_or("unknown")))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let app = Router::new()
-        .route("/", get(flaky))
+        .route("/", any(flaky))
         .route("/down", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }));
-    let url = format!("http://{}/", serve(app).await?);
+    let url = format!("http://{}/", serve(app.clone()).await?);
     let retry = RetryConfig::new(2, RetryStrategy::FixedDelay(Duration::from_millis(5)));
     let config = PolicyConfig::NONE
         .total_timeout(Duration::from_secs(15))
@@ -63,44 +40,37 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .retry(retry)
         .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(3));
     let policy = Policy::with_config(config, Clock::tokio())?;
-    let typed = policy
-        .typed()
-        .classify(Outcome::of_reqwest)
-        .verdict(Verdict::of_reqwest);
-    let http = reqwest::Client::new();
 
-    let client = Client {
-        http: http.clone(),
-        policy: typed.clone(),
-    };
-    let response = client.send(http.get(&url).build()?).await?;
-    let told: u64 = response.text().await?.parse()?;
-    println!("wrapped: the third attempt was answered; it had {told} ms by its header");
-    assert!((1..=3_000).contains(&told));
+    let prices = policy.http(reqwest::Client::new());
+    let told = prices.get(&url).send().await?.text().await?;
+    println!("a GET was answered: {told} ms by the header");
+    assert!(told.starts_with("attempt 3, "), "{told}");
 
-    // The same as a layer: whatever else of tower's there is can stand before and behind it.
+    // It may have had its effect, so it is sent once, unless the server can tell that it has had it already.
+    let once = prices.post(&url).body("an order").send().await?;
+    println!("a POST is not repeated: {}", once.status());
+    let order = prices.post(&url).body("an order").idempotency_key("order-7");
+    println!("a POST with a key is: {}", order.send().await?.text().await?);
+
+    // The same rules for whatever sends `http::Request`: here axum's router itself, else hyper's client or tonic's channel.
     let service = ServiceBuilder::new()
-        .layer(PolicyLayer::cloning(typed, reqwest::Request::try_clone))
-        .service(service_fn(move |request| {
-            let http = http.clone();
-            async move { http.execute(with_deadline(request)).await }
-        }));
-    let request = reqwest::Request::new(reqwest::Method::GET, url.parse()?);
-    let response = service.clone().oneshot(request).await?;
+        .layer(HttpLayer::new(policy.clone()).copying(body_again))
+        .service(app);
+    let response = service.oneshot(Request::get("/").body(Body::empty())?).await?;
     println!("layered: {}", response.status());
     assert_eq!(response.status(), StatusCode::OK);
 
-    let down = reqwest::Request::new(reqwest::Method::GET, format!("{url}down").parse()?);
-    let status = service
-        .clone()
-        .oneshot(down.try_clone().expect("it has no body"))
-        .await?
-        .status();
-    println!("down: {status} to the end");
-    let refused = service.oneshot(down).await.expect_err("three failures in a row");
+    let down = format!("{url}down");
+    println!("down: {} to the end", prices.get(&down).send().await?.status());
+    let refused = prices.get(&down).send().await.expect_err("three failures in a row");
     println!("and then: {refused}");
     assert!(refused.is_circuit_open());
     let state = policy.circuit_breaker().map(|breaker| breaker.current_state());
     assert_eq!(state, Some(CircuitState::Open));
     Ok(())
+}
+
+/// The body of another attempt. Axum's may be a stream, so only an empty one can be sent again.
+fn body_again(body: &Body) -> Option<Body> {
+    body.is_end_stream().then(Body::empty)
 }

@@ -10,12 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use c13_examples::{serve, with_deadline};
-use c13_reliability::gate::Outcome;
 use c13_reliability::patterns::cache::{Cache, CacheConfig};
 use c13_reliability::patterns::fallback::Fallback;
-use c13_reliability::patterns::retry::Verdict;
 use c13_reliability::policy::file::PolicyFiles;
-use c13_reliability::policy::{CachedPolicy, InboundLayer, PolicyError, PolicyRegistry, TypedPolicy};
+use c13_reliability::policy::{CachedPolicy, HttpClient, InboundLayer, PolicyError, PolicyRegistry, TypedPolicy};
 use c13_reliability::time::Clock;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -70,53 +68,40 @@ type Suggestions = CachedPolicy<Cache<u64, String>, TypedPolicy<String, StatusCo
 struct Service {
     http: reqwest::Client,
     upstream: SocketAddr,
-    payments: TypedPolicy<reqwest::Response, reqwest::Error>,
-    stock: TypedPolicy<reqwest::Response, reqwest::Error>,
+    payments: HttpClient,
+    stock: HttpClient,
     suggestions: Suggestions,
 }
 
 impl Service {
     fn new(registry: &PolicyRegistry, upstream: SocketAddr) -> Self {
         let policy = |name| registry.policy(name).expect("service.toml names it");
-        let http_policy = |name| {
-            policy(name)
-                .typed()
-                .classify(Outcome::of_reqwest)
-                .verdict(Verdict::of_reqwest)
-        };
         let none: Fallback<String, PolicyError<StatusCode>> = Fallback::value(String::new());
+        let http = reqwest::Client::new();
         Self {
-            http: reqwest::Client::new(),
             upstream,
-            payments: http_policy("payments"),
-            stock: http_policy("stock"),
+            payments: policy("payments").http(http.clone()),
+            stock: policy("stock").http(http.clone()),
+            http,
             suggestions: policy("suggestions").typed().fallback(none).cached(Cache::new(
                 CacheConfig::new().capacity(10_000).ttl(Duration::from_secs(60)),
             )),
         }
     }
 
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::Request {
-        let url = format!("http://{}{path}", self.upstream)
-            .parse()
-            .expect("an address and a path make a URL");
-        with_deadline(reqwest::Request::new(method, url))
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.upstream)
     }
 
     async fn order(&self, user: u64) -> Response {
         // With a key of its own, so that a charge that is repeated is made once.
-        let charge = || async {
-            let mut request = self.request(reqwest::Method::POST, "/charge");
-            request.headers_mut().insert("idempotency-key", user.into());
-            self.http.execute(request).await
-        };
-        match self.payments.call(charge).await {
+        let charge = self.payments.post(self.url("/charge"));
+        match charge.idempotency_key(user.to_string()).send().await {
             Ok(paid) if paid.status().is_success() => {}
             Ok(_) => return StatusCode::BAD_GATEWAY.into_response(),
             Err(error) => return error.into_response(),
         }
-        let look = || async { self.http.execute(self.request(reqwest::Method::GET, "/stock")).await };
-        let stock = match self.stock.call(look).await {
+        let stock = match self.stock.get(self.url("/stock")).send().await {
             Ok(stock) => stock.text().await.unwrap_or_default(),
             Err(error) => return error.into_response(),
         };
@@ -125,16 +110,17 @@ impl Service {
     }
 
     async fn suggest(&self, user: u64) -> String {
-        let (service, path) = (self.clone(), format!("/suggestions/{user}"));
+        let request = self.http.get(self.url(&format!("/suggestions/{user}")));
+        let (http, request) = (
+            self.http.clone(),
+            request.build().expect("an address and a path make a URL"),
+        );
         let load = move || {
-            let (service, request) = (service.clone(), path.clone());
+            let again = request.try_clone().expect("it has no body");
+            let http = http.clone();
             async move {
-                let request = service.request(reqwest::Method::GET, &request);
-                let response = service
-                    .http
-                    .execute(request)
-                    .await
-                    .map_err(|_| StatusCode::BAD_GATEWAY)?;
+                let response = http.execute(with_deadline(again)).await;
+                let response = response.map_err(|_| StatusCode::BAD_GATEWAY)?;
                 let status = response.status();
                 match response.text().await {
                     Ok(text) if status.is_success() => Ok(text),

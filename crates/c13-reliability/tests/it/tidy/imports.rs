@@ -28,7 +28,9 @@ const ROWS: &[(&str, u8)] = &[
 
 /// The row of edges: files and folders, anywhere below the first, that hold one outside crate each.
 const EDGE: u8 = 4;
-const EDGES: &[&str] = &["layer", "axum", "otel", "postgres", "redis", "reqwest", "sqlx", "tonic"];
+const EDGES: &[&str] = &[
+    "layer", "axum", "hyper", "otel", "postgres", "redis", "reqwest", "sqlx", "tonic",
+];
 
 /// Who may import a neighbour of its own row, and why.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[

@@ -18,6 +18,7 @@ const PURE_PATHS: &[&str] = &[
     "patterns/rate_limiter/token_bucket/warm_up.rs",
     "patterns/retry/jitter.rs",
     "patterns/retry/strategy.rs",
+    "policy/http/rules.rs",
     "time/tick.rs",
     "verdict.rs",
     "window/",
