@@ -8,6 +8,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const BAD_INPUT: u8 = 2;
 /// An objective is missed.
 pub(crate) const MISSED: u8 = 3;
+/// Whether an objective is met cannot be told from chance.
+pub(crate) const UNDECIDED: u8 = 4;
 /// Another process holds what the command needs: try again later.
 pub(crate) const REFUSED: u8 = 75;
 /// The lock was lost, and the command stopped.
@@ -49,7 +51,10 @@ const TABLE: &[StatusRow] = &[
         &[
             (&[Completions], "the script is printed"),
             (&[Config], "everything is right"),
-            (&[Drill], "every objective is met, or there is none"),
+            (
+                &[Drill],
+                "every objective is met, in at least 95 % of the runs, or there is none",
+            ),
             (&[Health], "it answered with a status from 200 to 399"),
             (&[Lock], "the lock is free"),
             (&[Man], "the pages are written"),
@@ -77,8 +82,16 @@ const TABLE: &[StatusRow] = &[
         MISSED,
         &[
             (&[Drill], "an objective is missed"),
+            (&[Drill], "a figure is worse than that of `--baseline`"),
             (&[Soak], "something does not add up, or leaked"),
         ],
+    ),
+    (
+        UNDECIDED,
+        &[(
+            &[Drill],
+            "neither: it may be chance, and more runs may decide (see --repeat)",
+        )],
     ),
     (
         REFUSED,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use c13_reliability::policy::document::Source;
 
-use super::engine::{Incident, Recovery, TOO_FEW};
+use super::engine::{Incident, Point, Recovery, TOO_FEW};
 use super::figure::{FIGURES, Figure};
 use super::figures::{Figures, Value};
 use super::report::{DrillReport, VariantReport};
@@ -152,11 +152,23 @@ fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
     ]);
     let figures = figures_of(&values);
     let low = if name == "critical" { 0.7 } else { 0.2 };
-    let timeline = (0..duration.as_secs()).map(|second| match second {
-        0..120 => Some(1.0),
-        120..300 => Some(low),
-        _ if name == "naive-retry" => Some(0.0),
-        _ => Some(1.0),
+    let series = (0..duration.as_secs()).map(|second| {
+        let share: f64 = match second {
+            0..120 => 1.0,
+            120..300 => low,
+            _ if name == "naive-retry" => 0.0,
+            _ => 1.0,
+        };
+        Point {
+            at: second as f64,
+            length: 1.0,
+            due: 500,
+            through: 500,
+            in_time: (500.0 * share) as u64,
+            attempts: 540,
+            queued: 0.0,
+            open: (name == "critical").then_some(1.0 - share),
+        }
     });
     let in_phase = |low: f64| {
         let mut values = values.clone();
@@ -173,7 +185,7 @@ fn variant_report(name: &str, seed: u64, duration: Duration) -> VariantReport {
         phases: [1.0, low, low, low, back].map(in_phase).to_vec(),
         incidents: incidents(name),
         traffic: Vec::new(),
-        timeline: timeline.collect(),
+        series: series.collect(),
     }
 }
 

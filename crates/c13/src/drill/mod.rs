@@ -13,8 +13,10 @@
 //! | [`shares`] | shares that add up as printed |
 //! | [`report`] | the result of one run |
 //! | [`summary`] | the result of all runs together, and whether the objectives are met |
+//! | [`verdict`], [`baseline`] | what is no chance, and how a drill differs from an earlier one |
 //! | [`json`], [`table`] | the summary for programs and for people |
 
+pub(crate) mod baseline;
 pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -34,5 +36,6 @@ pub(crate) mod table;
 mod tests;
 pub(crate) mod traffic_figure;
 mod unit;
+pub(crate) mod verdict;
 pub(crate) mod warning;
 pub(crate) mod watch;

@@ -1,6 +1,6 @@
 //! The result of one run of a scenario: for every variant its figures, and its goodput over time.
 
-use super::engine::Incident;
+use super::engine::{Incident, Point};
 use super::figures::Figures;
 use super::traffic_figure::TrafficValues;
 
@@ -26,7 +26,6 @@ pub(crate) struct VariantReport {
     pub(crate) incidents: Vec<Incident>,
     /// What each dependency had to do, in the order of the scenario.
     pub(crate) traffic: Vec<TrafficValues>,
-    /// Goodput over time: the drill in buckets of equal length, and for each the share of its requests, by intended arrival,
-    /// that succeeded within the deadline. `None` for a bucket in which none was due.
-    pub(crate) timeline: Vec<Option<f64>>,
+    /// What happened over time, in steps of equal length; requests count by their intended arrival.
+    pub(crate) series: Vec<Point>,
 }

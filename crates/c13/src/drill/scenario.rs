@@ -128,6 +128,19 @@ impl Scenario {
         })
     }
 
+    /// What is rehearsed but for the policies, as a short text: equal for equal incidents.
+    #[must_use]
+    pub(crate) fn incident(&self) -> String {
+        // Two incidents are the same if all that is known of them is, which their debug output shows.
+        let dependencies: Vec<Dependency> = self.dependencies.iter().map(Dependency::without_policy).collect();
+        let known = format!("{:?}", (self.duration, &self.load, dependencies, &self.faults));
+        // FNV-1a, of 64 bits.
+        let hash = known.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
     /// The least share of calls that are to be answered in time, if that is an objective.
     #[must_use]
     pub(crate) fn goodput_goal(&self) -> Option<f64> {

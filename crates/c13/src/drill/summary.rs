@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::engine::Incident;
+use super::baseline::Change;
+use super::engine::{Incident, Point, capacity};
 use super::figure::{Bound, GOODPUT};
 use super::figures::{Figures, Value};
 use super::phase::{Phase, phases};
 use super::report::DrillReport;
 use super::scenario::{Objective, Scenario};
 use super::traffic_figure::TrafficValues;
+use super::verdict::{Verdict, reached};
 use super::warning::warnings;
 
 /// All runs of a scenario together.
@@ -16,6 +18,10 @@ use super::warning::warnings;
 pub(crate) struct Summary {
     /// The scenario's name.
     pub(crate) scenario: String,
+    /// What is rehearsed but for the policies, see [`Scenario::incident`].
+    pub(crate) incident: String,
+    /// How many requests a second the dependencies can answer, in the steps of the series.
+    pub(crate) capacity: Vec<f64>,
     /// The seed of the first run; each next run has the next seed.
     pub(crate) seed: u64,
     /// How many runs there were.
@@ -34,6 +40,8 @@ pub(crate) struct Summary {
     pub(crate) phases: Vec<Phase>,
     /// Every variant, in the order of the scenario.
     pub(crate) variants: Vec<VariantSummary>,
+    /// How it differs from an earlier drill, if it was compared with one.
+    pub(crate) changes: Vec<Change>,
 }
 
 /// When a fault was, and what.
@@ -62,9 +70,11 @@ pub(crate) struct VariantSummary {
     pub(crate) traffic: Vec<TrafficValues>,
     /// The least and the most of each figure, where there were several runs.
     pub(crate) spread: Option<Spread>,
-    /// Goodput over time in the first run.
-    pub(crate) timeline: Vec<Option<f64>>,
-    /// Whether each objective is met; none for a baseline.
+    /// The figures of every run.
+    pub(crate) runs: Vec<Figures>,
+    /// What happened over time in the first run.
+    pub(crate) series: Vec<Point>,
+    /// What the runs say of each objective; none for a baseline.
     pub(crate) slo: Vec<Judgement>,
 }
 
@@ -75,14 +85,16 @@ pub(crate) struct Spread {
     pub(crate) max: Figures,
 }
 
-/// Whether an objective is met.
+/// What the runs say of an objective.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judgement {
     pub(crate) objective: Objective,
-    /// The worst value of all runs, in the figure's unit.
+    /// The value that 95 % of the runs reach, in the figure's unit; of fewer than 20 runs, the worst.
     pub(crate) value: Value,
-    /// Whether every run met it.
-    pub(crate) met: bool,
+    /// How many runs there were, and how many of them met it.
+    pub(crate) runs: usize,
+    pub(crate) runs_met: usize,
+    pub(crate) verdict: Verdict,
 }
 
 impl Summary {
@@ -118,18 +130,18 @@ impl Summary {
                     min: Figures::of_runs(&figures, least),
                     max: Figures::of_runs(&figures, most),
                 }),
-                timeline: reports
-                    .first()
-                    .map(|report| report.timeline.clone())
-                    .unwrap_or_default(),
+                series: reports.first().map(|report| report.series.clone()).unwrap_or_default(),
                 slo: objectives
                     .iter()
                     .map(|objective| Judgement::new(objective, &figures))
                     .collect(),
+                runs: figures,
             });
         }
         Ok(Self {
             scenario: scenario.name.clone(),
+            incident: scenario.incident(),
+            capacity: capacity(scenario),
             seed: runs.first().map_or(scenario.seed, |run| run.seed),
             runs: runs.len(),
             duration: scenario.duration,
@@ -151,6 +163,7 @@ impl Summary {
             warnings: warnings(scenario),
             phases: phases(scenario),
             variants,
+            changes: Vec::new(),
         })
     }
 
@@ -171,22 +184,31 @@ impl Summary {
             .flat_map(|variant| variant.slo.iter().map(move |judgement| (variant, judgement)))
     }
 
-    /// Whether every objective is met.
-    pub(crate) fn is_met(&self) -> bool {
-        self.judgements().all(|(_, judgement)| judgement.met)
+    /// The verdict of all objectives, and of all changes.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let objectives = self.judgements().map(|(_, judgement)| judgement.verdict);
+        let changes = self.changes.iter().map(|change| change.verdict);
+        objectives.chain(changes).fold(Verdict::Met, Verdict::and)
     }
 }
 
 impl Judgement {
     fn new(objective: &Objective, runs: &[Figures]) -> Self {
         let values: Vec<Value> = runs.iter().map(|figures| figures.said(objective.figure)).collect();
+        let (runs, runs_met) = (
+            values.len(),
+            values.iter().filter(|value| objective.is_met_by(value.number)).count(),
+        );
+        let mut from_best = sorted(values);
+        if objective.goal.bound == Bound::Floor {
+            from_best.reverse();
+        }
         Self {
             objective: objective.clone(),
-            met: values.iter().all(|value| objective.is_met_by(value.number)),
-            value: match objective.goal.bound {
-                Bound::Floor => least(values),
-                Bound::Ceiling => most(values),
-            },
+            value: reached(&from_best).unwrap_or(None.into()),
+            runs,
+            runs_met,
+            verdict: Verdict::of_runs(runs_met, runs),
         }
     }
 }

@@ -10,19 +10,21 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use c13_reliability::policy::document::duration_text;
 
-use super::engine::CallEnd;
+use super::engine::{CallEnd, Point};
 use super::figure::{self, FIGURES, Figure, GOODPUT, Read, Shown};
 use super::figures::{Figures, Value};
 use super::figures_text::{count, millis, percent, sparkline};
 use super::summary::{FaultMark, Judgement, Summary, VariantSummary};
 use super::traffic_figure::TRAFFIC_FIGURES;
 use super::unit::Unit;
+use super::verdict::Verdict;
 use crate::printable::one_line;
 
 const HEADING: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+const OPEN: Style = AnsiColor::Yellow.on_default();
 
 /// The width that the whole keeps to.
 const WIDTH: usize = 100;
@@ -311,7 +313,7 @@ fn pictures(text: &mut String, summary: &Summary) {
                 "  {:1$}{2}",
                 variant.name,
                 LABELS - 2,
-                sparkline(&variant.timeline, PICTURE)
+                sparkline(&goodput_over_time(variant), PICTURE)
             ),
         );
     }
@@ -325,6 +327,12 @@ fn pictures(text: &mut String, summary: &Summary) {
     let gap = PICTURE.saturating_sub(start.len());
     line(text, format_args!("{:LABELS$}{QUIET}{start}{end:>gap$}{QUIET:#}", ""));
     line(text, "");
+}
+
+/// The share of requests that were answered in time, step by step.
+fn goodput_over_time(variant: &VariantSummary) -> Vec<Option<f64>> {
+    let share = |point: &Point| (point.due > 0).then(|| point.in_time as f64 / point.due as f64);
+    variant.series.iter().map(share).collect()
 }
 
 /// A bracket under the time of a fault, and what the fault was.
@@ -350,7 +358,9 @@ fn fault_mark(fault: &FaultMark, duration: Duration) -> String {
 
 fn judgements(text: &mut String, summary: &Summary) {
     let all: Vec<_> = summary.judgements().collect();
-    let missed = all.iter().filter(|(_, judgement)| !judgement.met).count();
+    let count = |of: fn(Verdict) -> bool| all.iter().filter(|(_, judgement)| of(judgement.verdict)).count();
+    let missed = count(|verdict| verdict == Verdict::Missed);
+    let undecided = count(|verdict| verdict.more_seeds().is_some());
     let variants = all.iter().map(|(variant, _)| variant.name.len()).max().unwrap_or(0);
     let goals = all
         .iter()
@@ -358,7 +368,7 @@ fn judgements(text: &mut String, summary: &Summary) {
         .max()
         .unwrap_or(0);
     for (variant, judgement) in &all {
-        let (style, sign) = if judgement.met { (GOOD, "✓") } else { (BAD, "✗") };
+        let (style, sign) = sign_of(judgement.verdict);
         let (goal, rule, value) = (
             judgement.objective.goal.name,
             &judgement.objective.rule,
@@ -367,19 +377,90 @@ fn judgements(text: &mut String, summary: &Summary) {
         line(
             text,
             format_args!(
-                "{style}{sign}{style:#} {:variants$}  {goal:goals$}  {value}, objective {rule}",
-                variant.name
+                "{style}{sign}{style:#} {:variants$}  {goal:goals$}  {value}, objective {rule}{}",
+                variant.name,
+                runs_of(judgement)
             ),
         );
     }
     let (style, text_of_all) = match (all.len(), missed) {
         (0, _) => (QUIET, "no objectives: nothing is judged".to_owned()),
+        (all, 0) if undecided > 0 => (OPEN, undecided_text(summary, undecided, all)),
         (1, 0) => (GOOD, "the objective is met".to_owned()),
         (1, _) => (BAD, "the objective is missed".to_owned()),
         (all, 0) => (GOOD, format!("all {all} objectives met")),
         (all, missed) => (BAD, format!("{missed} of {all} objectives missed")),
     };
     line(text, format_args!("{style}{text_of_all}{style:#}"));
+    changes(text, summary);
+}
+
+/// The sign of a verdict.
+fn sign_of(verdict: Verdict) -> (Style, &'static str) {
+    match verdict {
+        Verdict::Met => (GOOD, "✓"),
+        Verdict::Missed => (BAD, "✗"),
+        Verdict::Undecided { .. } => (OPEN, "?"),
+    }
+}
+
+/// How many of several runs met an objective that not all of them met.
+fn runs_of(judgement: &Judgement) -> String {
+    match judgement.runs_met == judgement.runs || judgement.runs == 1 {
+        true => String::new(),
+        false => format!(", met by {} of {} runs", judgement.runs_met, judgement.runs),
+    }
+}
+
+fn undecided_text(summary: &Summary, undecided: usize, all: usize) -> String {
+    let more = summary
+        .judgements()
+        .filter_map(|(_, judgement)| judgement.verdict.more_seeds())
+        .max();
+    let repeat = summary.runs + more.unwrap_or(0);
+    format!("{undecided} of {all} objectives undecided: it may be chance; --repeat {repeat} may decide")
+}
+
+/// How the drill differs from an earlier one.
+fn changes(text: &mut String, summary: &Summary) {
+    if summary.changes.is_empty() {
+        return;
+    }
+    line(text, "");
+    let seeds = summary.changes.iter().map(|change| change.seeds).max().unwrap_or(0);
+    let plural = if seeds == 1 { "" } else { "s" };
+    line(
+        text,
+        format_args!("{HEADING}against the earlier drill{HEADING:#}, by {seeds} seed{plural}"),
+    );
+    let variants = summary
+        .changes
+        .iter()
+        .map(|change| change.variant.len())
+        .max()
+        .unwrap_or(0);
+    let goals = summary
+        .changes
+        .iter()
+        .map(|change| change.goal.name.len())
+        .max()
+        .unwrap_or(0);
+    for change in &summary.changes {
+        let (style, sign) = sign_of(change.verdict);
+        let more = change
+            .verdict
+            .more_seeds()
+            .map_or(String::new(), |more| format!(", {more} more seeds may decide"));
+        line(
+            text,
+            format_args!(
+                "{style}{sign}{style:#} {:variants$}  {:goals$}  {}{more}",
+                change.variant,
+                change.goal.name,
+                change.words()
+            ),
+        );
+    }
 }
 
 fn value_text(judgement: &Judgement) -> String {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::baseline::Baseline;
 use super::figure::{FIGURES, Figure};
 use super::figures::Figures;
 use super::report::DrillReport;
 use super::scenario::Scenario;
 use super::summary::Summary;
+use super::verdict::Verdict;
 use super::{fake, json, table};
 
 fn summary_of(scenario: &Scenario, runs: u64) -> Summary {
@@ -236,16 +238,22 @@ goodput over time in the run with seed 42
 
 ✓ critical  availability   98.6042%, objective >= 98%
 ✓ critical  amplification  1.081, objective <= 1.3
-✗ critical  recovery       never, objective <= 60s
-1 of 3 objectives missed
+? critical  recovery       never, objective <= 60s, met by 2 of 3 runs
+1 of 3 objectives undecided: it may be chance; --repeat 20 may decide
 simulated 1h 30m (3 variants × 3 runs) in 2.10 s
 "#;
 const JSON_ONE: &str = r#"
 {
   "schema": 2,
+  "version": "0.1.0",
   "scenario": "brown-out",
+  "incident": "0123456789abcdef",
   "seed": 42,
+  "verdict": "met",
   "warnings": [],
+  "capacity_rps": [
+    1600.0
+  ],
   "variants": [
     {
       "name": "unprotected",
@@ -299,7 +307,9 @@ const JSON_ONE: &str = r#"
       },
       "phases": [],
       "faults": [],
-      "slo": []
+      "slo": [],
+      "runs": [],
+      "series": []
     },
     {
       "name": "critical",
@@ -421,19 +431,47 @@ const JSON_ONE: &str = r#"
           "name": "availability",
           "rule": ">= 98%",
           "value": 0.986042,
-          "met": true
+          "met": true,
+          "verdict": "met",
+          "runs_met": 1
         },
         {
           "name": "amplification",
           "rule": "<= 1.3",
           "value": 1.081,
-          "met": true
+          "met": true,
+          "verdict": "met",
+          "runs_met": 1
         },
         {
           "name": "recovery",
           "rule": "<= 60s",
           "value": 8.0,
-          "met": true
+          "met": true,
+          "verdict": "met",
+          "runs_met": 1
+        }
+      ],
+      "runs": [
+        {
+          "seed": 42,
+          "amplification": 1.081,
+          "goodput_ratio": 0.986042,
+          "p99_ms": 812.4,
+          "recovery_s": 8.0,
+          "success_ratio": 0.986042
+        }
+      ],
+      "series": [
+        {
+          "at_s": 0.0,
+          "length_s": 1.0,
+          "due": 500,
+          "through": 500,
+          "in_time": 500,
+          "attempts": 540,
+          "queued": 0.0,
+          "open": 0.0
         }
       ]
     }
@@ -443,9 +481,12 @@ const JSON_ONE: &str = r#"
 const REPEATS: &str = r#"
 {
   "met": false,
+  "more_seeds": 17,
   "name": "recovery",
   "rule": "<= 60s",
-  "value": null
+  "runs_met": 2,
+  "value": null,
+  "verdict": "undecided"
 }"#;
 
 #[test]
@@ -500,7 +541,7 @@ fn without_faults_and_objectives_nothing_is_said_of_them() {
     let text = table_of(&summary);
     assert!(!text.contains("recovered") && !text.contains("╰"), "{text}");
     assert!(text.contains("no objectives: nothing is judged\n"), "{text}");
-    assert!(summary.is_met());
+    assert_eq!(summary.verdict(), Verdict::Met);
 }
 
 #[test]
@@ -523,6 +564,11 @@ fn the_json_object_has_the_promised_fields() {
     summary.variants.remove(1);
     summary.variants[0].phases.clear();
     summary.variants[0].incidents.clear();
+    summary.variants[0].runs.clear();
+    summary.variants[0].series.clear();
+    summary.variants[1].series.truncate(1);
+    summary.capacity.truncate(1);
+    summary.incident = "0123456789abcdef".to_owned();
     summary.variants[1].phases.truncate(1);
     assert_text(&json::render(&summary).expect("finite"), JSON_ONE);
 }
@@ -559,7 +605,12 @@ fn the_json_object_of_several_runs_has_their_least_and_most() {
     };
     let figures: Vec<String> = fields(critical)
         .into_iter()
-        .filter(|field| !["name", "baseline", "phases", "faults", "slo", "repeats"].contains(&field.as_str()))
+        .filter(|field| {
+            ![
+                "name", "baseline", "phases", "faults", "slo", "runs", "series", "repeats",
+            ]
+            .contains(&field.as_str())
+        })
         .collect();
     assert_eq!(
         (fields(&repeats["min"]), fields(&repeats["max"])),
@@ -599,20 +650,42 @@ fn a_figure_that_is_no_number_is_never_reported() {
 }
 
 #[test]
-fn an_objective_is_judged_by_the_worst_run_and_baselines_by_none() {
+fn an_objective_is_judged_by_all_runs_and_baselines_by_none() {
     let scenario = fake::scenario();
-    for (runs, recovery) in [(1, Some(8.0)), (2, Some(8.0)), (3, None)] {
+    for (runs, recovery, verdict) in [
+        (1, Some(8.0), Verdict::Met),
+        (2, Some(8.0), Verdict::Met),
+        (3, None, Verdict::Undecided { more: 17 }),
+        (4, None, Verdict::Missed),
+    ] {
         let summary = summary_of(&scenario, runs);
         let judgements: Vec<_> = summary
             .judgements()
-            .map(|(variant, judgement)| (&*variant.name, judgement.value.number, judgement.met))
+            .map(|(variant, judgement)| (&*variant.name, judgement.value.number, judgement.verdict))
             .collect();
         let expected = [
-            ("critical", Some(0.986_042), true),
-            ("critical", Some(1.081), true),
-            ("critical", recovery, recovery.is_some()),
+            ("critical", Some(0.986_042), Verdict::Met),
+            ("critical", Some(1.081), Verdict::Met),
+            ("critical", recovery, verdict),
         ];
         assert_eq!(judgements, expected, "{runs} runs");
-        assert_eq!(summary.is_met(), recovery.is_some());
+        assert_eq!(summary.verdict(), verdict);
     }
+}
+
+#[test]
+fn a_comparison_with_an_earlier_drill_is_told() {
+    let scenario = fake::scenario();
+    let mut summary = summary_of(&scenario, 3);
+    let earlier = Baseline::read(&json::render(&summary).expect("finite")).expect("it was just written");
+    summary.changes = earlier.compare(&summary, 0.02).expect("they are the same");
+    summary.changes.truncate(2);
+    (summary.changes[1].worse, summary.changes[1].margin) = (0.018, 0.003);
+    let text = rendered(&summary, false);
+    let expected = "
+against the earlier drill, by 3 seeds
+✓ critical  availability  unchanged ±0.00 points
+✓ critical  goodput       1.80 points worse ±0.30
+";
+    assert!(text.contains(expected), "{text}");
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use c13_reliability::policy::document::Ratio;
+
 use crate::drill::figure;
 use crate::drill::scenario::MOST_REPEATS;
 use crate::status::{self, Verb};
@@ -48,6 +50,18 @@ pub(crate) struct DrillArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_REPEATS)))]
     pub(crate) repeat: Option<u32>,
 
+    /// Compare with an earlier drill: a file of what `--json` printed for the same incident
+    ///
+    /// Each figure that can be judged is compared seed by seed, for every variant that objectives judge and that both have. What is
+    /// worse by more than `--max-regress` ends with 3, but for chance; what may be chance ends with 4.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// How much worse a figure may be than that of `--baseline`: points of a share, a part of other figures, and for recovery a
+    /// part of the drill's length
+    #[arg(long, value_name = "SHARE", default_value = "2%", requires = "baseline")]
+    pub(crate) max_regress: Ratio,
+
     /// Print the built-in scenario, to start one of your own from it, and do nothing else
     #[arg(long, exclusive = true)]
     pub(crate) print_scenario: bool,
@@ -58,6 +72,9 @@ Examples:
   c13 drill                             rehearse the built-in brown-out
   c13 drill --print-scenario > my.toml  start a scenario of your own
   c13 drill my.toml --repeat 5          see how far it depends on chance
+  c13 drill my.toml --repeat 20 --json > main.json
+  c13 drill my.toml --repeat 20 --baseline main.json
+                                        is the policy of today worse than that of main?
   c13 drill my.toml --json | jq '.variants[] | {name, recovery_s}'
   c13 config show --effective service.toml > drilled.toml
                                         write down what applies, environment variables included,
@@ -113,6 +130,11 @@ mod tests {
             (&["--print-scenario", "--json"], ErrorKind::ArgumentConflict),
             (&["--print-scenario", "my.toml"], ErrorKind::ArgumentConflict),
             (&["--jsn"], ErrorKind::UnknownArgument),
+            (&["--max-regress", "1%"], ErrorKind::MissingRequiredArgument),
+            (
+                &["--baseline", "a.json", "--max-regress", "x"],
+                ErrorKind::ValueValidation,
+            ),
             (&["--json", "--verbose"], ErrorKind::ArgumentConflict),
         ] {
             assert_eq!(drill(arguments).expect_err("it is wrong"), kind, "{arguments:?}");

@@ -9,6 +9,7 @@ use c13_reliability::time::Clock;
 
 use super::DrillArgs;
 use crate::cmd::{Failure, source};
+use crate::drill::baseline::Baseline;
 use crate::drill::figures_text::{count, percent};
 use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
@@ -69,6 +70,7 @@ pub(crate) fn run(
     if !args.json {
         warnings(&scenario).iter().for_each(|line| warn(line));
     }
+    let baseline = args.baseline.as_deref().map(earlier).transpose()?;
     let clock = Clock::system();
     let start = clock.now();
     let seeds: Vec<u64> = (0..scenario.repeat.get())
@@ -86,7 +88,11 @@ pub(crate) fn run(
         }
     };
     let wall = clock.now().since(start);
-    let summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
+    let mut summary = Summary::new(&scenario, &runs).map_err(Failure::Internal)?;
+    if let Some((path, baseline)) = args.baseline.as_ref().zip(baseline.as_ref()) {
+        let changes = baseline.compare(&summary, args.max_regress.value());
+        summary.changes = changes.map_err(|reason| unusable(path, &reason))?;
+    }
     Ok(Drilled::Summary {
         summary: Box::new(summary),
         wall,
@@ -97,6 +103,16 @@ pub(crate) fn run(
         },
         interrupted,
     })
+}
+
+/// The drill of a file that `--json` was written to.
+fn earlier(path: &Path) -> Result<Baseline, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::File(path.into(), error))?;
+    Baseline::read(&text).map_err(|reason| unusable(path, &reason))
+}
+
+fn unusable(path: &Path, reason: &str) -> Failure {
+    Failure::Usage(format!("cannot compare with {}: {reason}", path.display()))
 }
 
 /// What was known of a run that was being made.
@@ -149,7 +165,8 @@ fn service_file(scenario: Option<&Path>, name: &str) -> Result<Source, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::fake;
+    use crate::drill::{fake, json};
+    use c13_reliability::policy::document::Ratio;
     use std::io;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -160,6 +177,8 @@ mod tests {
             verbose: false,
             seed: None,
             repeat: None,
+            baseline: None,
+            max_regress: Ratio::ZERO,
             print_scenario: false,
         }
     }
@@ -275,6 +294,29 @@ mod tests {
             "naive-retry, seed 42, was at 7m 12s of 12m: 50.00% of 215,334 requests answered in time",
         ];
         assert_eq!(interrupted, Some(told.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn a_drill_is_compared_with_an_earlier_one() {
+        let file = tempfile::NamedTempFile::new().expect("there is room");
+        let against = |text: &str| {
+            std::fs::write(file.path(), text).expect("there is room");
+            run_quietly(&DrillArgs {
+                baseline: Some(file.path().into()),
+                ..args()
+            })
+        };
+        let Ok(Drilled::Summary { summary, .. }) = run_quietly(&args()) else {
+            panic!("it runs")
+        };
+        let Ok(Drilled::Summary { summary, .. }) = against(&json::render(&summary).expect("finite")) else {
+            panic!("it runs")
+        };
+        assert_eq!(summary.changes.len(), 5);
+        let Err(Failure::Usage(reason)) = against("{}") else {
+            panic!("it is no drill")
+        };
+        assert!(reason.ends_with("it is not what `c13 drill --json` prints"), "{reason}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::measure::Measured;
 use super::one::rehearse;
+use super::series;
 use crate::drill::figures::Figures;
 use crate::drill::report::{DrillReport, VariantReport};
 use crate::drill::scenario::{Scenario, Variant};
@@ -10,10 +11,6 @@ use crate::drill::watch::{Interrupted, Partial, Unfinished, Watch};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
-
-/// How many points a picture of goodput over time has.
-const POINTS: usize = 120;
 
 /// A report of a thread that works on runs of variants.
 enum ThreadReport {
@@ -162,15 +159,6 @@ fn report(scenario: &Scenario, variant: &Variant, measured: &Measured) -> Varian
             .iter()
             .map(|traffic| TrafficValues::read(traffic, &run))
             .collect(),
-        timeline: timeline(scenario.duration, measured),
+        series: series::read(scenario.duration, measured),
     }
-}
-
-/// Goodput over time, in points of equal length.
-fn timeline(duration: Duration, measured: &Measured) -> Vec<Option<f64>> {
-    let seconds = duration.as_secs_f64().ceil() as usize;
-    let points = POINTS.min(seconds.max(1));
-    (0..points)
-        .map(|point| measured.share(point * seconds / points..(point + 1) * seconds / points))
-        .collect()
 }

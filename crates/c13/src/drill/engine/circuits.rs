@@ -40,8 +40,8 @@ pub(crate) struct Circuits {
     breakers: usize,
     /// When a breaker that was closed opened, from the start of the drill, and which; in order.
     openings: Vec<(Duration, usize)>,
-    /// For how long they were open or half-open, all of them together.
-    open: Duration,
+    /// When a breaker was open or half-open, each time.
+    open: Vec<Range<Duration>>,
 }
 
 impl Circuits {
@@ -61,10 +61,10 @@ impl Circuits {
                         open_since = Some(at);
                     }
                     CircuitState::Open | CircuitState::HalfOpen => {}
-                    _ => circuits.open += open_since.take().map_or(Duration::ZERO, |since| at - since),
+                    _ => circuits.open.extend(open_since.take().map(|since| since..at)),
                 }
             }
-            circuits.open += open_since.map_or(Duration::ZERO, |since| duration - since);
+            circuits.open.extend(open_since.map(|since| since..duration));
         }
         circuits.openings.sort();
         circuits
@@ -72,9 +72,16 @@ impl Circuits {
 
     /// The share of its time that a breaker was open or half-open, as a mean of all; `None` if there is no breaker.
     pub(crate) fn open_share(all: &[Self], duration: Duration) -> Option<f64> {
+        Self::open_within(all, &(Duration::ZERO..duration))
+    }
+
+    /// The same within some time.
+    pub(crate) fn open_within(all: &[Self], time: &Range<Duration>) -> Option<f64> {
         let breakers: usize = all.iter().map(|circuits| circuits.breakers).sum();
-        let open: Duration = all.iter().map(|circuits| circuits.open).sum();
-        (breakers > 0).then(|| open.as_secs_f64() / (duration.as_secs_f64() * breakers as f64))
+        let within = |open: &Range<Duration>| open.end.min(time.end).saturating_sub(open.start.max(time.start));
+        let open: Duration = all.iter().flat_map(|circuits| &circuits.open).map(within).sum();
+        let whole = (time.end - time.start).as_secs_f64() * breakers as f64;
+        (whole > 0.0).then(|| open.as_secs_f64() / whole)
     }
 
     /// When half of the breakers had opened within a time, which for one breaker is its first opening.
@@ -144,7 +151,7 @@ mod tests {
             let circuits = Circuits {
                 breakers,
                 openings: openings.iter().map(|(at, breaker)| (seconds(*at), *breaker)).collect(),
-                open: Duration::ZERO,
+                open: Vec::new(),
             };
             let found = circuits.half_open_within(&(seconds(2)..seconds(10)));
             assert_eq!(found, expected.map(seconds), "{breakers}: {openings:?}");

@@ -187,6 +187,11 @@ impl Servers {
         }
     }
 
+    /// How many calls wait in its queues.
+    pub(super) fn queued(&self) -> usize {
+        self.shared.state.borrow().instances.iter().map(Instance::queued).sum()
+    }
+
     /// What it had to do.
     pub(super) fn traffic(&self) -> Traffic {
         let state = self.shared.state.borrow();

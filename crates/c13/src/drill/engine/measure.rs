@@ -115,6 +115,8 @@ pub(crate) struct Measured {
     pub(crate) calls: CallCounts,
     /// Calls and good calls by the second of their intended arrival.
     pub(super) seconds: Vec<SecondCounts>,
+    /// How many calls waited in queues at the end of each second.
+    pub(super) queued: Vec<u32>,
     /// What each dependency had to do.
     pub(crate) traffic: Vec<Traffic>,
     /// The breakers of its policies, by caller and dependency.
@@ -130,6 +132,16 @@ pub(crate) struct Measured {
 pub(crate) struct SecondCounts {
     pub(crate) requests: u32,
     pub(crate) good: u32,
+    /// Of which at least one attempt reached a dependency.
+    pub(crate) through: u32,
+}
+
+/// The sum of some of these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) requests: u64,
+    pub(super) good: u64,
+    pub(super) through: u64,
 }
 
 /// How long the window of the worst goodput is, in seconds.
@@ -157,6 +169,7 @@ impl Measured {
         }
         self.seconds[second].requests += 1;
         self.seconds[second].good += u32::from(call.end == CallEnd::InTime);
+        self.seconds[second].through += u32::from(call.attempts > 0);
     }
 
     /// Adds up the phases when all calls have ended.
@@ -235,12 +248,20 @@ impl Measured {
 
     /// Good calls as a share of all in some seconds; `None` if there were none.
     pub(crate) fn share(&self, seconds: Range<usize>) -> Option<f64> {
-        let seconds = self
-            .seconds
-            .get(seconds.start.min(self.seconds.len())..seconds.end.min(self.seconds.len()))?;
-        let sum = |of: fn(&SecondCounts) -> u32| seconds.iter().map(|second| u64::from(of(second))).sum::<u64>();
-        let requests = sum(|second| second.requests);
-        (requests > 0).then(|| ratio(sum(|second| second.good), requests))
+        let counts = self.counts(&seconds);
+        (counts.requests > 0).then(|| ratio(counts.good, counts.requests))
+    }
+
+    /// The calls of some seconds.
+    pub(super) fn counts(&self, seconds: &Range<usize>) -> Counts {
+        let all = self.seconds.len();
+        let mut sum = Counts::default();
+        for second in &self.seconds[seconds.start.min(all)..seconds.end.min(all)] {
+            sum.requests += u64::from(second.requests);
+            sum.good += u64::from(second.good);
+            sum.through += u64::from(second.through);
+        }
+        sum
     }
 }
 
@@ -257,6 +278,7 @@ mod tests {
         let second = |good: &u32| SecondCounts {
             requests: 100,
             good: *good,
+            through: 100,
         };
         Measured {
             duration: Duration::from_secs(good.len() as u64),

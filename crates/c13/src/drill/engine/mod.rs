@@ -13,6 +13,7 @@
 //! - `end`: how a call ends.
 //! - `circuits`: when breakers were open.
 //! - `recovery`, `incident`: when a fault was detected, and when goodput was back.
+//! - `series`: what happened over time.
 //! - `traffic`: what a dependency had to do.
 //! - `measure`: how the calls ended, counted.
 //! - `one`: one variant from start to end.
@@ -38,6 +39,7 @@ mod load;
 mod measure;
 mod one;
 mod recovery;
+mod series;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -49,4 +51,5 @@ pub(crate) use measure::{CallCounts, Measured, Times};
 #[cfg(test)]
 pub(crate) use recovery::TOO_FEW;
 pub(crate) use recovery::{LEAST_CALLS, Recovery, WINDOW_CALLS};
+pub(crate) use series::{Point, capacity};
 pub(crate) use traffic::{Traffic, wasted};

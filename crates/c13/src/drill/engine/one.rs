@@ -92,6 +92,8 @@ fn run_variant(
     let end = Tick::ZERO + length;
     while executor.time().now() < end {
         executor.run_until(end.min(executor.time().now() + SLICE));
+        let waiting: usize = dependencies.iter().flatten().map(Servers::queued).sum();
+        caller.measured.borrow_mut().queued.push(waiting as u32);
         if !goes_on((executor.time().now() - Tick::ZERO).as_secs_f64() / length.as_secs_f64()) {
             // A copy: the calls that still wait record themselves when the executor is dropped.
             let mut measured = caller.measured.borrow().clone();

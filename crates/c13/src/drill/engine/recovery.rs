@@ -195,6 +195,7 @@ mod tests {
         let second = |good: &u32| SecondCounts {
             requests: calls,
             good: *good,
+            through: 0,
         };
         good.iter().map(second).collect()
     }
@@ -318,6 +319,7 @@ mod tests {
         let second = |second| SecondCounts {
             requests: calls,
             good: (0..calls).map(|_| u32::from(random.unit() < good(second))).sum(),
+            through: 0,
         };
         (0..seconds).map(second).collect()
     }

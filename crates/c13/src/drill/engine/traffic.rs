@@ -1,6 +1,7 @@
 //! What one dependency had to do in a run.
 
 use super::dependency::WorkTime;
+use std::ops::Range;
 use std::time::Duration;
 
 /// The attempts that reached a dependency, and its work.
@@ -18,6 +19,15 @@ impl Traffic {
     /// All attempts that reached it.
     pub(crate) fn attempts(&self) -> u64 {
         self.offered.iter().map(|tenth| u64::from(*tenth)).sum()
+    }
+
+    /// The attempts that reached it in some tenths of seconds.
+    pub(super) fn attempts_within(&self, tenths: &Range<usize>) -> u64 {
+        let all = self.offered.len();
+        self.offered[tenths.start.min(all)..tenths.end.min(all)]
+            .iter()
+            .map(|tenth| u64::from(*tenth))
+            .sum()
     }
 
     /// The most attempts that reached it in any second of a drill, and at that rate in any tenth of one.

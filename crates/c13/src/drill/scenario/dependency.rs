@@ -198,6 +198,14 @@ impl Dependency {
         })
     }
 
+    /// It, with nothing around the calls that it makes.
+    pub(super) fn without_policy(&self) -> Self {
+        Self {
+            protection: None,
+            ..self.clone()
+        }
+    }
+
     /// How many times as long a call takes on an instance that has so many calls, queued and served.
     #[must_use]
     pub(crate) fn slowdown_of(&self, in_flight: usize) -> f64 {
