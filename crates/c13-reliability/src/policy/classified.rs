@@ -20,10 +20,10 @@ use std::marker::PhantomData;
 /// ```
 /// use c13_reliability::policy::{Policy, Profile};
 /// use std::io;
-/// # use c13_reliability::time::Executor;
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), c13_reliability::ConfigError> {
 /// let store = Policy::new(Profile::Standard.config())?.classify_errors::<io::Error>();
-/// # Executor::new().block_on(async {
 /// let size = store.call(|| async { Ok(42_u64) }).await;
 /// let name = store.call(|| async { Ok("a name") }).await;
 /// assert_eq!((size.ok(), name.ok()), (Some(42), Some("a name")));
@@ -32,8 +32,8 @@ use std::marker::PhantomData;
 /// assert_eq!(store.call(reset).await.expect_err("it always fails").attempts(), 1);
 /// let reads = store.idempotent();
 /// assert_eq!(reads.call(reset).await.expect_err("it always fails").attempts(), 3);
-/// # });
-/// # Ok::<_, c13_reliability::ConfigError>(())
+/// # Ok(())
+/// # }
 /// ```
 pub struct ClassifiedPolicy<E> {
     policy: Policy,
