@@ -26,6 +26,10 @@ pub use crate::patterns::fallback::Fallback;
 pub use crate::patterns::retry::RetryExecutor;
 #[cfg(feature = "tonic")]
 pub use crate::policy::GrpcLayer;
+#[cfg(feature = "reqwest")]
+pub use crate::policy::HttpClient;
+#[cfg(all(feature = "http", feature = "tower"))]
+pub use crate::policy::HttpLayer;
 #[cfg(feature = "axum")]
 pub use crate::policy::InboundLayer;
 #[cfg(feature = "tower")]

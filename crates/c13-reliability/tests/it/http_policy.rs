@@ -5,18 +5,20 @@
 mod clients;
 mod server;
 
+use c13_reliability::keyed::KeySetConfig;
 use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use c13_reliability::patterns::timeout::HTTP_TIMEOUT;
-use c13_reliability::policy::{ATTEMPT, BodyTimeout, HttpClient, HttpConfig, Policy, PolicyConfig};
-use c13_reliability::time::{Deadline, VirtualTime};
+use c13_reliability::policy::{ATTEMPT, BodyTimeout, HttpClient, HttpConfig, KeyedPolicies, Policy, PolicyConfig};
+use c13_reliability::time::{Deadline, Env, VirtualTime};
 use clients::End::{CutOff, Failed, Status, TimedOut};
 use clients::Sent::{Bytes, Nothing, Stream};
 use clients::{End, REPLAY_LIMIT, Sent, both, reqwest_client};
 use server::Server;
 use server::Step::{self, Answer, Hang, Refuse, Send};
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -589,26 +591,32 @@ async fn an_open_circuit_refuses_and_the_last_response_is_kept() {
 }
 
 #[tokio::test]
-async fn each_host_has_its_own_policy() {
+async fn each_host_has_its_own_policy_of_one_template() {
     let scene = Scene::new(config(), &[Answer("501 Not Implemented")]);
     let other = Scene::new(config(), &[OK]);
-    let (one, two, first) = (
-        scene.policy.clone(),
-        other.policy.clone(),
-        scene.server.address.to_string(),
-    );
-    let client = HttpClient::by_host(
-        reqwest_client(),
-        move |host| {
-            if host == first { one.clone() } else { two.clone() }
-        },
-    );
+    let breaker = CircuitBreakerConfig::new()
+        .consecutive_failures(2)
+        .open_for(10 * SECOND);
+    let env = Env::new(scene.time.clock()).name("host");
+    let hosts = KeyedPolicies::<String>::with_config(config().circuit_breaker(breaker), KeySetConfig::DEFAULT, env);
+    let hosts = Arc::new(hosts.expect("the settings make sense"));
+    let by_host = hosts.clone();
+    let client = HttpClient::by_host(reqwest_client(), move |host| by_host.get(host));
     let with_user = scene.server.url().replace("http://", "http://user:word@");
     for url in [scene.server.url(), with_user, other.server.url()] {
         assert!(client.get(url).send().await.is_ok());
     }
+    let refused = client
+        .get(scene.server.url())
+        .send()
+        .await
+        .expect_err("its circuit is open");
+    let name = format!("host[{}]: circuit open", scene.server.address);
+    assert!(refused.to_string().starts_with(&name), "{refused}");
+    assert!(client.get(other.server.url()).send().await.is_ok());
+    let counts = |server: &Server| state(&hosts.get(&*server.address.to_string())).1;
     assert_eq!(
-        (state(&scene.policy).1, state(&other.policy).1),
-        ([0, 2, 0, 0], [1, 0, 0, 0])
+        (counts(&scene.server), counts(&other.server)),
+        ([0, 2, 0, 0], [2, 0, 0, 0])
     );
 }

@@ -57,7 +57,8 @@ impl HttpLayer {
     /// A policy for each host, so that one that fails does not open the circuit for others. `policy` is given the host, with
     /// its port if the URI has one, and returns the same policy for the same host each time.
     ///
-    /// Hosts that strangers name are without number: bound how many policies there are.
+    /// Hosts that strangers name are without number: bound how many policies there are, as
+    /// [`KeyedPolicies`](crate::policy::KeyedPolicies) does.
     #[must_use]
     pub fn by_host(policy: impl Fn(&str) -> Policy + Send + Sync + 'static) -> Self {
         Self::of(Policies::ByHost(Arc::new(policy)))

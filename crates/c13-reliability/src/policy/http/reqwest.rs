@@ -71,7 +71,17 @@ impl HttpClient {
     /// A client with a policy for each host, so that one that fails does not open the circuit for others. `policy` is given the
     /// host, with its port if the URL has one, and returns the same policy for the same host each time.
     ///
-    /// Hosts that strangers name are without number: bound how many policies there are.
+    /// Hosts that strangers name are without number: bound how many policies there are, as
+    /// [`KeyedPolicies`](crate::policy::KeyedPolicies) does.
+    ///
+    /// ```
+    /// use c13_reliability::policy::{HttpClient, KeyedPolicies, Profile};
+    ///
+    /// let hosts = KeyedPolicies::<String>::new("host", Profile::Standard.config())?;
+    /// let client = HttpClient::by_host(reqwest::Client::new(), move |host| hosts.get(host));
+    /// # let _ = client;
+    /// # Ok::<_, c13_reliability::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn by_host(client: Client, policy: impl Fn(&str) -> Policy + Send + Sync + 'static) -> Self {
         Self::new(client, Policies::ByHost(Arc::new(policy)))

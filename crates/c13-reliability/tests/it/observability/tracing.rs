@@ -310,3 +310,29 @@ fn requests_without_a_key_are_told_of_at_most_once_a_minute() {
         assert_eq!(notebook.read(), [event(1), event(61)], "{choice:?}");
     }
 }
+
+#[cfg(all(feature = "http", feature = "tower"))]
+#[test]
+fn a_request_that_is_sent_once_although_its_policy_has_retries_says_so() {
+    use c13_reliability::policy::{HttpLayer, Policy, Profile};
+    use c13_reliability::time::Env;
+    use http::{Request, Response};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    let notebook = Notebook::new(Level::DEBUG);
+    tracing::subscriber::with_default(notebook.clone(), || {
+        let executor = Executor::new();
+        let env = Env::new(executor.clock()).name("orders");
+        let policy = Policy::with_config(Profile::Critical.config(), env).unwrap();
+        let respond = |_: Request<String>| async { Ok::<_, std::io::Error>(Response::new(String::new())) };
+        let send = |again: fn(&String) -> Option<String>| -> Vec<String> {
+            let client = HttpLayer::new(policy.clone()).copying(again).layer(service_fn(respond));
+            let request = Request::put("http://orders/7").body("a pen".to_owned()).unwrap();
+            assert!(executor.block_on(client.oneshot(request)).is_ok());
+            let told = notebook.read().into_iter();
+            told.filter(|line| line.contains("method=")).collect()
+        };
+        assert_eq!(send(|body| Some(body.clone())), NOTHING);
+        assert_eq!(send(|_| None), [r#"DEBUG c13::policy policy="orders" method=PUT"#]);
+    });
+}
