@@ -13,6 +13,9 @@ use crate::patterns::hedge::HedgeSnapshot;
 use crate::patterns::rate_limiter::{KeyedSnapshot, RateLimiterSnapshot};
 use crate::patterns::retry::RetrySnapshot;
 use crate::patterns::timeout::TimeoutSnapshot;
+use crate::policy::PolicySnapshot;
+#[cfg(feature = "toml")]
+use crate::policy::ReloadStatus;
 use crate::realtime::{scheduler::TaskSnapshot, supervisor::ChildSnapshot};
 use crate::snapshot::{Described, Metric, describe};
 
@@ -30,7 +33,7 @@ pub fn catalogue() -> Vec<&'static Metric> {
         .map(|described| described.metric)
         .collect();
     all.sort_by_key(|metric| metric.name);
-    // Two kinds of limiters share a metric.
+    // Two kinds of limiters share a metric, and so do timeouts and policies.
     all.dedup_by_key(|metric| metric.name);
     all
 }
@@ -49,6 +52,9 @@ fn parts() -> Vec<(&'static str, Vec<Described>)> {
         ("patterns/retry", describe::<RetrySnapshot>()),
         ("patterns/timeout", describe::<TimeoutSnapshot>()),
         ("keyed", describe::<KeySetSnapshot>()),
+        ("policy", describe::<PolicySnapshot>()),
+        #[cfg(feature = "toml")]
+        ("policy", describe::<ReloadStatus>()),
         ("microservices/health", describe::<ObservedCheck>()),
         ("realtime/scheduler", describe::<TaskSnapshot>()),
         ("realtime/supervisor", describe::<ChildSnapshot>()),

@@ -5,6 +5,10 @@
 //! under the same names: `reliability.retry.failures` of OpenTelemetry is `reliability_retry_failures_total` in Prometheus
 //! text. The label `name` is the part's name.
 //!
+//! A policy measures how long its calls and attempts take, by result and by the layer that ended them, unless
+//! [`durations`](crate::policy::PolicyConfig::durations) is off. `PolicyRegistry::report_to` registers all policies of files,
+//! those that a reload adds as well.
+//!
 //! [`catalogue`] lists every metric. With the feature `axum`, `metrics_router` serves `/metrics`.
 //!
 //! # Events and spans
@@ -30,6 +34,12 @@
 //! | `c13::lock` | a waiter gets no notice of releases, and polls | DEBUG | `names`, `cause` |
 //! | `c13::shared_rate_limit` | the backend of a limit cannot be reached, and calls are decided without it; at most every 30 s | WARN | `keys`, `cause`, `instead` |
 //! | `c13::shared_rate_limit` | the backend of a limit answers again | INFO | `keys` |
+//! | `c13::call` | a layer refused a call of a policy | DEBUG | `policy`, `layer`, `attempts`, `delay` until another call can succeed, `reason` |
+//! | `c13::call` | a time limit of a policy passed | DEBUG | `policy`, `layer`, `attempts`, `delay`: the limit, `reason`: `limit` or `deadline` |
+//! | `c13::call` | a call of a policy is retried | DEBUG | `policy`, `layer`, `attempts` so far, `delay`, `reason` |
+//! | `c13::call` | a hedge begins another attempt | DEBUG | `policy`, `layer`, `attempts` with it, `delay`, `reason` |
+//! | `c13::call` | a layer of a policy refused a hundred calls within 10 s; at most once a minute | WARN | `policy`, `layer`, `refused` in all, `reason` |
+//! | `c13::policy` | policy files were read again: what changed, or what is wrong | INFO, ERROR if they are wrong, WARN if a policy is gone | `policy`, `setting`, `before`, `after`, `changes`, `error` |
 //! | `c13::redis` | a server evicts keys when its memory is full | WARN | `policy` |
 //! | `c13::call` | the span `call` of `spanned` | DEBUG | `name`, `outcome` |
 

@@ -64,6 +64,8 @@ pub struct PolicyConfig {
     pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// The time limit of one attempt.
     pub attempt_timeout: Option<Duration>,
+    /// Whether it measures how long calls and attempts take, as it does unless told otherwise.
+    pub durations: bool,
 }
 
 /// The rules of a part alone, if the policy has it.
@@ -88,6 +90,7 @@ impl PolicyConfig {
         hedge: None,
         circuit_breaker: None,
         attempt_timeout: None,
+        durations: true,
     };
 
     setters! {
@@ -109,6 +112,8 @@ impl PolicyConfig {
         circuit_breaker: CircuitBreakerConfig => Some,
         /// Sets the time limit of one attempt.
         attempt_timeout: Duration => Some,
+        /// Sets whether it measures how long calls and attempts take.
+        durations: bool,
     }
 
     /// Checks each part, and the parts against each other.

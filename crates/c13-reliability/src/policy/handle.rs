@@ -120,7 +120,11 @@ impl Policy {
     /// The first rule that the settings break; nothing has changed then.
     pub fn reconfigure(&self, config: PolicyConfig) -> Result<(), ConfigError> {
         let making = &self.shared.making;
-        self.shared.parts.change(|parts| parts.with_settings(config, making))
+        self.shared.parts.change(|parts| {
+            // Made now if it was not, so that calls on the parts of before and after count in one place.
+            parts.telemetry();
+            parts.with_settings(config, making)
+        })
     }
 
     /// Adds a rate limit, which is asked once for each call, after the policy's own: one that other policies use too, or one
@@ -447,7 +451,8 @@ impl CallOptions {
     }
 }
 
-/// Each part reports its own metrics under the policy's name; after a change of settings, the parts that there are then.
+/// The policy and each part report their metrics under the policy's name; after a change of settings, the parts that there are
+/// then.
 impl Observed for Policy {
     fn source(&self) -> Source {
         Source::of(&self.shared, |shared| shared.parts.load().readings())

@@ -25,6 +25,17 @@
 //! everything, so that no layer takes its answer for the dependency's.
 //!
 //! How a call goes through all of that is written in `call/`.
+//!
+//! A policy in a [registry](crate::snapshot::Registry) reports what its parts report, and besides:
+//!
+//! | metric | kind | unit | labels | what |
+//! |---|---|---|---|---|
+//! | `reliability.policy.call.duration` | histogram | s | `result`, `layer` | How long calls took, waits and retries included, by result (success, failure, timed_out, rejected) and by the layer that ended them; a call that ended at its first poll counts as one that took no time |
+//! | `reliability.policy.attempt.duration` | histogram | s | `result` | How long attempts took, by result (success, failure, timed_out) |
+//! | `reliability.policy.refusals` | counter | {call} | `layer`: total_timeout, rate_limit, bulkhead, circuit_breaker | Calls that a layer refused, or whose next attempt it refused, by layer |
+//! | `reliability.timeout.expirations` | counter | {call} | `reason`: limit, deadline | Calls that were cut short, or attempts of a policy, by reason |
+//! | `reliability.config.reloads` | counter | {reload} | `result`: ok, rejected | Contents of policy files that were read after the first, by result |
+//! | `reliability.config.wrong` | gauge | | | 1 while the policy files are wrong and the last good settings stay, else 0 |
 
 #[cfg(feature = "axum")]
 mod axum;
@@ -49,6 +60,7 @@ mod registry;
 #[doc(hidden)]
 #[cfg(feature = "macros")]
 pub mod reliable;
+mod telemetry;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod through;
@@ -79,6 +91,7 @@ pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
 #[cfg(feature = "toml")]
 pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};
+pub(crate) use telemetry::PolicySnapshot;
 pub use through::ThroughPolicy;
 #[cfg(feature = "tonic")]
 pub use tonic::{GrpcFuture, GrpcLayer, GrpcService};

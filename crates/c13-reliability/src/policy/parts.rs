@@ -2,7 +2,9 @@
 
 use super::PolicyConfig;
 use super::call::{ExtraLimit, Length};
+use super::telemetry::{AtOnce, PolicySnapshot, Telemetry};
 use crate::error::ConfigError;
+use crate::gate::Outcome;
 use crate::patterns::adaptive::AdaptiveLimit;
 use crate::patterns::bulkhead::Bulkhead;
 use crate::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerBuilder};
@@ -10,10 +12,10 @@ use crate::patterns::hedge::{Hedge, HedgeConfig};
 use crate::patterns::rate_limiter::TokenBucketRateLimiter;
 use crate::patterns::retry::{RetryExecutor, RetryListener};
 use crate::snapshot::Reading;
-use crate::sync::{Random, Stripes, Version};
+use crate::sync::{Count as _, Random, Stripes, Tally, Version};
 use crate::time::{Clock, Deadline, Env, Tick};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The parts of a policy, and the clock they share. A call keeps the parts that it began with.
 #[derive(Clone)]
@@ -36,6 +38,10 @@ pub(super) struct Parts {
     retry_listener: Option<Arc<RetryListener>>,
     /// The name of the policy, if it was given one.
     pub(super) name: Option<Arc<str>>,
+    /// The calls that ended at their first poll; none before durations are measured.
+    at_once: Option<Tally<AtOnce>>,
+    /// Made when the first call leaves the fast path or settings change, and shared with all parts that replace these.
+    telemetry: OnceLock<Arc<Telemetry>>,
     in_use: PartSet,
     /// Parts that earlier settings had and these lack. They come back when the settings have them again, because callers
     /// may hold handles to them.
@@ -91,6 +97,8 @@ impl Parts {
             extra_limit: None,
             retry_listener: None,
             name: name.map(Arc::from),
+            at_once: None,
+            telemetry: OnceLock::new(),
             in_use: PartSet::default(),
             away: None,
         };
@@ -176,6 +184,10 @@ impl Parts {
                 CircuitBreaker::builder(settings).env(env).stripes(&stripes).build()
             },
         )?;
+        let at_once = match &self.at_once {
+            None if config.durations => Some(Tally::on(&stripes)),
+            known => known.clone(),
+        };
         if let (Some(breaker), None) = (&self.circuit_breaker, &circuit_breaker) {
             // No call asks it any more, so no call would ever close it.
             breaker.reset();
@@ -205,6 +217,8 @@ impl Parts {
             extra_limit: self.extra_limit.clone(),
             retry_listener: self.retry_listener.clone(),
             name: self.name.clone(),
+            at_once,
+            telemetry: self.telemetry.clone(),
             away: (!away.is_empty()).then(|| Box::new(away)),
             in_use,
         })
@@ -224,6 +238,36 @@ impl Parts {
         }
     }
 
+    /// What is counted off the fast path.
+    pub(super) fn telemetry(&self) -> &Arc<Telemetry> {
+        self.telemetry.get_or_init(Arc::default)
+    }
+
+    /// Whether calls and attempts are measured.
+    #[inline(always)]
+    pub(super) fn measures(&self) -> bool {
+        self.config.durations
+    }
+
+    /// Counts a call that ended at its first poll, with a value.
+    #[inline(always)]
+    pub(super) fn count_at_once(&self, outcome: impl FnOnce() -> Outcome) {
+        if let Some(at_once) = self.at_once.as_ref().filter(|_| self.measures()) {
+            match outcome() {
+                Outcome::Failure { .. } => self.telemetry().failed_at_once(),
+                _ => at_once.add_one(AtOnce::Success),
+            }
+        }
+    }
+
+    /// What the parts report, and the policy itself.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let telemetry = self.telemetry.get().map(|telemetry| &**telemetry);
+        let mut readings = PolicySnapshot::of(telemetry, self.at_once.as_ref()).readings();
+        readings.extend(self.in_use.readings());
+        readings
+    }
+
     /// Whether somebody else has a handle to one of the parts. The parts `before` these have one to each of theirs.
     pub(super) fn are_shared(&self, before: Option<&Self>) -> bool {
         let none = PartSet::default();
@@ -237,7 +281,7 @@ impl Parts {
 
 impl PartSet {
     /// What the parts report, each under its own metrics.
-    pub(super) fn readings(&self) -> Vec<Reading> {
+    fn readings(&self) -> Vec<Reading> {
         let rate_limit = self.rate_limit.as_ref().map(|part| part.snapshot().readings());
         let bulkhead = self.bulkhead.as_ref().map(|part| part.snapshot().readings());
         let retry = self.retry.as_ref().map(|part| part.snapshot().readings());
@@ -322,4 +366,5 @@ fn words(config: &PolicyConfig) -> usize {
         + part(RetryExecutor::WORDS, config.retry.is_some())
         + part(Bulkhead::WORDS, config.bulkhead.is_some())
         + part(Hedge::WORDS, config.hedge.is_some())
+        + part(AtOnce::ALL.len(), config.durations)
 }

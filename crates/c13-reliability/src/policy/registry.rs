@@ -2,6 +2,7 @@
 
 mod keyed;
 mod log;
+mod metrics;
 mod probes;
 #[cfg(all(test, unix, not(c13_loom)))]
 mod tests;
@@ -10,6 +11,7 @@ mod watch;
 use super::document::{Diagnostics, Source};
 use super::file::{Change, PolicyFiles, PolicySet};
 use super::{Policy, PolicyConfig};
+use crate::snapshot::{self, Observed, Registry};
 use crate::sync::Random;
 use crate::time::{Clock, Env};
 use keyed::KeyedSet;
@@ -76,6 +78,10 @@ struct RegistryState {
     /// What was taken over last.
     applied: Vec<String>,
     status: ReloadStatus,
+    /// Where policies report, those that a reload adds as well.
+    reports: Vec<Registry>,
+    /// The policies that were made by the last reload.
+    made: Vec<String>,
 }
 
 /// How often files were read anew, and what was wrong with them last.
@@ -148,6 +154,32 @@ impl PolicyRegistry {
     #[must_use]
     pub fn status(&self) -> ReloadStatus {
         self.shared.state().status.clone()
+    }
+
+    /// Registers every policy in `registry` by its name, those that a reload adds as well, and the counts of reloads as
+    /// `policies`. A policy whose name another part has there is left out, and the log says so.
+    ///
+    /// ```
+    /// use c13_reliability::policy::PolicyRegistry;
+    /// use c13_reliability::policy::file::PolicyFiles;
+    /// use c13_reliability::snapshot::Registry;
+    ///
+    /// # let file = std::env::temp_dir().join(format!("c13-report-doc-{}.toml", std::process::id()));
+    /// std::fs::write(&file, "[policy.payments]\nextends = \"critical\"\n")?;
+    /// let policies = PolicyRegistry::open(PolicyFiles::new(), [&file])?;
+    /// let metrics = Registry::new();
+    /// policies.report_to(&metrics);
+    /// let names: Vec<_> = metrics.snapshots().into_iter().map(|part| part.name).collect();
+    /// assert_eq!(names, ["payments", "policies"]);
+    /// # std::fs::remove_file(&file)?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn report_to(&self, registry: &Registry) {
+        if let Err(taken) = registry.register("policies", self) {
+            log::not_reported(&taken);
+        }
+        self.shared.state().reports.push(registry.clone());
+        self.shared.report(&self.names());
     }
 
     /// Reads the files again and takes over what has changed, leaf by leaf; logs the changes and returns them. A policy that
@@ -236,7 +268,32 @@ impl PolicyRegistry {
     }
 }
 
+/// The registry reports how often files were read anew, and whether they are wrong now.
+impl Observed for PolicyRegistry {
+    fn source(&self) -> snapshot::Source {
+        snapshot::Source::of(&self.shared, |shared| shared.state().status.readings())
+    }
+}
+
 impl SharedRegistry {
+    /// Registers these policies wherever policies report. Without the lock, because it asks the parts that are there.
+    fn report(&self, names: &[String]) {
+        let (reports, policies): (_, Vec<_>) = {
+            let state = self.state();
+            let named = names
+                .iter()
+                .filter_map(|name| Some((name.clone(), state.policies.get(name)?.clone())));
+            (state.reports.clone(), named.collect())
+        };
+        for registry in reports {
+            for (name, policy) in &policies {
+                if let Err(taken) = registry.register(name, policy) {
+                    log::not_reported(&taken);
+                }
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, RegistryState> {
         // Nothing is half done when a thread panics here: the state is put together before it is stored.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -306,7 +363,9 @@ impl SharedRegistry {
                 state.status.applied += 1;
                 let was_wrong = state.status.error.take().is_some();
                 let after = names(&state);
+                let made = std::mem::take(&mut state.made);
                 drop(state);
+                self.report(&made);
                 log::applied(&before, &after, changes, was_wrong);
             }
             Err(error) => {
@@ -350,12 +409,15 @@ impl SharedRegistry {
     /// Takes over settings that are right, as they have been read.
     fn apply(&self, state: &mut RegistryState, set: PolicySet) -> Result<Vec<Change>, ReloadError> {
         state.gone.retain(|_, policy| policy.is_shared());
-        let mut policies = BTreeMap::new();
+        let (mut policies, mut made) = (BTreeMap::new(), Vec::new());
         for (name, named) in set.iter() {
             let known = state.policies.get(name).cloned();
             let policy = match known.or_else(|| state.gone.get(name).cloned()) {
                 Some(policy) => policy,
-                None => self.policy(name, named.config())?,
+                None => {
+                    made.push(name.to_owned());
+                    self.policy(name, named.config())?
+                }
             };
             policies.insert(name.to_owned(), policy);
         }
@@ -375,6 +437,7 @@ impl SharedRegistry {
         state.gone.extend(before);
         state.gone.retain(|name, _| !state.policies.contains_key(name));
         state.set = set;
+        state.made = made;
         Ok(changes)
     }
 

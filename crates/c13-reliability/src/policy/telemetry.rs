@@ -3,7 +3,7 @@
 //!
 //! A call that ends at its first poll has waited for nothing. It is counted on the thread's own stripe, as one that took no
 //! time, because reading the clock would cost more than the layers do. All others are measured: see
-//! `docs/adr/0019-durations.md`.
+//! `docs/adr/0018-durations-of-calls.md`.
 
 use crate::error::Layer;
 use crate::gate::Outcome;
@@ -18,11 +18,9 @@ use std::time::Duration;
 use super::PolicyError;
 
 counts! {
-    /// The calls that ended at their first poll, with a value.
+    /// The calls that ended at their first poll, with a value that does not count as a failure.
     pub(super) enum AtOnce {
         Success,
-        /// The value counts as a failure.
-        Failure,
     }
 }
 
@@ -109,6 +107,13 @@ impl Telemetry {
         if let Some(end) = CALL_ENDS.iter().position(|end| *end == (name, layer)) {
             self.calls[end].record(took);
         }
+    }
+
+    /// Records a call that ended at its first poll, with a value that counts as a failure.
+    #[cold]
+    pub(super) fn failed_at_once(&self) {
+        self.calls[FAILURE].record(Duration::ZERO);
+        self.attempt_ended(AttemptEnd::Failure, Duration::ZERO);
     }
 
     /// Records the end of an attempt.
@@ -206,8 +211,8 @@ impl PolicySnapshot {
     pub(super) fn of(telemetry: Option<&Telemetry>, at_once: Option<&Tally<AtOnce>>) -> Self {
         let none = Telemetry::default();
         let telemetry = telemetry.unwrap_or(&none);
-        let at_once = at_once.map_or([0; 2], |tally| [tally.sum(AtOnce::Success), tally.sum(AtOnce::Failure)]);
-        let at_once = |end: usize| at_once.get(end).copied().unwrap_or_default();
+        let at_once = at_once.map_or(0, |tally| tally.sum(AtOnce::Success));
+        let at_once = |end: usize| if end == SUCCESS { at_once } else { 0 };
         let read = |count: &AtomicU64| {
             // Relaxed: a count orders nothing.
             count.load(Ordering::Relaxed)

@@ -27,6 +27,7 @@ mod late;
 #[cfg(feature = "tower")]
 mod layer;
 mod order;
+mod telemetry;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

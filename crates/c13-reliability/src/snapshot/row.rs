@@ -1,6 +1,6 @@
 //! Metrics as rows: what each metric of a part is, and how it is read from the part's snapshot.
 
-use super::metric::{Metric, Reading};
+use super::metric::{Labels, Metric, Reading};
 use crate::sync::HistogramSnapshot;
 
 /// The snapshot of a part, or of one of its items, with a row for each metric.
@@ -25,6 +25,7 @@ enum Read<S: 'static> {
     Levels(ByLabel<S, Option<f64>>),
     KnownLevel(fn(&S) -> Option<f64>),
     Times(fn(&S) -> &HistogramSnapshot),
+    TimesBy(fn(&S) -> &[(Labels, HistogramSnapshot)]),
 }
 
 impl<S> Row<S> {
@@ -64,6 +65,12 @@ impl<S> Row<S> {
         Self { metric, read }
     }
 
+    /// A histogram of times in nanoseconds for each set of labels that there is.
+    pub(crate) const fn times_by(metric: Metric, read: fn(&S) -> &[(Labels, HistogramSnapshot)]) -> Self {
+        let read = Read::TimesBy(read);
+        Self { metric, read }
+    }
+
     fn readings(&'static self, of: &S) -> Vec<Reading> {
         let metric = &self.metric;
         let label = metric.labels.last().copied().unwrap_or_default();
@@ -83,6 +90,13 @@ impl<S> Row<S> {
                 .into_iter()
                 .collect(),
             Read::Times(read) => vec![Reading::times(metric, read(of).clone())],
+            Read::TimesBy(read) => read(of)
+                .iter()
+                .map(|(labels, times)| Reading {
+                    labels: labels.clone(),
+                    ..Reading::times(metric, times.clone())
+                })
+                .collect(),
         }
     }
 }

@@ -98,6 +98,34 @@ impl<const BITS: u32> HistogramSnapshot<BITS> {
         }
     }
 
+    /// A histogram of values that were counted in other buckets: `counts` has one for the values up to each of `ends`, which
+    /// ascend and differ by more than a bucket of this, and one for those above. Each value counts as the end of its bucket,
+    /// or, above all ends, as the largest.
+    pub(crate) fn of_buckets(ends: &[u64], counts: &[u64], sum: u128, max: u64) -> Self {
+        let mut snapshot = Self::new();
+        let values = ends
+            .iter()
+            .map(|end| Self::last_within(*end))
+            .chain([bucket::<BITS>(max)]);
+        for (bucket, count) in values.zip(counts) {
+            snapshot.counts[bucket] += count;
+        }
+        snapshot.count = counts.iter().sum();
+        snapshot.sum = sum;
+        snapshot.max = max;
+        snapshot
+    }
+
+    /// The last bucket that does not reach above `limit`.
+    fn last_within(limit: u64) -> usize {
+        let last = bucket::<BITS>(limit);
+        if bounds::<BITS>(last).1 == limit {
+            last
+        } else {
+            last.saturating_sub(1)
+        }
+    }
+
     /// Records one value. Complexity: O(1).
     pub fn record(&mut self, value: u64) {
         self.counts[bucket::<BITS>(value)] += 1;
@@ -290,6 +318,19 @@ mod tests {
         assert_eq!(plain.sum(), values.iter().map(|value| u128::from(*value)).sum::<u128>());
         assert_eq!(plain.count_at_most(u64::MAX), 10_001);
         assert_eq!(plain.quantile(1.5), None);
+    }
+
+    #[test]
+    fn counts_of_other_buckets_are_kept_at_their_ends() {
+        let ends = [1_000_000, 2_500_000, 10_000_000_000];
+        let counts = [3, 0, 2, 1];
+        let snapshot = HistogramSnapshot::<4>::of_buckets(&ends, &counts, 77, 12_000_000_000);
+        assert_eq!(ends.map(|end| snapshot.count_at_most(end)), [3, 3, 5]);
+        assert_eq!(
+            (snapshot.count(), snapshot.sum(), snapshot.max()),
+            (6, 77, 12_000_000_000)
+        );
+        assert_eq!(snapshot.count_at_most(999_999_999), 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What instruments read: the registry, once for all instruments of a collection.
 
-use crate::snapshot::{Family, Metric, Registry, Series, Value};
+use crate::snapshot::{Family, Registry, Series, Value};
 use crate::sync::primitive::Mutex;
 use opentelemetry::KeyValue;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +76,8 @@ pub(super) struct Deltas {
     last: BTreeMap<Key, u64>,
 }
 
-type Key = (&'static str, String, Vec<(&'static str, String)>);
+/// What tells a series from all others.
+pub(super) type Key = (&'static str, String, Vec<(&'static str, String)>);
 
 impl Deltas {
     /// What each series of these metrics counted since the last collection. A count that went back belongs to a new part
@@ -103,11 +104,6 @@ impl Deltas {
         self.last = now;
         grown
     }
-}
-
-/// The name of the gauge of quantiles that stands for a histogram.
-pub(super) fn quantile_name(metric: &Metric) -> String {
-    format!("{}.quantile", metric.name)
 }
 
 /// Runs a callback and stops its panic, which would end the collecting thread for good.

@@ -1,6 +1,7 @@
 //! The ten instruments by which services usually watch their calls.
 
 use super::feed::{Deltas, Feed, attributes, guarded, series_of};
+use super::replay::Replay;
 use crate::patterns::bulkhead::BulkheadSnapshot;
 use crate::patterns::circuit_breaker::Snapshot as CircuitSnapshot;
 use crate::patterns::rate_limiter::RateLimiterSnapshot;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 const STATE: Metric = CircuitSnapshot::STATE;
+static WAIT: Metric = BulkheadSnapshot::WAIT;
 
 /// The counters among the instruments that the patterns feed, in the order of [`collect`].
 const FED: [Metric; 6] = [
@@ -90,10 +92,14 @@ impl ReliabilityMetrics {
     /// The instruments on `meter`, fed by the patterns in `registry`.
     #[must_use]
     pub fn with_registry(meter: &Meter, registry: &Registry) -> Self {
-        Self::with_feed(meter, Feed::new(registry))
+        Self::with_feed(meter, Feed::new(registry), Vec::new())
     }
 
-    pub(super) fn with_feed(meter: &Meter, feed: Feed) -> Self {
+    /// The instruments, and these histograms, fed together.
+    pub(super) fn with_feed(meter: &Meter, feed: Feed, mut times: Vec<(&'static Metric, Histogram<f64>)>) -> Self {
+        let wait = histogram(meter.f64_histogram(WAIT.name), &WAIT).build();
+        times.push((&WAIT, wait.clone()));
+        let replay = Arc::new(Mutex::new(Replay::new(times)));
         let fed = FED.map(|metric| {
             let counter = meter.u64_counter(metric.name).with_unit(metric.unit);
             counter.with_description(metric.help).build()
@@ -105,7 +111,7 @@ impl ReliabilityMetrics {
             .with_unit(STATE.unit)
             .with_description(STATE.help)
             // The SDK calls observers before it adds up, so what is added here belongs to this collection.
-            .with_callback(move |observer| guarded(|| collect(&feed, &deltas, &fed, observer)))
+            .with_callback(move |observer| guarded(|| collect(&feed, (&deltas, &fed), &replay, observer)))
             .build();
         Self {
             circuit_breaker_state: state,
@@ -117,11 +123,7 @@ impl ReliabilityMetrics {
             retry_successes: successes,
             retry_failures: failures,
             request_duration: histogram(meter.f64_histogram(REQUEST_DURATION.name), &REQUEST_DURATION).build(),
-            queue_wait_time: histogram(
-                meter.f64_histogram(BulkheadSnapshot::WAIT.name),
-                &BulkheadSnapshot::WAIT,
-            )
-            .build(),
+            queue_wait_time: wait,
         }
     }
 
@@ -149,7 +151,12 @@ impl ReliabilityMetrics {
     }
 }
 
-fn collect(feed: &Feed, deltas: &Mutex<Deltas>, fed: &[Counter<u64>; 6], observer: &dyn AsyncInstrument<u64>) {
+fn collect(
+    feed: &Feed,
+    (deltas, fed): (&Mutex<Deltas>, &[Counter<u64>; 6]),
+    replay: &Mutex<Replay>,
+    observer: &dyn AsyncInstrument<u64>,
+) {
     let families = feed.families(STATE.name);
     for series in series_of(&families, STATE.name) {
         if let Value::Level(state) = series.value {
@@ -162,10 +169,11 @@ fn collect(feed: &Feed, deltas: &Mutex<Deltas>, fed: &[Counter<u64>; 6], observe
             fed[counter].add(delta, &attributes(&series));
         }
     }
+    replay.lock().record(&families);
 }
 
 /// Gives a histogram the unit, the help and the boundaries of a metric.
-fn histogram<'a, T>(builder: HistogramBuilder<'a, T>, metric: &Metric) -> HistogramBuilder<'a, T> {
+pub(super) fn histogram<'a, T>(builder: HistogramBuilder<'a, T>, metric: &Metric) -> HistogramBuilder<'a, T> {
     let builder = builder.with_unit(metric.unit).with_description(metric.help);
     match metric.kind {
         Kind::Histogram { boundaries, .. } => builder.with_boundaries(boundaries.to_vec()),

@@ -7,5 +7,6 @@
 mod bridge;
 mod feed;
 pub mod metrics;
+mod replay;
 
 pub use bridge::{bridge, bridge_with};

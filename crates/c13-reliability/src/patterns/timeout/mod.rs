@@ -55,7 +55,7 @@
 //!
 //! | metric | kind | unit | labels | what |
 //! |---|---|---|---|---|
-//! | `reliability.timeout.expirations` | counter | {call} | `reason`: limit, deadline | Calls that were cut short, by reason |
+//! | `reliability.timeout.expirations` | counter | {call} | `reason`: limit, deadline | Calls that were cut short, or attempts of a policy, by reason |
 //! | `reliability.timeout.calls` | counter | {call} | `result`: limit, deadline, completed, abandoned | Calls, by result |
 
 mod call;

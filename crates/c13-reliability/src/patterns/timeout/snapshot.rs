@@ -22,12 +22,7 @@ counted! {
 impl Reported for TimeoutSnapshot {
     const METRICS: &'static [Row<Self>] = &[
         Row::counts(
-            Metric::counter(
-                "reliability.timeout.expirations",
-                "{call}",
-                "Calls that were cut short, by reason",
-            )
-            .by(&["reason"]),
+            Self::EXPIRATIONS,
             &[("limit", |s| s.elapsed), ("deadline", |s| s.deadline_exceeded)],
         ),
         Row::counts(
@@ -43,6 +38,14 @@ impl Reported for TimeoutSnapshot {
 }
 
 impl TimeoutSnapshot {
+    /// A policy reports the same of its time limits.
+    pub(crate) const EXPIRATIONS: Metric = Metric::counter(
+        "reliability.timeout.expirations",
+        "{call}",
+        "Calls that were cut short, or attempts of a policy, by reason",
+    )
+    .by(&["reason"]);
+
     /// The snapshot as readings of metrics.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {

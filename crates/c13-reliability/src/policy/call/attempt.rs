@@ -7,7 +7,8 @@ use crate::error::Rejected;
 use crate::gate::{Cause, Outcome};
 use crate::patterns::retry::Verdict;
 use crate::policy::parts::Parts;
-use crate::time::Sleep;
+use crate::policy::telemetry::AttemptEnd;
+use crate::time::{Sleep, Tick};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
@@ -28,6 +29,15 @@ pub(super) enum Unsettled<T, E> {
 }
 
 impl<T, E> Unsettled<T, E> {
+    /// Why it did not settle the call, for events.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Gave(result, _) => Cause::of(result),
+            Self::TimedOut(limit) => Cause::TimedOut(limit.length()),
+            Self::Refused { .. } => Cause::Unknown,
+        }
+    }
+
     /// What the end of an attempt means for its call: a value ends the call, unless it is worth another attempt.
     pub(super) fn or_value(ended: Ended<T, E>, limit: AttemptLimit) -> Result<T, Self> {
         match ended {
@@ -42,12 +52,13 @@ impl<T, E> Unsettled<T, E> {
 pub(super) type Ended<T, E> = Option<(Result<T, E>, Verdict)>;
 
 /// Polls an attempt, which holds the breaker's permit in `held`. When the attempt is over, its outcome is reported to the
-/// breaker, and its future is dropped: before the call gives anything else back, and before anything else begins.
+/// breaker, and its future is dropped: before the call gives anything else back, and before anything else begins. `measured` is
+/// when it began, if its duration is to be recorded.
 #[inline(always)]
 pub(super) fn poll_attempt<Fut, T, E, R>(
     held: &mut Held<&Parts>,
     limit: &AttemptLimit,
-    rules: &R,
+    (rules, measured): (&R, Option<Tick>),
     (mut attempt, timer): (Pin<&mut Option<Fut>>, Pin<&mut Option<Sleep>>),
     cx: &mut Context<'_>,
 ) -> Poll<Ended<T, E>>
@@ -66,6 +77,9 @@ where
             TimeLeft::None(outcome) => {
                 held.record(outcome, || Cause::TimedOut(limit.length()));
                 attempt.set(None);
+                if let Some(began) = measured {
+                    ended(parts, AttemptEnd::TimedOut, began);
+                }
                 Poll::Ready(None)
             }
         };
@@ -76,8 +90,16 @@ where
         _ => held.record(outcome, || Cause::of(&result)),
     }
     attempt.set(None);
+    if let Some(began) = measured {
+        ended(parts, AttemptEnd::of(outcome), began);
+    }
     let verdict = rules.verdict(&result);
     Poll::Ready(Some((result, verdict)))
+}
+
+/// Records how long an attempt took that began at this time.
+fn ended(parts: &Parts, end: AttemptEnd, began: Tick) {
+    parts.telemetry().attempt_ended(end, parts.clock.now() - began);
 }
 
 pin_project! {
@@ -97,18 +119,25 @@ pin_project! {
         held: Suspended<&'a Parts>,
         limit: AttemptLimit,
         rules: &'r R,
+        // When it began, if attempts are measured.
+        measured: Option<Tick>,
     }
 }
 
 impl<'a, 'r, F, R> AttemptFuture<'a, 'r, F, R> {
     /// An attempt that begins, and holds the breaker's permit.
     pub(super) fn new(held: Suspended<&'a Parts>, limit: AttemptLimit, future: F, rules: &'r R) -> Self {
+        let parts: &Parts = held.parts();
+        let measured = parts
+            .measures()
+            .then(|| limit.began().unwrap_or_else(|| parts.clock.now()));
         Self {
             future: Some(future),
             timer: None,
             held,
             limit,
             rules,
+            measured,
         }
     }
 }
@@ -123,7 +152,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut held = this.held.resume();
-        let polled = poll_attempt(&mut held, this.limit, *this.rules, (this.future, this.timer), cx);
+        let polled = poll_attempt(
+            &mut held,
+            this.limit,
+            (*this.rules, *this.measured),
+            (this.future, this.timer),
+            cx,
+        );
         let tickets = held.take_tickets();
         drop(held);
         this.held.suspend(tickets);

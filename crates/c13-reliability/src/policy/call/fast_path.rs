@@ -14,11 +14,13 @@ use super::progress::Progress;
 use super::rules::Rules;
 use crate::patterns::retry::{RetryState, Verdict};
 use crate::policy::parts::Parts;
+use crate::policy::telemetry::AttemptEnd;
 use crate::time::Sleep;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A call that left the fast path.
 pub(super) struct Left<T, E> {
@@ -93,11 +95,14 @@ where
     }
     let limit = progress.next_attempt(parts);
     first.set(Some(operation()));
-    match poll_attempt(&mut held, &limit, rules, (first, timer), cx) {
+    match poll_attempt(&mut held, &limit, (rules, None), (first, timer), cx) {
         // The adaptive limit must learn from the result, and permits that outlive the call must be kept: see `outcome`.
-        Poll::Ready(Some((Ok(value), Verdict::Final))) if !held.has_adaptive() && rules.kept().is_none() => {
+        Poll::Ready(Some((result, Verdict::Final)))
+            if result.is_ok() && !held.has_adaptive() && rules.kept().is_none() =>
+        {
             held.end_at_once();
-            Some(value)
+            parts.count_at_once(|| rules.outcome(&result));
+            result.ok()
         }
         Poll::Ready(ended) => leave!(Exit::Ended(Unsettled::or_value(ended, limit))),
         Poll::Pending => leave!(Exit::Waits(limit)),
@@ -118,7 +123,7 @@ fn leave<T, E, R>(
 where
     R: Rules<T, E>,
 {
-    let mut state = Unfinished::new(progress);
+    let mut state = Unfinished::new(progress, parts);
     let has_retry = tickets.has_retry();
     let mut call = PolledCall {
         state: &mut state,
@@ -137,7 +142,12 @@ where
             limit = until;
             Poll::Pending
         }
-        Exit::Ended(ended) => Poll::Ready(call.after(ended, rules)),
+        Exit::Ended(ended) => {
+            if parts.measures() {
+                ended_at_once(parts, &ended);
+            }
+            Poll::Ready(call.after(ended, rules))
+        }
     };
     let tickets = call.held.take_tickets();
     drop(call);
@@ -147,4 +157,14 @@ where
         limit,
         next,
     }
+}
+
+/// Records a first attempt that ended at its first poll, and did not end the call on the fast path.
+fn ended_at_once<T, E>(parts: &Parts, ended: &Result<T, Unsettled<T, E>>) {
+    let (end, took) = match ended {
+        Ok(_) => (AttemptEnd::Success, Duration::ZERO),
+        Err(Unsettled::TimedOut(limit)) => (AttemptEnd::TimedOut, limit.length()),
+        Err(_) => (AttemptEnd::Failure, Duration::ZERO),
+    };
+    parts.telemetry().attempt_ended(end, took);
 }

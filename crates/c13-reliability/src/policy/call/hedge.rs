@@ -2,6 +2,7 @@
 
 use super::admission::{Blocked, acquire_breaker, wait_for_token};
 use super::attempt::{AttemptFuture, Unsettled};
+use super::events;
 use super::held::{Held, Suspended};
 use super::limit::AttemptLimit;
 use super::progress::Progress;
@@ -79,6 +80,9 @@ where
         acquire_breaker(&mut held, maker.progress).map_err(|rejected| Unsettled::Refused { rejected, is_alone })?;
         *maker.last_value = None;
         let limit = maker.progress.next_attempt(parts);
+        if !is_alone {
+            events::hedges(parts, maker.progress.attempts);
+        }
         let future = (maker.operation)();
         let held = Suspended::new(parts, held.take_tickets());
         Ok(AttemptFuture::new(held, limit, future, rules))

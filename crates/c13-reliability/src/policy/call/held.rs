@@ -271,6 +271,10 @@ where
         Self(Held::new(parts, tickets))
     }
 
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
     /// What is held, for the time of a poll. Nothing is held here meanwhile.
     pub(super) fn resume(&mut self) -> Held<&Parts> {
         let tickets = self.0.take_tickets();

@@ -1,5 +1,6 @@
 //! Time limits: how long a call and each of its attempts may take, and which timeouts count against the dependency.
 
+use crate::error::Layer;
 use crate::gate::{Outcome, cut_short};
 use crate::policy::parts::Parts;
 use crate::time::{Carried, Deadline, Elapsed, Sleep, Tick};
@@ -76,6 +77,16 @@ impl CallLimit {
         self.at <= self.since
     }
 
+    /// When the call started, if it has a limit or the policy reads the clock for every call.
+    pub(super) fn since(self) -> Tick {
+        self.since
+    }
+
+    /// Whether it is the deadline of the caller, and not the policy's own limit.
+    fn is_callers(self, parts: &Parts) -> bool {
+        self.at < parts.total_limit.after(self.since)
+    }
+
     /// How long the call may take from its start.
     pub(in crate::policy) fn length(self) -> Duration {
         self.at - self.since
@@ -88,7 +99,7 @@ impl CallLimit {
         if is_fair_share(parts, self.at - began) {
             return Outcome::FAILURE;
         }
-        if self.at < parts.total_limit.after(self.since) {
+        if self.is_callers(parts) {
             // The caller's deadline was the limit: no gate around this policy may count the timeout as a failure
             // either.
             cut_short::report();
@@ -204,6 +215,25 @@ impl AttemptLimit {
     /// Whether it is the limit of the call.
     pub(super) fn is_of_call(&self) -> bool {
         self.call_began.is_some()
+    }
+
+    /// Whether it is the deadline of the caller, and not a limit of the policy.
+    pub(super) fn is_callers(&self, parts: &Parts) -> bool {
+        self.call().is_some_and(|call| call.is_callers(parts))
+    }
+
+    /// The layer whose limit it is.
+    pub(super) fn layer(&self) -> Layer {
+        if self.is_of_call() {
+            Layer::TotalTimeout
+        } else {
+            Layer::AttemptTimeout
+        }
+    }
+
+    /// When the attempt began; `None` if it has no limit.
+    pub(super) fn began(&self) -> Option<Tick> {
+        (self.at < Tick::MAX).then_some(self.began)
     }
 
     /// How long it is: the attempt's own, or the call's.

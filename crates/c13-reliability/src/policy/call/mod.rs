@@ -17,6 +17,7 @@
 //! - `outcome`: what follows an attempt: another one after a delay, or the end of the call.
 //! - `limit`: the time limits of calls and attempts, and which timeouts count against the dependency.
 //! - `rules`: what the caller says that a result means.
+//! - `events`: what a call reports off the fast path: refusals, timeouts, retries, hedges.
 //! - `extra_limit`: the rate limit that [`Policy::limit_by`](super::Policy::limit_by) adds.
 //!
 //! What a call is made of, by type:
@@ -40,6 +41,7 @@
 
 mod admission;
 mod attempt;
+mod events;
 mod extra_limit;
 mod fast_path;
 mod future;

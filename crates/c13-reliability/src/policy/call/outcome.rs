@@ -2,6 +2,7 @@
 
 use super::admission::{Blocked, CallStep};
 use super::attempt::Unsettled;
+use super::events;
 use super::held::Held;
 use super::limit::AttemptLimit;
 use super::progress::Progress;
@@ -13,6 +14,8 @@ use crate::patterns::circuit_breaker::CircuitBreaker;
 use crate::patterns::retry::{Decision, GiveUp, RetryState, Verdict};
 use crate::policy::PolicyError;
 use crate::policy::parts::Parts;
+use crate::policy::telemetry::AttemptEnd;
+use crate::time::Tick;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -23,6 +26,10 @@ pub(super) type Next<T, E> = ControlFlow<Result<T, PolicyError<E>>, CallStep>;
 pub(super) struct Unfinished<T, E> {
     pub(super) progress: Progress,
     pub(super) retry: RetryState,
+    /// When the call began, if calls are measured.
+    began: Option<Tick>,
+    /// Whether the value that ends the call counts as a failure.
+    failed: bool,
     last_error: Option<E>,
     /// The value of the last attempt, if it is worth another one. It is the call's result if no other attempt is made.
     pub(super) last_value: Option<T>,
@@ -36,12 +43,38 @@ pub(super) struct PolledCall<'a, T, E> {
 }
 
 impl<T, E> Unfinished<T, E> {
-    pub(super) fn new(progress: Progress) -> Self {
+    pub(super) fn new(progress: Progress, parts: &Parts) -> Self {
         Self {
             progress,
+            began: parts.measures().then(|| progress.began(parts)),
+            failed: false,
             retry: RetryState::new(),
             last_error: None,
             last_value: None,
+        }
+    }
+
+    /// When the call began, if calls are measured.
+    pub(super) fn began(&self) -> Option<Tick> {
+        self.began
+    }
+
+    /// Records the end of the call.
+    pub(super) fn ended(&self, parts: &Parts, result: &Result<T, PolicyError<E>>) {
+        if let Some(began) = self.began {
+            parts
+                .telemetry()
+                .call_ended(result, self.failed, parts.clock.now() - began);
+        }
+    }
+
+    /// Records the end of a call that is a function, and of its one attempt.
+    pub(super) fn ended_once(&mut self, parts: &Parts, result: &Result<T, PolicyError<E>>, outcome: Outcome) {
+        if let Some(began) = self.began {
+            self.failed = matches!(outcome, Outcome::Failure { .. });
+            let took = parts.clock.now() - began;
+            parts.telemetry().attempt_ended(AttemptEnd::of(outcome), took);
+            parts.telemetry().call_ended(result, self.failed, took);
         }
     }
 
@@ -49,20 +82,26 @@ impl<T, E> Unfinished<T, E> {
     #[cold]
     pub(super) fn blocked(&mut self, parts: &Parts, blocked: Blocked) -> PolicyError<E> {
         match blocked {
-            Blocked::Late => self.timed_out(parts, AttemptLimit::of_call(self.progress.limit)),
+            Blocked::Late => {
+                let limit = AttemptLimit::of_call(self.progress.limit);
+                events::timed_out(parts, &limit, self.progress.attempts);
+                self.timed_out(parts, limit)
+            }
             Blocked::Refused(rejected) => self.rejected(parts, rejected),
         }
     }
 
     fn rejected(&mut self, parts: &Parts, rejected: Rejected) -> PolicyError<E> {
         let breaker = parts.circuit_breaker.as_ref();
+        let opening = breaker
+            .filter(|_| rejected.layer == Layer::CircuitBreaker)
+            .and_then(CircuitBreaker::opening);
+        events::refused(parts, &rejected, self.progress.attempts, opening.as_deref());
         PolicyError::Rejected {
             policy: parts.name.clone(),
             layer: rejected.layer,
             retry_after: rejected.retry_after,
-            opening: breaker
-                .filter(|_| rejected.layer == Layer::CircuitBreaker)
-                .and_then(CircuitBreaker::opening),
+            opening,
             attempts: self.progress.attempts,
             last_error: self.last_error.take(),
         }
@@ -71,11 +110,7 @@ impl<T, E> Unfinished<T, E> {
     fn timed_out(&mut self, parts: &Parts, limit: AttemptLimit) -> PolicyError<E> {
         PolicyError::TimedOut {
             policy: parts.name.clone(),
-            layer: if limit.is_of_call() {
-                Layer::TotalTimeout
-            } else {
-                Layer::AttemptTimeout
-            },
+            layer: limit.layer(),
             limit: limit.length(),
             attempts: self.progress.attempts,
             last_error: self.last_error.take(),
@@ -90,11 +125,20 @@ impl<T, E> PolledCall<'_, T, E> {
         R: Rules<T, E>,
     {
         let unsettled = match ended {
-            Ok(value) => return ControlFlow::Break(self.end(Ok(value), None, rules)),
+            Ok(value) => {
+                let value = Ok(value);
+                self.state.failed =
+                    self.state.began.is_some() && matches!(rules.outcome(&value), Outcome::Failure { .. });
+                return ControlFlow::Break(self.end(retyped(value), None, rules));
+            }
             Err(unsettled) => unsettled,
         };
+        if let Unsettled::TimedOut(limit) = &unsettled {
+            events::timed_out(self.held.parts, limit, self.state.progress.attempts);
+        }
         match self.decide(&unsettled) {
             Ok(delay) => {
+                events::retries(self.held.parts, self.state.progress.attempts, delay, unsettled.cause());
                 match unsettled {
                     Unsettled::Gave(Err(error), _) => self.state.last_error = Some(error),
                     Unsettled::Gave(Ok(value), _) => self.state.last_value = Some(value),
@@ -133,7 +177,10 @@ impl<T, E> PolledCall<'_, T, E> {
     fn result(&mut self, last: Unsettled<T, E>, gave_up: Option<GiveUp>) -> Result<T, PolicyError<E>> {
         match last {
             // A value that would have been worth another attempt is still a value.
-            Unsettled::Gave(Ok(value), _) => Ok(value),
+            Unsettled::Gave(Ok(value), _) => {
+                self.state.failed = true;
+                Ok(value)
+            }
             Unsettled::Gave(Err(error), _) => Err(PolicyError::Failed {
                 policy: self.held.parts.name.clone(),
                 error,
@@ -179,6 +226,7 @@ impl<T, E> PolledCall<'_, T, E> {
         {
             retry.finish(&self.state.retry, gave_up);
         }
+        self.state.ended(self.held.parts, &result);
         let result = match (result, rules.kept()) {
             (Ok(value), Some(kept)) => {
                 let value = Ok(value);

@@ -43,6 +43,15 @@ impl Progress {
         self.now.unwrap_or_else(|| parts.clock.now())
     }
 
+    /// When the call began, as far as that is known: now, if no layer needed the time then.
+    pub(super) fn began(&self, parts: &Parts) -> Tick {
+        if parts.is_timed || self.limit.is_some() {
+            self.limit.since()
+        } else {
+            parts.clock.now()
+        }
+    }
+
     /// Something takes time from here on: the time that was read is not the current time any more.
     pub(super) fn time_passes(&mut self) {
         self.now = None;

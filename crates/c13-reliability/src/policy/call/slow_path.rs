@@ -55,7 +55,9 @@ impl<'p, T, E> Waiting<'p, T, E> {
             state: &mut self.state,
             held: self.held.resume(),
         };
-        let ended = poll_attempt(&mut call.held, &self.limit, rules, slots, cx);
+        // The first attempt begins with its call, unless its limit says when.
+        let measured = call.state.began().map(|began| self.limit.began().unwrap_or(began));
+        let ended = poll_attempt(&mut call.held, &self.limit, (rules, measured), slots, cx);
         let next = ended.map(|ended| call.after(Unsettled::or_value(ended, self.limit), rules));
         let tickets = call.held.take_tickets();
         drop(call);
@@ -86,7 +88,12 @@ where
             step => match call.wait_for_admission(step).await {
                 Ok(step) => ControlFlow::Continue(step),
                 // Nothing is held yet, and retry has not begun, so there is nothing to end.
-                Err(blocked) => ControlFlow::Break(Err(call.state.blocked(call.held.parts, blocked))),
+                Err(blocked) => {
+                    let parts = call.held.parts;
+                    let refused = Err(call.state.blocked(parts, blocked));
+                    call.state.ended(parts, &refused);
+                    ControlFlow::Break(refused)
+                }
             },
         };
         match next {

@@ -17,17 +17,24 @@ where
 {
     let progress = Progress::start(parts, None, Repeats::Never);
     let mut held = Held::nothing(parts);
-    admit(&mut held, &progress).map_err(|blocked| Unfinished::<T, E>::new(progress).blocked(parts, blocked))?;
+    let mut state = Unfinished::<T, E>::new(progress, parts);
+    if let Err(blocked) = admit(&mut held, &progress) {
+        let refused = Err(state.blocked(parts, blocked));
+        state.ended(parts, &refused);
+        return refused;
+    }
     let result = operation();
     let outcome = rules.outcome(&result);
     held.record(outcome, || Cause::of(&result));
     held.release(outcome);
-    result.map_err(|error| PolicyError::Failed {
+    let result = result.map_err(|error| PolicyError::Failed {
         policy: parts.name.clone(),
         error,
         attempts: 1,
         gave_up: None,
-    })
+    });
+    state.ended_once(parts, &result, outcome);
+    result
 }
 
 /// Takes the call and its one attempt past all layers.

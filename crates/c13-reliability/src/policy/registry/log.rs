@@ -1,6 +1,7 @@
 //! The log events for settings that were read again.
 
 use super::{Change, ReloadError};
+use crate::error::NameTaken;
 #[cfg(feature = "tracing")]
 use std::collections::HashSet;
 
@@ -46,6 +47,12 @@ pub(super) fn rejected(error: &ReloadError) {
     tracing::error!(target: TARGET, %error, "the policies cannot be read; the last good settings stay");
 }
 
+/// A part of another kind has the name of a policy.
+#[cfg(feature = "tracing")]
+pub(super) fn not_reported(taken: &NameTaken) {
+    tracing::warn!(target: TARGET, policy = taken.name, "another part reports by the name of the policy, which reports nothing");
+}
+
 #[cfg(all(feature = "tracing", unix, feature = "tokio"))]
 pub(super) fn nothing_new() {
     tracing::info!(target: TARGET, "the policies were read again; nothing has changed");
@@ -56,6 +63,9 @@ pub(super) fn applied(_: &[String], _: &[String], _: &[Change], _: bool) {}
 
 #[cfg(not(feature = "tracing"))]
 pub(super) fn rejected(_: &ReloadError) {}
+
+#[cfg(not(feature = "tracing"))]
+pub(super) fn not_reported(_: &NameTaken) {}
 
 #[cfg(all(not(feature = "tracing"), unix, feature = "tokio"))]
 pub(super) fn nothing_new() {}

@@ -1,13 +1,17 @@
 //! Events and spans: their targets and fields are promised, and no secret stands in them.
 
 use async_trait::async_trait;
+use c13_reliability::gate::Gate;
 use c13_reliability::microservices::health::{ComponentHealth, HealthCheckService, HealthChecker};
 use c13_reliability::observability::spanned;
+use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::{CircuitBreaker, CircuitBreakerConfig};
-use c13_reliability::policy::PolicyRegistry;
+use c13_reliability::patterns::hedge::{HedgeConfig, HedgeDelay};
+use c13_reliability::patterns::retry::{Jitter, RetryConfig, RetryStrategy};
 use c13_reliability::policy::file::PolicyFiles;
+use c13_reliability::policy::{Policy, PolicyConfig, PolicyRegistry};
 use c13_reliability::realtime::supervisor::{ChildConfig, Supervisor, SupervisorConfig};
-use c13_reliability::time::Executor;
+use c13_reliability::time::{Env, Executor};
 use std::fmt::Debug;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -141,7 +145,7 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
         });
         let told = notebook.read();
         let wanted = [
-            r#"WARN c13::circuit_breaker breaker="payments" from="closed" to="open" reason="consecutive_failures""#,
+            r#"WARN c13::circuit_breaker breaker="payments" from="closed" to="open" reason="consecutive_failures" bad_calls=1 open_for=1 s"#,
             r#"INFO c13::circuit_breaker breaker="payments" from="open" to="half_open" reason="open_time_over""#,
             r#"INFO c13::circuit_breaker breaker="payments" from="half_open" to="closed" reason="probes_succeeded""#,
         ];
@@ -168,6 +172,74 @@ fn changes_are_told_with_their_promised_targets_and_fields_and_without_secrets()
             "INFO c13::health",
         ];
         assert_eq!(told, wanted);
+    });
+}
+
+#[test]
+fn each_retry_timeout_hedge_and_refusal_of_a_policy_is_one_event_with_its_reason() {
+    let notebook = Notebook::new(Level::DEBUG);
+    let executor = Executor::new();
+    let clock = executor.clock();
+    let ms = Duration::from_millis;
+    let named = |name: &str, config| Policy::with_config(config, Env::new(clock.clone()).name(name)).unwrap();
+    let retry = RetryConfig::new(1, RetryStrategy::FixedDelay(ms(50)))
+        .jitter(Jitter::None)
+        .without_budget();
+    let breaker = CircuitBreakerConfig::new().consecutive_failures(2).open_for(ms(1_000));
+    let config = PolicyConfig::NONE
+        .retry(retry)
+        .circuit_breaker(breaker)
+        .attempt_timeout(ms(400));
+    let payments = named("payments", config);
+    let hedged = named(
+        "search",
+        PolicyConfig::NONE.hedge(HedgeConfig::new(HedgeDelay::Fixed(ms(20))).without_budget()),
+    );
+    let full = named("full", PolicyConfig::NONE.bulkhead(BulkheadConfig::new(1)));
+    tracing::subscriber::with_default(notebook.clone(), || {
+        executor.block_on(async {
+            let hang = || async {
+                clock.sleep(ms(9_000)).await;
+                Ok::<_, std::io::Error>(())
+            };
+            assert!(payments.call(hang).await.is_err());
+            assert!(payments.call(hang).await.is_err());
+            let slow = || async {
+                clock.sleep(ms(30)).await;
+                Ok::<_, std::io::Error>(())
+            };
+            assert!(hedged.call(slow).await.is_ok());
+        });
+        let mut told = notebook.read();
+        told.retain(|line| line.contains("c13::call"));
+        let opening = "2 failures in a row, the last: timed out after 400 ms";
+        let wanted = [
+            r#"DEBUG c13::call policy="payments" layer="attempt_timeout" attempts=1 delay=400 ms reason="limit""#
+                .to_owned(),
+            r#"DEBUG c13::call policy="payments" layer="retry" attempts=1 delay=50 ms reason=timed out after 400 ms"#
+                .to_owned(),
+            r#"DEBUG c13::call policy="payments" layer="attempt_timeout" attempts=2 delay=400 ms reason="limit""#
+                .to_owned(),
+            format!(
+                r#"DEBUG c13::call policy="payments" layer="circuit_breaker" attempts=0 delay=1 s reason={opening}"#
+            ),
+            r#"DEBUG c13::call policy="search" layer="hedge" attempts=2 delay=20 ms reason="an attempt is late""#
+                .to_owned(),
+        ];
+        assert_eq!(told, wanted);
+
+        let held = full.bulkhead().unwrap();
+        let _permit = held.try_admit().unwrap();
+        for _ in 0..1_000 {
+            assert!(
+                executor
+                    .block_on(full.call(async || Ok::<_, std::io::Error>(())))
+                    .is_err()
+            );
+        }
+        let mut warned = notebook.read();
+        warned.retain(|line| line.starts_with("WARN"));
+        assert_eq!(warned, [r#"WARN c13::call policy="full" layer="bulkhead" refused=200"#]);
     });
 }
 

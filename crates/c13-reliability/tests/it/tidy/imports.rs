@@ -64,6 +64,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ),
     ("observability", "realtime", "as above"),
     ("observability", "distributed", "as above"),
+    ("observability", "policy", "as above"),
     ("budget", "window", "it counts the calls of the last seconds"),
     (
         "verdict",
