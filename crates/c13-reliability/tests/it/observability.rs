@@ -2,8 +2,10 @@
 #![cfg(feature = "otel")]
 #![expect(clippy::unwrap_used, reason = "tests, their helpers included, fail loudly")]
 
+mod incidents;
 mod otlp;
 mod parts;
+mod prometheus_server;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -555,6 +557,30 @@ fn known_names() -> BTreeSet<String> {
         .collect()
 }
 
+/// The panels of the board, each with its questions as Grafana asks them for all jobs.
+fn board_questions() -> Vec<(String, Vec<String>)> {
+    let board: serde_json::Value = serde_json::from_str(&contrib("grafana-board.json")).unwrap();
+    let asked = |target: &serde_json::Value| {
+        let question = target["expr"].as_str().unwrap().replace("$__rate_interval", "5m");
+        ["$job", "$instance", "$name"]
+            .iter()
+            .fold(question, |question, variable| {
+                assert!(question.contains(variable), "{question} has no {variable}");
+                question.replace(variable, ".*")
+            })
+    };
+    let panels = board["panels"].as_array().unwrap().iter();
+    panels
+        .map(|panel| {
+            let targets = panel["targets"].as_array().unwrap();
+            (
+                panel["title"].as_str().unwrap().to_owned(),
+                targets.iter().map(asked).collect(),
+            )
+        })
+        .collect()
+}
+
 /// The names of metrics in a text.
 fn named(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
@@ -596,16 +622,12 @@ fn prometheus_itself_reads_the_alerts_and_the_questions_of_the_board() {
     let alerts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/prometheus-alerts.yml");
     let said = promtool(&["check", "rules", alerts.to_str().unwrap()], "");
     assert!(said.contains("SUCCESS"), "{said}");
-    let board: serde_json::Value = serde_json::from_str(&contrib("grafana-board.json")).unwrap();
     let mut rules = "groups:\n- name: board\n  rules:\n".to_owned();
-    for panel in board["panels"].as_array().unwrap() {
-        for target in panel["targets"].as_array().unwrap() {
-            let question = target["expr"].as_str().unwrap().replace("$__rate_interval", "5m");
-            rules.push_str(&format!(
-                "  - record: board:question\n    expr: {}\n",
-                serde_json::json!(question)
-            ));
-        }
+    for question in board_questions().into_iter().flat_map(|(_, questions)| questions) {
+        rules.push_str(&format!(
+            "  - record: board:question\n    expr: {}\n",
+            serde_json::json!(question)
+        ));
     }
     let file = std::env::temp_dir().join(format!("c13-board-{}.yml", std::process::id()));
     fs::write(&file, &rules).unwrap();
