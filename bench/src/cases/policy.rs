@@ -6,7 +6,7 @@ use c13_reliability::patterns::bulkhead::BulkheadConfig;
 use c13_reliability::patterns::circuit_breaker::CircuitBreakerConfig;
 use c13_reliability::patterns::rate_limiter::{RateLimiterConfig, ShardedRateLimiter};
 use c13_reliability::patterns::retry::{RetryConfig, RetryStrategy};
-use c13_reliability::policy::{Policy, PolicyConfig, Profile};
+use c13_reliability::policy::{KeyedPolicies, Policy, PolicyConfig, Profile};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ const FOUR: PolicyConfig = PolicyConfig::NONE
         },
     ))
     .circuit_breaker(CircuitBreakerConfig::new().consecutive_failures(5));
+
+/// How many keys the keyed policies have.
+const KEYS: u64 = 1_000;
 
 pub(crate) fn add(cases: &mut Cases) {
     add_one(cases, "policy/five", || {
@@ -48,6 +51,20 @@ pub(crate) fn add(cases: &mut Cases) {
         let policy = Policy::new(FOUR).expect("the settings are good");
         policy.limit_by(ShardedRateLimiter::new(1_000_000_000, 1e9));
         policy
+    });
+    let keyed = || {
+        let policies = KeyedPolicies::<u64>::new("keyed", FIVE).expect("the settings are good");
+        (0..KEYS).for_each(|key| drop(policies.get(&key)));
+        policies
+    };
+    cases.timed("policy/keyed, 1,000 keys", keyed, |policies, thread| {
+        let policies = policies.clone();
+        let mut key = thread as u64;
+        move || {
+            // Each key in turn, in an order that no prefetcher knows.
+            key = (key + 619) % KEYS;
+            assert!(drive(policies.get(&key).call(|| succeed(1))).is_ok());
+        }
     });
     let five = || Policy::new(FIVE).expect("the settings are good");
     cases.timed("policy/five, blocking call", five, |policy, _| {

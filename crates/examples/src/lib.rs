@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 pub async fn serve(app: Router) -> io::Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    // With it a limit by client finds its client.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(address)
 }

@@ -126,7 +126,9 @@ impl<K, V> KeySet<K, V> {
 
 impl<K: Hash + Eq, V: KeyedPart> KeySet<K, V> {
     /// The part of `key`: a new one of `make` if there is none, and the shared one if the key is too long or finds no room.
-    pub(crate) fn get<Q>(&self, key: &Q, now: Tick, make: impl FnOnce(&K) -> V) -> V
+    ///
+    /// `settle` is shown a new part when it is in the set, so that it can have settings that were changed meanwhile.
+    pub(crate) fn get<Q>(&self, key: &Q, now: Tick, make: impl FnOnce(&K) -> V, settle: impl FnOnce(&V)) -> V
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -150,6 +152,8 @@ impl<K: Hash + Eq, V: KeyedPart> KeySet<K, V> {
         }
         if parts.table.len() < parts.room {
             parts.insert(tag, key, part.clone(), now);
+            drop(parts);
+            settle(&part);
             return part;
         }
         drop(parts);

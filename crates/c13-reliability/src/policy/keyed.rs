@@ -101,7 +101,10 @@ impl<K: Hash + Eq + fmt::Display> KeyedPolicies<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let set = &*self.set;
-        set.keys.get(key, set.clock.coarse(), |key| set.make(key)).policy
+        let kept = set
+            .keys
+            .get(key, set.clock.coarse(), |key| set.make(key), |kept| set.settle(kept));
+        kept.policy
     }
 
     /// Forgets `key`; a caller that holds its policy keeps it.
@@ -161,6 +164,14 @@ impl<K: Hash + Eq + fmt::Display> KeyedPolicies<K> {
 }
 
 impl<K: fmt::Display> Policies<K> {
+    /// Gives a new policy the settings that the set has by now.
+    fn settle(&self, kept: &KeyedPolicy) {
+        let config = *self.config.lock();
+        if kept.policy.config() != config {
+            let _checked = kept.policy.reconfigure(config);
+        }
+    }
+
     fn make(&self, key: &K) -> KeyedPolicy {
         let config = *self.config.lock();
         let made = make(&self.name, key, config, &self.clock, &self.random);

@@ -53,6 +53,7 @@ mod installed;
 mod keyed;
 #[cfg(feature = "tower")]
 mod layer;
+mod limit;
 mod parts;
 mod profile;
 #[cfg(feature = "toml")]
@@ -69,7 +70,7 @@ mod tonic;
 mod typed;
 
 #[cfg(feature = "axum")]
-pub use axum::{InboundFuture, InboundLayer, InboundService};
+pub use axum::{InboundFuture, InboundLayer, InboundService, LimitFuture, LimitLayer, LimitService};
 #[cfg(feature = "toml")]
 pub use c13_document as document;
 pub use cached::CachedPolicy;
@@ -88,6 +89,9 @@ pub use installed::{install, installed};
 pub use keyed::KeyedPolicies;
 #[cfg(feature = "tower")]
 pub use layer::{PolicyLayer, PolicyService, ResponseFuture};
+pub use limit::{KeyHeader, LimitConfig, LimitKey};
+#[cfg(feature = "axum")]
+pub use limit::{LimitReason, LimitRefused, RequestLimit};
 pub use profile::{BATCH, CRITICAL, Profile, STANDARD};
 #[cfg(feature = "toml")]
 pub use registry::{PolicyRegistry, ReloadError, ReloadStatus};

@@ -1,6 +1,8 @@
 //! Policies by name, read from files and read again while the service runs.
 
 mod keyed;
+#[cfg(feature = "axum")]
+mod limits;
 mod log;
 mod metrics;
 mod probes;
@@ -8,8 +10,12 @@ mod probes;
 mod tests;
 mod watch;
 
+#[cfg(feature = "axum")]
+use super::RequestLimit;
 use super::document::{Diagnostics, Source};
 use super::file::{Change, PolicyFiles, PolicySet};
+#[cfg(feature = "axum")]
+use super::limit::LimitSharing;
 use super::{Policy, PolicyConfig};
 use crate::snapshot::{self, Observed, Registry};
 use crate::sync::Random;
@@ -73,6 +79,12 @@ struct RegistryState {
     gone: BTreeMap<String, Policy>,
     /// Sets of policies by key, by the name of the set.
     keyed: BTreeMap<String, KeyedSet>,
+    /// Limits that were asked for.
+    #[cfg(feature = "axum")]
+    limits: BTreeMap<String, RequestLimit>,
+    /// By what shared limits are shared.
+    #[cfg(feature = "axum")]
+    sharing: Option<LimitSharing>,
     /// What was read last, good or bad, or why nothing could be read.
     seen: Option<Result<Vec<String>, String>>,
     /// What was taken over last.
@@ -432,6 +444,8 @@ impl SharedRegistry {
         state
             .reconfigure_sets(|template| Some(set.policy(template)?.config()))
             .map_err(|error| ReloadError::Policy(error.to_string()))?;
+        #[cfg(feature = "axum")]
+        state.reconfigure_limits(&set)?;
         let changes = state.set.changes(&set);
         let before = std::mem::replace(&mut state.policies, policies);
         state.gone.extend(before);

@@ -13,7 +13,9 @@ use c13_examples::{serve, with_deadline};
 use c13_reliability::patterns::cache::{Cache, CacheConfig};
 use c13_reliability::patterns::fallback::Fallback;
 use c13_reliability::policy::file::PolicyFiles;
-use c13_reliability::policy::{CachedPolicy, HttpClient, InboundLayer, PolicyError, PolicyRegistry, TypedPolicy};
+use c13_reliability::policy::{
+    CachedPolicy, HttpClient, InboundLayer, LimitLayer, PolicyError, PolicyRegistry, RequestLimit, TypedPolicy,
+};
 use c13_reliability::time::Clock;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -133,7 +135,7 @@ impl Service {
     }
 }
 
-fn app(registry: &PolicyRegistry, service: Service) -> Router {
+fn app(registry: &PolicyRegistry, service: Service, clients: &RequestLimit) -> Router {
     let inbound = registry.policy("inbound").expect("service.toml names it");
     let order = |State(service): State<Service>| async move { service.order(7).await };
     let slow = || async { Clock::tokio().sleep(Duration::from_secs(60)).await };
@@ -142,6 +144,7 @@ fn app(registry: &PolicyRegistry, service: Service) -> Router {
         .route("/slow", get(slow))
         .with_state(service)
         .layer(InboundLayer::new(inbound))
+        .layer(LimitLayer::new([clients.clone()]))
 }
 
 /// A copy of the policy file to change, gone afterwards.
@@ -189,7 +192,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(registry.reload_on_hangup());
     let state = Arc::new(Dependencies::default());
     let upstream = serve(dependencies(state.clone())).await?;
-    let address = serve(app(&registry, Service::new(&registry, upstream))).await?;
+    let clients = registry.limit("clients")?;
+    let address = serve(app(&registry, Service::new(&registry, upstream), &clients)).await?;
     let order = format!("http://{address}/order");
 
     let (status, _, text) = ask(&order, &[]).await?;
@@ -217,6 +221,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         last = ask(&order, &[]).await?;
     }
     println!("and then left alone: {}, retry after {:?} s", last.0, last.1);
+
+    println!("requests whose client is not known: {}", clients.keyless());
 
     // On call, somebody turns the rate down. Nothing restarts, and the open circuit stays open.
     file.replace("rate = \"100/s\", burst = 20", "rate = \"1/s\", burst = 1")?;

@@ -79,7 +79,8 @@ impl<K: Hash + Eq> KeyedBulkhead<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let set = &*self.set;
-        set.keys.get(key, set.clock.coarse(), |_| set.make())
+        set.keys
+            .get(key, set.clock.coarse(), |_| set.make(), |bulkhead| set.settle(bulkhead))
     }
 
     /// Forgets `key`; a caller that holds its bulkhead keeps it.
@@ -131,6 +132,14 @@ impl<K: Hash + Eq> KeyedBulkhead<K> {
 }
 
 impl<K> Bulkheads<K> {
+    /// Gives a new bulkhead the settings that the set has by now.
+    fn settle(&self, bulkhead: &Bulkhead) {
+        let config = *self.config.lock();
+        if bulkhead.config() != config {
+            let _checked = bulkhead.reconfigure(config);
+        }
+    }
+
     fn make(&self) -> Bulkhead {
         let config = *self.config.lock();
         Bulkhead::with_config(config, self.clock.clone()).expect("the settings were checked when they came in")

@@ -120,7 +120,12 @@ impl<K: Hash + Eq + Clone> KeyedBreakers<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let set = &*self.set;
-        set.keys.get(key, set.clock.coarse(), |key| set.make(key))
+        set.keys.get(
+            key,
+            set.clock.coarse(),
+            |key| set.make(key),
+            |breaker| set.settle(breaker),
+        )
     }
 
     /// Drops the breaker of `key`; whoever holds it keeps it for itself.
@@ -199,6 +204,14 @@ fn check_bytes<K>(config: &CircuitBreakerConfig, max_keys: usize, max_bytes: usi
 const PART: &str = "keyed circuit breakers";
 
 impl<K> Breakers<K> {
+    /// Gives a new breaker the settings that the set has by now. The hook may have given it others.
+    fn settle(&self, breaker: &CircuitBreaker) {
+        let config = *self.config.lock();
+        if self.each.is_none() && breaker.config() != config {
+            let _checked = breaker.reconfigure(config);
+        }
+    }
+
     fn make(&self, key: &K) -> CircuitBreaker {
         let builder = start(*self.config.lock(), &self.clock, &self.random);
         let builder = match &self.each {

@@ -103,13 +103,15 @@ pub use config::DEFAULT_MAX_WAITERS;
 pub use error::RateLimitError;
 pub use keyed::{
     ClientAddress, KeyedConfig, KeyedRateLimiter, KeyedSnapshot, Network, Networks, ProxyHeader, Quota, QuotaStatus,
-    TrustedProxies, WhenFull,
+    TrustedProxies, WhenFull, WithoutKey,
 };
 #[cfg(feature = "axum")]
 pub use keyed::{
-    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, WithoutKey, client_address,
+    KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address,
     client_behind, header_key,
 };
+#[cfg(feature = "axum")]
+pub(crate) use keyed::{KeylessEvents, add_quota_fields};
 #[cfg(feature = "tower")]
 pub use layer::{RateLimitFuture, RateLimitLayer, RateLimitService};
 pub use permit::RateLimitPermit;

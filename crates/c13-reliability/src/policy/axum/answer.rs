@@ -60,6 +60,14 @@ pub(super) fn inbound<E>(error: &PolicyError<E>, is_grpc: bool) -> Response {
     answer(status, error.retry_after())
 }
 
+/// The answer to a request that a limit by key refused.
+pub(super) fn limited(status: StatusCode, code: i32, retry_after: Option<Duration>, is_grpc: bool) -> Response {
+    if is_grpc {
+        return grpc_answer(code, "refused by a limit of this service", retry_after);
+    }
+    answer(status, retry_after)
+}
+
 /// The answer to a header that breaks its rule.
 pub(super) fn bad_request(rule: String, is_grpc: bool) -> Response {
     if is_grpc {
@@ -80,8 +88,13 @@ const SOON: Duration = Duration::from_secs(1);
 
 fn answer(status: StatusCode, retry_after: Option<Duration>) -> Response {
     let mut response = (status, status.canonical_reason().unwrap_or_default()).into_response();
-    // A call that was made and failed says nothing about the next.
-    let unknown = (status != StatusCode::BAD_GATEWAY).then_some(SOON);
+    // A call that was made and failed says nothing about the next, nor does a request that is wrong in itself.
+    let passes = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    let unknown = passes.contains(&status).then_some(SOON);
     if let Some(wait) = retry_after.or(unknown) {
         // Rounded up: a second too late is answered, a second too early is refused again.
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));

@@ -2,7 +2,9 @@
 
 mod answer;
 mod inbound;
+mod limit;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 
 pub use inbound::{InboundFuture, InboundLayer, InboundService};
+pub use limit::{LimitFuture, LimitLayer, LimitService};

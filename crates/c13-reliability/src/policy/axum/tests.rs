@@ -4,7 +4,7 @@ use super::*;
 use crate::patterns::bulkhead::BulkheadConfig;
 use crate::patterns::circuit_breaker::CircuitBreakerConfig;
 use crate::patterns::rate_limiter::RateLimiterConfig;
-use crate::policy::{Policy, PolicyConfig, PolicyError};
+use crate::policy::{LimitConfig, LimitKey, LimitRefused, Policy, PolicyConfig, PolicyError, RequestLimit};
 use crate::time::{Deadline, Env, Executor, Tick};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -368,4 +368,78 @@ fn permits_end_with_the_body_and_a_body_that_fails_is_a_failure() {
         assert_eq!(bulkhead.in_flight(), 0);
         assert_eq!(breaker.metrics().failure_count, u64::from(failed));
     }
+}
+
+#[test]
+fn limits_of_a_file_refuse_with_the_name_of_the_tightest() {
+    use axum::extract::ConnectInfo;
+    use axum::http::HeaderValue;
+
+    let executor = Executor::new();
+    let proxies = crate::patterns::rate_limiter::Networks::parse(["10.0.0.0/8"]).expect("it is a network");
+    let limit = |name: &str, config: LimitConfig| {
+        RequestLimit::with_config(config, Env::new(executor.clock()).name(name)).expect("the settings make sense")
+    };
+    let clients = limit("clients", LimitConfig::new(1.0, 3, LimitKey::Client).proxies(proxies));
+    let users = LimitKey::header("x-user").expect("it is a name");
+    let users = limit("users", LimitConfig::new(0.1, 2, users));
+    let layer = LimitLayer::new([clients.clone(), users]);
+    let mut app = layer.layer(Router::new().route("/", get(|| async { "hello" })));
+    let mut call = |client: Option<&str>, user: &'static str, grpc: bool| {
+        let mut request = Request::builder()
+            .uri("/")
+            .body(Body::empty())
+            .expect("it is well-formed");
+        request.headers_mut().insert("x-user", HeaderValue::from_static(user));
+        if grpc {
+            let kind = HeaderValue::from_static("application/grpc");
+            request.headers_mut().insert("content-type", kind);
+        }
+        if let Some(client) = client {
+            let client = HeaderValue::from_str(client).expect("it is text");
+            request.headers_mut().insert("x-forwarded-for", client);
+            let proxy: std::net::SocketAddr = "10.0.0.1:80".parse().expect("it is an address");
+            request.extensions_mut().insert(ConnectInfo(proxy));
+        }
+        let Ok(response) = executor.block_on(app.call(request));
+        response
+    };
+    for left in ["2", "1"] {
+        let passed = call(Some("192.0.2.1"), "ann", false);
+        let fields: Vec<&str> = passed
+            .headers()
+            .get_all("ratelimit")
+            .iter()
+            .flat_map(HeaderValue::to_str)
+            .collect();
+        assert_eq!(passed.status().as_u16(), 200);
+        assert!(
+            fields
+                .iter()
+                .any(|field| field.starts_with(&format!("\"clients\";r={left};"))),
+            "{fields:?}"
+        );
+    }
+    let refused = call(Some("192.0.2.1"), "ann", false);
+    assert_eq!(told(&refused, "retry-after"), (429, Some("10".to_owned())));
+    let (_, field) = told(&refused, "ratelimit");
+    assert!(field.is_some_and(|field| field.starts_with("\"users\";r=0;")));
+    let why = refused.extensions().get::<LimitRefused>().expect("for whoever logs it");
+    assert_eq!(why.limit, "users");
+    assert_eq!(
+        call(Some("192.0.2.1"), "bob", false).status().as_u16(),
+        200,
+        "the client has one left"
+    );
+    let (_, field) = told(&call(Some("192.0.2.1"), "bob", false), "ratelimit");
+    assert!(field.is_some_and(|field| field.starts_with("\"clients\";r=0;")));
+    let grpc = call(Some("192.0.2.1"), "carol", true);
+    assert_eq!(told(&grpc, "grpc-status"), (200, Some("8".to_owned())));
+    assert_eq!(
+        call(Some("192.0.2.2"), "carol", false).status().as_u16(),
+        200,
+        "another client of the proxy"
+    );
+    assert_eq!(told(&call(None, "carol", false), "retry-after"), (500, None));
+    assert_eq!(clients.keyless(), 1);
 }

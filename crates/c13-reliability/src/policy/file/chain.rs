@@ -9,7 +9,13 @@ use crate::policy::Profile;
 use crate::policy::document::{Diagnostic, Document, Noted, Shape, Span, Table, Value, nearest};
 
 /// Names are labels of metrics and parts of environment variables.
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
+
+/// Whether it may be the name of a policy or of a limit.
+pub(super) fn is_name(name: &str) -> bool {
+    let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(of_names)
+}
 
 /// The most values that may be merged for all policies together; each value counts for every policy that has it below it.
 const MOST_WEIGHT: usize = 200_000;
@@ -76,10 +82,19 @@ impl<'a> Layer<'a, '_> {
 
 /// The names of all policies, in the order in which they occur.
 pub(super) fn names(code: &[(String, crate::policy::PolicyConfig)], files: &[Document]) -> Vec<String> {
-    let mut names: Vec<String> = code.iter().map(|(name, _)| name.clone()).collect();
+    let code = code.iter().map(|(name, _)| name.clone());
+    names_below("policy", code.collect(), files)
+}
+
+/// The names of all limits, in the order in which they occur.
+pub(super) fn limit_names(files: &[Document]) -> Vec<String> {
+    names_below("limit", Vec::new(), files)
+}
+
+fn names_below(root: &'static str, mut names: Vec<String>, files: &[Document]) -> Vec<String> {
     for document in files {
-        let policies = document.root().value("policy").and_then(|value| value.as_table());
-        names.extend(policies.iter().flat_map(Table::all).map(|(name, ..)| name.to_owned()));
+        let named = document.root().value(root).and_then(|value| value.as_table());
+        names.extend(named.iter().flat_map(Table::all).map(|(name, ..)| name.to_owned()));
     }
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -92,6 +107,7 @@ impl<'d> Tables<'d> {
         code: &'d [(&'d str, Document)],
         documents: &'d [Document],
         files: usize,
+        has_limits: bool,
         errors: &mut Noted,
     ) -> Self {
         let mut tables = Self {
@@ -123,6 +139,7 @@ impl<'d> Tables<'d> {
         };
         let reported = errors.len() > before || !empty.is_empty() || documents.iter().any(is_odd);
         if tables.policies.is_empty()
+            && !has_limits
             && !reported
             && let Some(document) = documents.first()
         {
@@ -207,8 +224,7 @@ impl<'d> Tables<'d> {
     }
 
     fn add(&mut self, name: &'d str, place: &'d Span, value: &Value<'d>, errors: &mut Noted) {
-        let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(of_names) {
+        if !is_name(name) {
             let rule = "a policy's name must be of lower-case letters, digits, dashes and underscores";
             errors.push(Diagnostic::new(place.clone(), rule).label(format!("1 to {LONGEST_NAME} of them")));
         }

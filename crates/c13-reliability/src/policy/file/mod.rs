@@ -9,6 +9,8 @@
 //! policy extends, the policy itself; in each of these, a second file over the first, environment variables over files, and
 //! `--set` over all. Only code and files name policies; variables and `--set` change what these say.
 //!
+//! Limits of requests by key are `[limit.NAME]`, with the same layers but without `[defaults]` and `extends`.
+//!
 //! A part of `[defaults]` that can stand by itself is in every policy that does not switch it off. One that cannot, because
 //! it lacks the key without which there is no such part (`max_retries` of `retry`, `rate` of `rate_limit`, `max_concurrent`
 //! of `bulkhead`, `delay` of `hedge`, any of its rules of `circuit_breaker`), gives its values to the policies that have the
@@ -34,6 +36,7 @@ mod chain;
 mod faults;
 mod findings;
 mod idle;
+mod limit_tables;
 mod names;
 mod overlay;
 mod read;
@@ -42,15 +45,16 @@ mod rows;
 mod schema;
 mod set;
 mod setting;
+mod settings;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
 mod text;
 
 pub use read::read_policy;
-pub use rows::{keys, switches};
+pub use rows::{keys, limit_keys, switches};
 pub use schema::{key_tables, schema};
 pub use set::{Change, ENVIRONMENT_PREFIX, PolicyFiles, PolicySet};
-pub use setting::{NamedPolicy, Place, Setting, is_in_file, origin_text};
+pub use setting::{NamedLimit, NamedPolicy, NamedSettings, Place, Setting, is_in_file, origin_text};
 pub use text::{Leaf, leaves, policy_text, profile_document};
 
 /// A service's file to start from.

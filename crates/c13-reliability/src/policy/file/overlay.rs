@@ -11,11 +11,15 @@ use crate::policy::document::{Diagnostic, Document, Source, Span, nearest};
 pub(super) const SET: &str = "--set";
 
 /// What a setting's path begins with.
-pub(super) const ROOTS: [&str; 2] = ["policy", "defaults"];
+pub(super) const ROOTS: [&str; 3] = ["policy", "defaults", "limit"];
 
-/// The settings of the variables that are ours. `names` are the policies that they may change.
-pub(super) fn variable_documents(variables: &[(String, String)], names: &[String]) -> Vec<Document> {
-    let names = &Names::new(names);
+/// The settings of the variables that are ours. `policies` and `limits` are what they may change.
+pub(super) fn variable_documents(
+    variables: &[(String, String)],
+    policies: &[String],
+    limits: &[String],
+) -> Vec<Document> {
+    let names = &Names::new(policies, limits);
     // The first spelling of each name, and the first that differs from it.
     let mut seen: HashMap<String, (&str, Option<&str>)> = HashMap::new();
     let documents = variables.iter().filter_map(|(name, value)| {
@@ -32,22 +36,40 @@ pub(super) fn variable_documents(variables: &[(String, String)], names: &[String
     documents.collect()
 }
 
-/// The policies that variables may change, by how they are written in a variable's name: dashes are underscores there.
-struct Names<'n>(HashMap<String, Vec<&'n str>>);
+/// The policies and limits that variables may change, by how they are written in a variable's name: dashes are underscores
+/// there.
+struct Names<'n> {
+    policies: Index<'n>,
+    limits: Index<'n>,
+}
+
+type Index<'n> = HashMap<String, Vec<&'n str>>;
 
 impl<'n> Names<'n> {
-    fn new(names: &'n [String]) -> Self {
-        let mut index: HashMap<String, Vec<&str>> = HashMap::new();
-        for name in names {
-            index.entry(name.replace('-', "_")).or_default().push(name);
+    fn new(policies: &'n [String], limits: &'n [String]) -> Self {
+        Self {
+            policies: index(policies),
+            limits: index(limits),
         }
-        Self(index)
     }
 
-    /// The policies that a key of a variable's name may be.
-    fn meant(&self, key: &str) -> &[&'n str] {
-        self.0.get(key).map_or(&[], Vec::as_slice)
+    /// What a key of a variable's name may be below this root.
+    fn meant(&self, root: &str, key: &str) -> &[&'n str] {
+        let index = match root {
+            "policy" => &self.policies,
+            "limit" => &self.limits,
+            _ => return &[],
+        };
+        index.get(key).map_or(&[], Vec::as_slice)
     }
+}
+
+fn index(names: &[String]) -> Index<'_> {
+    let mut index: Index<'_> = HashMap::new();
+    for name in names {
+        index.entry(name.replace('-', "_")).or_default().push(name);
+    }
+    index
 }
 
 /// The variable's setting; `None` if the variable is none of ours.
@@ -77,10 +99,10 @@ fn variable_document(name: &str, value: &str, names: &Names<'_>) -> Option<Docum
             &help,
         ));
     }
-    if let (true, Some(key)) = (root == "policy", keys.get(1))
-        && let [first, second, ..] = names.meant(key)
+    if let Some(key) = keys.get(1)
+        && let [first, second, ..] = names.meant(&root, key)
     {
-        let message = format!("`{key}` may be the policy `{first}` or the policy `{second}`");
+        let message = format!("`{key}` may be the {root} `{first}` or the {root} `{second}`");
         let help = "a policy's dashes are underscores in a variable's name: rename one of the two, or write the \
                     setting into a file or after --set";
         let start = root.len() + 1;
@@ -116,8 +138,7 @@ fn keys_of(variable: &str, names: &Names<'_>) -> Vec<String> {
     let path = variable[ENVIRONMENT_PREFIX.len()..].to_ascii_lowercase();
     let mut keys: Vec<String> = path.split("__").map(str::to_owned).collect();
     if let [root, key, ..] = &mut keys[..]
-        && *root == "policy"
-        && let [name] = names.meant(key)
+        && let [name] = names.meant(root, key)
     {
         key.clear();
         key.push_str(name);

@@ -1,9 +1,9 @@
 //! Reads a policy from its tables, row by row, and reports every rule that it breaks.
 
 use super::chain::Layer;
-use super::findings::check;
 use super::row::{Datum, Kind, Row};
-use super::rows::{PARTS, rows, switches};
+use super::rows::{PARTS, switches};
+use super::settings::Settings;
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Diagnostics, Document, Table, Value};
 
@@ -78,52 +78,53 @@ pub(super) fn faults_of_idle_defaults(defaults: &[Table<'_>]) -> Vec<Diagnostic>
     document.leave_out("extends");
     document.root().known(&PARTS);
     // Values are checked one by one: rules between settings may hold once a policy adds what is missing here.
-    faults(document, |error| error.unknown_key)
+    faults::<PolicyConfig>(document, |error| error.unknown_key)
 }
 
 /// The errors of single values of one layer, and of the names of its parts. They stand whatever other layers say, even where
 /// these hide the value.
-pub(super) fn faults_of_values(layer: &Table<'_>) -> Vec<Diagnostic> {
+pub(super) fn faults_of_values<C: Settings>(layer: &Table<'_>) -> Vec<Diagnostic> {
     let Some(document) = Document::layered("", std::slice::from_ref(layer)) else {
         return Vec::new();
     };
-    document.root().known(&PARTS);
+    document.root().known(C::PARTS);
     document.root().known(&["extends"]);
-    faults(document, |error| error.of_value)
+    faults::<C>(document, |error| error.of_value)
 }
 
 /// The errors of a document that is not a whole policy, of the kind that is asked for.
-fn faults(document: Document, is_asked: impl Fn(&Diagnostic) -> bool) -> Vec<Diagnostic> {
-    let config = read(&document.root());
-    let errors = document.finish(config.or(Some(PolicyConfig::NONE))).err();
+fn faults<C: Settings>(document: Document, is_asked: impl Fn(&Diagnostic) -> bool) -> Vec<Diagnostic> {
+    let config = read::<C>(&document.root());
+    let errors = document.finish(config.or(Some(C::START))).err();
     let errors = errors.iter().flat_map(Diagnostics::iter);
     errors.filter(|error| is_asked(error)).cloned().collect()
 }
 
-fn read(root: &Table<'_>) -> Option<PolicyConfig> {
+/// Reads the settings of a table, row by row.
+pub(super) fn read<C: Settings>(root: &Table<'_>) -> Option<C> {
     let errors = root.document().error_count();
     let mut reader = Reader {
         open: vec![("", root.clone())],
-        config: PolicyConfig::NONE,
+        config: C::START,
         unknown: Vec::new(),
     };
-    for row in rows() {
+    for row in C::rows() {
         reader.read_row(row);
     }
-    check(&mut reader);
+    C::check(&mut reader);
     (root.document().error_count() == errors && !root.has_refused()).then_some(reader.config)
 }
 
-/// A policy while it is read.
-pub(super) struct Reader<'d> {
+/// A policy, or a limit, while it is read.
+pub(super) struct Reader<'d, C: 'static = PolicyConfig> {
     /// The tables that are there, by their paths; the first is the policy itself.
     pub(super) open: Vec<(&'static str, Table<'d>)>,
-    pub(super) config: PolicyConfig,
+    pub(super) config: C,
     /// The settings that are missing or cannot be read: they have a default, and no rule is checked against it.
     pub(super) unknown: Vec<&'static str>,
 }
 
-impl<'d> Reader<'d> {
+impl<'d, C: Settings> Reader<'d, C> {
     /// The policy's own table.
     pub(super) fn root(&self) -> &Table<'d> {
         &self.open[0].1
@@ -135,7 +136,7 @@ impl<'d> Reader<'d> {
         found.map(|(_, table)| table.clone())
     }
 
-    fn read_row(&mut self, row: &'static Row) {
+    fn read_row(&mut self, row: &'static Row<C>) {
         let (parent, key) = row.split();
         let Some(table) = self.table(parent) else { return };
         let strategy = self.strategy(parent);
@@ -192,7 +193,7 @@ impl<'d> Reader<'d> {
 
     /// The strategy that a table names, or has by default.
     fn strategy(&self, table: &str) -> Option<Datum> {
-        let row = rows().find(|row| row.split() == (table, STRATEGY))?;
+        let row = C::rows().find(|row| row.split() == (table, STRATEGY))?;
         row.value(&self.config)
     }
 }
@@ -201,7 +202,7 @@ impl<'d> Reader<'d> {
 const STRATEGY: &str = "strategy";
 
 /// Refuses a key that belongs to another strategy.
-fn refuse_foreign(table: &Table<'_>, row: &Row, key: &'static str) {
+fn refuse_foreign<C>(table: &Table<'_>, row: &Row<C>, key: &'static str) {
     if !table.contains(key) {
         return;
     }
@@ -220,7 +221,7 @@ fn refuse_foreign(table: &Table<'_>, row: &Row, key: &'static str) {
     table.report(error.also(table.value_span(STRATEGY), "this is another strategy"));
 }
 
-fn refuse_empty_timeout(table: &Table<'_>, row: &Row) {
+fn refuse_empty_timeout<C>(table: &Table<'_>, row: &Row<C>) {
     if row.path == "timeout" && table.is_empty() {
         let error = Diagnostic::new(table.span().clone(), format!("`{}` sets nothing", table.path())).absence();
         table.report(error.help("set `total`, `attempt`, or both"));
@@ -231,7 +232,7 @@ fn refuse_empty_timeout(table: &Table<'_>, row: &Row) {
 const MAX_ATTEMPTS: &str = "max_attempts";
 
 /// The error for a number of attempts: says how retries are counted.
-fn refuse_max_attempts(table: &Table<'_>, row: &Row) {
+fn refuse_max_attempts<C>(table: &Table<'_>, row: &Row<C>) {
     let Some(value) = table.value_at(MAX_ATTEMPTS).filter(|_| row.path == "retry") else {
         return;
     };

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use super::names;
 use crate::patterns::circuit_breaker::{Abandoned, Shares, Window};
+use crate::patterns::rate_limiter::{Network, Networks, ProxyHeader, WhenFull, WithoutKey};
 use crate::patterns::retry::Jitter;
 use crate::policy::document::{FromValue, Rate, Ratio, Value, ValueError, duration_text, whole};
-use crate::policy::{PolicyConfig, RateLimitPer};
+use crate::policy::{LimitConfig, LimitKey, PolicyConfig, RateLimitPer};
 
 /// One setting of a policy. Reader, writer, schema and the tables of the documentation are loops over these.
-pub(super) struct Row {
+pub(super) struct Row<C: 'static = PolicyConfig> {
     /// The keys that lead to it, joined by points, such as `retry.backoff.base`.
     pub(super) path: &'static str,
     pub(super) kind: Kind,
     pub(super) doc: &'static str,
-    access: Access,
+    access: Access<C>,
     /// Whether `false` switches it off.
     pub(super) can_be_off: bool,
     /// Whether it switches its part on: `[defaults]` without such a key gives values and no part.
@@ -25,34 +26,48 @@ pub(super) struct Row {
     pub(super) of: &'static [&'static str],
     /// Keys of its table, one of which it needs to have an effect, and what to do where all are missing.
     pub(super) needs: (&'static [&'static str], &'static str),
-    default: Default,
+    default: Default<C>,
 }
 
 /// Where a setting is in the settings of code.
 #[derive(Clone, Copy)]
-pub(super) struct Access {
+pub(super) struct Access<C: 'static = PolicyConfig> {
     /// Its value, where it is set.
-    pub(super) get: fn(&PolicyConfig) -> Option<Datum>,
+    pub(super) get: fn(&C) -> Option<Datum>,
     /// Sets it. `None` if the part that it belongs to is not there.
-    pub(super) set: fn(&mut PolicyConfig, Datum) -> Option<()>,
+    pub(super) set: fn(&mut C, Datum) -> Option<()>,
 }
 
 /// A default that follows from other settings.
-type Follow = fn(&PolicyConfig) -> Option<Datum>;
+type Follow<C> = fn(&C) -> Option<Datum>;
 
-enum Default {
+enum Default<C> {
     /// It is what the part has when it is switched on.
     Plain,
     /// It is this while the setting is not set.
-    Unset(Follow),
+    Unset(Follow<C>),
     /// It is this. A setting with this value is not written, so that it goes on following the others.
-    Equal(Follow),
+    Equal(Follow<C>),
     /// A file without the setting has this.
-    Start(Follow),
+    Start(Follow<C>),
 }
 
 impl Row {
+    /// A setting of a policy.
     pub(super) const fn new(path: &'static str, kind: Kind, doc: &'static str, access: Access) -> Self {
+        Self::of_settings(path, kind, doc, access)
+    }
+}
+
+impl Row<LimitConfig> {
+    /// A setting of a limit.
+    pub(super) const fn limit(path: &'static str, kind: Kind, doc: &'static str, access: Access<LimitConfig>) -> Self {
+        Self::of_settings(path, kind, doc, access)
+    }
+}
+
+impl<C> Row<C> {
+    const fn of_settings(path: &'static str, kind: Kind, doc: &'static str, access: Access<C>) -> Self {
         Self {
             path,
             kind,
@@ -109,17 +124,17 @@ impl Row {
         self
     }
 
-    pub(super) const fn unset(mut self, follow: Follow) -> Self {
+    pub(super) const fn unset(mut self, follow: Follow<C>) -> Self {
         self.default = Default::Unset(follow);
         self
     }
 
-    pub(super) const fn equal(mut self, follow: Follow) -> Self {
+    pub(super) const fn equal(mut self, follow: Follow<C>) -> Self {
         self.default = Default::Equal(follow);
         self
     }
 
-    pub(super) const fn start(mut self, follow: Follow) -> Self {
+    pub(super) const fn start(mut self, follow: Follow<C>) -> Self {
         self.default = Default::Start(follow);
         self
     }
@@ -130,7 +145,7 @@ impl Row {
     }
 
     /// The value that applies: what is set, or what follows from other settings.
-    pub(super) fn value(&self, config: &PolicyConfig) -> Option<Datum> {
+    pub(super) fn value(&self, config: &C) -> Option<Datum> {
         (self.access.get)(config).or_else(|| match self.default {
             Default::Unset(follow) => follow(config),
             _ => None,
@@ -138,7 +153,7 @@ impl Row {
     }
 
     /// Whether it has the value that follows from the others.
-    pub(super) fn follows(&self, config: &PolicyConfig) -> bool {
+    pub(super) fn follows(&self, config: &C) -> bool {
         let set = (self.access.get)(config);
         match self.default {
             Default::Unset(_) => set.is_none(),
@@ -147,13 +162,13 @@ impl Row {
         }
     }
 
-    pub(super) fn set(&self, config: &mut PolicyConfig, datum: Datum) {
+    pub(super) fn set(&self, config: &mut C, datum: Datum) {
         // Its part was switched on when its table was opened.
         let _ = (self.access.set)(config, datum);
     }
 
     /// Sets it to what follows from the settings of a file.
-    pub(super) fn leave_out(&self, config: &mut PolicyConfig) {
+    pub(super) fn leave_out(&self, config: &mut C) {
         if let Default::Equal(follow) | Default::Start(follow) = self.default
             && let Some(datum) = follow(config)
         {
@@ -207,6 +222,10 @@ pub(super) enum Kind {
     Word(fn() -> Vec<&'static str>),
     /// A name of the service's own.
     Name,
+    /// By what requests are told apart.
+    Key,
+    /// A list of addresses and networks.
+    Networks,
 }
 
 impl Kind {
@@ -237,8 +256,29 @@ impl Kind {
                 value.read_choice(&names).map(Datum::Word)
             }
             Self::Name => value.read_with(names::read).map(Datum::Word),
+            Self::Key => value.read_with(read_key).map(Datum::Key),
+            Self::Networks => read_networks(value).map(Datum::Networks),
         }
     }
+}
+
+fn read_key(value: &Value<'_>) -> Result<LimitKey, ValueError> {
+    const RULE: &str = "must be \"ip\", \"all\", or \"header:\" and the name of a header";
+    let Some(text) = value.as_text() else {
+        return Err(ValueError::shape(RULE, value));
+    };
+    LimitKey::parse(text).ok_or_else(|| ValueError::new(RULE).help("write, for example, \"header:x-user\""))
+}
+
+fn read_networks(value: &Value<'_>) -> Option<Networks> {
+    let network = |value: &Value<'_>| {
+        let rule = "must be an address or a network";
+        let text = value.as_text().ok_or_else(|| ValueError::shape(rule, value))?;
+        text.parse::<Network>().map_err(|error| ValueError::new(error.rule))
+    };
+    let list: Option<Vec<Network>> = value.read_list()?.iter().map(|item| item.read_with(network)).collect();
+    let list = list?;
+    value.read_with(|_| Networks::of(&list).map_err(|error| ValueError::new(error.rule)))
 }
 
 fn read_window(value: &Value<'_>) -> Option<Window> {
@@ -262,6 +302,10 @@ fn read_window(value: &Value<'_>) -> Option<Window> {
 }
 
 /// A value as a file has it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "settings are plain values, and few exist at a time"
+)]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Datum {
     /// `false` in place of a value or a table.
@@ -276,6 +320,8 @@ pub(super) enum Datum {
     Fractions(Shares),
     Window(Window),
     Word(&'static str),
+    Key(LimitKey),
+    Networks(Networks),
 }
 
 impl Datum {
@@ -296,6 +342,11 @@ impl Datum {
             }
             Self::Window(Window::Calls(calls)) => format!("{{ calls = {calls} }}"),
             Self::Word(word) => format!("\"{word}\""),
+            Self::Key(key) => format!("\"{key}\""),
+            Self::Networks(networks) => {
+                let list: Vec<String> = networks.iter().map(|network| format!("\"{network}\"")).collect();
+                format!("[{}]", list.join(", "))
+            }
         })
     }
 }
@@ -324,7 +375,7 @@ macro_rules! fields {
     };
 }
 
-fields!(bool: Flag, u32: Whole, u64: Whole, usize: Whole, f64: Number, Duration: Time, Shares: Fractions, Window: Window);
+fields!(bool: Flag, u32: Whole, u64: Whole, usize: Whole, f64: Number, Duration: Time, Shares: Fractions, Window: Window, LimitKey: Key, Networks: Networks);
 
 impl<T: Field + Empty> Field for Option<T> {
     fn datum(&self) -> Option<Datum> {
@@ -383,7 +434,7 @@ macro_rules! words {
     };
 }
 
-words!(Abandoned, Jitter, RateLimitPer);
+words!(Abandoned, Jitter, ProxyHeader, RateLimitPer, WhenFull, WithoutKey);
 
 /// The names of a kind's words.
 pub(super) fn names<T>(words: &[(&'static str, T)]) -> Vec<&'static str> {

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use super::names::PATTERN;
 use super::row::{Datum, Kind, Row};
-use super::rows::{PARTS, rows};
+use super::rows::{LIMIT, PARTS, rows};
+use super::settings::Settings;
 use crate::patterns::circuit_breaker::{Shares, Window};
-use crate::policy::PolicyConfig;
+use crate::patterns::rate_limiter::Networks;
+use crate::policy::{LimitConfig, PolicyConfig};
 
 /// The schema before the parts.
 const HEAD: &str = include_str!("schema_head.json");
@@ -21,15 +23,20 @@ pub fn schema() -> String {
     let parts = parts.join(",\n");
     let tables: Vec<String> = PARTS
         .iter()
-        .map(|part| format!("    \"{part}\": {}", schema_of(part, 4)))
+        .map(|part| format!("    \"{part}\": {}", schema_of::<PolicyConfig>(part, 4)))
+        .collect();
+    let limit: Vec<String> = LIMIT
+        .iter()
+        .map(|row| format!("        \"{}\": {}", row.path, schema_of::<LimitConfig>(row.path, 8)))
         .collect();
     HEAD.replace("        \"PARTS\": {}", &parts)
+        .replace("        \"LIMIT\": {}", &limit.join(",\n"))
         .replace("    \"TABLES\": {}", &tables.join(",\n"))
 }
 
 /// The schema of a setting, and of all that is below it; what follows its first line is indented by `indent`.
-fn schema_of(path: &str, indent: usize) -> String {
-    let Some(row) = rows().find(|row| row.path == path) else {
+fn schema_of<C: Settings>(path: &str, indent: usize) -> String {
+    let Some(row) = C::rows().find(|row| row.path == path) else {
         return String::new();
     };
     let mut kinds = Vec::new();
@@ -43,13 +50,13 @@ fn schema_of(path: &str, indent: usize) -> String {
     }
     let space = " ".repeat(indent + 2);
     if matches!(row.kind, Kind::Table | Kind::Delay) {
-        let below = rows().filter(|row| row.split().0 == path);
+        let below = C::rows().filter(|row| row.split().0 == path);
         let below: Vec<String> = below
             .map(|row| {
                 format!(
                     "{space}      \"{}\": {}",
                     row.split().1,
-                    schema_of(row.path, indent + 8)
+                    schema_of::<C>(row.path, indent + 8)
                 )
             })
             .collect();
@@ -70,7 +77,7 @@ fn schema_of(path: &str, indent: usize) -> String {
     }
 }
 
-impl Row {
+impl<C> Row<C> {
     /// What it is, and which strategies it belongs to, as a JSON string.
     fn doc_for_schema(&self) -> String {
         let of = match self.of {
@@ -103,6 +110,13 @@ fn kind_schema(kind: &Kind) -> Option<String> {
         )),
         Kind::Rate => named("rate"),
         Kind::Window => named("window"),
+        Kind::Key => {
+            Some("\"type\": \"string\", \"pattern\": \"^(ip|all|header:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$\"".to_owned())
+        }
+        Kind::Networks => Some(format!(
+            "\"type\": \"array\", \"maxItems\": {}, \"items\": {{ \"type\": \"string\", \"pattern\": \"^[0-9A-Fa-f.:]+(/[0-9]{{1,3}})?$\" }}",
+            Networks::MOST
+        )),
         Kind::Word(names) => {
             let names: Vec<String> = names().iter().map(|name| format!("\"{name}\"")).collect();
             Some(format!("\"enum\": [{}]", names.join(", ")))
@@ -112,8 +126,12 @@ fn kind_schema(kind: &Kind) -> Option<String> {
 }
 
 /// The text above the tables of keys.
-const KEYS: &str = "# All keys\n\nEvery key of a policy, by its part. One without a default is needed where its table is, or not set unless a file \
+const KEYS: &str = "# All keys\n\nEvery key of a policy, by its part, and at the end those of a limit. One without a default is needed where its table is, or not set unless a file \
                     sets it.\nThis page is made of the rows that the reader goes by.\n\n";
+
+/// The text above the keys of a limit.
+const LIMIT_KEYS: &str = "## `[limit.NAME]`\n\nHow many requests by key may begin in a time: a table of its own beside the policies.\n\n\
+                          | key | value | default | |\n|---|---|---|---|\n";
 
 /// The tables of all keys, in Markdown: a section for each part.
 #[must_use]
@@ -129,29 +147,39 @@ pub fn key_tables() -> String {
             "## `{part}`\n\n{}\n\n| key | value | default | |\n|---|---|---|---|\n",
             head.doc
         );
-        let defaults = defaults_of(part);
-        for row in rows().filter(|row| row.path.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'))) {
-            let key = &row.path[part.len() + 1..];
-            let default = (row.needed_in(None).is_none() && !row.follows(&defaults))
-                .then(|| row.value(&defaults))
-                .flatten();
-            let default = default
-                .and_then(Datum::text)
-                .map_or_else(String::new, |text| format!("`{text}`"));
-            let of = match row.of {
-                [] => String::new(),
-                of => format!("Of `{}`. ", of.join("`, `")),
-            };
-            let _ = writeln!(
-                text,
-                "| `{key}` | {} | {default} | {of}{} |",
-                row.value_in_words(),
-                row.doc
-            );
-        }
+        let below = rows().filter(|row| row.path.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')));
+        add_rows(&mut text, part.len() + 1, below, &defaults_of(part));
         text.push('\n');
     }
+    text.push_str(LIMIT_KEYS);
+    let mut defaults = LimitConfig::START;
+    LIMIT.iter().for_each(|row| row.leave_out(&mut defaults));
+    add_rows(&mut text, 0, LIMIT.iter(), &defaults);
     text.trim_end().to_owned() + "\n"
+}
+
+/// Adds a line for each row; the first `above` bytes of its path are left out.
+fn add_rows<C: Settings>(text: &mut String, above: usize, rows: impl Iterator<Item = &'static Row<C>>, defaults: &C) {
+    for row in rows {
+        let key = &row.path[above..];
+        let default = (row.needed_in(None).is_none() && !row.follows(defaults))
+            .then(|| row.value(defaults))
+            .flatten();
+        let default = default
+            .and_then(Datum::text)
+            .map_or_else(String::new, |text| format!("`{text}`"));
+        let of = match row.of {
+            [] => String::new(),
+            of => format!("Of `{}`. ", of.join("`, `")),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| `{key}` | {} | {default} | {of}{} |",
+            row.value_in_words(),
+            row.doc
+        );
+    }
 }
 
 /// A policy with one part, and every table of it switched on.
@@ -167,7 +195,7 @@ fn defaults_of(part: &str) -> PolicyConfig {
     config
 }
 
-impl Row {
+impl<C> Row<C> {
     /// What may be written, in a few words.
     fn value_in_words(&self) -> String {
         let words = match &self.kind {
@@ -191,6 +219,8 @@ impl Row {
             ),
             Kind::Word(names) => format!("`\"{}\"`", names().join("\"`, `\"")),
             Kind::Name => "a name".to_owned(),
+            Kind::Key => "`\"ip\"`, `\"all\"`, `\"header:NAME\"`".to_owned(),
+            Kind::Networks => format!("a list of addresses and networks, at most {}", Networks::MOST),
         };
         match self.can_be_off {
             true => format!("{words}; `false`"),

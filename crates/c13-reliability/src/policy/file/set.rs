@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::chain::{self, Layer, Tables};
 use super::faults::Faults;
+use super::limit_tables::LimitTables;
 use super::overlay::{is_ours, set_document, variable_documents};
 use super::read::{faults_of_idle_defaults, faults_of_values, read_named_policy};
-use super::setting::{NamedPolicy, Setting};
+use super::setting::{NamedLimit, NamedPolicy, NamedSettings, Setting};
+use super::settings::Settings;
 use super::text::policy_text;
 use crate::policy::PolicyConfig;
 use crate::policy::document::{Diagnostic, Diagnostics, Document, Noted, Source, Span, Table};
@@ -114,9 +116,9 @@ impl PolicyFiles {
     /// Everything that is wrong in any layer, and every contradiction between them.
     pub fn read(&self) -> Result<PolicySet, Diagnostics> {
         let mut documents: Vec<Document> = self.files.iter().cloned().map(Document::parse).collect();
-        let names = chain::names(&self.code, &documents);
+        let (names, limits) = (chain::names(&self.code, &documents), chain::limit_names(&documents));
         let files = documents.len();
-        documents.extend(variable_documents(&self.variables, &names));
+        documents.extend(variable_documents(&self.variables, &names, &limits));
         documents.extend(self.sets.iter().map(|argument| set_document(argument)));
         let code: Vec<(&str, Document)> = self
             .code
@@ -125,8 +127,10 @@ impl PolicyFiles {
             .collect();
         let mut policies = BTreeMap::new();
         let mut errors = Noted::default();
+        let limits;
         {
-            let tables = Tables::read(&code, &documents, files, &mut errors);
+            let limit_tables = LimitTables::read(&documents, files, &mut errors);
+            let tables = Tables::read(&code, &documents, files, !limit_tables.is_empty(), &mut errors);
             let mut faults = Faults::default();
             for name in tables.names() {
                 let Some(layers) = tables.layers(name) else {
@@ -155,12 +159,13 @@ impl PolicyFiles {
                     errors.stop();
                     break;
                 }
-                for error in faults_of_values(table) {
+                for error in faults_of_values::<PolicyConfig>(table) {
                     if !errors.list().iter().any(|other| shows(other, &error.primary.span)) {
                         errors.push(error);
                     }
                 }
             }
+            limits = limit_tables.limits(&mut errors);
         }
         if documents.iter().any(Document::is_damaged) {
             errors.retain(|error| !error.absence);
@@ -170,7 +175,9 @@ impl PolicyFiles {
                 errors.add(&found);
             }
         }
-        errors.into_diagnostics().map_or(Ok(PolicySet { policies }), Err)
+        errors
+            .into_diagnostics()
+            .map_or(Ok(PolicySet { policies, limits }), Err)
     }
 }
 
@@ -178,10 +185,11 @@ fn code_document(name: &str, config: &PolicyConfig) -> Document {
     Document::parse(Source::generated(format!("the code's {name}"), policy_text(config)))
 }
 
-/// Policies by name, each with where its settings come from.
+/// Policies and limits by name, each with where its settings come from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicySet {
     policies: BTreeMap<String, NamedPolicy>,
+    limits: BTreeMap<String, NamedLimit>,
 }
 
 impl PolicySet {
@@ -191,43 +199,65 @@ impl PolicySet {
         self.policies.get(name)
     }
 
+    /// A limit by its name.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> Option<&NamedLimit> {
+        self.limits.get(name)
+    }
+
     /// All policies, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &NamedPolicy)> {
         self.policies.iter().map(|(name, policy)| (name.as_str(), policy))
     }
 
+    /// All limits, by name.
+    pub fn limits(&self) -> impl Iterator<Item = (&str, &NamedLimit)> {
+        self.limits.iter().map(|(name, limit)| (name.as_str(), limit))
+    }
+
     /// What is different in `newer`, leaf by leaf.
     #[must_use]
     pub fn changes(&self, newer: &Self) -> Vec<Change> {
-        let names: std::collections::BTreeSet<&String> = self.policies.keys().chain(newer.policies.keys()).collect();
-        let settings = |set: &Self, name: &str| -> Vec<(String, String)> {
-            set.policy(name).map_or_else(Vec::new, |policy| {
-                let pair = |setting: &Setting| (setting.path.clone(), setting.value.clone());
-                policy.settings().iter().map(pair).collect()
-            })
-        };
-        let mut changes = Vec::new();
-        for name in names {
-            let (before, after) = (settings(self, name), settings(newer, name));
-            let value = |list: &[(String, String)], path: &str| {
-                list.iter()
-                    .find(|(other, _)| other == path)
-                    .map(|(_, value)| value.clone())
-            };
-            let gone = before.iter().filter(|(path, _)| value(&after, path).is_none());
-            for (path, _) in after.iter().chain(gone) {
-                let (old, new) = (value(&before, path), value(&after, path));
-                if old != new {
-                    changes.push(Change {
-                        path: format!("policy.{name}.{path}"),
-                        before: old,
-                        after: new,
-                    });
-                }
-            }
-        }
+        let mut changes = changes_below("policy", &self.policies, &newer.policies);
+        changes.extend(changes_below("limit", &self.limits, &newer.limits));
         changes
     }
+}
+
+/// What is different between two sets of named settings; `root` begins the path of each.
+fn changes_below<C: Settings>(
+    root: &str,
+    before: &BTreeMap<String, NamedSettings<C>>,
+    after: &BTreeMap<String, NamedSettings<C>>,
+) -> Vec<Change> {
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let settings = |set: &BTreeMap<String, NamedSettings<C>>, name: &str| -> Vec<(String, String)> {
+        set.get(name).map_or_else(Vec::new, |named| {
+            let pair = |setting: &Setting| (setting.path.clone(), setting.value.clone());
+            named.settings().iter().map(pair).collect()
+        })
+    };
+    let mut changes = Vec::new();
+    for name in names {
+        let (before, after) = (settings(before, name), settings(after, name));
+        let value = |list: &[(String, String)], path: &str| {
+            list.iter()
+                .find(|(other, _)| other == path)
+                .map(|(_, value)| value.clone())
+        };
+        let gone = before.iter().filter(|(path, _)| value(&after, path).is_none());
+        for (path, _) in after.iter().chain(gone) {
+            let (old, new) = (value(&before, path), value(&after, path));
+            if old != new {
+                changes.push(Change {
+                    path: format!("{root}.{name}.{path}"),
+                    before: old,
+                    after: new,
+                });
+            }
+        }
+    }
+    changes
 }
 
 /// One setting that a reload changed.

@@ -4,14 +4,21 @@ use std::fmt::Write as _;
 
 use super::idle::{idle_settings, leads_on};
 use super::overlay::{SET, is_ours};
-use super::text::{canonical, follows, leaves};
-use crate::policy::PolicyConfig;
+use super::settings::Settings;
+use super::text::{canonical, follows, leaves_of};
 use crate::policy::document::{Document, Source, Span, Table};
+use crate::policy::{LimitConfig, PolicyConfig};
 
 /// A policy and where its settings come from.
+pub type NamedPolicy = NamedSettings<PolicyConfig>;
+
+/// A limit and where its settings come from.
+pub type NamedLimit = NamedSettings<LimitConfig>;
+
+/// The settings of a policy or of a limit, and where they come from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NamedPolicy {
-    config: PolicyConfig,
+pub struct NamedSettings<C> {
+    config: C,
     settings: Vec<Setting>,
     switched_off: Vec<Setting>,
     bare: Vec<Setting>,
@@ -19,13 +26,17 @@ pub struct NamedPolicy {
     extends: Option<Setting>,
 }
 
-impl NamedPolicy {
-    pub(super) fn new(config: PolicyConfig, layers: &[Table<'_>]) -> Self {
+#[expect(
+    private_bounds,
+    reason = "there are the settings of policies and of limits, and no others"
+)]
+impl<C: Settings> NamedSettings<C> {
+    pub(super) fn new(config: C, layers: &[Table<'_>]) -> Self {
         let document = Document::layered("", layers);
         let merged = document.as_ref().map(Document::root);
         let place = |path: &str| merged.as_ref().and_then(|table| table.place_with_key(path));
         let setting = |path: String, value: String| Setting::new(path, value, place, layers);
-        let settings: Vec<Setting> = leaves(&config)
+        let settings: Vec<Setting> = leaves_of(&config)
             .into_iter()
             .map(|leaf| setting(leaf.path, leaf.value))
             .collect();
@@ -65,7 +76,7 @@ impl NamedPolicy {
 
     /// The settings as patterns take them.
     #[must_use]
-    pub fn config(&self) -> PolicyConfig {
+    pub fn config(&self) -> C {
         self.config
     }
 
@@ -211,7 +222,7 @@ impl Setting {
         self.below.iter()
     }
 
-    /// What takes away the effect of an [idle](NamedPolicy::idle) one, where that has another name: `false` in place of its
+    /// What takes away the effect of an [idle](NamedSettings::idle) one, where that has another name: `false` in place of its
     /// part in a layer between it and the one that switches the part on again, or a strategy to which it means nothing.
     #[must_use]
     pub fn hidden_by(&self) -> Option<&Place> {

@@ -1,6 +1,7 @@
 //! What a file says is what a policy is set to, and what a policy is set to can be said in a file.
 
 mod golden;
+mod limits;
 mod mistakes;
 mod parts;
 

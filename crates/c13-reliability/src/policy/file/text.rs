@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::row::Row;
-use super::rows::rows;
+use super::settings::Settings;
 use crate::policy::document::{Document, Rate, Ratio, Source, duration_text, parse_duration};
 use crate::policy::{PolicyConfig, Profile};
 
@@ -20,22 +20,27 @@ pub struct Leaf {
 /// Every setting of a policy, defaults included, in the order of the layers. Parts that are not there have none.
 #[must_use]
 pub fn leaves(config: &PolicyConfig) -> Vec<Leaf> {
-    let leaf = |row: &Row| {
+    leaves_of(config)
+}
+
+/// Every setting of a policy or a limit.
+pub(super) fn leaves_of<C: Settings>(config: &C) -> Vec<Leaf> {
+    let leaf = |row: &Row<C>| {
         let path = row.path.to_owned();
         let value = row.value(config).filter(|_| means_something(row, config))?.text()?;
         Some(Leaf { path, value })
     };
-    rows().filter_map(leaf).collect()
+    C::rows().filter_map(leaf).collect()
 }
 
 /// Whether one of the settings is set without which a row means nothing.
-fn means_something(row: &Row, config: &PolicyConfig) -> bool {
+fn means_something<C: Settings>(row: &Row<C>, config: &C) -> bool {
     let (keys, table) = (row.needs.0, row.split().0);
-    let is_set = |other: &Row| {
+    let is_set = |other: &Row<C>| {
         let (its_table, key) = other.split();
         its_table == table && keys.contains(&key) && other.value(config).is_some()
     };
-    keys.is_empty() || rows().any(is_set)
+    keys.is_empty() || C::rows().any(is_set)
 }
 
 /// A policy's settings as a TOML text of its own, which [reads back](super::read_policy) as the same settings.
@@ -54,8 +59,8 @@ pub fn policy_text(config: &PolicyConfig) -> String {
 }
 
 /// Whether a setting has the value that it has by itself, given the others.
-pub(super) fn follows(config: &PolicyConfig, path: &str) -> bool {
-    rows().any(|row| row.path == path && row.follows(config))
+pub(super) fn follows<C: Settings>(config: &C, path: &str) -> bool {
+    C::rows().any(|row| row.path == path && row.follows(config))
 }
 
 /// A profile as a document, to be laid under other tables.

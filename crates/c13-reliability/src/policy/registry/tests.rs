@@ -635,3 +635,47 @@ fn a_check_that_the_file_names_ends_an_open_time_within_a_second_and_follows_rel
         "well within an hour"
     );
 }
+
+#[cfg(feature = "axum")]
+#[test]
+fn limits_are_named_in_the_file_follow_it_and_may_be_shared() {
+    use crate::distributed::rate_limiter::{MemoryQuota, SharedLimitConfig};
+
+    let (folder, executor) = (Folder::new("limits"), Executor::new());
+    let file = folder.write(
+        "a.toml",
+        "[limit.clients]\nrate = \"100/s\"\n[limit.all]\nrate = \"5/s\"\nkey = \"all\"\nshared = true\n",
+    );
+    let registry = open(&file, &executor);
+    let clients = registry.limit("clients").expect("the file names it");
+    assert_eq!((clients.config().rate, clients.config().burst), (100.0, 100));
+    assert_eq!(registry.limit("users").expect_err("no file names it").setting, "limit");
+    assert_eq!(
+        registry.limit("all").expect_err("nobody said by what").setting,
+        "shared"
+    );
+    registry.share_limits(Arc::new(MemoryQuota::new()), SharedLimitConfig::DEFAULT);
+    let all = registry.limit("all").expect("it has a backend");
+    assert!(all.config().shared);
+
+    folder.write(
+        "a.toml",
+        "[limit.clients]\nrate = \"50/s\"\nburst = 200\nkey = \"header:x-user\"\n",
+    );
+    let changes = registry.reload().expect("it is right");
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert!(
+        changes.contains(&"limit.clients.rate: \"100/s\" → \"50/s\"".to_owned()),
+        "{changes:?}"
+    );
+    assert!(
+        changes.contains(&"limit.clients.key: \"ip\" → \"header:x-user\"".to_owned()),
+        "{changes:?}"
+    );
+    assert_eq!(clients.config().burst, 200);
+    assert!(all.config().shared, "no file names it any more: it keeps its settings");
+
+    folder.write("a.toml", "[limit.clients]\nrate = \"nonsense\"\n");
+    registry.reload().expect_err("it is wrong");
+    assert_eq!(clients.config().rate, 50.0);
+}

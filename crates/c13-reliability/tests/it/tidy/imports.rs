@@ -65,6 +65,11 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("observability", "realtime", "as above"),
     ("observability", "distributed", "as above"),
     ("observability", "policy", "as above"),
+    (
+        "policy",
+        "distributed",
+        "a limit of a file may be one that all processes share",
+    ),
     ("budget", "window", "it counts the calls of the last seconds"),
     (
         "verdict",
@@ -294,9 +299,9 @@ mod tests {
             ("gate/run.rs", "window::CountWindow"),
             ("error.rs", "gate::Outcome"),
             ("patterns/retry/state.rs", "policy::Policy"),
-            ("policy/handle.rs", "distributed::lock::Lock"),
+            ("policy/handle.rs", "realtime::scheduler::Scheduler"),
             ("policy/handle.rs", "gate::layer::GateLayer"),
-            ("policy/mod.rs", "distributed::lock::Lock"),
+            ("policy/mod.rs", "realtime::scheduler::Scheduler"),
             ("gate/run.rs", "gate::layer::GateLayer"),
             ("patterns/retry/layer.rs", "gate::layer::GateLayer"),
             ("budget/handle.rs", "gate::Outcome"),

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use c13_reliability::policy::document::Diagnostics;
-use c13_reliability::policy::file::{NamedPolicy, PolicyFiles, PolicySet, STARTER, Setting, schema};
+use c13_reliability::policy::file::{NamedLimit, NamedPolicy, PolicyFiles, PolicySet, STARTER, Setting, schema};
 
 use super::args::{ConfigArgs, ConfigCommand, DEFAULT_FILE, LayerArgs};
 use super::{explain, json};
@@ -96,13 +96,23 @@ fn with_a_start(file: &Path, failure: Failure) -> Failure {
 fn checked(layers: &LayerArgs, set: &PolicySet) -> String {
     let files: Vec<String> = layers.files.iter().map(|file| source::name(file)).collect();
     let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
-    let count = match names.len() {
-        1 => "1 policy".to_owned(),
-        many => format!("{many} policies"),
-    };
-    let mut text = format!("{}: {count} ({}), all right\n", files.join(", "), names.join(", "));
+    let limits: Vec<&str> = set.limits().map(|(name, _)| name).collect();
+    let mut counts = Vec::new();
+    if !names.is_empty() || limits.is_empty() {
+        counts.push(counted(&names, "policy", "policies"));
+    }
+    if !limits.is_empty() {
+        counts.push(counted(&limits, "limit", "limits"));
+    }
+    let mut text = format!("{}: {}, all right\n", files.join(", "), counts.join(" and "));
     text.extend(set.iter().filter_map(|(name, policy)| rate_of_profile(name, policy)));
     text
+}
+
+/// "2 policies (payments, search)".
+fn counted(names: &[&str], one: &str, many: &str) -> String {
+    let what = if names.len() == 1 { one } else { many };
+    format!("{} {what} ({})", names.len(), names.join(", "))
 }
 
 /// Says that a policy limits its calls where only its profile says so, which not everybody expects.
@@ -127,11 +137,15 @@ fn rate_of_profile(name: &str, policy: &NamedPolicy) -> Option<String> {
 
 /// All policies as a file that says the same: what is set, or with the defaults all that applies.
 fn shown(set: &PolicySet, effective: bool) -> String {
-    let tables: Vec<String> = set
-        .iter()
-        .map(|(name, policy)| table(name, policy, effective))
-        .collect();
-    tables.join("\n")
+    let policies = set.iter().map(|(name, policy)| {
+        let settings = settings(policy, effective);
+        table(&format!("policy.{name}"), settings)
+    });
+    let limits = set.limits().map(|(name, limit)| {
+        let settings = limit_settings(limit, effective);
+        table(&format!("limit.{name}"), settings)
+    });
+    policies.chain(limits).collect::<Vec<String>>().join("\n")
 }
 
 /// What is shown of a policy: what its layers say, or with the defaults all that applies.
@@ -142,13 +156,21 @@ pub(super) fn settings(policy: &NamedPolicy, effective: bool) -> Vec<&Setting> {
     }
 }
 
-fn table(name: &str, policy: &NamedPolicy, effective: bool) -> String {
-    let settings = settings(policy, effective).into_iter();
+/// The same of a limit.
+pub(super) fn limit_settings(limit: &NamedLimit, effective: bool) -> Vec<&Setting> {
+    match effective {
+        true => limit.settings().iter().collect(),
+        false => limit.said().collect(),
+    }
+}
+
+fn table(path: &str, settings: Vec<&Setting>) -> String {
+    let settings = settings.into_iter();
     let lines: Vec<(String, String)> = settings
         .map(|setting| (format!("{} = {}", setting.path, setting.value), setting.origin()))
         .collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
-    let mut text = format!("[policy.{name}]\n");
+    let mut text = format!("[{path}]\n");
     for (line, origin) in lines {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line:width$}  # {origin}");

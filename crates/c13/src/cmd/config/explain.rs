@@ -24,11 +24,11 @@ pub(super) fn is_a_path(path: &str) -> Result<(), Failure> {
 
 /// The explanation for people.
 pub(super) fn told(set: &PolicySet, path: &str) -> Result<String, Failure> {
-    let (name, found) = find(set, path)?;
+    let Explains { root, name, found } = find(set, path)?;
     let mut text = String::new();
     for Found { setting, idle } in found {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "policy.{name}.{} = {}", setting.path, setting.value);
+        let _ = writeln!(text, "{root}.{name}.{} = {}", setting.path, setting.value);
         let _ = writeln!(text, "  from {}", setting.origin());
         if let Some(why) = idle {
             let _ = writeln!(text, "  without effect: {why}");
@@ -72,7 +72,10 @@ struct Explained<'a> {
 
 #[derive(Serialize)]
 struct Explanation<'a> {
-    policy: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
     path: &'a str,
     value: Json,
     #[serde(flatten)]
@@ -93,9 +96,10 @@ struct Hidden<'a> {
 
 /// The explanation for programs.
 pub(super) fn json(set: &PolicySet, path: &str) -> Result<String, Failure> {
-    let (policy, found) = find(set, path)?;
+    let Explains { root, name, found } = find(set, path)?;
     let settings = found.into_iter().map(|Found { setting, idle }| Explanation {
-        policy,
+        policy: (root == POLICY).then_some(name),
+        limit: (root == LIMIT).then_some(name),
         path: &setting.path,
         value: json::value(&setting.value),
         origin: Origin::of(setting.span()),
@@ -123,18 +127,31 @@ struct Found<'a> {
     idle: Option<String>,
 }
 
-/// The policy that a path names, and its settings there, below it, in its place, or without effect.
-fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<Found<'s>>), Failure> {
+/// What was asked for: a policy or a limit, and its settings.
+struct Explains<'a> {
+    root: &'static str,
+    name: &'a str,
+    found: Vec<Found<'a>>,
+}
+
+const POLICY: &str = "policy";
+const LIMIT: &str = "limit";
+
+/// The policy or limit that a path names, and its settings there, below it, in its place, or without effect.
+fn find<'s>(set: &'s PolicySet, path: &str) -> Result<Explains<'s>, Failure> {
     if path.split('.').any(str::is_empty) {
         let rule = "a path is keys joined by single dots, such as `payments.retry.max_retries`";
         return Err(Failure::Usage(format!("`{path}` is no path: {rule}")));
+    }
+    if let Some(path) = path.strip_prefix("limit.") {
+        return find_in_limit(set, path);
     }
     let path = path.strip_prefix("policy.").unwrap_or(path);
     let (name, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some((name, policy)) = set.iter().find(|(other, _)| *other == name) else {
         return Err(Failure::Usage(no_policy(set, name)));
     };
-    let known = Known::new();
+    let known = Known::of_policies();
     if !known.has(rest) {
         let way_out = known.way_out(rest);
         return Err(Failure::Usage(format!(
@@ -159,16 +176,41 @@ fn find<'s>(set: &'s PolicySet, path: &str) -> Result<(&'s str, Vec<Found<'s>>),
             "policy.{name}.{rest} is not set in any layer and has no default: it does not apply"
         )));
     }
-    Ok((name, found))
+    let root = POLICY;
+    Ok(Explains { root, name, found })
+}
+
+/// The limit that a path without `limit.` names.
+fn find_in_limit<'s>(set: &'s PolicySet, path: &str) -> Result<Explains<'s>, Failure> {
+    let (name, rest) = path.split_once('.').unwrap_or((path, ""));
+    let Some((name, limit)) = set.limits().find(|(other, _)| *other == name) else {
+        let names: Vec<&str> = set.limits().map(|(name, _)| name).collect();
+        return Err(Failure::Usage(nothing_called(LIMIT, name, &names)));
+    };
+    let known = Known::of_limits();
+    if !known.has(rest) {
+        let way_out = known.way_out(rest);
+        return Err(Failure::Usage(format!(
+            "limit.{name} has no setting \"{rest}\": {way_out}"
+        )));
+    }
+    let settings = limit.settings().iter().filter(|setting| is_below(&setting.path, rest));
+    let found = settings.map(|setting| Found { setting, idle: None }).collect();
+    let root = LIMIT;
+    Ok(Explains { root, name, found })
 }
 
 fn no_policy(set: &PolicySet, name: &str) -> String {
-    let message = format!("there is no policy called \"{name}\"");
     let names: Vec<&str> = set.iter().map(|(name, _)| name).collect();
+    nothing_called(POLICY, name, &names)
+}
+
+fn nothing_called(root: &str, name: &str, names: &[&str]) -> String {
+    let message = format!("there is no {root} called \"{name}\"");
     match nearest(name, names.iter().copied()) {
         Some(name) => format!("{message}: did you mean \"{name}\"?"),
         None if names.is_empty() => message,
-        None => format!("{message}: {}", some_of(&names)),
+        None => format!("{message}: {}", some_of(names)),
     }
 }
 

@@ -3,12 +3,13 @@
 //! | field | of | what it is |
 //! |---|---|---|
 //! | `schema` | all | 1; another number if a field ever changes its meaning or goes away |
-//! | `files`, `policies` | `check` | the files as they were named, and the policies in them; none where something is wrong |
+//! | `files`, `policies`, `limits` | `check` | the files as they were named, and the policies and limits in them; none where something is wrong, and no `limits` where there are none |
 //! | `errors[]` | `check`, all that fail | every error: its `message`, the lines of `help`, and the `places`, the first of which is to be mended |
 //! | `errors[].places[]` | | `file`, `line`, `column`, `end_column` (the first column after it, where it ends on the same line), the marked `text`, and the `label` there |
 //! | `policies.NAME.settings` | `show` | the settings as the policy's table |
 //! | `policies.NAME.origins` | `show` | where each comes from, by its path |
-//! | `settings[]` | `explain` | `policy`, `path`, `value`, where it comes from, whether it `applies`, why it is `without_effect` if not, and what it `overrides`, the uppermost first |
+//! | `limits.NAME` | `show` | the same of each limit; left out where there are none |
+//! | `settings[]` | `explain` | `policy` (of a limit `limit`), `path`, `value`, where it comes from, whether it `applies`, why it is `without_effect` if not, and what it `overrides`, the uppermost first |
 //!
 //! Where a value comes from is its `origin` in words (`reliability.toml:5:17`, a variable's name, `--set`, `the profile
 //! critical`, `default`), and for files `file`, `line` and `column` too. What stands in no file has no line. Columns count
@@ -17,12 +18,12 @@
 use std::collections::BTreeMap;
 
 use c13_reliability::policy::document::{Diagnostic, Diagnostics, Document, Label, Source, Span, Value};
-use c13_reliability::policy::file::{PolicySet, is_in_file, origin_text};
+use c13_reliability::policy::file::{PolicySet, Setting, is_in_file, origin_text};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::args::LayerArgs;
-use super::command::{ConfigAnswer, settings};
+use super::command::{ConfigAnswer, limit_settings, settings};
 use crate::cmd::{Failure, source};
 
 /// Another number if a field ever changes its meaning or goes away.
@@ -33,6 +34,8 @@ struct CheckedJson<'a> {
     schema: u32,
     files: Vec<String>,
     policies: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<&'a str>,
     errors: Vec<WrongJson>,
 }
 
@@ -85,6 +88,8 @@ impl Origin {
 struct ShownJson<'a> {
     schema: u32,
     policies: BTreeMap<&'a str, PolicyJson<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<&'a str, PolicyJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +115,7 @@ pub(super) fn answer(
         schema: SCHEMA_VERSION,
         files: files(layers),
         policies: Vec::new(),
+        limits: Vec::new(),
         errors,
     };
     text(&checked).map(|text| ConfigAnswer { text, right: false })
@@ -121,30 +127,39 @@ pub(super) fn checked(layers: &LayerArgs, set: &PolicySet) -> Result<String, Fai
         schema: SCHEMA_VERSION,
         files: files(layers),
         policies: set.iter().map(|(name, _)| name).collect(),
+        limits: set.limits().map(|(name, _)| name).collect(),
         errors: Vec::new(),
     })
 }
 
 /// All policies: what is set, or with the defaults all that applies.
 pub(super) fn shown(set: &PolicySet, effective: bool) -> Result<String, Failure> {
-    let policies = set.iter().map(|(name, policy)| {
-        let settings = settings(policy, effective);
-        let origins = settings.iter().map(|setting| {
-            let path = setting.path.as_str();
-            (path, Origin::of(setting.span()))
-        });
-        let origins = origins.collect();
-        let mut tables = Json::Object(Map::new());
-        for setting in &settings {
-            put(&mut tables, &setting.path, value(&setting.value));
-        }
-        let settings = tables;
-        (name, PolicyJson { settings, origins })
-    });
+    let policies = set
+        .iter()
+        .map(|(name, policy)| (name, named(settings(policy, effective))));
+    let limits = set
+        .limits()
+        .map(|(name, limit)| (name, named(limit_settings(limit, effective))));
     text(&ShownJson {
         schema: SCHEMA_VERSION,
         policies: policies.collect(),
+        limits: limits.collect(),
     })
+}
+
+/// The settings of a policy or of a limit as its table, and where each comes from.
+fn named(settings: Vec<&Setting>) -> PolicyJson<'_> {
+    let origins = settings.iter().map(|setting| {
+        let path = setting.path.as_str();
+        (path, Origin::of(setting.span()))
+    });
+    let origins = origins.collect();
+    let mut tables = Json::Object(Map::new());
+    for setting in &settings {
+        put(&mut tables, &setting.path, value(&setting.value));
+    }
+    let settings = tables;
+    PolicyJson { settings, origins }
 }
 
 /// An object on several lines, with a line break at its end.

@@ -1,17 +1,27 @@
 //! Which paths a policy has a place for, and the nearest to one that it has none for.
 
 use c13_reliability::policy::document::nearest;
-use c13_reliability::policy::file::keys;
+use c13_reliability::policy::file::{keys, limit_keys};
 
-/// The keys of a policy and of its tables.
+/// The keys of a policy and of its tables, or of a limit.
 pub(super) struct Known {
     /// Their paths, sorted.
     paths: Vec<String>,
 }
 
 impl Known {
-    pub(super) fn new() -> Self {
-        let mut paths: Vec<String> = keys().chain(["extends".to_owned()]).collect();
+    /// The keys of a policy.
+    pub(super) fn of_policies() -> Self {
+        Self::of(keys().chain(["extends".to_owned()]))
+    }
+
+    /// The keys of a limit.
+    pub(super) fn of_limits() -> Self {
+        Self::of(limit_keys())
+    }
+
+    fn of(paths: impl Iterator<Item = String>) -> Self {
+        let mut paths: Vec<String> = paths.collect();
         paths.sort_unstable();
         Self { paths }
     }

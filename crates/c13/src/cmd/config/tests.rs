@@ -119,7 +119,7 @@ fn a_file_is_started_once_and_never_overwritten() {
 
 #[test]
 fn the_schema_knows_every_setting() {
-    let known = Known::new();
+    let known = Known::of_policies();
     let folder = Folder::new();
     let full = "[policy.a]\nextends = \"critical\"\nbulkhead = { max_concurrent = 1, max_queue = 1, max_wait = \"1s\" }\n\
         retry = { total_limit = \"1s\", backoff = { strategy = \"linear\", increment = \"1s\" } }\n\

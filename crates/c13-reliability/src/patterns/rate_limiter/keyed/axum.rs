@@ -2,10 +2,11 @@
 
 use super::super::error::RateLimitError;
 use super::client_address::ClientAddress;
+use super::config::WithoutKey;
 use super::handle::KeyedRateLimiter;
 use super::proxies::TrustedProxies;
 use super::snapshot::QuotaStatus;
-use super::without_key::{Keyless, WithoutKey};
+use super::without_key::Keyless;
 use crate::error::{ConfigError, ConfigValue};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -325,7 +326,7 @@ where
             }
         };
         if let Some((policy, status)) = this.status {
-            add_fields(response.headers_mut(), policy, status);
+            add_quota_fields(response.headers_mut(), policy, status);
         }
         Poll::Ready(Ok(response))
     }
@@ -353,7 +354,7 @@ fn refusal<C: Default>(error: RateLimitError) -> Response<C> {
 }
 
 /// Adds the fields that report the status of the key.
-fn add_fields(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
+pub(crate) fn add_quota_fields(headers: &mut HeaderMap, policy: &str, status: &QuotaStatus) {
     let [limit, window, remaining, reset] = [
         status.limit,
         seconds(status.window),

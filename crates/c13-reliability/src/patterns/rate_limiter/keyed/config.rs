@@ -102,6 +102,32 @@ pub enum WhenFull {
     Admit,
 }
 
+impl WhenFull {
+    /// The names in files.
+    #[cfg(feature = "toml")]
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[("refuse", Self::Refuse), ("admit", Self::Admit)];
+}
+
+/// What a keyed layer does with requests in which it finds no key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WithoutKey {
+    /// They share the quota of one key, so that leaving the key out does not evade the limit.
+    #[default]
+    Share,
+    /// They are answered with 500: for a key that every request has, so that a request without it is a fault of the service.
+    Refuse,
+    /// They pass without a limit.
+    Allow,
+}
+
+impl WithoutKey {
+    /// The names in files.
+    #[cfg(feature = "toml")]
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("share", Self::Share), ("refuse", Self::Refuse), ("allow", Self::Allow)];
+}
+
 /// Settings of a keyed limiter: plain values, checked by [`validate`](Self::validate) on the way in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

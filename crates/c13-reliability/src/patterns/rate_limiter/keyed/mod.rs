@@ -15,14 +15,16 @@ mod tests;
 mod without_key;
 
 #[cfg(feature = "axum")]
+pub(crate) use axum::add_quota_fields;
+#[cfg(feature = "axum")]
 pub use axum::{
     KeyedRateLimitFuture, KeyedRateLimitLayer, KeyedRateLimitService, LONGEST_HEADER_KEY, client_address,
     client_behind, header_key,
 };
 pub use client_address::ClientAddress;
-pub use config::{KeyedConfig, Quota, WhenFull};
+pub use config::{KeyedConfig, Quota, WhenFull, WithoutKey};
 pub use handle::KeyedRateLimiter;
 pub use proxies::{Network, Networks, ProxyHeader, TrustedProxies};
 pub use snapshot::{KeyedSnapshot, QuotaStatus};
 #[cfg(feature = "axum")]
-pub use without_key::WithoutKey;
+pub(crate) use without_key::KeylessEvents;

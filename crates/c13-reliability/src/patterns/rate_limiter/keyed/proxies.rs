@@ -47,8 +47,9 @@ pub enum ProxyHeader {
 }
 
 impl ProxyHeader {
-    /// The names of the headers.
-    pub const NAMES: &'static [(&'static str, Self)] =
+    /// The names in files.
+    #[cfg(feature = "toml")]
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
         &[("x-forwarded-for", Self::XForwardedFor), ("forwarded", Self::Forwarded)];
 
     /// Its name, in lower case.
@@ -318,16 +319,23 @@ impl Networks {
     ///
     /// A text that is no network, or more than [`MOST`](Self::MOST) of them.
     pub fn parse<N: AsRef<str>>(texts: impl IntoIterator<Item = N>) -> Result<Self, ConfigError> {
+        let list: Result<Vec<Network>, ConfigError> = texts.into_iter().map(|text| text.as_ref().parse()).collect();
+        Self::of(&list?)
+    }
+
+    /// These.
+    ///
+    /// # Errors
+    ///
+    /// If there are more than [`MOST`](Self::MOST).
+    pub fn of(list: &[Network]) -> Result<Self, ConfigError> {
         let mut networks = Self::NONE;
-        for text in texts {
-            let network = text.as_ref().parse()?;
-            let Some(slot) = networks.list.get_mut(usize::from(networks.len)) else {
-                let value = ConfigValue::Count(Self::MOST as u64 + 1);
-                return Err(ConfigError::new(PART, "proxies", value, "must be at most 16"));
-            };
-            *slot = network;
-            networks.len += 1;
-        }
+        let Some(slots) = networks.list.get_mut(..list.len()) else {
+            let value = ConfigValue::Count(list.len() as u64);
+            return Err(ConfigError::new(PART, "proxies", value, "must be at most 16"));
+        };
+        slots.copy_from_slice(list);
+        networks.len = list.len() as u8;
         Ok(networks)
     }
 

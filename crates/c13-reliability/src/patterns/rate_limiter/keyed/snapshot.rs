@@ -60,14 +60,7 @@ impl Reported for KeyedSnapshot {
             ),
             |s| s.untracked,
         ),
-        Row::count(
-            Metric::counter(
-                "reliability.rate_limit.keyless",
-                "{request}",
-                "Requests in which a layer found no key",
-            ),
-            |s| s.keyless,
-        ),
+        Row::count(Self::KEYLESS, |s| s.keyless),
         Row::count(
             Metric::counter(
                 "reliability.rate_limit.evictions",
@@ -80,6 +73,13 @@ impl Reported for KeyedSnapshot {
 }
 
 impl KeyedSnapshot {
+    /// Also a metric of limits that are not counted in this process.
+    pub(crate) const KEYLESS: Metric = Metric::counter(
+        "reliability.rate_limit.keyless",
+        "{request}",
+        "Requests in which a layer found no key",
+    );
+
     /// The snapshot as readings of metrics. All keys are one series: no metric tells them apart, however many there are.
     #[must_use]
     pub fn readings(&self) -> Vec<Reading> {

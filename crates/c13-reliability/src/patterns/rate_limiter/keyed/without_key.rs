@@ -1,9 +1,11 @@
 //! What a layer does with requests in which it finds no key, and the events about them.
 
 use super::super::error::RateLimitError;
+use super::config::WithoutKey;
 use super::handle::KeyedRateLimiter;
 use super::snapshot::QuotaStatus;
 use crate::sync::primitive::{AtomicU64, Ordering};
+use crate::time::Clock;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -14,26 +16,69 @@ const TARGET: &str = "c13::rate_limiter";
 /// At most one event is sent in this time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What a keyed layer does with requests in which it finds no key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WithoutKey {
-    /// They share the quota of one key, so that leaving the key out does not evade the limit.
-    #[default]
-    Share,
-    /// They are answered with 500: for a key that every request has, so that a request without it is a fault of the service.
-    Refuse,
-    /// They pass without a limit.
-    Allow,
-}
-
 /// The requests of a layer that have no key: what to do with them, and the quota that they share. The limiter counts them.
 #[derive(Debug)]
 pub(super) struct Keyless {
     pub(super) choice: WithoutKey,
     shared: KeyedRateLimiter<()>,
+    events: KeylessEvents,
+}
+
+/// The events about requests without a key: at most one a minute.
+#[derive(Debug)]
+pub(crate) struct KeylessEvents {
     /// When the next event may be sent, in nanoseconds of the clock.
-    next_event: AtomicU64,
+    next: AtomicU64,
+}
+
+impl KeylessEvents {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends an event that the limit `policy` has had so many requests without a key, unless there was one lately.
+    #[cold]
+    pub(crate) fn send(&self, clock: &Clock, policy: &str, requests: u64, choice: WithoutKey) {
+        let now = clock.now();
+        let next = (now + QUIET).as_nanos();
+        // Relaxed: the word publishes nothing but itself.
+        let due = self.next.load(Ordering::Relaxed);
+        let exchange = |due| {
+            // Relaxed: as above.
+            let (set, failed) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.next.compare_exchange(due, next, set, failed)
+        };
+        if now.as_nanos() >= due && exchange(due).is_ok() {
+            send_event(policy, requests, choice);
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn send_event(policy: &str, requests: u64, choice: WithoutKey) {
+    match choice {
+        WithoutKey::Share => {
+            tracing::warn!(target: TARGET, policy, requests, "requests without a key share one quota");
+        }
+        WithoutKey::Refuse => {
+            tracing::error!(
+                target: TARGET,
+                policy,
+                requests,
+                "requests without a key are refused; is the server set up to give clients' addresses?"
+            );
+        }
+        WithoutKey::Allow => {
+            tracing::debug!(target: TARGET, policy, requests, "requests without a key pass without a limit");
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+fn send_event(policy: &str, requests: u64, choice: WithoutKey) {
+    let _ = (policy, requests, choice);
 }
 
 impl Keyless {
@@ -44,7 +89,7 @@ impl Keyless {
         Self {
             choice,
             shared: shared.expect("another limiter has these settings"),
-            next_event: AtomicU64::new(0),
+            events: KeylessEvents::new(),
         }
     }
 
@@ -52,43 +97,8 @@ impl Keyless {
     #[cold]
     pub(super) fn record<K: Hash + Eq>(&self, limiter: &KeyedRateLimiter<K>, policy: &str) {
         limiter.count_keyless();
-        let now = limiter.clock().now();
-        let next = (now + QUIET).as_nanos();
-        // Relaxed: the word publishes nothing but itself.
-        let due = self.next_event.load(Ordering::Relaxed);
-        let exchange = |due| {
-            // Relaxed: as above.
-            let (set, failed) = (Ordering::Relaxed, Ordering::Relaxed);
-            self.next_event.compare_exchange(due, next, set, failed)
-        };
-        if now.as_nanos() >= due && exchange(due).is_ok() {
-            self.send_event(policy, limiter.keyless());
-        }
-    }
-
-    #[cfg(feature = "tracing")]
-    fn send_event(&self, policy: &str, requests: u64) {
-        match self.choice {
-            WithoutKey::Share => {
-                tracing::warn!(target: TARGET, policy, requests, "requests without a key share one quota");
-            }
-            WithoutKey::Refuse => {
-                tracing::error!(
-                    target: TARGET,
-                    policy,
-                    requests,
-                    "requests without a key are refused; is the server set up to give clients' addresses?"
-                );
-            }
-            WithoutKey::Allow => {
-                tracing::debug!(target: TARGET, policy, requests, "requests without a key pass without a limit");
-            }
-        }
-    }
-
-    #[cfg(not(feature = "tracing"))]
-    fn send_event(&self, policy: &str, requests: u64) {
-        let _ = (policy, requests);
+        self.events
+            .send(limiter.clock(), policy, limiter.keyless(), self.choice);
     }
 
     /// Asks the quota that all requests without a key share.

@@ -10,7 +10,7 @@ use crate::patterns::rate_limiter::{RateLimiterConfig, WarmUp};
 use crate::policy::RateLimitPer;
 
 const PERMITS: Kind = Kind::Whole(1, MAX_PERMITS as u64);
-const LARGEST_BURST: u64 = 1 << 54;
+pub(super) const LARGEST_BURST: u64 = 1 << 54;
 
 /// A table that code has no part for.
 const NOTHING: Access = Access {

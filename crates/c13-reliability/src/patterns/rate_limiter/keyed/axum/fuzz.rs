@@ -38,7 +38,7 @@ fn no_policy_s_name_or_quota_breaks_the_fields_and_no_header_gives_a_key_that_is
         };
         if let Ok(layer) = KeyedRateLimitLayer::new(limiter.clone(), |_: &Request<Body>| None::<String>).policy(name) {
             let mut headers = HeaderMap::new();
-            add_fields(&mut headers, &layer.policy, &status);
+            add_quota_fields(&mut headers, &layer.policy, &status);
             for (field, parameters) in [(RATE_LIMIT_POLICY, ["q", "w"]), (RATE_LIMIT, ["r", "t"])] {
                 let value = headers[field].to_str().expect("visible ASCII");
                 assert!(is_field(value, name, parameters), "{value}");
