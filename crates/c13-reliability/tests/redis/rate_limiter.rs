@@ -305,13 +305,15 @@ struct Asked {
 
 const COLD_KEYS: u64 = 1_000_000;
 const HOT_KEYS: usize = 4;
+/// So many callers a hot key has in each process: one alone would be as slow as its round trips, and not hot.
+const CALLERS: usize = 16;
 
 /// Asks for every cold key once, as many as there is time for, and hammers the hot ones.
 async fn ask_keys(limiters: &[KeyedSharedRateLimiter], lasting: Duration) -> Asked {
     let clock = Clock::since_boot();
     let end = clock.now() + lasting;
     let next = Arc::new(AtomicU64::new(0));
-    let cold: Vec<_> = (0..256)
+    let cold: Vec<_> = (0..64)
         .map(|n| {
             let (limiter, clock, next) = (limiters[n % limiters.len()].clone(), clock.clone(), next.clone());
             tokio::spawn(async move {
@@ -326,9 +328,9 @@ async fn ask_keys(limiters: &[KeyedSharedRateLimiter], lasting: Duration) -> Ask
             })
         })
         .collect();
-    let hot: Vec<_> = (0..HOT_KEYS * limiters.len())
+    let hot: Vec<_> = (0..HOT_KEYS * limiters.len() * CALLERS)
         .map(|n| {
-            let (limiter, clock) = (limiters[n / HOT_KEYS].clone(), clock.clone());
+            let (limiter, clock) = (limiters[n / HOT_KEYS % limiters.len()].clone(), clock.clone());
             tokio::spawn(async move {
                 let (mut log, key) = (Vec::new(), format!("hot-{}", n % HOT_KEYS));
                 while clock.now() < end {
