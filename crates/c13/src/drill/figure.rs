@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::engine::{CallCounts, CallEnd, Incident, Measured, Times};
+use super::figures::Value;
 use super::traffic_figure::TRAFFIC_FIGURES;
 use super::unit::{COUNT, FACTOR, MILLIS, PER_SECOND, RATIO, SECONDS, Unit};
 
@@ -360,6 +361,14 @@ impl Shown {
         }
     }
 
+    /// Its label, wherever it is shown.
+    fn label(self) -> Option<&'static str> {
+        match self {
+            Self::End(label) => Some(label),
+            other => other.row(true),
+        }
+    }
+
     /// The label of its row for each phase of the whole table.
     pub(crate) fn phase_row(self) -> Option<&'static str> {
         match self {
@@ -376,6 +385,16 @@ impl Figure {
             Read::Ended(end) => Some(end),
             Read::Calls(_) | Read::Run(_) | Read::Recovery => None,
         }
+    }
+
+    /// Its label, if it is shown.
+    pub(crate) fn label(&self) -> Option<&'static str> {
+        self.shown.label()
+    }
+
+    /// A value of it as text.
+    pub(crate) fn text_of(&self, value: Value) -> String {
+        value.text(self.unit)
     }
 
     /// Whether it is read from the counts of calls, and so is known of each phase.

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use super::engine::{CallCounts, Measured, Recovery, overall};
 use super::figure::{FIGURES, Figure, Read, ends, group};
 use super::shares::shares;
+use super::unit::Unit;
 
 /// The value of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +16,17 @@ pub(crate) struct Value {
     pub(crate) number: Option<f64>,
     /// What is said in place of the number, where that says more.
     pub(crate) word: Option<&'static str>,
+}
+
+impl Value {
+    /// What a person reads.
+    pub(crate) fn text(self, unit: Unit) -> String {
+        match (self.word, self.number) {
+            (Some(word), _) => word.to_owned(),
+            (None, Some(number)) => (unit.text)(number),
+            (None, None) => "–".to_owned(),
+        }
+    }
 }
 
 impl From<Option<f64>> for Value {

@@ -14,6 +14,7 @@
 //! | [`report`] | the result of one run |
 //! | [`summary`] | the result of all runs together, and whether the objectives are met |
 //! | [`verdict`], [`baseline`] | what is no chance, and how a drill differs from an earlier one |
+//! | [`files`] | the summary as a page, a picture, a comment of a pull request, and test results |
 //! | [`json`], [`table`] | the summary for programs and for people |
 
 pub(crate) mod baseline;
@@ -23,6 +24,7 @@ pub(crate) mod fake;
 pub(crate) mod figure;
 pub(crate) mod figures;
 pub(crate) mod figures_text;
+pub(crate) mod files;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod json;

@@ -193,6 +193,16 @@ impl Summary {
 }
 
 impl Judgement {
+    /// The value with all its digits, so that one just below its limit does not look like it.
+    pub(crate) fn value_text(&self) -> String {
+        let exact = self.objective.figure.unit.exact;
+        match (self.value.word, self.value.number) {
+            (Some(word), _) => word.to_owned(),
+            (None, Some(number)) => exact(number),
+            (None, None) => "none".to_owned(),
+        }
+    }
+
     fn new(objective: &Objective, runs: &[Figures]) -> Self {
         let values: Vec<Value> = runs.iter().map(|figures| figures.said(objective.figure)).collect();
         let (runs, runs_met) = (

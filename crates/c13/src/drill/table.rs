@@ -62,13 +62,15 @@ struct TableCell {
 
 impl TableCell {
     fn of(unit: Unit, value: Value) -> Self {
-        let (text, style) = match (value.word, value.number) {
-            (Some(word), Some(_)) => (word.to_owned(), Style::new()),
-            (Some(word), None) => (word.to_owned(), BAD),
-            (None, Some(number)) => ((unit.text)(number), Style::new()),
-            (None, None) => ("–".to_owned(), QUIET),
+        let style = match (value.word, value.number) {
+            (_, Some(_)) => Style::new(),
+            (Some(_), None) => BAD,
+            (None, None) => QUIET,
         };
-        Self { text, style }
+        Self {
+            text: value.text(unit),
+            style,
+        }
     }
 }
 
@@ -372,7 +374,7 @@ fn judgements(text: &mut String, summary: &Summary) {
         let (goal, rule, value) = (
             judgement.objective.goal.name,
             &judgement.objective.rule,
-            value_text(judgement),
+            judgement.value_text(),
         );
         line(
             text,
@@ -460,15 +462,6 @@ fn changes(text: &mut String, summary: &Summary) {
                 change.words()
             ),
         );
-    }
-}
-
-fn value_text(judgement: &Judgement) -> String {
-    let exact = judgement.objective.figure.unit.exact;
-    match (judgement.value.word, judgement.value.number) {
-        (Some(word), _) => word.to_owned(),
-        (None, Some(number)) => exact(number),
-        (None, None) => "none".to_owned(),
     }
 }
 

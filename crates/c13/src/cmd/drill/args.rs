@@ -1,12 +1,13 @@
 //! The arguments of `c13 drill`, and its help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use c13_reliability::policy::document::Ratio;
 
 use crate::drill::figure;
+use crate::drill::files::{self, Report};
 use crate::drill::scenario::MOST_REPEATS;
 use crate::status::{self, Verb};
 
@@ -42,6 +43,22 @@ pub(crate) struct DrillArgs {
     #[arg(long, short, conflicts_with = "json")]
     pub(crate) verbose: bool,
 
+    /// Write the result into a file: one page with everything: it needs no script and nothing from elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Write the result into a file: the timeline as a picture, in light and dark
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Write the result into a file: a comment for a pull request
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+
+    /// Write the result into a file: each objective as a test of a test suite, as CI reads it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+
     /// Where the random numbers start, in place of the scenario's own `seed`
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -67,11 +84,26 @@ pub(crate) struct DrillArgs {
     pub(crate) print_scenario: bool,
 }
 
+impl DrillArgs {
+    /// The files that are asked for, and what is written into each.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, Report)> {
+        let all = [
+            (&self.html, files::HTML),
+            (&self.svg, files::SVG),
+            (&self.markdown, files::MARKDOWN),
+            (&self.junit, files::JUNIT),
+        ];
+        all.into_iter()
+            .filter_map(|(path, report)| Some((path.as_deref()?, report)))
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   c13 drill                             rehearse the built-in brown-out
   c13 drill --print-scenario > my.toml  start a scenario of your own
   c13 drill my.toml --repeat 5          see how far it depends on chance
+  c13 drill my.toml --html drill.html    a page to look at and to share
   c13 drill my.toml --repeat 20 --json > main.json
   c13 drill my.toml --repeat 20 --baseline main.json
                                         is the policy of today worse than that of main?
@@ -115,6 +147,9 @@ mod tests {
             (Some("my.toml".into()), true, Some(7), Some(5))
         );
         assert!(drill(&["-v"]).expect("it is short for --verbose").verbose);
+        let files = drill(&["--html", "a.html", "--junit=b.xml"]).expect("all is right");
+        let paths: Vec<_> = files.files().map(|(path, _)| path.to_owned()).collect();
+        assert_eq!(paths, [PathBuf::from("a.html"), "b.xml".into()]);
         assert!(drill(&["--print-scenario"]).expect("it stands alone").print_scenario);
         assert_eq!(drill(&["-"]).expect("standard input").file, Some("-".into()));
     }

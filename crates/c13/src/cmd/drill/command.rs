@@ -11,6 +11,7 @@ use super::DrillArgs;
 use crate::cmd::{Failure, source};
 use crate::drill::baseline::Baseline;
 use crate::drill::figures_text::{count, percent};
+use crate::drill::files::Origin;
 use crate::drill::report::DrillReport;
 use crate::drill::scenario::Scenario;
 use crate::drill::summary::Summary;
@@ -63,7 +64,9 @@ pub(crate) fn run(
         return Ok(Drilled::Scenario(Scenario::BUILT_IN));
     }
     let files = |name: &str| service_file(args.file.as_deref(), name);
-    let mut scenario = Scenario::read(scenario_source(args.file.as_deref())?, &files).map_err(Failure::Input)?;
+    let source = scenario_source(args.file.as_deref())?;
+    let text = source.text().to_owned();
+    let mut scenario = Scenario::read(source, &files).map_err(Failure::Input)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.repeat = args.repeat.and_then(NonZeroU32::new).unwrap_or(scenario.repeat);
     // The JSON object has them.
@@ -93,6 +96,13 @@ pub(crate) fn run(
         let changes = baseline.compare(&summary, args.max_regress.value());
         summary.changes = changes.map_err(|reason| unusable(path, &reason))?;
     }
+    let origin = Origin {
+        command: command_of(args, &scenario),
+        scenario: text,
+    };
+    for (path, report) in args.files() {
+        std::fs::write(path, report(&summary, &origin)).map_err(|error| Failure::Write(path.into(), error))?;
+    }
     Ok(Drilled::Summary {
         summary: Box::new(summary),
         wall,
@@ -103,6 +113,20 @@ pub(crate) fn run(
         },
         interrupted,
     })
+}
+
+/// The command line that makes the same drill again.
+fn command_of(args: &DrillArgs, scenario: &Scenario) -> String {
+    let file = args
+        .file
+        .as_ref()
+        .map(|file| format!(" {}", file.display()))
+        .unwrap_or_default();
+    let repeat = match scenario.repeat.get() {
+        1 => String::new(),
+        repeat => format!(" --repeat {repeat}"),
+    };
+    format!("c13 drill{file} --seed {}{repeat}", scenario.seed)
 }
 
 /// The drill of a file that `--json` was written to.
@@ -177,6 +201,10 @@ mod tests {
             verbose: false,
             seed: None,
             repeat: None,
+            html: None,
+            svg: None,
+            markdown: None,
+            junit: None,
             baseline: None,
             max_regress: Ratio::ZERO,
             print_scenario: false,
@@ -317,6 +345,34 @@ mod tests {
             panic!("it is no drill")
         };
         assert!(reason.ends_with("it is not what `c13 drill --json` prints"), "{reason}");
+    }
+
+    #[test]
+    fn every_file_that_is_asked_for_is_written() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = |name: &str| Some(folder.path().join(name));
+        let written = run_quietly(&DrillArgs {
+            html: path("a.html"),
+            svg: path("a.svg"),
+            markdown: path("a.md"),
+            junit: path("a.xml"),
+            ..args()
+        });
+        assert!(written.is_ok());
+        for (name, start) in [
+            ("a.html", "<!doctype html>"),
+            ("a.svg", "<?xml"),
+            ("a.md", "### "),
+            ("a.xml", "<?xml"),
+        ] {
+            let text = std::fs::read_to_string(folder.path().join(name)).expect("it was written");
+            assert!(text.starts_with(start), "{name}");
+        }
+        let nowhere = run_quietly(&DrillArgs {
+            svg: path("no/such/folder.svg"),
+            ..args()
+        });
+        assert!(matches!(nowhere, Err(Failure::Write(..))));
     }
 
     #[test]
