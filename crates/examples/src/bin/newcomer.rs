@@ -7,7 +7,6 @@ use axum::{Router, routing::get};
 use c13_reliability::microservices::health::{self, CheckSettings, DatabaseHealthChecker, HealthCheckService};
 use c13_reliability::observability::metrics_router;
 use c13_reliability::patterns::rate_limiter::{KeyedRateLimitLayer, KeyedRateLimiter, RateLimiterConfig};
-use c13_reliability::policy::HttpClient;
 use c13_reliability::prelude::*;
 use c13_reliability::snapshot::Registry;
 use redis::AsyncCommands;
