@@ -210,7 +210,7 @@ async fn the_obvious_code_is_the_right_code() {
     assert_eq!(status, 200);
     let durations: Vec<&str> = metrics
         .lines()
-        .filter(|line| line.starts_with("reliability_circuit_breaker_calls_total"))
+        .filter(|line| line.starts_with("reliability_policy_call_duration_seconds_count"))
         .collect();
     println!("{}", durations.join("\n"));
     for policy in ["orders", "prices", "visits"] {
