@@ -3,7 +3,7 @@
 //!
 //! A call that ends at its first poll has waited for nothing. It is counted on the thread's own stripe, as one that took no
 //! time, because reading the clock would cost more than the layers do. All others are measured: see
-//! `docs/adr/0018-durations-of-calls.md`.
+//! `docs/adr/0019-durations-of-calls.md`.
 
 use crate::error::Layer;
 use crate::gate::Outcome;

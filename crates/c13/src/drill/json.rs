@@ -11,7 +11,7 @@
 //! | `warnings[]` | signs that the scenario does not say what its author meant, a line each |
 //! | `variants[]` | every variant, in the order of the scenario |
 //! | `variants[].name`, `.baseline` | what it is, and whether no objective judges it |
-//! | `variants[].requests` … `.shares` | the figures, see [`FIGURES`](super::figure::FIGURES); of several runs, those of the run in the middle by goodput |
+//! | `variants[].requests` … `.shares` | the figures, see [`super::figure::FIGURES`]; of several runs, those of the run in the middle by goodput |
 //! | `variants[].rejections` | of them, the counts of calls that the caller's own side turned away or cut off |
 //! | `variants[].shares` | each way in which calls end, as a share of all calls; together they are 1 |
 //! | `variants[].phases[]` | the time before the faults, during each, between and after them: `name`, `from_s`, `to_s`, the numbers of the `faults` that are on, and the figures that are read from calls |

@@ -101,7 +101,7 @@ impl SharedRateLimiter {
     ///
     /// Dropping the future may lose the tokens that were asked for; they lapse.
     ///
-    /// It waits for the backend no longer than until the caller's [`Deadline`]. A request that the deadline cuts short says nothing
+    /// It waits for the backend no longer than until the caller's [`Deadline`](crate::time::Deadline). A request that the deadline cuts short says nothing
     /// about the backend: the call is decided as if the backend had failed, and the next call asks again.
     pub async fn acquire(&self, cost: u64) -> Result<DecidedBy, SharedLimitError> {
         let decided = self.shared.acquire(cost).await;
