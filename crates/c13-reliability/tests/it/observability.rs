@@ -452,7 +452,7 @@ fn ten_thousand_keys_of_one_limiter_are_one_series() {
     ] {
         assert!(text.contains(line), "{line} in:\n{text}");
     }
-    assert_eq!(samples(&text).len(), 5, "{text}");
+    assert_eq!(samples(&text).len(), 6, "{text}");
 }
 
 #[cfg(feature = "axum")]
