@@ -10,6 +10,7 @@ mod fallback;
 mod floor;
 mod growth;
 mod hedge;
+mod http;
 #[cfg(feature = "peers")]
 mod peers;
 mod policy;
@@ -29,6 +30,7 @@ pub(crate) const GROUPS: &[fn(&mut crate::case::Cases)] = &[
     hedge::add,
     fallback::add,
     policy::add,
+    http::add,
     cache::add,
     distributed::add,
     growth::add,
@@ -42,4 +44,6 @@ pub(crate) const GROUPS: &[fn(&mut crate::case::Cases)] = &[
     peers::stack::add,
     #[cfg(feature = "peers")]
     peers::cache::add,
+    #[cfg(feature = "peers")]
+    peers::http::add,
 ];

@@ -2,6 +2,7 @@
 
 pub(super) mod breaker;
 pub(super) mod cache;
+pub(super) mod http;
 pub(super) mod limiter;
 pub(super) mod retry;
 mod seat;
