@@ -29,14 +29,18 @@ pub(crate) fn add(cases: &mut Cases) {
             }
         }
     });
-    cases.timed("distributed/leased limit by key, decision", leased_by_key, |limiter, _| {
-        let limiter = limiter.clone();
-        move || {
-            if black_box(limiter.try_acquire("192.0.2.1", 1)).is_err() {
-                let _refilled = drive(limiter.acquire("192.0.2.1", 1));
+    cases.timed(
+        "distributed/leased limit by key, decision",
+        leased_by_key,
+        |limiter, _| {
+            let limiter = limiter.clone();
+            move || {
+                if black_box(limiter.try_acquire("192.0.2.1", 1)).is_err() {
+                    let _refilled = drive(limiter.acquire("192.0.2.1", 1));
+                }
             }
-        }
-    });
+        },
+    );
     let held = || {
         let lock = Lock::new(Arc::new(MemoryBackend::new()), "bench", LockConfig::DEFAULT);
         Arc::new(drive(lock.try_acquire()).expect("nobody else has it"))
