@@ -42,6 +42,8 @@
 //! | `c13::policy` | policy files were read again: what changed, or what is wrong | INFO, ERROR if they are wrong, WARN if a policy is gone | `policy`, `setting`, `before`, `after`, `changes`, `error` |
 //! | `c13::redis` | a server evicts keys when its memory is full | WARN | `policy` |
 //! | `c13::call` | the span `call` of `spanned` | DEBUG | `name`, `outcome` |
+//! | `c13::call` | the span `call` of a call through a policy | DEBUG | `policy`, `outcome`: `success`, `failure`, `timed_out`, `rejected` or `abandoned` |
+//! | `c13::call` | the span `attempt` in it | DEBUG | `attempt`: its number, from 1; `outcome`: `success`, `failure` or `abandoned`, as by a time limit |
 
 #[cfg(feature = "axum")]
 mod axum;

@@ -41,6 +41,21 @@ const CALL_ENDS: [(&str, Option<Layer>); 11] = [
 const SUCCESS: usize = 0;
 const FAILURE: usize = 1;
 
+/// How a call ended, as metrics and spans call it. A value is a success here, whatever it means to the breaker.
+pub(super) fn call_end<T, E>(result: &Result<T, PolicyError<E>>) -> &'static str {
+    match result {
+        Ok(_) => "success",
+        Err(PolicyError::Failed { .. }) => "failure",
+        Err(PolicyError::TimedOut { .. }) => "timed_out",
+        Err(PolicyError::Rejected { .. }) => "rejected",
+    }
+}
+
+/// How an attempt ended that gave a result, as spans call it.
+pub(super) fn attempt_end<T, E>(result: &Result<T, E>) -> &'static str {
+    if result.is_ok() { "success" } else { "failure" }
+}
+
 /// How an attempt can end.
 #[derive(Clone, Copy)]
 pub(super) enum AttemptEnd {
@@ -98,11 +113,9 @@ impl Telemetry {
     /// Records the end of a call that took this long. `failed` says whether a value that it gave counts as a failure.
     pub(super) fn call_ended<T, E>(&self, result: &Result<T, PolicyError<E>>, failed: bool, took: Duration) {
         let (name, layer) = match result {
-            Ok(_) if !failed => CALL_ENDS[SUCCESS],
-            Ok(_) => CALL_ENDS[FAILURE],
-            Err(error @ PolicyError::Failed { .. }) => ("failure", error.layer()),
-            Err(error @ PolicyError::TimedOut { .. }) => ("timed_out", error.layer()),
-            Err(error @ PolicyError::Rejected { .. }) => ("rejected", error.layer()),
+            Ok(_) if failed => CALL_ENDS[FAILURE],
+            Ok(_) => CALL_ENDS[SUCCESS],
+            Err(error) => (call_end(result), error.layer()),
         };
         if let Some(end) = CALL_ENDS.iter().position(|end| *end == (name, layer)) {
             self.calls[end].record(took);

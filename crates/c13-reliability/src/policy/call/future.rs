@@ -10,7 +10,9 @@ use super::kept::CallPermit;
 use super::progress::Progress;
 use super::rules::{Keeping, Once, Rules};
 use super::slow_path::{Waiting, go_on};
+use super::span::{InSpan, Slot};
 use crate::gate::{Outcome, Permit as _};
+use crate::policy::telemetry::{attempt_end, call_end};
 use crate::policy::{CallOptions, Policy, PolicyError};
 use crate::sync::primitive::Mutex;
 use crate::time::{Deadline, Sleep};
@@ -33,7 +35,7 @@ where
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
 {
-    PolicyCall::new(policy, options.deadline, (operation, rules), go_on)
+    in_span(policy, options.deadline, (operation, rules))
 }
 
 /// Makes a call that cannot be made twice: without retry and hedge.
@@ -47,7 +49,29 @@ where
     Fut: Future<Output = Result<T, E>>,
     R: Rules<T, E>,
 {
-    PolicyCall::new(policy, None, (once(future), Once(rules)), go_on)
+    in_span(policy, None, (once(future), Once(rules)))
+}
+
+/// The call and each of its attempts, in a span each.
+#[inline]
+fn in_span<F, Fut, T, E, R>(
+    policy: &Policy,
+    deadline: Option<Deadline>,
+    (mut operation, rules): (F, R),
+) -> impl Future<Output = Result<T, PolicyError<E>>>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    R: Rules<T, E>,
+{
+    let mut attempts = 0;
+    let attempt = move || {
+        attempts += 1;
+        let number = attempts;
+        InSpan::new(operation(), move || Slot::attempt(number), attempt_end)
+    };
+    let call = PolicyCall::new(policy, deadline, (attempt, rules), go_on);
+    InSpan::new(call, || Slot::call(|| policy.name()), call_end)
 }
 
 /// The operation of a call that is made once.

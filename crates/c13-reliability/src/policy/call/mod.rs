@@ -18,6 +18,7 @@
 //! - `limit`: the time limits of calls and attempts, and which timeouts count against the dependency.
 //! - `rules`: what the caller says that a result means.
 //! - `events`: what a call reports off the fast path: refusals, timeouts, retries, hedges.
+//! - `span`: the spans of calls and attempts, where a subscriber wants them.
 //! - `extra_limit`: the rate limit that [`Policy::limit_by`](super::Policy::limit_by) adds.
 //!
 //! What a call is made of, by type:
@@ -53,6 +54,7 @@ mod outcome;
 mod progress;
 mod rules;
 mod slow_path;
+mod span;
 mod sync;
 
 pub(super) use extra_limit::ExtraLimit;

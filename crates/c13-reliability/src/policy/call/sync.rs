@@ -5,12 +5,25 @@ use super::held::Held;
 use super::outcome::Unfinished;
 use super::progress::Progress;
 use super::rules::{Repeats, Rules};
+use super::span::Slot;
 use crate::gate::Cause;
 use crate::policy::PolicyError;
 use crate::policy::parts::Parts;
+use crate::policy::telemetry::call_end;
 
 /// Makes a call that is a function.
 pub(in crate::policy) fn call_sync<F, T, E, R>(parts: &Parts, operation: F, rules: &R) -> Result<T, PolicyError<E>>
+where
+    F: FnOnce() -> Result<T, E>,
+    R: Rules<T, E>,
+{
+    let mut span = Slot::call(|| parts.name.clone());
+    let result = span.enter(|| run(parts, operation, rules));
+    span.end(call_end(&result));
+    result
+}
+
+fn run<F, T, E, R>(parts: &Parts, operation: F, rules: &R) -> Result<T, PolicyError<E>>
 where
     F: FnOnce() -> Result<T, E>,
     R: Rules<T, E>,

@@ -28,6 +28,9 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 struct Notebook {
     lines: Arc<Mutex<Vec<String>>>,
     spans: Arc<AtomicU64>,
+    /// The names of all spans, and the numbers of those that are entered now.
+    names: Arc<Mutex<Vec<&'static str>>>,
+    entered: Arc<Mutex<Vec<u64>>>,
     finest: Level,
 }
 
@@ -40,6 +43,8 @@ impl Notebook {
         Self {
             lines: Arc::default(),
             spans: Arc::default(),
+            names: Arc::default(),
+            entered: Arc::default(),
             finest,
         }
     }
@@ -79,7 +84,12 @@ impl Subscriber for Notebook {
     fn new_span(&self, span: &Attributes<'_>) -> Id {
         let id = self.spans.fetch_add(1, Ordering::SeqCst) + 1;
         let fields = line(span.metadata(), |fields| span.record(fields));
-        self.write(format!("span {}: {fields}", span.metadata().name()));
+        let mut names = self.names.lock().unwrap();
+        names.push(span.metadata().name());
+        let inside: String = (self.entered.lock().unwrap().iter())
+            .map(|outer| format!("{}>", names[*outer as usize - 1]))
+            .collect();
+        self.write(format!("span {inside}{}: {fields}", span.metadata().name()));
         Id::from_u64(id)
     }
 
@@ -95,9 +105,13 @@ impl Subscriber for Notebook {
         self.write(line(event.metadata(), |fields| event.record(fields)));
     }
 
-    fn enter(&self, _span: &Id) {}
+    fn enter(&self, span: &Id) {
+        self.entered.lock().unwrap().push(span.into_u64());
+    }
 
-    fn exit(&self, _span: &Id) {}
+    fn exit(&self, span: &Id) {
+        assert_eq!(self.entered.lock().unwrap().pop(), Some(span.into_u64()));
+    }
 }
 
 const NOTHING: [String; 0] = [];
@@ -211,7 +225,7 @@ fn each_retry_timeout_hedge_and_refusal_of_a_policy_is_one_event_with_its_reason
             assert!(hedged.call(slow).await.is_ok());
         });
         let mut told = notebook.read();
-        told.retain(|line| line.contains("c13::call"));
+        told.retain(|line| line.starts_with("DEBUG c13::call"));
         let opening = "2 failures in a row, the last: timed out after 400 ms";
         let wanted = [
             r#"DEBUG c13::call policy="payments" layer="attempt_timeout" attempts=1 delay=400 ms reason="limit""#
@@ -344,6 +358,76 @@ fn spans_say_how_calls_and_checks_ended_and_only_to_those_who_ask() {
     wanted.push(r#"span check: DEBUG c13::health check="database""#.to_owned());
     wanted.push(r#"record: status="Unhealthy""#.to_owned());
     assert_eq!(run(&Notebook::new(Level::DEBUG)), wanted);
+    assert_eq!(
+        run(&Notebook::new(Level::INFO)),
+        NOTHING,
+        "who does not ask is told nothing"
+    );
+}
+
+#[test]
+fn a_call_through_a_policy_is_a_span_and_each_attempt_is_one_in_it() {
+    let ms = Duration::from_millis;
+    let run = |notebook: &Notebook| {
+        tracing::subscriber::with_default(notebook.clone(), || {
+            let executor = Executor::new();
+            let clock = executor.clock();
+            let retry = RetryConfig::new(1, RetryStrategy::FixedDelay(ms(50))).jitter(Jitter::None);
+            let config = PolicyConfig::NONE
+                .bulkhead(BulkheadConfig::new(1))
+                .retry(retry.without_budget())
+                .attempt_timeout(ms(400));
+            let policy = Policy::with_config(config, Env::new(clock.clone()).name("payments")).unwrap();
+            executor.block_on(async {
+                assert!(policy.call(async || Ok::<_, &str>(())).await.is_ok());
+                let mut answers = [Err("password=s3cret"), Ok(())].into_iter();
+                let answer = || {
+                    let (clock, answer) = (clock.clone(), answers.next().unwrap());
+                    async move {
+                        clock.sleep(ms(1)).await;
+                        answer
+                    }
+                };
+                assert!(policy.call(answer).await.is_ok());
+                let hang = async || pending::<Result<(), &str>>().await;
+                assert!(policy.call(hang).await.is_err());
+                assert!(clock.timeout(ms(1), policy.call(hang)).await.is_err());
+                let permit = policy.bulkhead().unwrap();
+                let _permit = permit.try_admit().unwrap();
+                assert!(policy.call(async || Ok::<_, &str>(())).await.is_err());
+            });
+            assert!(policy.call_sync(|| Ok::<_, &str>(())).is_ok());
+        });
+        let mut told = notebook.read();
+        told.retain(|line| !line.starts_with("DEBUG"));
+        told
+    };
+    let call = r#"span call: DEBUG c13::call policy="payments""#.to_owned();
+    let attempt = |number| format!("span call>attempt: DEBUG c13::call attempt={number}");
+    let ended = |outcome| format!("record: outcome={outcome:?}");
+    let wanted = [
+        vec![call.clone(), attempt(1), ended("success"), ended("success")],
+        vec![
+            call.clone(),
+            attempt(1),
+            ended("failure"),
+            attempt(2),
+            ended("success"),
+            ended("success"),
+        ],
+        vec![
+            call.clone(),
+            attempt(1),
+            ended("abandoned"),
+            attempt(2),
+            ended("abandoned"),
+            ended("timed_out"),
+        ],
+        vec![call.clone(), attempt(1), ended("abandoned"), ended("abandoned")],
+        vec![call.clone(), ended("rejected")],
+        vec![call, ended("success")],
+    ];
+    assert_eq!(run(&Notebook::new(Level::DEBUG)), wanted.concat());
     assert_eq!(
         run(&Notebook::new(Level::INFO)),
         NOTHING,
