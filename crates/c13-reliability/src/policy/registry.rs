@@ -168,8 +168,9 @@ impl PolicyRegistry {
         self.shared.state().status.clone()
     }
 
-    /// Registers every policy in `registry` by its name, those that a reload adds as well, and the counts of reloads as
-    /// `policies`. A policy whose name another part has there is left out, and the log says so.
+    /// Registers every policy in `registry` by its name, those that a reload adds as well, every [set](Self::keyed) and
+    /// [limit](Self::limit) that is asked for, and the counts of reloads as `policies`. One whose name another part has there is
+    /// left out, and the log says so.
     ///
     /// ```
     /// use c13_reliability::policy::PolicyRegistry;
@@ -187,11 +188,16 @@ impl PolicyRegistry {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn report_to(&self, registry: &Registry) {
-        if let Err(taken) = registry.register("policies", self) {
-            log::not_reported(&taken);
-        }
-        self.shared.state().reports.push(registry.clone());
-        self.shared.report(&self.names());
+        let registries = std::slice::from_ref(registry);
+        report(registries, "policies", self);
+        let (sets, limits) = {
+            let mut state = self.shared.state();
+            state.reports.push(registry.clone());
+            (state.sets(), state.limits.clone())
+        };
+        self.shared.report(registries, &self.names());
+        sets.iter().for_each(|(name, set)| report(registries, name, set));
+        limits.iter().for_each(|(name, limit)| report(registries, name, limit));
     }
 
     /// Reads the files again and takes over what has changed, leaf by leaf; logs the changes and returns them. A policy that
@@ -287,23 +293,28 @@ impl Observed for PolicyRegistry {
     }
 }
 
+/// Registers a part by its name.
+fn report(registries: &[Registry], name: &str, part: &impl Observed) {
+    for registry in registries {
+        if let Err(taken) = registry.register(name, part) {
+            log::not_reported(&taken);
+        }
+    }
+}
+
 impl SharedRegistry {
-    /// Registers these policies wherever policies report. Without the lock, because it asks the parts that are there.
-    fn report(&self, names: &[String]) {
-        let (reports, policies): (_, Vec<_>) = {
+    /// Registers these policies. Without the lock, because it asks the parts that are there.
+    fn report(&self, registries: &[Registry], names: &[String]) {
+        let policies: Vec<_> = {
             let state = self.state();
             let named = names
                 .iter()
                 .filter_map(|name| Some((name.clone(), state.policies.get(name)?.clone())));
-            (state.reports.clone(), named.collect())
+            named.collect()
         };
-        for registry in reports {
-            for (name, policy) in &policies {
-                if let Err(taken) = registry.register(name, policy) {
-                    log::not_reported(&taken);
-                }
-            }
-        }
+        policies
+            .iter()
+            .for_each(|(name, policy)| report(registries, name, policy));
     }
 
     fn state(&self) -> MutexGuard<'_, RegistryState> {
@@ -376,8 +387,9 @@ impl SharedRegistry {
                 let was_wrong = state.status.error.take().is_some();
                 let after = names(&state);
                 let made = std::mem::take(&mut state.made);
+                let registries = state.reports.clone();
                 drop(state);
-                self.report(&made);
+                self.report(&registries, &made);
                 log::applied(&before, &after, changes, was_wrong);
             }
             Err(error) => {

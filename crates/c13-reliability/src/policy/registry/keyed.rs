@@ -1,7 +1,7 @@
 //! Sets of policies by key, whose settings are those of a policy in the files.
 
 use super::super::{KeyedPolicies, PolicyConfig};
-use super::{PolicyRegistry, RegistryState};
+use super::{PolicyRegistry, RegistryState, report};
 use crate::error::{ConfigError, ConfigValue};
 use crate::keyed::KeySetConfig;
 use crate::sync::Random;
@@ -78,11 +78,20 @@ impl PolicyRegistry {
             policies: policies.clone(),
         };
         state.keyed.insert(name.to_owned(), set);
+        let registries = state.reports.clone();
+        drop(state);
+        report(&registries, name, &policies);
         Ok(policies)
     }
 }
 
 impl RegistryState {
+    /// The sets, by name.
+    pub(super) fn sets(&self) -> Vec<(String, KeyedPolicies<String>)> {
+        let named = |(name, set): (&String, &KeyedSet)| (name.clone(), set.policies.clone());
+        self.keyed.iter().map(named).collect()
+    }
+
     /// Gives each set the settings of its template. A set whose template no file names any more keeps its last settings.
     pub(super) fn reconfigure_sets(&self, settings: impl Fn(&str) -> Option<PolicyConfig>) -> Result<(), ConfigError> {
         for set in self.keyed.values() {

@@ -3,7 +3,7 @@
 use super::super::file::PolicySet;
 use super::super::limit::LimitSharing;
 use super::super::{LimitConfig, RequestLimit};
-use super::{PolicyRegistry, RegistryState, ReloadError, SharedRegistry};
+use super::{PolicyRegistry, RegistryState, ReloadError, SharedRegistry, report};
 use crate::distributed::rate_limiter::{QuotaBackend, SharedLimitConfig};
 use crate::error::{ConfigError, ConfigValue};
 use crate::time::Env;
@@ -32,6 +32,9 @@ impl PolicyRegistry {
         };
         let limit = self.shared.new_limit(&state, name, config)?;
         state.limits.insert(name.to_owned(), limit.clone());
+        let registries = state.reports.clone();
+        drop(state);
+        report(&registries, name, &limit);
         Ok(limit)
     }
 

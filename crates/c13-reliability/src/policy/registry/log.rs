@@ -50,7 +50,7 @@ pub(super) fn rejected(error: &ReloadError) {
 /// A part of another kind has the name of a policy.
 #[cfg(feature = "tracing")]
 pub(super) fn not_reported(taken: &NameTaken) {
-    tracing::warn!(target: TARGET, policy = taken.name, "another part reports by the name of the policy, which reports nothing");
+    tracing::warn!(target: TARGET, name = taken.name, "another part reports by this name, so that what has it here reports nothing");
 }
 
 #[cfg(all(feature = "tracing", unix, feature = "tokio"))]

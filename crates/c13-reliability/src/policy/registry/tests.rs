@@ -206,6 +206,27 @@ fn a_breaker_that_was_given_out_follows_the_files_whatever_they_take_away() {
 }
 
 #[test]
+fn policies_sets_and_limits_report_to_each_registry_whenever_they_come() {
+    let (folder, executor) = (Folder::new("report"), Executor::new());
+    let limits = "[limit.clients]\nrate = \"100/s\"\n[limit.users]\nrate = \"10/s\"\n";
+    let file = folder.write("a.toml", &(total(1) + limits));
+    let registry = open(&file, &executor);
+    let _clients = registry.limit("clients").unwrap();
+    let reports = [crate::snapshot::Registry::new(), crate::snapshot::Registry::new()];
+    let names = |at: usize| -> Vec<_> { reports[at].snapshots().into_iter().map(|part| part.name).collect() };
+    registry.report_to(&reports[0]);
+    assert_eq!(names(0), ["a", "clients", "policies"]);
+    let _users = registry.limit("users").unwrap();
+    let _tenants = registry.keyed("tenants", "a").unwrap();
+    folder.write("a.toml", &(total(1) + limits + "[policy.b]\n"));
+    assert!(registry.reload().is_ok());
+    registry.report_to(&reports[1]);
+    for at in [0, 1] {
+        assert_eq!(names(at), ["a", "b", "clients", "policies", "tenants", "users"], "{at}");
+    }
+}
+
+#[test]
 fn a_file_that_comes_back_as_it_was_is_no_change() {
     let (folder, executor) = (Folder::new("same"), Executor::new());
     let file = folder.write("a.toml", &total(1));
