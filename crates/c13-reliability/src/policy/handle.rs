@@ -416,7 +416,7 @@ impl Policy {
     }
 
     /// Whether it may make a call more than once.
-    #[cfg(any(feature = "http", feature = "tower"))]
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(super) fn repeats(&self) -> bool {
         let parts = self.parts();
         parts.retry.is_some() || parts.hedge.is_some()

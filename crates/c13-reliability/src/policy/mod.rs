@@ -79,8 +79,10 @@ pub use classified::ClassifiedPolicy;
 pub use config::{PolicyConfig, RateLimitPer};
 pub use error::PolicyError;
 pub use handle::{CallOptions, Policy};
+#[cfg(all(feature = "http", any(feature = "reqwest", feature = "tower")))]
+pub use http::ATTEMPT;
 #[cfg(feature = "http")]
-pub use http::{ATTEMPT, BodyLimits, BodyTimeout, ByCauses, ErrorMeaning, HttpConfig, PermitBody};
+pub use http::{BodyLimits, BodyTimeout, ByCauses, ErrorMeaning, HttpConfig, PermitBody};
 #[cfg(all(feature = "http", feature = "tower"))]
 pub use http::{CloneBody, CopyBody, HttpFuture, HttpLayer, HttpService};
 #[cfg(feature = "reqwest")]

@@ -190,13 +190,15 @@ impl PolicyRegistry {
     pub fn report_to(&self, registry: &Registry) {
         let registries = std::slice::from_ref(registry);
         report(registries, "policies", self);
-        let (sets, limits) = {
-            let mut state = self.shared.state();
-            state.reports.push(registry.clone());
-            (state.sets(), state.limits.clone())
-        };
+        let mut state = self.shared.state();
+        state.reports.push(registry.clone());
+        let sets = state.sets();
+        #[cfg(feature = "axum")]
+        let limits = state.limits.clone();
+        drop(state);
         self.shared.report(registries, &self.names());
         sets.iter().for_each(|(name, set)| report(registries, name, set));
+        #[cfg(feature = "axum")]
         limits.iter().for_each(|(name, limit)| report(registries, name, limit));
     }
 

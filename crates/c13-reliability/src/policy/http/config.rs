@@ -1,5 +1,6 @@
 //! The settings of requests through a policy.
 
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 use super::body::BodyLimits;
 use crate::error::{ConfigError, Findings};
 use crate::setters::setters;
@@ -65,6 +66,7 @@ impl HttpConfig {
         found.first()
     }
 
+    #[cfg(any(feature = "reqwest", feature = "tower"))]
     pub(super) const fn body_limits(&self) -> BodyLimits {
         BodyLimits {
             idle: self.body_idle,

@@ -15,7 +15,9 @@ mod errors;
 mod layer;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod rules;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 mod send;
 #[cfg(all(test, not(c13_loom)))]
 mod tests;
@@ -27,4 +29,5 @@ pub use errors::{ByCauses, ErrorMeaning};
 pub use layer::{CloneBody, CopyBody, HttpFuture, HttpLayer, HttpService};
 #[cfg(feature = "reqwest")]
 pub use reqwest::{HttpClient, HttpRequest};
+#[cfg(any(feature = "reqwest", feature = "tower"))]
 pub use send::ATTEMPT;
