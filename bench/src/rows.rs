@@ -112,11 +112,6 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     },
     Row {
-        title: "policy of five by key, 1,000 keys in turn",
-        ours: &[("policy/keyed, 1,000 keys", Nanos(300.0, None))],
-        peers: &[],
-    },
-    Row {
         title: "policy of five: timeout, retry, breaker, limiter, bulkhead",
         ours: &[
             ("policy/five", Nanos(35.0, Some(80.0))),
