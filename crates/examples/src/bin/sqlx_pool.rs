@@ -10,8 +10,8 @@ use sqlx::postgres::PgPoolOptions;
 use std::error::Error;
 use std::time::Duration;
 
-/// As many calls at a time as the pool has connections: who waits for a connection waits here, where it is counted. The errors
-/// of sqlx say themselves whether the database failed; all queries here are reads, and may be made twice.
+/// As many calls at a time as the pool has connections: a call waits here for a free connection, where the wait is counted.
+/// The errors of sqlx say themselves whether the database failed; all queries here are reads, and may be made twice.
 fn database(connections: u32) -> Result<ClassifiedPolicy<sqlx::Error>, Box<dyn Error>> {
     let retry = RetryConfig::new(1, RetryStrategy::FixedDelay(Duration::from_millis(20)));
     let config = PolicyConfig::NONE

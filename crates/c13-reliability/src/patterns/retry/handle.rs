@@ -318,12 +318,7 @@ impl RetryExecutor {
     /// anything else is said of it.
     #[inline]
     pub(crate) fn begin_unless_plain(&self) -> Option<RetryState> {
-        #[cold]
-        #[inline(never)]
-        fn begin(executor: &RetryExecutor) -> RetryState {
-            executor.begin()
-        }
-        (!self.is_plain()).then(|| begin(self))
+        (!self.is_plain()).then(|| self.begin_late())
     }
 
     /// Whether it is plain: it has no limit in total, and no budget but one that reads its own counts. Then a call need
@@ -357,7 +352,8 @@ impl RetryExecutor {
 
     /// [Begins](RetryExecutor::begin) a call, out of the way of calls that need not.
     #[cold]
-    pub(crate) fn begin_late(&self) -> RetryState {
+    #[inline(never)]
+    pub(super) fn begin_late(&self) -> RetryState {
         self.begin()
     }
 

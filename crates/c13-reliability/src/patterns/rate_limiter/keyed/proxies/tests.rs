@@ -16,7 +16,7 @@ fn the_client_is_the_first_address_from_the_right_that_is_no_proxy_s() {
     let proxies = TrustedProxies::x_forwarded_for(PROXIES).unwrap();
     let long = "10.0.0.3, ".repeat(5_000) + "198.51.100.1";
     for (peer, lines, wanted) in [
-        // Who is not trusted is not believed, and a proxy that names nobody is the client itself.
+        // The header of an untrusted peer is ignored. A trusted proxy that names no client is the client itself.
         ("198.51.100.9", &["203.0.113.1"][..], "198.51.100.9"),
         ("10.0.0.1", &[], "10.0.0.1"),
         ("10.0.0.1", &[""], "10.0.0.1"),
